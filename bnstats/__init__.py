@@ -1,0 +1,73 @@
+"""Monte Carlo statistics of deep learning layers, with honest error bars.
+
+>>> import bnstats
+>>> result = bnstats.compute("sigmoid", samples=1_000_000)
+>>> result.std_dx
+Estimate(0.21174(16))
+>>> bnstats.exact("sigmoid").std_dx.value
+0.2117456997206658
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from bnstats.version import __version__
+
+if TYPE_CHECKING:
+    from bnstats.api import compute, exact
+    from bnstats.claims import Claim, ClaimSet, claim_set
+    from bnstats.errors import BnstatsError
+    from bnstats.estimate import Estimate
+    from bnstats.layers import Law
+    from bnstats.reference import Exact
+    from bnstats.result import Reference, Result
+    from bnstats.verdict import Verdict
+    from bnstats.verification import Check, verify
+
+__all__ = [
+    "BnstatsError",
+    "Check",
+    "Claim",
+    "ClaimSet",
+    "Estimate",
+    "Exact",
+    "Law",
+    "Reference",
+    "Result",
+    "Verdict",
+    "__version__",
+    "claim_set",
+    "compute",
+    "exact",
+    "verify",
+]
+
+# Imported on first use, so that `import bnstats` loads neither numpy nor scipy.
+_HOMES = {
+    "BnstatsError": "errors",
+    "Check": "verification",
+    "Claim": "claims",
+    "ClaimSet": "claims",
+    "Estimate": "estimate",
+    "Exact": "reference",
+    "Law": "layers",
+    "Reference": "result",
+    "Result": "result",
+    "Verdict": "verdict",
+    "claim_set": "claims",
+    "compute": "api",
+    "exact": "api",
+    "verify": "verification",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bnstats' has no attribute {name!r}")
+    return getattr(import_module(f"bnstats.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

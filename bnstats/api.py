@@ -1,0 +1,220 @@
+"""compute and exact: from a spec to a record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from bnstats.claims import claims_on
+from bnstats.errors import BnstatsError
+from bnstats.estimate import MIN_N_EFF, Estimate, estimates
+from bnstats.layers import STANDARD, Event, Law
+from bnstats.quantities import ON_SCREEN, QUANTITIES, Direction
+from bnstats.reference import Exact, exact_values
+from bnstats.result import Reference, Result
+from bnstats.run import Tally, Task, available_workers, run
+from bnstats.sampling import DType, chunk_draws
+from bnstats.spec import Spec, parse
+from bnstats.verdict import FIRST_THRESHOLD, Verdict, judge, round_up
+
+DIRECTIONS: dict[str, tuple[Direction, ...]] = {
+    "both": ("y", "dx"),
+    "forward": ("y",),
+    "backward": ("dx",),
+}
+MAX_SAMPLES = 10**18
+
+_DEFAULT_NUMBERS = 20_000_000
+
+
+def default_samples(event: Event) -> int:
+    """Return the draws that hold about 2e7 random numbers: 1e7 for a scalar activation."""
+    numbers = sum(math.prod(i.shape) for i in event.inputs.values())
+    most = max(_DEFAULT_NUMBERS // numbers, 1000)
+    unit: int = 10 ** (len(str(most)) - 1)
+    return max(step * unit for step in (1, 2, 5) if step * unit <= most)
+
+
+def compute(
+    spec: str | Spec,
+    *,
+    samples: int | float | None = None,
+    seed: int = 0,
+    confidence: float = 0.95,
+    dtype: DType = "float64",
+    direction: str = "both",
+    workers: int | None = None,
+    law: Law = STANDARD,
+    on_progress: Callable[[int, Tally], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Estimate E[y], σ[y], E[dx], σ[dx] and their kin by sampling.
+
+    Parameters
+    ----------
+    spec
+        A layer, e.g. ``"sigmoid"`` or ``"max_pool2d:kernel_size=3,stride=2"``.
+    samples
+        Independent draws, at most 1e18; memory does not depend on it. The default holds about
+        2e7 random numbers: 1e7 draws of a scalar activation, fewer of larger events.
+    seed
+        A whole number ≥ 0; the same seed gives the same digits whatever ``workers`` is.
+    confidence
+        Of the intervals, between 0 and 1.
+    dtype
+        Of the draws and the layer's arithmetic, ``"float64"`` or ``"float32"``.
+    direction
+        ``"both"``, ``"forward"`` (y only) or ``"backward"`` (dx only).
+    workers
+        Threads; by default one for each processor this process may use.
+    law
+        Of the inputs: ``Law(x_mean, x_std, dy_std)``.
+    on_progress
+        Called with the draws so far and their merged moments.
+    should_stop
+        Asked between chunks; once true, the partial result is returned as ``interrupted``.
+
+    Returns
+    -------
+    Result
+        Quantities as attributes, e.g. ``result.std_dx.value`` and ``result.std_dx.interval``.
+
+    Raises
+    ------
+    BnstatsError
+        An unknown layer or parameter, or an argument outside its range.
+
+    Examples
+    --------
+    >>> r = compute("sigmoid", samples=100_000)
+    >>> r.std_dx.exact.value
+    0.2117456997206658
+    >>> abs(r.std_dx.z) < 4
+    True
+    """
+    spec = parse(spec) if isinstance(spec, str) else spec
+    samples = _checked_samples(default_samples(spec.event) if samples is None else samples)
+    check_law(law)
+    if not 0 < confidence < 1:
+        raise BnstatsError(f"confidence {confidence} is outside (0, 1)")
+    if seed < 0:
+        raise BnstatsError(f"seed {seed} is negative")
+    if direction not in DIRECTIONS:
+        raise BnstatsError(f"direction '{direction}' is not one of {', '.join(DIRECTIONS)}")
+    if dtype not in ("float64", "float32"):
+        raise BnstatsError(f"dtype '{dtype}' is not float64 or float32")
+    task = Task(spec, seed, law, dtype, DIRECTIONS[direction])
+    tally, done = run(
+        task,
+        samples,
+        workers=available_workers() if workers is None else workers,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    exact = exact_values(spec.event, law)
+    found = estimates(tally, exact, confidence)
+    result = Result(
+        spec=spec,
+        law=law,
+        quantities=found,
+        claims=verdicts_on(spec, law, exact, found, done),
+        samples=done,
+        seed=seed,
+        dtype=dtype,
+        confidence=confidence,
+        chunk=chunk_draws(spec.event),
+        status="complete" if done == samples else "interrupted",
+        nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
+    )
+    return replace(result, warnings=_warnings(result))
+
+
+def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
+    """Return the exact values of a layer, without sampling.
+
+    Each has a ``value``, a bound on its ``error`` and says how it was found (``by``).
+
+    Raises
+    ------
+    BnstatsError
+        An unknown layer or parameter, or a law outside its range.
+
+    Examples
+    --------
+    >>> exact("relu").std_dx.value
+    0.7071067811865476
+    """
+    spec = parse(spec) if isinstance(spec, str) else spec
+    check_law(law)
+    values = exact_values(spec.event, law)
+    return Reference(spec, law, values, verdicts_on(spec, law, values), spec.event.hints)
+
+
+def check_law(law: Law) -> None:
+    """Raise BnstatsError unless the law's mean is finite and its scales are positive."""
+    if not math.isfinite(law.x_mean):
+        raise BnstatsError(f"x-mean {law.x_mean} is not finite")
+    for name, value in (("x-std", law.x_std), ("dy-std", law.dy_std)):
+        if not 0 < value < math.inf:
+            raise BnstatsError(f"{name} {value} is not a positive number")
+
+
+def verdicts_on(
+    spec: Spec,
+    law: Law,
+    exact: dict[str, Exact],
+    found: dict[str, Estimate] | None = None,
+    samples: int = 0,
+) -> tuple[Verdict, ...]:
+    """Judge the published claims on a layer; they are about standard normal inputs only."""
+    if law != STANDARD:
+        return ()
+    known = exact.keys() | (found or {}).keys()
+    return tuple(
+        judge(claim, exact, found, samples=samples)
+        for claim in claims_on(spec.text)
+        if claim.quantity in known
+    )
+
+
+def _checked_samples(samples: int | float) -> int:
+    if samples != samples or not 1 <= samples <= MAX_SAMPLES or samples != int(samples):
+        raise BnstatsError(
+            f"samples {samples} is not a whole number from 1 to {MAX_SAMPLES:.0e}".replace("+", ""),
+            hint="e.g. 1e7, 10M or 2**24",
+        )
+    return int(samples)
+
+
+def _warnings(result: Result) -> tuple[str, ...]:
+    found = list(result.spec.event.hints)
+    for direction, bad in result.nonfinite.items():
+        if bad:
+            found.append(
+                f"{bad:,} of {result.samples:,} draws of {direction} are not finite and are left "
+                "out; a smaller --x-std keeps them finite"
+            )
+    for name in (n for n in ON_SCREEN if n in result.quantities):
+        found.extend(_warnings_on(QUANTITIES[name].symbol, result.quantities[name], result.samples))
+    return tuple(dict.fromkeys(found))
+
+
+def _warnings_on(symbol: str, estimate: Estimate, samples: int) -> list[str]:
+    if estimate.log_scale and estimate.value == 0:
+        return [f"{symbol} is 0 in this sample, which says nothing about its error; more samples"]
+    if estimate.interval is None:
+        return [f"{symbol}: no information on its error; more samples"]
+    found = []
+    if estimate.n_eff < MIN_N_EFF:
+        needed = round_up(samples * 1.2 * MIN_N_EFF / max(estimate.n_eff, 1.0))
+        found.append(
+            f"{symbol}: {estimate.n_eff:.0f} effective draws are too few for its interval; "
+            f"try -n {needed:.0e}".replace("e+", "e")
+        )
+    if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and estimate.reliable:
+        found.append(
+            f"{symbol} is {abs(estimate.z):.1f} standard errors from its exact value: a bug in a "
+            "formula or backend, unless another --seed disagrees"
+        )
+    return found

@@ -1,0 +1,42 @@
+"""Published values as printed, with their sources; one TOML file per set beside this module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+
+from bnstats.claims.files import Claim, ClaimSet, read_claims
+from bnstats.errors import BnstatsError, printable, suggestion
+
+__all__ = ["Claim", "ClaimSet", "claim_set", "claim_sets", "claims_on", "read_claims"]
+
+
+def set_names() -> tuple[str, ...]:
+    """Return the names of the sets that ship with the package."""
+    files = (f.name for f in resources.files(__package__).iterdir())
+    return tuple(sorted(n.removesuffix(".toml") for n in files if n.endswith(".toml")))
+
+
+@cache
+def claim_set(name: str) -> ClaimSet:
+    """Return a set that ships with the package; an unknown name raises BnstatsError."""
+    names = set_names()
+    if name not in names:
+        near = suggestion(name, names)
+        hint = f"did you mean '{near}'?  " if near else ""
+        raise BnstatsError(
+            f"unknown claim set '{printable(name, 60)}'", hint=f"{hint}(bnstats list claims)"
+        )
+    content = resources.files(__package__).joinpath(f"{name}.toml").read_bytes()
+    return read_claims(content, f"{name}.toml")
+
+
+def claim_sets() -> Iterator[ClaimSet]:
+    """Yield every set that ships with the package."""
+    return map(claim_set, set_names())
+
+
+def claims_on(layer: str) -> tuple[Claim, ...]:
+    """Return the published claims about a layer, by its canonical spec."""
+    return tuple(c for s in claim_sets() for c in s.claims if c.spec.text == layer)

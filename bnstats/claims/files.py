@@ -1,0 +1,195 @@
+"""Reading claims from TOML, JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bnstats.claims.values import Printed, parse_value
+from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.quantities import QUANTITIES
+from bnstats.spec import Spec, parse
+
+_FIELDS = ("layer", "quantity", "value", "samples", "source", "remark")
+_MAX_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published value.
+
+    Attributes
+    ----------
+    set
+        Name of the set it belongs to.
+    spec
+        The layer.
+    quantity
+        Name of the quantity claimed, e.g. ``std_dx``.
+    printed
+        The value as it stands in the source.
+    samples
+        Monte Carlo draws behind it, where the source says.
+    source, remark
+        Where it stands, and what a reader should know about it.
+    """
+
+    set: str
+    spec: Spec
+    quantity: str
+    printed: Printed
+    samples: int | None = None
+    source: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class ClaimSet:
+    """Claims from one source: ``title`` says which, ``url`` where it is published."""
+
+    name: str
+    claims: tuple[Claim, ...]
+    title: str = ""
+    url: str = ""
+
+
+def read_claims_file(path: Path) -> ClaimSet:
+    """Read a user's claims file; the suffix tells the format.
+
+    Raises
+    ------
+    BnstatsError
+        Unreadable, not text, half-written, or a claim at fault, named by its number.
+    """
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise BnstatsError(f"{_shown(path)} is larger than {_MAX_BYTES // 10**6} MB")
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise BnstatsError(f"no such file: {_shown(path)}", hint="bnstats list claims") from None
+    except OSError as error:
+        raise BnstatsError(f"cannot read {_shown(path)}: {error.strerror}") from None
+    return read_claims(content, _shown(path))
+
+
+def read_claims(content: bytes, name: str) -> ClaimSet:
+    """Parse the content of a claims file called ``name``; see `read_claims_file`."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BnstatsError(f"{name} is not UTF-8 text") from None
+    document = _parse(text, name)
+    rows = document.get("claim", [])
+    if not isinstance(rows, list) or not rows:
+        raise BnstatsError(f"{name} holds no claims", hint=_example(name))
+    stem = Path(name).stem
+    claims = tuple(_claim(row, stem, f"{name}, claim {i}") for i, row in enumerate(rows, start=1))
+    seen: dict[tuple[str, str], int] = {}
+    for i, claim in enumerate(claims, start=1):
+        first = seen.setdefault((claim.spec.text, claim.quantity), i)
+        if first != i:
+            raise BnstatsError(
+                f"{name}, claim {i}: repeats claim {first}   ({claim.spec.text}, {claim.quantity})",
+                hint="keep one of them",
+            )
+    title, url = (str(document.get(key, "")) for key in ("title", "url"))
+    return ClaimSet(stem, claims, title, url)
+
+
+def _parse(text: str, name: str) -> dict[str, Any]:
+    """Parse a file into a mapping with the list ``claim``; numbers stay text."""
+    suffix = Path(name).suffix.lower()
+    try:
+        if suffix == ".toml":
+            return tomllib.loads(text, parse_float=str)
+        if suffix == ".json":
+            document = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+            return document if isinstance(document, dict) else {"claim": document}
+        if suffix == ".csv":
+            rows = csv.DictReader(io.StringIO(text), strict=True)
+            return {"claim": [{k: v for k, v in row.items() if v} for row in rows]}
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, csv.Error) as error:
+        raise BnstatsError(f"{name} cannot be parsed: {printable(str(error))}") from None
+    except (RecursionError, ValueError):
+        raise BnstatsError(f"{name} cannot be parsed: nested too deeply or too long") from None
+    raise BnstatsError(f"{name}: a claims file ends in .toml, .json or .csv")
+
+
+def _claim(row: Any, set_name: str, at: str) -> Claim:
+    if not isinstance(row, Mapping):
+        raise BnstatsError(f"{at}: not a table of {', '.join(_FIELDS)}")
+    unknown = [key for key in row if key not in _FIELDS]
+    if unknown:
+        key = printable(str(unknown[0]), 40)
+        near = suggestion(key, _FIELDS)
+        hint = f"did you mean '{near}'?  " if near else ""
+        raise BnstatsError(
+            f"{at}: unknown field '{key}'", hint=f"{hint}fields: {', '.join(_FIELDS)}"
+        )
+    for key in ("layer", "quantity", "value"):
+        if key not in row:
+            raise BnstatsError(f"{at}: field '{key}' is missing")
+    fields = {k: _text(v, k, at) for k, v in row.items()}
+    try:
+        spec = parse(fields["layer"])
+    except BnstatsError as error:
+        raise BnstatsError(f"{at}: {error.message}", where=error.where, hint=error.hint) from None
+    context = f'   (layer = "{spec.text}")'
+    quantity = fields["quantity"]
+    if quantity not in QUANTITIES:
+        near = suggestion(quantity, QUANTITIES)
+        hint = f"did you mean '{near}'?  " if near else ""
+        raise BnstatsError(
+            f"{at}: unknown quantity '{printable(quantity, 40)}'{context}",
+            hint=f"{hint}quantities: {', '.join(QUANTITIES)}",
+        )
+    try:
+        printed = parse_value(fields["value"])
+    except ValueError as error:
+        raise BnstatsError(f"{at}: {error}{context}") from None
+    return Claim(
+        set=set_name,
+        spec=spec,
+        quantity=quantity,
+        printed=printed,
+        samples=_samples(fields.get("samples"), at + context),
+        source=printable(fields.get("source", "")),
+        remark=printable(fields.get("remark", "")),
+    )
+
+
+def _text(value: Any, key: str, at: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise BnstatsError(f"{at}: field '{key}' is not text")
+    try:
+        return str(value)
+    except ValueError:  # an int of thousands of digits
+        raise BnstatsError(f"{at}: field '{key}' is too long") from None
+
+
+def _samples(text: str | None, at: str) -> int | None:
+    if text is None:
+        return None
+    try:
+        samples = int(float(text))
+    except (ValueError, OverflowError):
+        samples = 0
+    if samples < 1:
+        raise BnstatsError(f"{at}: samples '{printable(text, 40)}' is not a positive number")
+    return samples
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path))
+
+
+def _example(name: str) -> str | None:
+    if Path(name).suffix.lower() != ".toml":
+        return None
+    return '[[claim]] layer = "sigmoid", quantity = "std_dx", value = "0.21175", a line each'

@@ -1,0 +1,47 @@
+"""What can go wrong through no fault of the code, and the exit code it earns."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BnstatsError(Exception):
+    """A mistake in what was asked for: what, where, and what to do instead.
+
+    Parameters
+    ----------
+    message
+        One line that says what is wrong.
+    where
+        A line or two that show the place, e.g. the spec with a caret under it.
+    hint
+        What to type instead.
+    """
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        self.hint = hint
+
+
+class HostError(BnstatsError):
+    """Something outside the request is in the way: a missing extra, a full disk."""
+
+    exit_code = 4
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """Return text that is safe on a terminal: control characters escaped, length bounded."""
+    short = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is nearest to a misspelt one, or None."""
+    # difflib's cost grows with length; no name of ours is longer than this.
+    near = difflib.get_close_matches(word[:80].lower(), list(known), n=1, cutoff=0.6)
+    return near[0] if near else None

@@ -1,0 +1,42 @@
+"""Every layer bnstats knows: importing this package fills the registry."""
+
+from bnstats.layers import dropout, linear, pooling, rectifiers, sigmoidal, smooth
+from bnstats.layers._registry import (
+    ALIASES,
+    LAYERS,
+    STANDARD,
+    Event,
+    Expect,
+    Input,
+    Known,
+    Law,
+    Layer,
+    Parameter,
+    ParameterError,
+    elementwise,
+    register,
+    structured,
+)
+
+__all__ = [
+    "ALIASES",
+    "LAYERS",
+    "STANDARD",
+    "Event",
+    "Expect",
+    "Input",
+    "Known",
+    "Law",
+    "Layer",
+    "Parameter",
+    "ParameterError",
+    "dropout",
+    "elementwise",
+    "linear",
+    "pooling",
+    "rectifiers",
+    "register",
+    "sigmoidal",
+    "smooth",
+    "structured",
+]

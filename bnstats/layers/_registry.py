@@ -1,0 +1,311 @@
+"""What a layer is, and the one table that all layers stand in.
+
+A layer is data: a name, its parameters, and a function that binds parameter values to an `Event`,
+the experiment of one draw. Everything else, from the command line to the tests, reads the registry.
+Formulas are written against an array namespace ``xp`` and hold one draw per position of the *last*
+axis: an input of shape ``(3, 3)`` arrives as an array of shape ``(3, 3, n)``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+Array: TypeAlias = Any
+Namespace: TypeAlias = Any
+Backward: TypeAlias = Callable[[Array], Array]
+Pointwise: TypeAlias = Callable[[Namespace, Array], tuple[Array, Array]]
+
+
+class Law(NamedTuple):
+    """The law of the inputs: x ~ N(x_mean, x_std²), dy ~ N(0, dy_std²), all independent."""
+
+    x_mean: float = 0.0
+    x_std: float = 1.0
+    dy_std: float = 1.0
+
+
+STANDARD = Law()
+
+
+class Known(NamedTuple):
+    """A moment that is known without sampling, with a bound on its absolute error."""
+
+    value: float
+    error: float = 0.0
+    by: str = "closed form"
+
+
+class Expect(typing.Protocol):
+    """Expectations under the law of x, supplied to a layer's `Event.moments` from outside."""
+
+    def __call__(
+        self,
+        function: Callable[[Namespace, Array], Array],
+        *,
+        kinks: Iterable[float] = (),
+        maximum_of: int = 1,
+    ) -> Known:
+        """Return E[function(X)], X being the largest of ``maximum_of`` independent inputs."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A random input of one draw: its event shape and its law.
+
+    ``x`` and ``dy`` are normal with the mean and scale of the run's `Law`; every other input is
+    a standard normal or uniform on (0, 1).
+    """
+
+    shape: tuple[int, ...] = ()
+    law: Literal["normal", "uniform"] = "normal"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One draw of a layer whose parameters are bound.
+
+    Attributes
+    ----------
+    inputs
+        Every random input by name; always ``x`` and ``dy``.
+    forward
+        ``forward(xp, draws)`` returns ``(y, backward)``; ``backward(dy)`` returns dx. Arrays hold
+        the draws on their last axis.
+    moments
+        ``moments(law, expect)`` returns what is known exactly of one element of y and dx: any of
+        ``mean_y``, ``var_y``, ``m4_y`` (fourth central moment), ``ms_dx`` (E[dx²]) and ``m4_dx``
+        (E[dx⁴]), averaged over the event's positions. E[dx] is zero for every layer, because dx
+        is linear in dy. Fourth moments are stated only where an event has a single element.
+    kinks
+        Where the slope of an elementwise layer jumps, in units of x.
+    hints
+        What a user should know about these parameter values.
+    """
+
+    inputs: Mapping[str, Input]
+    forward: Callable[[Namespace, Mapping[str, Array]], tuple[Array, Backward]]
+    moments: Callable[[Law, Expect], Mapping[str, Known]]
+    kinks: tuple[float, ...] = ()
+    hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Range:
+    """An interval of legal values, written as in mathematics: ``Range("[0, 1)")``."""
+
+    text: str
+
+    def __contains__(self, value: float) -> bool:
+        low, high = (float(end) for end in self.text[1:-1].split(","))
+        above = value >= low if self.text[0] == "[" else value > low
+        below = value <= high if self.text[-1] == "]" else value < high
+        return above and below
+
+
+@dataclass(frozen=True)
+class Follows:
+    """A parameter that, when left out, takes the value of another one."""
+
+    name: str
+
+
+class ParameterError(ValueError):
+    """Parameter values that make no layer; raised by a layer's builder."""
+
+
+# A size per side: one int for all sides, or one for each, written 3x5 in a spec.
+Size: TypeAlias = int | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a layer, as read off the signature of its builder."""
+
+    name: str
+    kind: Literal["int", "float", "bool", "word", "size"]
+    default: Any
+    required: bool
+    choices: tuple[str, ...] = ()
+    range: Range | None = None
+    follows: str | None = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An entry of the registry.
+
+    Attributes
+    ----------
+    name, aliases
+        The canonical name and those of other libraries.
+    family
+        The module that declares it.
+    formula, gradient
+        The forward and the backward formula as a person reads them.
+    cite
+        Where the formula comes from.
+    parameters
+        In the order in which `show` prints them.
+    bind
+        ``bind(**values)`` returns the `Event`; raises `ParameterError`.
+    examples
+        Parameter texts that stand in the table of constants; empty for the default alone.
+    """
+
+    name: str
+    family: str
+    summary: str
+    formula: str
+    gradient: str
+    cite: str
+    parameters: tuple[Parameter, ...]
+    bind: Callable[..., Event] = field(repr=False)
+    aliases: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+
+
+LAYERS: dict[str, Layer] = {}
+ALIASES: dict[str, str] = {}
+
+
+def register(layer: Layer) -> Layer:
+    """Add a layer to the registry; a name that is taken raises ValueError."""
+    for name in (layer.name, *layer.aliases):
+        if name in LAYERS or name in ALIASES:
+            raise ValueError(f"layer name {name!r} is taken")
+    LAYERS[layer.name] = layer
+    ALIASES.update(dict.fromkeys(layer.aliases, layer.name))
+    return layer
+
+
+def structured(
+    formula: str,
+    gradient: str,
+    *,
+    name: str | None = None,
+    cite: str = "",
+    aliases: tuple[str, ...] = (),
+    examples: tuple[str, ...] = (),
+) -> Callable[[Callable[..., Event]], Callable[..., Event]]:
+    """Register a builder: a function of keyword-only parameters that returns an `Event`."""
+
+    def decorate(build: Callable[..., Event]) -> Callable[..., Event]:
+        declared = getattr(build, "func", build)
+        register(
+            Layer(
+                name=name or declared.__name__,
+                family=declared.__module__.rpartition(".")[2],
+                summary=(inspect.getdoc(declared) or "").partition("\n")[0],
+                formula=formula,
+                gradient=gradient,
+                cite=cite,
+                parameters=parameters_of(build),
+                bind=build,
+                aliases=aliases,
+                examples=examples,
+            )
+        )
+        return build
+
+    return decorate
+
+
+def elementwise(
+    formula: str,
+    gradient: str = "dx = dy·f′(x)",
+    *,
+    kinks: tuple[float, ...] | Callable[..., tuple[float, ...]] = (),
+    cite: str = "",
+    aliases: tuple[str, ...] = (),
+    examples: tuple[str, ...] = (),
+) -> Callable[[Callable[..., tuple[Array, Array]]], Callable[..., tuple[Array, Array]]]:
+    """Register an activation: a function of ``(xp, x)`` that returns ``(y, dy/dx)``.
+
+    Its keyword-only arguments are its parameters. ``kinks`` lists where the slope jumps, or is a
+    function of the parameters that does.
+    """
+
+    def decorate(
+        function: Callable[..., tuple[Array, Array]],
+    ) -> Callable[..., tuple[Array, Array]]:
+        @functools.wraps(function)
+        def build(**values: Any) -> Event:
+            def f(xp: Namespace, x: Array) -> tuple[Array, Array]:
+                return function(xp, x, **values)
+
+            return pointwise_event(f, kinks(**values) if callable(kinks) else kinks)
+
+        structured(formula, gradient, cite=cite, aliases=aliases, examples=examples)(build)
+        return function
+
+    return decorate
+
+
+def pointwise_event(f: Pointwise, kinks: tuple[float, ...]) -> Event:
+    """Return the event of one scalar pair (x, dy) through y = f(x), dx = dy·f′(x)."""
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        y, slope = f(xp, draws["x"])
+        return y, lambda dy: dy * slope
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        mean = expect(lambda xp, x: f(xp, x)[0], kinks=kinks)
+        ms_slope = expect(lambda xp, x: f(xp, x)[1] ** 2, kinks=kinks)
+        m4_slope = expect(lambda xp, x: f(xp, x)[1] ** 4, kinks=kinks)
+        power = law.dy_std**2
+        return {
+            "mean_y": mean,
+            "var_y": expect(lambda xp, x: (f(xp, x)[0] - mean.value) ** 2, kinks=kinks),
+            "m4_y": expect(lambda xp, x: (f(xp, x)[0] - mean.value) ** 4, kinks=kinks),
+            "ms_dx": Known(power * ms_slope.value, power * ms_slope.error, ms_slope.by),
+            "m4_dx": Known(3 * power**2 * m4_slope.value, 3 * power**2 * m4_slope.error),
+        }
+
+    return Event({"x": Input(), "dy": Input()}, forward, moments, kinks=kinks)
+
+
+def parameters_of(build: Callable[..., Any]) -> tuple[Parameter, ...]:
+    """Read the keyword-only parameters of a builder: type, default and range."""
+    declared = inspect.unwrap(getattr(build, "func", build))
+    hints = typing.get_type_hints(declared, include_extras=True)
+    return tuple(
+        _parameter(p.name, hints[p.name], p.default)
+        for p in inspect.signature(build).parameters.values()
+        if p.kind is p.KEYWORD_ONLY
+    )
+
+
+def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+    notes: tuple[Any, ...] = ()
+    if typing.get_origin(hint) is typing.Annotated:
+        hint, *rest = typing.get_args(hint)
+        notes = tuple(rest)
+    choices: tuple[str, ...] = ()
+    kind: Literal["int", "float", "bool", "word", "size"]
+    if typing.get_origin(hint) is Literal:
+        kind, choices = "word", typing.get_args(hint)
+    elif tuple[int, ...] in typing.get_args(hint):
+        kind = "size"
+    elif bool in (hint, *typing.get_args(hint)):
+        kind = "bool"
+    elif float in (hint, *typing.get_args(hint)):
+        kind = "float"
+    elif int in (hint, *typing.get_args(hint)):
+        kind = "int"
+    else:
+        raise TypeError(f"parameter {name!r} has a type no spec can hold: {hint!r}")
+    required = default is inspect.Parameter.empty
+    return Parameter(
+        name=name,
+        kind=kind,
+        default=None if required else default,
+        required=required,
+        choices=choices,
+        range=next((n for n in notes if isinstance(n, Range)), None),
+        follows=next((n.name for n in notes if isinstance(n, Follows)), None),
+    )

@@ -1,0 +1,66 @@
+"""How numbers are written: a value with its standard error in parentheses (GUM 7.2.2)."""
+
+from __future__ import annotations
+
+import math
+
+MINUS = "−"
+
+
+def signed(text: str) -> str:
+    """Write a leading hyphen as the minus sign it is."""
+    return text.replace("-", MINUS)
+
+
+def decimals_for(stderr: float) -> int:
+    """Return the decimals that show two digits of a standard error."""
+    # Rounding to two digits first: 0.0996 shows as 0.10, not as 0.100.
+    return max(1 - math.floor(math.log10(float(f"{stderr:.1e}"))), 0)
+
+
+def concise(value: float, stderr: float | None) -> str:
+    """Write value(stderr): 0.211676(52) is 0.211676 with a standard error of 0.000052.
+
+    >>> concise(0.2116763, 0.0000523)
+    '0.211676(52)'
+    >>> concise(12.3, 1.25)
+    '12.3(1.2)'
+    """
+    if not math.isfinite(value):
+        return signed(str(value))
+    if stderr is None or not math.isfinite(stderr) or stderr <= 0:
+        return f"{signed(f'{value:.6g}')}(?)"
+    decimals = decimals_for(stderr)
+    if abs(value) >= 1e7 or decimals > 12:
+        exponent = math.floor(math.log10(max(abs(value), stderr)))
+        scale = 10.0**exponent
+        mantissa = concise(value / scale, stderr / scale)
+        return mantissa if exponent == 0 else f"{mantissa}e{signed(str(exponent))}"
+    text = signed(f"{value:.{decimals}f}")
+    digits = f"{stderr:.{decimals}f}"
+    return f"{text}({digits if float(digits) >= 1 else digits.replace('.', '').lstrip('0')})"
+
+
+def bounds(interval: tuple[float, float] | None) -> str:
+    """Write an interval with as many decimals as its width deserves."""
+    if interval is None:
+        return "no information"
+    low, high = interval
+    width = high - low
+    if not math.isfinite(width) or width <= 0:
+        return f"[{signed(repr(low))}, {signed(repr(high))}]"
+    decimals = decimals_for(width / 4)
+    if max(abs(low), abs(high)) >= 1e7 or decimals > 12:
+        return f"[{signed(f'{low:.6g}')}, {signed(f'{high:.6g}')}]"
+    return f"[{signed(f'{low:.{decimals}f}')}, {signed(f'{high:.{decimals}f}')}]"
+
+
+def exact_text(value: float, error: float) -> str:
+    """Write an exact value with at most eight significant decimals and no more than are known."""
+    known = 8 if error <= 0 else max(min(8, math.floor(-math.log10(2 * error))), 0)
+    text = f"{value:.{known}f}"
+    if value and abs(value) < 1e-4:
+        text = f"{value:.6g}"
+    if "." in text and "e" not in text:
+        text = text.rstrip("0").rstrip(".") if abs(value - float(text)) <= error + 1e-15 else text
+    return signed("0" if text == "-0" else text)

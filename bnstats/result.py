@@ -1,0 +1,117 @@
+"""What a run returns: a record of quantities by name, with everything needed to repeat it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from bnstats.errors import suggestion
+from bnstats.estimate import Estimate
+from bnstats.layers import Law
+from bnstats.quantities import QUANTITIES
+from bnstats.reference import Exact
+from bnstats.sampling import DType
+from bnstats.spec import Spec
+from bnstats.verdict import Verdict
+
+T = TypeVar("T", Estimate, Exact)
+
+
+@dataclass(frozen=True, repr=False)
+class Record(Generic[T]):
+    """Quantities of one layer, as items of ``quantities`` and as attributes.
+
+    Attributes
+    ----------
+    spec
+        The layer.
+    law
+        Of its inputs.
+    quantities
+        By name: mean_y, std_y, rms_y, mean_dx, std_dx, var_dx and so on.
+    claims
+        Published values of this layer with their verdicts.
+    warnings
+        What a reader must know before believing the numbers, each with a remedy.
+    """
+
+    spec: Spec
+    law: Law
+    quantities: Mapping[str, T]
+    claims: tuple[Verdict, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def layer(self) -> str:
+        """The canonical spec."""
+        return self.spec.text
+
+    def __getattr__(self, name: str) -> T:
+        if name.startswith("_") or name == "quantities":
+            raise AttributeError(name)
+        try:
+            return self.quantities[name]
+        except KeyError:
+            near = suggestion(name, QUANTITIES)
+            hint = f"; did you mean {near!r}?" if near and near in self.quantities else ""
+            raise AttributeError(f"{self.layer} has no quantity {name!r}{hint}") from None
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self.quantities]
+
+
+@dataclass(frozen=True, repr=False)
+class Reference(Record[Exact]):
+    """Exact values of a layer.
+
+    Attributes
+    ----------
+    missing
+        Quantities that have no exact value.
+    """
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the quantities without an exact value."""
+        return tuple(name for name in QUANTITIES if name not in self.quantities)
+
+    def __repr__(self) -> str:
+        known = ", ".join(f"{k}={v.value!r}" for k, v in self.quantities.items())
+        return f"Reference({self.layer!r}, {known})"
+
+
+@dataclass(frozen=True, repr=False)
+class Result(Record[Estimate]):
+    """A sampled layer.
+
+    Attributes
+    ----------
+    samples
+        Independent draws taken.
+    seed, dtype, confidence
+        As asked for.
+    chunk
+        Draws per chunk; fixed by the layer.
+    status
+        ``complete`` or ``interrupted``.
+    nonfinite
+        Draws left out, by direction, because their value is not finite.
+    """
+
+    samples: int = 0
+    seed: int = 0
+    dtype: DType = "float64"
+    confidence: float = 0.95
+    chunk: int = 0
+    status: str = "complete"
+    nonfinite: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def n_eff(self) -> float:
+        """The smallest effective number of draws among the quantities."""
+        return min((q.n_eff for q in self.quantities.values()), default=0.0)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{k}={v}" for k, v in self.quantities.items() if "gain" not in k)
+        return f"Result({self.layer!r}, samples={self.samples}, {shown})"

@@ -1,0 +1,186 @@
+"""Layer specs, ``name:key=value,key=value``, and back.
+
+A spec has one canonical form, its identity in files and in the random streams: the layer's own
+name, keys in sorted order, parameters at their default left out.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.layers import ALIASES, LAYERS, Event, Layer, Parameter, ParameterError
+
+_MAX_LENGTH = 1000
+_MAX_INPUTS = 2**22  # random inputs of one draw; 2^22 float64 are 32 MB
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A layer with its parameters bound.
+
+    Attributes
+    ----------
+    text
+        The canonical spec.
+    layer, event
+        The registry's entry and the experiment of one draw.
+    """
+
+    text: str
+    layer: Layer
+    event: Event
+
+
+def parse(text: str) -> Spec:
+    """Parse a spec.
+
+    Parameters
+    ----------
+    text
+        E.g. ``"max_pool2d:kernel_size=3,stride=2"``; values are ints, floats, true/false, words
+        and sizes like 3x3.
+
+    Raises
+    ------
+    BnstatsError
+        Unknown layer or parameter, a missing, ill-typed or out-of-range value; the message shows
+        the place.
+
+    Examples
+    --------
+    >>> parse("leaky_relu:negative_slope=0.20").text
+    'leaky_relu:negative_slope=0.2'
+    >>> parse("max_pool2d:stride=3,kernel_size=3x3").text
+    'max_pool2d:kernel_size=3'
+    """
+    if len(text) > _MAX_LENGTH:
+        raise BnstatsError(f"a layer spec of {len(text)} characters; the limit is {_MAX_LENGTH}")
+    name, colon, rest = text.partition(":")
+    layer = LAYERS.get(ALIASES.get(name, name))
+    if layer is None:
+        raise unknown_layer(name)
+    known = {p.name: p for p in layer.parameters}
+    values: dict[str, Any] = {}
+    at = len(name) + 1
+    for item in rest.split(",") if colon else []:
+        key, equals, value = item.partition("=")
+        if not item or not equals or not value:
+            raise _at(text, at, item, f"{name}: expected key=value", _expected(layer))
+        if key not in known:
+            what = f"{name} has no parameter '{printable(key)}'"
+            near = suggestion(key, known)
+            raise _at(text, at, key, what, _expected(layer, near))
+        if key in values:
+            raise _at(text, at, key, f"{name}: parameter '{key}' is given twice", None)
+        try:
+            values[key] = _value(known[key], value)
+        except ValueError as error:
+            raise BnstatsError(f"{layer.name}: {error}") from None
+        at += len(item) + 1
+    missing = [p.name for p in layer.parameters if p.required and p.name not in values]
+    if missing:
+        raise BnstatsError(
+            f"{layer.name} needs {' and '.join(missing)}",
+            hint=f"e.g. {example_spec(layer)}  (bnstats show {layer.name})",
+        )
+    try:
+        event = layer.bind(**values)
+    except ParameterError as error:
+        raise BnstatsError(
+            f"{layer.name}: {error}", where=printable(text), hint=f"bnstats show {layer.name}"
+        ) from None
+    held = sum(math.prod(i.shape) for i in event.inputs.values())
+    if held > _MAX_INPUTS:
+        raise BnstatsError(
+            f"{layer.name}: one draw would hold {held:,} random numbers, "
+            f"more than {_MAX_INPUTS:,}",
+            where=printable(text),
+            hint="a smaller kernel, width or input_size",
+        )
+    return Spec(_canonical(layer, values), layer, event)
+
+
+def unknown_layer(name: str) -> BnstatsError:
+    """Return the error for a layer that is not in the registry."""
+    near = suggestion(name, [*LAYERS, *ALIASES])
+    hint = f"did you mean '{near}'?  (bnstats list layers)" if near else "bnstats list layers"
+    return BnstatsError(f"unknown layer '{printable(name, 60)}'", hint=hint)
+
+
+def example_spec(layer: Layer) -> str:
+    """Return a spec of the layer that is complete: its first example, or its bare name."""
+    example = next(iter(layer.examples), "")
+    return f"{layer.name}:{example}" if example else layer.name
+
+
+def value_text(value: Any) -> str:
+    """Write a parameter's value as a spec does."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return str(value)
+
+
+def _canonical(layer: Layer, values: dict[str, Any]) -> str:
+    defaults = {p.name: values.get(p.follows) if p.follows else p.default for p in layer.parameters}
+    changed = {k: v for k, v in sorted(values.items()) if v != defaults[k]}
+    if not changed:
+        return layer.name
+    return f"{layer.name}:" + ",".join(f"{k}={value_text(v)}" for k, v in changed.items())
+
+
+def _value(parameter: Parameter, text: str) -> Any:
+    value = _typed(parameter, text)
+    for part in value if isinstance(value, tuple) else (value,):
+        if parameter.range is not None and part not in parameter.range:
+            given = f"{parameter.name}={printable(text, 40)}"
+            raise ValueError(f"{given} is outside {parameter.range.text}")
+    return value
+
+
+def _typed(parameter: Parameter, text: str) -> Any:
+    wrong = f"{parameter.name}={printable(text, 40)} is not "
+    if parameter.kind == "word":
+        if text not in parameter.choices:
+            raise ValueError(f"{wrong}one of {', '.join(parameter.choices)}")
+        return text
+    if parameter.kind == "bool":
+        if text not in ("true", "false"):
+            raise ValueError(f"{wrong}true or false")
+        return text == "true"
+    if parameter.kind == "float":
+        if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
+            raise ValueError(f"{wrong}a number")
+        value = float(text)
+        if not math.isfinite(value):
+            raise ValueError(f"{wrong}a finite number")
+        return value + 0.0  # -0.0 is 0.0
+    if parameter.kind == "int":
+        if not re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII):
+            raise ValueError(f"{wrong}a whole number")
+        return int(text)
+    if not re.fullmatch(r"[+-]?\d{1,9}(x\d{1,9}){0,5}", text, re.ASCII):
+        raise ValueError(f"{wrong}a size such as 3 or 3x3")
+    sides = tuple(int(part) for part in text.split("x"))
+    return sides[0] if len(set(sides)) == 1 and len(sides) <= 3 else sides
+
+
+def _expected(layer: Layer, near: str | None = None) -> str:
+    names = ", ".join(p.name for p in layer.parameters)
+    known = f"parameters: {names}" if names else f"{layer.name} takes no parameters"
+    return f"did you mean '{near}'?  {known}" if near else known
+
+
+def _at(text: str, start: int, item: str, what: str, hint: str | None) -> BnstatsError:
+    """Return an error that shows the spec with carets under the item at fault."""
+    clean = printable(text, _MAX_LENGTH)
+    if clean != text:  # escaped characters would shift the carets
+        return BnstatsError(what, where=clean, hint=hint)
+    return BnstatsError(what, where=f"{text}\n{' ' * start}{'^' * max(len(item), 1)}", hint=hint)
