@@ -96,8 +96,7 @@ def parse(text: str) -> Spec:
     held = sum(math.prod(i.shape) for i in event.inputs.values())
     if held > _MAX_INPUTS:
         raise BnstatsError(
-            f"{layer.name}: one draw would hold {held:,} random numbers, "
-            f"more than {_MAX_INPUTS:,}",
+            f"{layer.name}: one draw would hold {held:,} random numbers, more than {_MAX_INPUTS:,}",
             where=printable(text),
             hint="a smaller kernel, width or input_size",
         )

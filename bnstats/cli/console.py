@@ -1,0 +1,63 @@
+"""What the terminal can do: colour, progress, and where messages go."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import IO
+
+import click
+
+_STYLES: dict[str, dict[str, object]] = {
+    "name": {"bold": True},
+    "reproduced": {"fg": "green"},
+    "ok": {"fg": "green"},
+    "refuted": {"fg": "red", "bold": True},
+    "fail": {"fg": "red", "bold": True},
+    "undecided": {"fg": "yellow"},
+}
+
+
+@dataclass(frozen=True)
+class Console:
+    """Colour on stdout, progress on stderr, and how much to say."""
+
+    color: bool
+    progress: bool
+    quiet: bool = False
+    verbose: bool = False
+
+    @classmethod
+    def of(cls, color: str, *, quiet: bool, verbose: bool) -> Console:
+        """Read the environment: NO_COLOR, FORCE_COLOR and TERM=dumb are honoured."""
+        dumb = os.environ.get("TERM") == "dumb"
+        return cls(
+            color=_color(color, sys.stdout, dumb),
+            progress=sys.stderr.isatty() and not dumb and not quiet,
+            quiet=quiet,
+            verbose=verbose,
+        )
+
+    def style(self, text: str, kind: str) -> str:
+        """Colour text by what it is."""
+        return click.style(text, **_STYLES[kind]) if self.color and kind in _STYLES else text  # type: ignore[arg-type]
+
+    def out(self, text: str) -> None:
+        """Print data on stdout."""
+        click.echo(text, color=self.color)
+
+    def warn(self, text: str) -> None:
+        """Print a warning on stderr."""
+        if not self.quiet:
+            click.echo(f"warning: {text}", err=True)
+
+
+def _color(when: str, stream: IO[str], dumb: bool) -> bool:
+    if when != "auto":
+        return when == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return stream.isatty() and not dumb

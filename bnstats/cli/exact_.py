@@ -1,0 +1,44 @@
+"""bnstats exact: reference values without sampling."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bnstats.cli.console import Console
+from bnstats.cli.options import law_options, output_options
+
+
+@click.command("exact")
+@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@law_options
+@output_options
+@click.pass_obj
+def command(
+    console: Console,
+    specs: tuple[str, ...],
+    x_mean: float,
+    x_std: float,
+    dy_std: float,
+    format_: str,
+    as_json: bool,
+    get: str | None,
+    export: tuple[Path, ...],
+) -> int:
+    """Print exact values with bounds on their errors, without sampling."""
+    from bnstats.api import exact
+    from bnstats.cli.output import check_exports, emit
+    from bnstats.layers import Law
+    from bnstats.report.document import document
+
+    check_exports(export)
+    law = Law(x_mean, x_std, dy_std)
+    references = list({r.layer: r for r in (exact(spec, law=law) for spec in specs)}.values())
+    for reference in references:
+        for warning in reference.warnings:
+            console.warn(warning)
+    record = document(references, argv=sys.argv[1:])
+    emit(console, record, format_="json" if as_json else format_, get=get, export=export)
+    return 0

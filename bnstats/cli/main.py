@@ -1,0 +1,144 @@
+"""The program's entry: the command group, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import pairwise
+
+import click
+
+from bnstats.cli.console import Console
+from bnstats.errors import BnstatsError, HostError, printable, suggestion
+from bnstats.version import __version__
+
+_COMMANDS = ("compute", "exact", "table", "verify", "list", "show", "completion")
+
+INTERRUPTED, CLOSED_PIPE, INTERNAL, USAGE = 130, 141, 70, 2
+
+
+class _Commands(click.Group):
+    """Commands that are imported when they are named, so that --version stays instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"bnstats.cli.{cmd_name}_").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            near = suggestion(args[0], _COMMANDS)
+            hint = f"did you mean '{near}'?" if near else f"commands: {', '.join(_COMMANDS)}"
+            raise BnstatsError(f"unknown command '{printable(args[0], 60)}'", hint=hint)
+        return super().resolve_command(ctx, args)
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bnstats", message="%(prog)s %(version)s")
+@click.option("-q", "--quiet", is_flag=True, help="No warnings and no progress.")
+@click.option("-v", "--verbose", is_flag=True, help="Tracebacks of internal errors.")
+@click.option(
+    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
+)
+@click.pass_context
+def cli(ctx: click.Context, quiet: bool, verbose: bool, color: str) -> None:
+    r"""Monte Carlo statistics of deep learning layers, with honest error bars.
+
+    Samples x, dy ~ N(0, 1) through a layer, forward and backward, and prints E[y], σ[y], E[dx],
+    σ[dx] with confidence intervals beside exact values and published constants.
+
+    \b
+      bnstats compute sigmoid
+      bnstats compute max_pool2d:kernel_size=3,stride=2 -n 1e6 --json
+      bnstats exact gelu
+      bnstats verify feng2016
+    """
+    ctx.obj = Console.of(color, quiet=quiet, verbose=verbose)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program and return its exit code; see the README for what each one means."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = cli.main(arguments, prog_name="bnstats", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return USAGE
+    except click.UsageError as error:
+        return _report(_from_click(error), arguments)
+    except BnstatsError as error:
+        return _report(error, arguments)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes stdout at exit; give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except MemoryError:
+        return _report(
+            HostError("out of memory", hint="fewer --workers, or a smaller layer"), arguments
+        )
+    except Exception:
+        return _internal_error(arguments)
+    return code if isinstance(code, int) else 0
+
+
+def _from_click(error: click.UsageError) -> BnstatsError:
+    message = error.format_message().rstrip(".")
+    context = error.ctx
+    command = context.command_path if context else "bnstats"
+    hint = f"{command} --help"
+    if isinstance(error, click.NoSuchOption) and error.possibilities:
+        message = f"no such option '{printable(error.option_name, 60)}'"
+        hint = f"did you mean '{error.possibilities[0]}'?"
+    return BnstatsError(printable(message, 300), hint=hint)
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether a call that failed early asked for JSON."""
+    formats = {"--format", "--output-format"}
+    pairs = set(pairwise(arguments))
+    return "--json" in arguments or any(
+        f"{f}=json" in arguments or (f, "json") in pairs for f in formats
+    )
+
+
+def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
+    """Print an error on stderr, and as a document on stdout where JSON was asked for."""
+    lines = [f"error: {error.message}"]
+    lines += [f"       {line}" for line in (error.where or "").splitlines()]
+    lines += [f"hint:  {error.hint}"] if error.hint else []
+    click.echo("\n".join(lines), err=True)
+    if wants_json(arguments):
+        from bnstats.report.document import failure
+        from bnstats.report.json_ import render
+
+        click.echo(render(failure(error.message, error.hint, error.exit_code, arguments)))
+    return error.exit_code
+
+
+def _internal_error(arguments: Sequence[str]) -> int:
+    trace = traceback.format_exc()
+    if "-v" in arguments or "--verbose" in arguments:
+        click.echo(trace, err=True)
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", prefix="bnstats-", suffix=".log", delete=False
+    ) as file:
+        file.write(trace)
+    error = BnstatsError(
+        "internal error, a bug in bnstats", hint=f"the traceback is in {file.name}"
+    )
+    error.exit_code = INTERNAL
+    return _report(error, arguments)

@@ -1,0 +1,139 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bnstats.errors import printable
+
+if TYPE_CHECKING:  # generic only in newer releases of click
+    _IntType = click.ParamType[int]
+else:
+    _IntType = click.ParamType
+
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+class SampleCount(_IntType):
+    """A positive whole number: 1000000, 1e6, 10M or 2**24."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse the option's text."""
+        if isinstance(value, int):
+            return value
+        text = str(value).strip()
+        count = _count(text)
+        if count is None:
+            self.fail(f"'{printable(text, 60)}' is not a count such as 1e7, 10M or 2**24")
+        if not 1 <= count <= 10**18:
+            self.fail(f"'{printable(text, 60)}' is outside 1 to 1e18")
+        return count
+
+
+def _count(text: str) -> int | None:
+    power = re.fullmatch(r"(\d{1,2})\*\*(\d{1,2})", text, re.ASCII)
+    if power:
+        return int(int(power[1]) ** int(power[2]))
+    plain = re.fullmatch(r"([+-]?\d{1,30}(?:_\d{3}){0,10})([kMGT]?)", text, re.ASCII)
+    if plain:
+        return int(plain[1]) * _UNITS[plain[2]]
+    decimal = re.fullmatch(
+        r"([+-]?\d{1,30}(?:\.\d{0,30})?(?:[eE]\+?\d{1,3})?)([kMGT]?)", text, re.ASCII
+    )
+    if decimal:
+        number = float(decimal[1]) * _UNITS[decimal[2]]
+        return int(number) if number == int(number) else None
+    return None
+
+
+class Seed(_IntType):
+    """A whole number ≥ 0, or ``random``."""
+
+    name = "INT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Parse the option's text."""
+        if isinstance(value, int):
+            return value
+        if value == "random":
+            import secrets
+
+            seed = secrets.randbits(32)
+            click.echo(f"seed {seed}", err=True)
+            return seed
+        if not re.fullmatch(r"\d{1,40}", value, re.ASCII):
+            self.fail(f"'{printable(value, 60)}' is not a whole number ≥ 0, nor 'random'")
+        return int(value)
+
+
+class Fraction(click.FloatRange):
+    """A number strictly between 0 and 1."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1, min_open=True, max_open=True)
+
+
+SAMPLES = click.option(
+    "-n",
+    "--samples",
+    type=SampleCount(),
+    help="Independent draws, e.g. 1e7, 10M, 2**24.  [default: as many as hold 2e7 random "
+    "numbers: 1e7 for an activation]",
+)
+WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    help="Threads; the digits do not depend on them.  [default: all processors]",
+)
+
+
+def seed_option(default: int) -> Callable[..., Any]:
+    """Return the --seed option with a command's default."""
+    return click.option(
+        "--seed", type=Seed(), default=default, show_default=True, help="Or 'random'."
+    )
+
+
+def law_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --x-mean, --x-std and --dy-std."""
+    for name, default in (("dy-std", 1.0), ("x-std", 1.0), ("x-mean", 0.0)):
+        function = click.option(
+            f"--{name}",
+            type=float,
+            default=default,
+            show_default=True,
+            help=f"{'Mean' if name.endswith('mean') else 'Scale'} of {name.split('-')[0]}.",
+        )(function)
+    return function
+
+
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --format, --json, --get and --export."""
+    formats = click.Choice(["text", "json", "csv", "markdown", "latex"])
+    for option in (
+        click.option(
+            "--export",
+            type=click.Path(path_type=Path),
+            multiple=True,
+            help="Also write a file; .json .csv .md .tex .txt tell the format. Repeatable.",
+        ),
+        click.option("--get", "get", metavar="PATH", help="One bare number: sigmoid.std_dx.value"),
+        click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
+        click.option(
+            "--format",
+            "format_",
+            type=formats,
+            default="text",
+            show_default=True,
+            help="Of stdout.",
+        ),
+    ):
+        function = option(function)
+    return function

@@ -1,0 +1,122 @@
+"""bnstats show: the manual page of a layer or a claim set."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from bnstats.cli.console import Console
+
+if TYPE_CHECKING:
+    from bnstats.layers import Parameter
+
+
+@click.command("show")
+@click.argument("name")
+@click.pass_obj
+def command(console: Console, name: str) -> None:
+    """Show a layer (formula, parameters, source, claims) or a claim set with its verdicts.
+
+    NAME is a layer, a full layer spec or a claim set.
+    """
+    from bnstats.claims import set_names
+
+    lines = _claim_set(name, console) if name in set_names() else _layer(name, console)
+    console.out("\n".join(lines))
+
+
+def _layer(text: str, console: Console) -> Iterator[str]:
+    from bnstats.claims import claim_sets, set_names
+    from bnstats.errors import BnstatsError, suggestion
+    from bnstats.layers import ALIASES, LAYERS
+    from bnstats.spec import example_spec, parse, unknown_layer
+
+    name = text.partition(":")[0]
+    layer = LAYERS.get(ALIASES.get(name, name))
+    if layer is None:
+        near = suggestion(name, set_names())
+        if near and not suggestion(name, [*LAYERS, *ALIASES]):
+            raise BnstatsError(f"no layer or claim set '{name}'", hint=f"did you mean '{near}'?")
+        raise unknown_layer(name)
+    spec = parse(text if ":" in text else example_spec(layer))
+    yield f"{console.style(layer.name, 'name')} — {layer.summary}"
+    yield ""
+    yield f"  forward    {layer.formula}"
+    yield f"  backward   {layer.gradient}"
+    yield f"  family     {layer.family}"
+    if layer.aliases:
+        yield f"  also       {', '.join(layer.aliases)}"
+    if spec.event.kinks:
+        yield f"  kinks      slope jumps at x = {', '.join(f'{k:g}' for k in spec.event.kinks)}"
+    if layer.cite:
+        yield f"  source     {layer.cite}"
+    if layer.parameters:
+        yield ""
+        yield "  parameters"
+        width = max(len(p.name) for p in layer.parameters)
+        for p in layer.parameters:
+            yield f"    {p.name.ljust(width)}  {_parameter(p)}"
+    yield ""
+    yield f"  one draw of {spec.text}"
+    for key, given in spec.event.inputs.items():
+        shape = "x".join(map(str, given.shape)) or "scalar"
+        yield f"    {key.ljust(8)} {shape}, {given.law}"
+    for hint in spec.event.hints:
+        yield f"    {hint}"
+    yield ""
+    yield "  examples"
+    for example in layer.examples or ("",):
+        yield f"    bnstats compute {f'{layer.name}:{example}' if example else layer.name}"
+    claims = [c for s in claim_sets() for c in s.claims if c.spec.layer is layer]
+    if claims:
+        yield ""
+        yield "  published values (bnstats compute judges them)"
+        for claim in claims:
+            yield f"    {claim.spec.text}  {claim.quantity} = {claim.printed.text}  ({claim.set})"
+
+
+def _parameter(p: Parameter) -> str:
+    from bnstats.spec import value_text
+
+    kind = " | ".join(p.choices) or {"size": "int or 3x3"}.get(p.kind, p.kind)
+    parts = [kind]
+    if p.range is not None:
+        parts.append(f"in {p.range.text}")
+    if p.required:
+        parts.append("required")
+    elif p.follows:
+        parts.append(f"default: {p.follows}")
+    elif p.default is not None:
+        parts.append(f"default: {value_text(p.default)}")
+    return ", ".join(parts)
+
+
+def _claim_set(name: str, console: Console) -> Iterator[str]:
+    from bnstats.api import exact
+    from bnstats.claims import claim_set
+
+    claims = claim_set(name)
+    yield f"{console.style(claims.name, 'name')} — {claims.title}"
+    if claims.url:
+        yield f"  {claims.url}"
+    yield ""
+    cells = []
+    for claim in claims.claims:
+        verdicts = [v for v in exact(claim.spec).claims if v.claim is claim]
+        verdict = verdicts[0].outcome if verdicts else "no exact value"
+        remark = verdicts[0].remark if verdicts else "bnstats verify decides it by sampling"
+        cells.append((claim.spec.text, claim.quantity, claim.printed.text, verdict, remark))
+    widths = [max(len(row[i]) for row in cells) for i in range(4)]
+    for row in cells:
+        padded = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
+        padded[3] = console.style(padded[3], row[3])
+        yield f"  {'  '.join(padded)}  {row[4]}"
+    sources = dict.fromkeys(claim.source for claim in claims.claims if claim.source)
+    if sources:
+        yield ""
+        yield "  sources"
+        for source in sources:
+            yield textwrap.indent(textwrap.fill(source, 76), "    ")

@@ -1,0 +1,98 @@
+"""bnstats table: regenerate the committed tables, or check them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bnstats.cli.console import Console
+from bnstats.cli.options import SAMPLES, WORKERS, Seed
+
+
+@click.command("table")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="Directory of the tables.",
+)
+@click.option("--check", "check_", is_flag=True, help="Change nothing; exit 1 where rows differ.")
+@SAMPLES
+@click.option(
+    "--seed",
+    type=Seed(),
+    help="Or 'random'.  [default: 0; with --check, one more than the table's]",
+)
+@WORKERS
+@click.pass_obj
+def command(
+    console: Console,
+    names: tuple[str, ...],
+    out: Path,
+    check_: bool,
+    samples: int | None,
+    seed: int | None,
+    workers: int | None,
+) -> int:
+    """Regenerate constants.json, constants.md and published.md in results/.
+
+    NAME is constants (draw all rows anew) or published (only render what is there again); by
+    default both. With --check nothing is written: sampled values must agree statistically with
+    fresh draws, everything else exactly, and the rows that do not are named.
+    """
+    from bnstats import constants
+    from bnstats.cli.interrupt import interruptible
+    from bnstats.cli.main import INTERRUPTED
+    from bnstats.cli.progress import layers_progress
+    from bnstats.cli.verify_ import default_seed
+    from bnstats.errors import BnstatsError, printable
+    from bnstats.report.files import check_writable, write_atomically
+    from bnstats.verification import Settings, read_constants
+
+    for name in names:
+        if name not in ("constants", "published"):
+            raise BnstatsError(
+                f"unknown table '{printable(name, 60)}'", hint="tables: constants, published"
+            )
+    source = out / constants.CONSTANTS
+    with interruptible() as interrupted, layers_progress(console, "table") as on_layer:
+        if check_:
+            fresh = default_seed(read_constants(source)) if seed is None else seed
+            settings = Settings(
+                samples, fresh, workers=workers, on_layer=on_layer, should_stop=interrupted
+            )
+            problems, checks = constants.check(out, settings)
+            if interrupted():
+                return INTERRUPTED
+            for problem in problems:
+                console.out(f"{console.style('FAIL', 'fail')}   {problem}")
+            console.out(f"{len(checks)} constants checked, {len(problems)} rows differ")
+            return 1 if problems else 0
+        if names == ("published",):
+            record = dict(read_constants(source))
+        else:
+            if not out.is_dir():
+                raise BnstatsError(f"no directory {out} here", hint=f"mkdir {out}, or --out DIR")
+            check_writable(source)
+            argv = ["table", *([f"--samples={samples}"] if samples else [])]
+            argv += [f"--seed={seed}"] if seed else []
+            built = constants.build(
+                samples=samples,
+                seed=seed or 0,
+                workers=workers,
+                argv=argv,
+                on_layer=on_layer,
+                should_stop=interrupted,
+            )
+            if built is None:
+                click.echo("interrupted: the tables are as they were", err=True)
+                return INTERRUPTED
+            record = built
+    for name, text in constants.files(record).items():
+        if name != constants.CONSTANTS or names != ("published",):
+            write_atomically(out / name, text)
+            console.out(f"wrote {out / name}")
+    return 0

@@ -1,0 +1,218 @@
+"""The committed tables: building them, rendering them, and checking that they still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bnstats.api import compute, exact
+from bnstats.claims import claim_sets
+from bnstats.layers import LAYERS
+from bnstats.quantities import QUANTITIES
+from bnstats.report.document import claims_entry, document
+from bnstats.report.json_ import render as render_json
+from bnstats.report.markdown_ import table
+from bnstats.report.rows import estimate_cell, exact_cell, z_cell
+from bnstats.result import Result
+from bnstats.spec import parse
+from bnstats.verification import Check, Settings, read_constants, verify_constants
+
+CONSTANTS, CONSTANTS_TABLE, PUBLISHED = "constants.json", "constants.md", "published.md"
+
+
+def table_specs() -> tuple[str, ...]:
+    """Return the canonical specs of the table: every layer's examples and every claim's layer."""
+    examples = (
+        parse(f"{layer.name}:{example}" if example else layer.name).text
+        for layer in sorted(LAYERS.values(), key=lambda layer: (layer.family, layer.name))
+        for example in layer.examples or ("",)
+    )
+    claimed = (claim.spec.text for s in claim_sets() for claim in s.claims)
+    return tuple(dict.fromkeys((*examples, *claimed)))
+
+
+def build(
+    *,
+    samples: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    argv: Sequence[str] = (),
+    on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any] | None:
+    """Return the document of all constants, or None when stopped before the end.
+
+    Parameters
+    ----------
+    samples
+        Draws per layer; None for each layer's default.
+    seed, workers
+        As in `compute`.
+    argv
+        Recorded in the provenance.
+    on_layer, should_stop
+        As in `bnstats.verification.Settings`.
+    """
+    specs = table_specs()
+    results: list[Result] = []
+    for done, spec in enumerate(specs):
+        on_layer(spec, done, len(specs))
+        result = compute(spec, samples=samples, seed=seed, workers=workers, should_stop=should_stop)
+        if should_stop():
+            return None
+        results.append(result)
+    return document(results, argv=argv)
+
+
+def files(constants: Mapping[str, Any]) -> dict[str, str]:
+    """Return the content of every file of the table; the Markdown is derived from the JSON."""
+    return {
+        CONSTANTS: render_json(constants) + "\n",
+        CONSTANTS_TABLE: _constants_table(constants),
+        PUBLISHED: _published(constants),
+    }
+
+
+def check(directory: Path, settings: Settings) -> tuple[list[str], tuple[Check, ...]]:
+    """Return what no longer agrees in a directory of tables, and every constant's check.
+
+    Sampled values must agree statistically with fresh draws, everything else exactly.
+    """
+    constants = read_constants(directory / CONSTANTS)
+    checks = verify_constants(constants, settings)
+    problems = [
+        f"{CONSTANTS}: {c.layer} {c.quantity}: {c.reason}" for c in checks if c.outcome == "fail"
+    ]
+    rows = {row["layer"]: row for row in constants["results"]}
+    wanted = table_specs()
+    problems += [f"{CONSTANTS}: {spec}: row is missing" for spec in wanted if spec not in rows]
+    problems += [f"{CONSTANTS}: {spec}: no such layer now" for spec in rows if spec not in wanted]
+    for spec in wanted:
+        if spec in rows and not _same_claims(rows[spec], spec):
+            problems.append(f"{CONSTANTS}: {spec}: published claims or their verdicts differ")
+    for name in (CONSTANTS_TABLE, PUBLISHED):
+        problems += list(_differing_lines(directory / name, files(constants)[name]))
+    return problems, checks
+
+
+def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
+    def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        keys = ("set", "quantity", "printed", "verdict", "samples", "source")
+        return [tuple(claim.get(key) for key in keys) for claim in claims]
+
+    return facts(row.get("claims", ())) == facts(claims_entry(exact(spec).claims))
+
+
+def _differing_lines(path: Path, wanted: str) -> Iterator[str]:
+    try:
+        present = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        yield f"{path.name}: missing or unreadable"
+        return
+    there, here = present.splitlines(), wanted.splitlines()
+    changed = [line for line in here if line not in set(there)]
+    changed += [line for line in there if line not in set(here)]
+    for line in changed:
+        cells = [cell.strip(" `") for cell in line.split("|")]
+        yield f"{path.name}: {' '.join(cells[1:3]) if len(cells) > 2 else line[:60]}: row differs"
+    if present != wanted and not changed:
+        yield f"{path.name}: rows are out of order or repeated"
+
+
+def _constants_table(constants: Mapping[str, Any]) -> str:
+    results = constants["results"]
+    shown = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx", "gain_y", "gain_dx")
+    header = ("layer", *(QUANTITIES[name].symbol for name in shown))
+    exact_rows = ((f"`{r['layer']}`", *(exact_cell(r[n]["exact"]) for n in shown)) for r in results)
+    sampled = ("mean_y", "std_y", "mean_dx", "std_dx")
+    sampled_header = ["layer", "samples"]
+    for name in sampled:
+        sampled_header += [QUANTITIES[name].symbol, "z"]
+    sampled_rows = (
+        (
+            f"`{r['layer']}`",
+            f"{r['samples']:,}",
+            *(cell for n in sampled for cell in (estimate_cell(r[n]), z_cell(r[n]))),
+        )
+        for r in results
+    )
+    return "\n".join(
+        [
+            "# Constants",
+            "",
+            "x, dy ~ N(0, 1), independent. Forward y = f(x), backward dx = f′(x)·dy. A gain is the",
+            "reciprocal of σ. Written by `bnstats table` from constants.json; checked by",
+            "`bnstats verify` and `bnstats table --check`.",
+            "",
+            "## Exact values",
+            "",
+            table(header, exact_rows),
+            "",
+            "## Independent draws beside them",
+            "",
+            "Estimate with its standard error in parentheses, z against the exact value; "
+            f"seed {constants['provenance']['seed']}.",
+            "",
+            table(sampled_header, sampled_rows),
+            "",
+        ]
+    )
+
+
+_VERDICT_ORDER = {"refuted": 0, "undecided": 1, "reproduced": 2}
+
+
+def _published(constants: Mapping[str, Any]) -> str:
+    claims = [(row, claim) for row in constants["results"] for claim in row["claims"]]
+    claims.sort(
+        key=lambda pair: (
+            _VERDICT_ORDER[pair[1]["verdict"]],
+            -abs(pair[1]["relative_error"] or 0.0),
+        )
+    )
+    header = (
+        "verdict",
+        "layer",
+        "quantity",
+        "printed",
+        "exact",
+        "sampled",
+        "relative error",
+        "remark",
+        "set",
+        "source",
+    )
+    rows = []
+    for row, claim in claims:
+        entry = row[claim["quantity"]]
+        error = claim["relative_error"] or 0.0
+        refuted = claim["verdict"] == "refuted"
+        rows.append(
+            (
+                claim["verdict"],
+                f"`{row['layer']}`",
+                QUANTITIES[claim["quantity"]].symbol,
+                claim["printed"],
+                exact_cell(entry["exact"]),
+                estimate_cell(entry),
+                f"{100 * error:+.2g} %".replace("-", "−") if refuted else "",
+                claim["remark"] if refuted else "",
+                claim["set"],
+                claim["source"],
+            )
+        )
+    counts = {o: sum(c["verdict"] == o for _, c in claims) for o in _VERDICT_ORDER}
+    summary = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
+    return "\n".join(
+        [
+            "# Published constants and their verdicts",
+            "",
+            f"{len(claims)} claims: {summary}. A value printed with d decimals claims the interval",
+            "of ± half a unit of its last decimal; an expression or a whole number claims itself.",
+            "Where an exact value is known it decides, and independent draws bear witness.",
+            "",
+            table(header, rows),
+            "",
+        ]
+    )

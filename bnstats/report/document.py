@@ -1,0 +1,135 @@
+"""The record of a run as plain data: what JSON holds and every other format renders."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from bnstats.estimate import Estimate
+from bnstats.reference import Exact
+from bnstats.result import Record, Result
+from bnstats.verdict import Verdict
+from bnstats.version import __version__
+
+SCHEMA = "bnstats/1"
+
+
+def document(
+    records: Sequence[Record[Any]], *, argv: Sequence[str] = (), status: str | None = None
+) -> dict[str, Any]:
+    """Return one JSON-ready document: schema, status, results, provenance.
+
+    Numbers that are not finite become null; keys are in a fixed order; nothing in it depends on
+    the time, the host or the user.
+    """
+    statuses = {r.status for r in records if isinstance(r, Result)}
+    return {
+        "schema": SCHEMA,
+        "status": status or ("interrupted" if "interrupted" in statuses else "complete"),
+        "results": [result_entry(r) for r in records],
+        "provenance": _provenance(records, argv),
+    }
+
+
+def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str]) -> dict[str, Any]:
+    """Return the document of a call that failed before it had a result."""
+    error = {"message": message, "hint": hint, "exit_code": exit_code}
+    return {
+        "schema": SCHEMA,
+        "status": "failed",
+        "error": error,
+        "results": [],
+        "provenance": _provenance((), argv),
+    }
+
+
+def result_entry(record: Record[Any]) -> dict[str, Any]:
+    """Return one layer's entry; a reference has no sampled fields."""
+    entry: dict[str, Any] = {"layer": record.layer}
+    if isinstance(record, Result):
+        entry |= {
+            "samples": record.samples,
+            "chunk": record.chunk,
+            "n_eff": _number(record.n_eff),
+            "nonfinite": dict(record.nonfinite),
+        }
+    for name, quantity in record.quantities.items():
+        entry[name] = (
+            _estimate_entry(quantity)
+            if isinstance(quantity, Estimate)
+            else {"exact": exact_entry(quantity)}
+        )
+    entry["warnings"] = list(record.warnings)
+    entry["claims"] = claims_entry(record.claims)
+    return entry
+
+
+def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
+    """Return the claims on a layer with their verdicts."""
+    return [
+        {
+            "set": v.claim.set,
+            "quantity": v.claim.quantity,
+            "printed": v.claim.printed.text,
+            "verdict": v.outcome,
+            "remark": v.remark,
+            "decided_by": v.decided_by,
+            "relative_error": _number(v.relative_error),
+            "digits_right": v.digits_right,
+            "samples_needed": v.samples_needed,
+            "samples": v.claim.samples,
+            "source": v.claim.source,
+        }
+        for v in verdicts
+    ]
+
+
+def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
+    """Return an exact value with its error bound, or None."""
+    if exact is None or not math.isfinite(exact.value + exact.error):
+        return None
+    return {"value": exact.value, "error": exact.error, "by": exact.by}
+
+
+def _estimate_entry(e: Estimate) -> dict[str, Any]:
+    interval = None if e.interval is None else [_number(end) for end in e.interval]
+    return {
+        "value": _number(e.value),
+        "stderr": _number(e.stderr),
+        "interval": interval,
+        "n_eff": _number(e.n_eff),
+        "exact": exact_entry(e.exact),
+        "z": _number(e.z),
+    }
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "bnstats": __version__,
+        "numpy": version("numpy"),
+        "scipy": version("scipy"),
+        "python": platform.python_version(),
+        "platform": f"{platform.system()}-{platform.machine()}",
+        "argv": list(argv),
+    }
+    if not records:
+        return found
+    first = records[0]
+    found["law"] = first.law._asdict()
+    if isinstance(first, Result):
+        found |= {
+            "backend": "numpy",
+            "device": "cpu",
+            "sampler": "iid",
+            "dtype": first.dtype,
+            "seed": first.seed,
+            "confidence": first.confidence,
+        }
+    return found

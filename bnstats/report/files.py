@@ -1,0 +1,49 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from bnstats.errors import BnstatsError, HostError, printable
+
+
+def check_writable(path: Path) -> None:
+    """Raise BnstatsError now if a file could not be written later, after hours of sampling."""
+    shown = printable(str(path))
+    if path.is_dir():
+        raise BnstatsError(f"cannot write {shown}: it is a directory")
+    if not path.parent.is_dir():
+        raise BnstatsError(f"cannot write {shown}: no such directory: {path.parent}")
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise BnstatsError(f"cannot write {shown}: permission denied")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it, so that half a file never exists.
+
+    Raises
+    ------
+    BnstatsError
+        The path cannot be written; `HostError` where the disk is full.
+    """
+    check_writable(path)
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            temporary = Path(file.name)
+            file.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        kind = HostError if full else BnstatsError
+        raise kind(f"cannot write {printable(str(path))}: {error.strerror}") from None

@@ -1,0 +1,37 @@
+"""A document as rows of one quantity each, for the formats that are tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bnstats.notation import bounds, concise, exact_text, signed
+from bnstats.quantities import ON_SCREEN
+
+
+def exact_cell(exact: Mapping[str, Any] | None) -> str:
+    """Write an exact value with no more digits than are known."""
+    return exact_text(exact["value"], exact["error"]) if exact else ""
+
+
+def estimate_cell(entry: Mapping[str, Any]) -> str:
+    """Write value(standard error)."""
+    if entry["value"] is None:
+        return "not finite"
+    return concise(entry["value"], entry["stderr"])
+
+
+def interval_cell(entry: Mapping[str, Any]) -> str:
+    """Write a confidence interval."""
+    interval = entry["interval"]
+    return bounds(None if interval is None or None in interval else (interval[0], interval[1]))
+
+
+def z_cell(entry: Mapping[str, Any]) -> str:
+    """Write z with its sign."""
+    return "" if entry["z"] is None else signed(f"{entry['z']:+.2f}")
+
+
+def quantity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the quantities shown to people, in their order."""
+    return ((name, result[name]) for name in ON_SCREEN if name in result)

@@ -1,0 +1,123 @@
+"""What a person reads: a block per layer that fits 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bnstats.notation import signed
+from bnstats.quantities import QUANTITIES
+from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, quantity_rows, z_cell
+from bnstats.spec import parse
+
+WIDTH = 80
+Style = Callable[[str, str], str]
+
+
+def plain(text: str, kind: str) -> str:
+    """Return text without colour."""
+    del kind
+    return text
+
+
+def render(document: Mapping[str, Any], style: Style = plain, seconds: float | None = None) -> str:
+    """Return the document as text; ``style(text, kind)`` colours names and verdicts."""
+    provenance = document["provenance"]
+    blocks = [
+        "\n".join(_block(result, provenance, style, seconds)) for result in document["results"]
+    ]
+    return "\n\n".join(blocks)
+
+
+def _block(
+    result: Mapping[str, Any], provenance: Mapping[str, Any], style: Style, seconds: float | None
+) -> Iterator[str]:
+    yield from _heading(result["layer"], provenance["law"], style)
+    yield ""
+    sampled = "samples" in result
+    yield from _table(result, provenance) if sampled else _exact_table(result)
+    if result["claims"]:
+        yield ""
+        yield from _claims(result["claims"], style)
+    if sampled:
+        parts = [f"{result['samples']:,} samples", provenance["sampler"], provenance["dtype"]]
+        parts += [provenance["backend"], f"seed {provenance['seed']}"]
+        if seconds is not None:
+            parts.append(f"{seconds:.1f} s")
+        yield ""
+        yield "  " + " · ".join(parts)
+
+
+def _heading(spec: str, law: Mapping[str, float], style: Style) -> Iterator[str]:
+    layer = parse(spec).layer
+    parts = [layer.formula, layer.gradient, _law(law)]
+    if len("   ".join([spec, *parts])) <= WIDTH:
+        yield "   ".join([style(spec, "name"), *parts])
+        return
+    yield style(spec, "name")
+    for part in parts:
+        yield f"  {part}"
+
+
+def _law(law: Mapping[str, float]) -> str:
+    x = f"N({_short(law['x_mean'])}, {_square(law['x_std'])})"
+    dy = f"N(0, {_square(law['dy_std'])})"
+    return f"x, dy ~ {x}" if x == dy else f"x ~ {x}, dy ~ {dy}"
+
+
+def _short(value: float) -> str:
+    return signed(f"{value:g}")
+
+
+def _square(value: float) -> str:
+    return "1" if value == 1 else f"{value:g}²"
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield ("  " + "   ".join(cells)).rstrip()
+
+
+def _table(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Iterator[str]:
+    header = ("", " estimate(SE)", f"{100 * provenance['confidence']:g} % interval", "exact", " z")
+    rows = [header]
+    for name, entry in quantity_rows(result):
+        estimate = estimate_cell(entry)
+        rows.append(
+            (
+                QUANTITIES[name].symbol,
+                estimate if estimate.startswith("−") else f" {estimate}",
+                interval_cell(entry),
+                exact_cell(entry["exact"]) or "–",
+                z_cell(entry),
+            )
+        )
+    yield from _columns(rows)
+
+
+def _exact_table(result: Mapping[str, Any]) -> Iterator[str]:
+    rows = [("", "exact", "error below", "by")]
+    for name in QUANTITIES:
+        if name in result and (exact := result[name]["exact"]):
+            error = f"{exact['error']:.0e}" if exact["error"] else "0"
+            value = signed(f"{exact['value']:.16g}")
+            rows.append((QUANTITIES[name].symbol, value, error, exact["by"]))
+    yield from _columns(rows)
+
+
+def _claims(claims: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
+    heads = [
+        f"  published ({c['set']})   {QUANTITIES[c['quantity']].symbol} = {c['printed']}   "
+        for c in claims
+    ]
+    indent = min(max(map(len, heads)), WIDTH // 2 + 4)
+    for head, claim in zip(heads, claims, strict=True):
+        first, *rest = textwrap.wrap(f"{claim['verdict']}: {claim['remark']}", WIDTH - indent)
+        yield head.ljust(indent) + first.replace(
+            claim["verdict"], style(claim["verdict"], claim["verdict"]), 1
+        )
+        for line in rest:
+            yield " " * indent + line

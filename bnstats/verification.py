@@ -1,0 +1,320 @@
+"""Checking constants: committed tables and claims against exact values and fresh draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any, Literal
+
+from bnstats.api import compute, default_samples
+from bnstats.claims import Claim, claim_set
+from bnstats.claims.files import read_claims_file
+from bnstats.errors import BnstatsError
+from bnstats.estimate import MIN_N_EFF, Estimate
+from bnstats.quantities import QUANTITIES
+from bnstats.reference import Exact
+from bnstats.result import Result
+from bnstats.spec import Spec, parse
+from bnstats.verdict import (
+    FAMILY_ERROR,
+    FIRST_THRESHOLD,
+    SECOND_STAGE_FACTOR,
+    Verdict,
+    confirmed,
+    judge,
+    second_threshold,
+)
+
+Outcome = Literal["ok", "fail", "undecided"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One constant, checked.
+
+    Attributes
+    ----------
+    layer, quantity
+        What the constant is of.
+    outcome
+        ``ok``, ``fail`` or ``undecided``.
+    wanted
+        The committed or claimed value, as text.
+    exact, estimate
+        What is known without sampling, and the latest fresh draws.
+    z
+        Of the fresh draws (of the second stage, if there was one) against the exact value, or
+        against the committed one where there is no exact value.
+    reason
+        Why it did not pass; empty for ``ok``.
+    command
+        Reproduces the fresh draws.
+    verdict
+        Of a claim.
+    """
+
+    layer: str
+    quantity: str
+    outcome: Outcome
+    wanted: str
+    exact: Exact | None = None
+    estimate: Estimate | None = None
+    z: float | None = None
+    reason: str = ""
+    command: str = ""
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to verify.
+
+    Attributes
+    ----------
+    samples
+        Draws per layer; None for the layer's default.
+    seed
+        Of the fresh draws; the second stage uses the next one.
+    family_error
+        Chance that any correct constant of one call fails.
+    workers
+        Threads; None for all processors.
+    on_layer
+        Called with each layer's spec and how many are done of how many.
+    should_stop
+        Asked between layers.
+    """
+
+    samples: int | None = None
+    seed: int = 1
+    family_error: float = FAMILY_ERROR
+    workers: int | None = None
+    on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+def verify(what: str | Path, settings: Settings | None = None) -> tuple[Check, ...]:
+    """Check a claim set by name, or the claims in a TOML, JSON or CSV file.
+
+    Returns
+    -------
+    tuple of Check
+        One for each claim, in the set's order.
+
+    Raises
+    ------
+    BnstatsError
+        An unknown set, or a file that cannot be read.
+
+    Examples
+    --------
+    >>> checks = verify("feng2016-repost", Settings(samples=100_000))
+    >>> [c.outcome for c in checks]
+    ['fail', 'fail']
+    """
+    is_file = isinstance(what, Path) or "." in what or "/" in what
+    claims = read_claims_file(Path(what)) if is_file else claim_set(str(what))
+    return verify_claims(claims.claims, settings or Settings())
+
+
+def verify_claims(claims: Iterable[Claim], settings: Settings) -> tuple[Check, ...]:
+    """Judge claims; the exact value decides where there is one, the sample bears witness."""
+    by_layer: dict[str, list[Claim]] = {}
+    for claim in claims:
+        by_layer.setdefault(claim.spec.text, []).append(claim)
+    tests = sum(map(len, by_layer.values()))
+    checks: dict[tuple[str, str], Check] = {}
+    for done, group in enumerate(by_layer.values()):
+        if settings.should_stop():
+            break
+        spec = group[0].spec
+        settings.on_layer(spec.text, done, len(by_layer))
+        draws = _FreshDraws(spec, settings, tests)
+        for claim in group:
+            checks[spec.text, claim.quantity] = _check_claim(claim, draws, settings, tests)
+    return tuple(
+        checks[key] for claim in claims if (key := (claim.spec.text, claim.quantity)) in checks
+    )
+
+
+def verify_constants(document: Mapping[str, Any], settings: Settings) -> tuple[Check, ...]:
+    """Check every committed constant of a results document.
+
+    The committed exact value must agree with the one computed now, the committed estimate and
+    fresh draws with the exact value; where there is none, fresh draws with the committed estimate.
+    """
+    rows = [(parse(row["layer"]), row) for row in document["results"]]
+    tests = sum(name in row for _, row in rows for name in QUANTITIES)
+    checks: list[Check] = []
+    for done, (spec, row) in enumerate(rows):
+        if settings.should_stop():
+            break
+        settings.on_layer(spec.text, done, len(rows))
+        draws = _FreshDraws(spec, settings, tests)
+        checks.extend(
+            _check_constant(spec.text, name, row[name], draws, settings.family_error / tests)
+            for name in QUANTITIES
+            if name in row
+        )
+    return tuple(checks)
+
+
+class _FreshDraws:
+    """Draws of one layer, and a second, larger and independent set where the first alarms."""
+
+    def __init__(self, spec: Spec, settings: Settings, tests: int) -> None:
+        self._spec, self._settings = spec, settings
+        self._samples = settings.samples or default_samples(spec.event)
+        self._threshold = second_threshold(tests, settings.family_error)
+        self.first = self._draw(self._samples, settings.seed)
+        self._second: Result | None = None
+
+    def _draw(self, samples: int, seed: int) -> Result:
+        return compute(self._spec, samples=samples, seed=seed, workers=self._settings.workers)
+
+    @property
+    def second(self) -> Result:
+        """The second stage, drawn when first asked for."""
+        if self._second is None:
+            samples = SECOND_STAGE_FACTOR * self._samples
+            self._second = self._draw(samples, self._settings.seed + 1)
+        return self._second
+
+    def gate(
+        self, name: str, z_of: Callable[[Estimate], float | None]
+    ) -> tuple[Outcome, Estimate, float | None, str]:
+        """Pass a quantity through both stages; ``z_of`` compares an estimate with its target."""
+        estimate, command = self.first.quantities[name], self._command(self.first)
+        z = z_of(estimate)
+        if z is None or estimate.n_eff < MIN_N_EFF:
+            return "undecided", estimate, z, command
+        if abs(z) <= FIRST_THRESHOLD:
+            return "ok", estimate, z, command
+        again = self.second.quantities[name]
+        z_again = z_of(again)
+        failed = z_again is not None and confirmed(z, z_again, self._threshold)
+        return "fail" if failed else "ok", again, z_again, self._command(self.second)
+
+    def _command(self, result: Result) -> str:
+        count = f"{result.samples:.6g}".replace("e+0", "e")
+        count = count if float(count) == result.samples else str(result.samples)
+        return f"bnstats compute {self._spec.text} -n {count} --seed {result.seed}"
+
+
+def _check_claim(claim: Claim, draws: _FreshDraws, settings: Settings, tests: int) -> Check:
+    name = claim.quantity
+    exact = draws.first.quantities[name].exact
+    outcome, estimate, z, command = draws.gate(name, lambda e: e.z)
+    check = Check(
+        claim.spec.text, name, "ok", claim.printed.text, exact, estimate, z, command=command
+    )
+    known = {} if exact is None else _exact_values(draws.first)
+    if exact is not None and outcome == "fail":
+        return replace(check, outcome="fail", reason=_WITNESS)
+    # A passed gate clears the first stage's z, so the sample is not shown to the judge again.
+    estimates = {} if exact is not None else draws.first.quantities
+    verdict = judge(
+        claim,
+        known,
+        estimates,
+        samples=draws.first.samples,
+        family_error=settings.family_error,
+        tests=tests,
+    )
+    final: Outcome = {"reproduced": "ok", "refuted": "fail"}.get(verdict.outcome, "undecided")  # type: ignore[assignment]
+    reason = "" if final == "ok" else str(verdict)
+    return replace(check, outcome=final, reason=reason, verdict=verdict)
+
+
+_WITNESS = "fresh draws disagree with the exact value: a bug in a formula or backend"
+
+
+def _exact_values(result: Result) -> dict[str, Exact]:
+    return {k: e.exact for k, e in result.quantities.items() if e.exact is not None}
+
+
+def _check_constant(
+    layer: str, name: str, row: Mapping[str, Any], draws: _FreshDraws, test_error: float
+) -> Check:
+    exact = draws.first.quantities[name].exact
+    value, stderr, committed = row["value"], row["stderr"], row["exact"]
+    check = Check(layer, name, "ok", _committed_text(row), exact)
+    if (committed is None) != (exact is None):
+        reason = "no exact value is committed" if exact else "the committed exact value is unknown"
+        return replace(check, outcome="fail", reason=reason)
+    if exact is not None and abs(committed["value"] - exact.value) > (
+        committed["error"] + exact.error
+    ):
+        return replace(check, outcome="fail", reason="the committed exact value is wrong")
+    if exact is not None:
+        outcome, estimate, z, command = draws.gate(name, lambda e: e.z)
+        reason = _WITNESS if outcome == "fail" else ""
+        if outcome == "ok" and _strays(value, stderr, exact, name, test_error):
+            outcome, reason = "fail", "the committed estimate is not a sample of this layer"
+    else:
+        outcome, estimate, z, command = draws.gate(name, lambda e: _two_sample_z(value, stderr, e))
+        reason = "fresh draws disagree with the committed estimate" if outcome == "fail" else ""
+    if outcome == "undecided":
+        reason = "too few effective draws; a larger -n"
+    return replace(check, outcome=outcome, estimate=estimate, z=z, reason=reason, command=command)
+
+
+def _committed_text(row: Mapping[str, Any]) -> str:
+    return repr(row["exact"]["value"] if row["exact"] else row["value"])
+
+
+def _strays(
+    value: float | None, stderr: float | None, exact: Exact, name: str, test_error: float
+) -> bool:
+    """Whether a committed estimate is further from the exact value than chance allows.
+
+    It is drawn once and for all, so there is no second stage: the threshold is the family's.
+    """
+    if value is None or stderr is None or stderr <= 0:
+        return value != exact.value
+    limit = -NormalDist().inv_cdf(test_error / 2)
+    scale = math.hypot(stderr, exact.error)
+    if QUANTITIES[name].moment == "mean":
+        return abs(value - exact.value) > limit * scale
+    return value <= 0 or abs(math.log(value / exact.value)) * exact.value > limit * scale
+
+
+def _two_sample_z(value: float | None, stderr: float | None, estimate: Estimate) -> float | None:
+    if value is None or stderr is None or estimate.stderr is None:
+        return None
+    scale = math.hypot(stderr, estimate.stderr)
+    return (estimate.value - value) / scale if scale > 0 else None
+
+
+def read_constants(path: Path) -> Mapping[str, Any]:
+    """Read a committed results document.
+
+    Raises
+    ------
+    BnstatsError
+        The file is missing, half-written or not a results document.
+    """
+    import json
+
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        results = document["results"]
+        if not document["schema"].startswith("bnstats/") or not results:
+            raise ValueError("not a results document")
+        for row in results:
+            for name in QUANTITIES.keys() & row.keys():
+                _ = row[name]["value"], row[name]["stderr"], row[name]["exact"]
+            _ = row["layer"], row["samples"]
+    except FileNotFoundError:
+        raise BnstatsError(
+            f"no {path} here",
+            hint="bnstats table makes one; bnstats verify feng2016 checks a claim set",
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BnstatsError(
+            f"{path} is not a results document of bnstats", hint="bnstats table makes one"
+        ) from None
+    return document  # type: ignore[no-any-return]

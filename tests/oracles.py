@@ -1,0 +1,413 @@
+"""Independent oracles: other libraries' autodiff, mpmath, and closed forms derived by hand.
+
+Nothing here is imported from bnstats: a formula that feeds both the code and its test shows
+nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+DIGITS = 30
+
+
+# --- elementwise activations -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """An activation elsewhere: by mpmath (value only), in torch and in jax.
+
+    ``torch(F, x, **params)`` and ``jax(nn, x, **params)`` take the layer's own parameter names;
+    ``cases`` are the parameter values to test, the default first.
+    """
+
+    mp: Callable[..., Any]
+    torch: Callable[..., Any] | None = None
+    jax: Callable[..., Any] | None = None
+    cases: Sequence[dict[str, Any]] = field(default=({},))
+
+
+def _mp_elu(x: Any, alpha: float = 1.0) -> Any:
+    return x if x > 0 else alpha * mp.expm1(x)
+
+
+def _mp_selu(x: Any) -> Any:
+    # Solved here rather than copied: the fixed point of mean 0, variance 1 is tested separately.
+    alpha = mpf("1.6732632423543772848170429916717")
+    return mpf("1.0507009873554804934193349852946") * _mp_elu(x, alpha)
+
+
+def _mp_gelu(x: Any, approximate: str = "none") -> Any:
+    if approximate == "tanh":
+        # 1 + tanh u = 2/(1 + e^-2u) does not cancel at either end
+        u = mp.sqrt(2 / mp.pi) * (x + mpf(0.044715) * x**3)
+        return x / (1 + mp.exp(-2 * u))
+    return x * mp.erfc(-x / mp.sqrt(2)) / 2
+
+
+def _mp_softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    return x if beta * x > threshold else mp.log1p(mp.exp(beta * x)) / beta
+
+
+def _jax_softplus(nn: Any, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
+    import jax.numpy as jnp
+
+    return jnp.where(beta * x > threshold, x, nn.softplus(beta * x) / beta)
+
+
+ELEMENTWISE: dict[str, Elementwise] = {
+    "identity": Elementwise(
+        mp=lambda x: x,
+        torch=lambda F, x: x * 1,  # noqa: N803
+        jax=lambda nn, x: nn.identity(x),
+    ),
+    "relu": Elementwise(
+        mp=lambda x: max(x, mpf(0)),
+        torch=lambda F, x: F.relu(x),  # noqa: N803
+        jax=lambda nn, x: nn.relu(x),
+    ),
+    "leaky_relu": Elementwise(
+        mp=lambda x, negative_slope=0.01: x if x > 0 else negative_slope * x,
+        torch=lambda F, x, **p: F.leaky_relu(x, **p),  # noqa: N803
+        jax=lambda nn, x, **p: nn.leaky_relu(x, **p),
+        cases=({}, {"negative_slope": 0.2}, {"negative_slope": -0.5}, {"negative_slope": 3.0}),
+    ),
+    "elu": Elementwise(
+        mp=_mp_elu,
+        torch=lambda F, x, **p: F.elu(x, **p),  # noqa: N803
+        jax=lambda nn, x, **p: nn.elu(x, **p),
+        cases=({}, {"alpha": 0.5}, {"alpha": 2.0}, {"alpha": 1.75}),
+    ),
+    "selu": Elementwise(
+        mp=_mp_selu,
+        torch=lambda F, x: F.selu(x),  # noqa: N803
+        jax=lambda nn, x: nn.selu(x),
+    ),
+    "sigmoid": Elementwise(
+        mp=lambda x: 1 / (1 + mp.exp(-x)),
+        torch=lambda F, x: x.sigmoid(),  # noqa: N803
+        jax=lambda nn, x: nn.sigmoid(x),
+    ),
+    "tanh": Elementwise(
+        mp=mp.tanh,
+        torch=lambda F, x: x.tanh(),  # noqa: N803
+        jax=lambda nn, x: nn.tanh(x),
+    ),
+    "gelu": Elementwise(
+        mp=_mp_gelu,
+        torch=lambda F, x, **p: F.gelu(x, **p),  # noqa: N803
+        jax=lambda nn, x, approximate="none": nn.gelu(x, approximate=approximate == "tanh"),
+        cases=({}, {"approximate": "tanh"}),
+    ),
+    "silu": Elementwise(
+        mp=lambda x: x / (1 + mp.exp(-x)),
+        torch=lambda F, x: F.silu(x),  # noqa: N803
+        jax=lambda nn, x: nn.silu(x),
+    ),
+    "softplus": Elementwise(
+        mp=_mp_softplus,
+        torch=lambda F, x, **p: F.softplus(x, **p),  # noqa: N803
+        jax=_jax_softplus,
+        cases=(
+            {},
+            {"beta": 2.5},
+            {"beta": 0.5, "threshold": 1.0},
+            {"beta": 3.0, "threshold": -2.0},
+        ),
+    ),
+}
+
+
+def mp_values(f: Callable[[Any], Any], xs: Sequence[float]) -> np.ndarray:
+    """Return f at float64 points, correctly rounded."""
+    with mp.workdps(DIGITS + 20):
+        return np.array([float(f(mpf(float(x)))) for x in xs])
+
+
+def mp_slopes(f: Callable[[Any], Any], xs: Sequence[float]) -> np.ndarray:
+    """Return f′ at float64 points by numerical differentiation at 50 digits."""
+    with mp.workdps(DIGITS + 20):
+        return np.array([float(mp.diff(f, mpf(float(x)))) for x in xs])
+
+
+def torch_value_and_slope(name: str, xs: np.ndarray, params: dict[str, Any]) -> tuple[Any, Any]:
+    """Return value and slope by torch's autograd in float64; skips without torch."""
+    torch = pytest.importorskip("torch")
+    call = ELEMENTWISE[name].torch
+    if call is None:
+        pytest.skip(f"torch has no {name}")
+    x = torch.tensor(np.asarray(xs), dtype=torch.float64, requires_grad=True)
+    y = call(torch.nn.functional, x, **params)
+    y.sum().backward()
+    return y.detach().numpy(), x.grad.numpy()
+
+
+def jax_value_and_slope(name: str, xs: np.ndarray, params: dict[str, Any]) -> tuple[Any, Any]:
+    """Return value and slope by jax's autodiff in float64; skips without jax."""
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    call = ELEMENTWISE[name].jax
+    if call is None:
+        pytest.skip(f"jax has no {name}")
+    x = jax.numpy.asarray(np.asarray(xs), dtype="float64")
+
+    def f(v: Any) -> Any:
+        return call(jax.nn, v, **params)
+
+    return np.asarray(f(x)), np.asarray(jax.vmap(jax.grad(f))(x))
+
+
+# --- expectations by mpmath ------------------------------------------------------------------
+
+
+@cache
+def _nodes() -> list[tuple[Any, Any]]:
+    with mp.workdps(DIGITS + 10):
+        return list(mpmath.calculus.quadrature.GaussLegendre(mp).calc_nodes(4, mp.prec))
+
+
+def normal_points(
+    mean: float = 0.0, std: float = 1.0, kinks: Sequence[float] = (), maximum_of: int = 1
+) -> Iterator[tuple[Any, Any]]:
+    """Yield (x, weight): composite Gauss-Legendre for the law of the largest of several normals.
+
+    24 nodes a panel, panels at most half a standard deviation wide on ±15, split at the kinks.
+    """
+    with mp.workdps(DIGITS):
+        m, s = mpf(mean), mpf(std)
+        inner = {(mpf(float(k)) - m) / s for k in kinks}
+        ends = sorted({mpf(i) / 2 for i in range(-30, 31)} | {k for k in inner if abs(k) < 15})
+        for a, b in itertools.pairwise(ends):
+            half = (b - a) / 2
+            for node, weight in _nodes():
+                z = a + half * (node + 1)
+                density = mp.npdf(z)
+                if maximum_of > 1:
+                    density *= maximum_of * mp.ncdf(z) ** (maximum_of - 1)
+                yield m + s * z, weight * half * density
+
+
+def moments_of(
+    f: Callable[[Any], Any], mean: float = 0.0, std: float = 1.0, kinks: Sequence[float] = ()
+) -> dict[str, Any]:
+    """Return mean, var and m4 (central) of f(X), ms and m4 of its slope, as mpf."""
+    with mp.workdps(DIGITS):
+        points = [(w, f(x), mp.diff(f, x)) for x, w in normal_points(mean, std, kinks)]
+        mu = mp.fsum(w * y for w, y, _ in points)
+        return {
+            "mean": mu,
+            "var": mp.fsum(w * (y - mu) ** 2 for w, y, _ in points),
+            "m4": mp.fsum(w * (y - mu) ** 4 for w, y, _ in points),
+            "ms_slope": mp.fsum(w * s**2 for w, _, s in points),
+            "m4_slope": mp.fsum(w * s**4 for w, _, s in points),
+        }
+
+
+@cache
+def largest_of(count: int) -> tuple[Any, ...]:
+    """Return E[M^k], k = 0 to 4, of the largest of ``count`` standard normals, as mpf."""
+    with mp.workdps(DIGITS):
+        points = list(normal_points(maximum_of=count))
+        return tuple(mp.fsum(w * x**k for x, w in points) for k in range(5))
+
+
+# --- closed forms by hand, X ~ N(0, 1) --------------------------------------------------------
+
+
+def _closed_forms() -> dict[str, dict[str, float]]:
+    pi, sqrt, e = mp.pi, mp.sqrt, mp.e
+    below1, below2 = mp.ncdf(-1), mp.ncdf(-2)
+
+    def leaky(a: Any) -> dict[str, Any]:
+        # y = relu(x) − a·relu(−x)
+        mean = (1 - a) / sqrt(2 * pi)
+        return {"mean_y": mean, "var_y": (1 + a**2) / 2 - mean**2, "var_dx": (1 + a**2) / 2}
+
+    def elu(alpha: Any, scale: Any = 1) -> dict[str, Any]:
+        # ∫_{x<0} e^{kx} φ = e^{k²/2} Φ(−k)
+        one, two = sqrt(e) * below1, e**2 * below2
+        mean = scale * (1 / sqrt(2 * pi) + alpha * (one - mpf(1) / 2))
+        square = mpf(1) / 2 + alpha**2 * (two - 2 * one + mpf(1) / 2)
+        return {
+            "mean_y": mean,
+            "var_y": scale**2 * square - mean**2,
+            "var_dx": scale**2 * (mpf(1) / 2 + alpha**2 * two),
+        }
+
+    return {
+        "identity": {"mean_y": 0, "var_y": 1, "var_dx": 1},
+        "relu": leaky(mpf(0)),
+        "leaky_relu": leaky(mpf(0.01)),
+        "leaky_relu:negative_slope=0.2": leaky(mpf(0.2)),
+        "elu": elu(mpf(1)),
+        "elu:alpha=2": elu(mpf(2)),
+        # the defining property: variance 1 at mean 0
+        "selu": {**elu(mpf("1.6732632423543772"), mpf("1.0507009873554805")), "var_y": 1},
+        "sigmoid": {"mean_y": mpf(1) / 2},
+        "tanh": {"mean_y": 0},
+        # Stein: E[XΦ] = E[φ] = 1/(2√π); E[X²Φ²] = E[Φ²] + 2E[XΦφ] = 1/3 + 1/(2π√3);
+        # E[(Φ + Xφ)²] adds E[X²φ²] = 1/(6π√3)
+        "gelu": {
+            "mean_y": 1 / (2 * sqrt(pi)),
+            "var_y": mpf(1) / 3 + 1 / (2 * pi * sqrt(3)) - 1 / (4 * pi),
+            "var_dx": mpf(1) / 3 + 2 / (3 * pi * sqrt(3)),
+        },
+        "max_pool1d:kernel_size=2": {
+            "mean_y": 1 / sqrt(pi),
+            "var_y": 1 - 1 / pi,
+            "var_dx": mpf(1) / 2,
+        },
+        "max_pool1d:kernel_size=3": {
+            "mean_y": 3 / (2 * sqrt(pi)),
+            "var_y": 1 + sqrt(3) / (2 * pi) - 9 / (4 * pi),
+            "var_dx": mpf(1) / 3,
+        },
+        "max_pool2d:kernel_size=2": {
+            "mean_y": 6 * mp.atan(sqrt(2)) / pi ** mpf(1.5),
+            "var_dx": mpf(1) / 4,
+        },
+        "max_pool2d:kernel_size=3,stride=2": {"var_dx": mpf(1) / 4},
+        "max_pool3d:kernel_size=2": {"var_dx": mpf(1) / 8},
+        "avg_pool1d:kernel_size=2": {"mean_y": 0, "var_y": mpf(1) / 2, "var_dx": mpf(1) / 4},
+        "avg_pool2d:kernel_size=2": {"mean_y": 0, "var_y": mpf(1) / 4, "var_dx": mpf(1) / 16},
+        "avg_pool2d:kernel_size=3": {"mean_y": 0, "var_y": mpf(1) / 9, "var_dx": mpf(1) / 81},
+        "avg_pool2d:kernel_size=3,stride=2": {"var_y": mpf(1) / 9, "var_dx": mpf(1) / 36},
+        "avg_pool2d:kernel_size=3x5,stride=2x1": {
+            "var_y": mpf(1) / 15,
+            "var_dx": mpf(1) / 90,  # 1/(3·2) · 1/(5·1) · 1/(…): per side k/s · 1/k²
+        },
+        "avg_pool3d:kernel_size=2": {"var_y": mpf(1) / 8, "var_dx": mpf(1) / 64},
+        "dropout": {"mean_y": 0, "var_y": 2, "var_dx": 2},
+        "dropout:p=0.2,scaling=none": {"mean_y": 0, "var_y": mpf(0.8), "var_dx": mpf(0.8)},
+        "dropout:p=0.2,scaling=sqrt": {"mean_y": 0, "var_y": 1, "var_dx": 1},
+        "linear:init=unit_fan_in": {"mean_y": 0, "var_y": 1},
+        "linear:init=unit_fan_out": {"var_dx": 1},
+        "linear:in_features=3,init=unit_fan_in,out_features=6": {"var_y": 1, "var_dx": 2},
+        "linear:in_features=3,init=unit_fan_out,out_features=6": {"var_y": mpf(1) / 2, "var_dx": 1},
+        "linear:in_features=3,init=xavier_normal,out_features=6": {
+            "var_y": mpf(2) / 3,  # 3 · 2/9
+            "var_dx": mpf(4) / 3,
+        },
+        "linear:in_features=3,init=kaiming_uniform,mode=fan_out,out_features=6": {
+            "var_y": 1,  # 3 · 2/6
+            "var_dx": 2,
+        },
+        "linear:gain=3,in_features=3,init=kaiming_normal,out_features=6": {
+            "var_y": 9,
+            "var_dx": 18,
+        },
+        "conv2d:init=unit_fan_in": {"mean_y": 0, "var_y": 1, "var_dx": 1},
+        "conv2d:init=unit_fan_out": {"var_y": 1, "var_dx": 1},
+        "conv2d:init=unit_fan_out,stride=2": {"var_y": 1, "var_dx": mpf(1) / 4},
+        "conv2d:in_channels=3,init=unit_fan_out,kernel_size=3x5,out_channels=2,stride=1x3": {
+            "var_y": mpf(3) / 2,
+            "var_dx": mpf(1) / 3,
+        },
+    }
+
+
+@cache
+def closed_forms() -> dict[str, dict[str, float]]:
+    """Return moments known in closed form, by spec."""
+    with mp.workdps(DIGITS):
+        return {
+            spec: {name: float(value) for name, value in known.items()}
+            for spec, known in _closed_forms().items()
+        }
+
+
+def rectified_moments(mean: float, std: float) -> dict[str, float]:
+    """Return E[y], E[y²] and E[f′²] of relu at N(mean, std²), in closed form."""
+    with mp.workdps(DIGITS):
+        m, s = mpf(mean), mpf(std)
+        cdf, pdf = mp.ncdf(m / s), mp.npdf(m / s)
+        first, second = m * cdf + s * pdf, (m * m + s * s) * cdf + m * s * pdf
+        return {
+            "mean_y": float(first),
+            "var_y": float(second - first**2),
+            "ms_slope": float(cdf),
+        }
+
+
+# --- windows, one draw at a time, in loops ----------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Map:
+    """The geometry of a finite map of windows, as torch defines it."""
+
+    size: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+
+    def count(self) -> tuple[int, ...]:
+        sides = zip(self.size, self.kernel, self.stride, self.padding, strict=True)
+        return tuple((n + 2 * p - k) // s + 1 for n, k, s, p in sides)
+
+    def windows(self) -> Iterator[tuple[tuple[int, ...], list[tuple[int, ...]]]]:
+        """Yield each window's index and its positions, those in the padding included."""
+        for window in itertools.product(*map(range, self.count())):
+            start = [w * s - p for w, s, p in zip(window, self.stride, self.padding, strict=True)]
+            offsets = itertools.product(*map(range, self.kernel))
+            yield window, [tuple(a + o for a, o in zip(start, off, strict=True)) for off in offsets]
+
+    def holds(self, position: tuple[int, ...]) -> bool:
+        return all(0 <= p < n for p, n in zip(position, self.size, strict=True))
+
+    def inside(self) -> Iterator[list[tuple[int, ...]]]:
+        """Yield each window's positions within the map."""
+        for _, positions in self.windows():
+            yield [p for p in positions if self.holds(p)]
+
+
+def max_pool_twin(geometry: Map, x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return y and dx of max pooling, one draw, by loops; the first of equals wins."""
+    y, dx = np.empty(geometry.count()), np.zeros_like(x)
+    for (window, _), inside in zip(geometry.windows(), geometry.inside(), strict=True):
+        best = inside[0]
+        for position in inside[1:]:
+            if x[position] > x[best]:
+                best = position
+        y[window] = x[best]
+        dx[best] += dy[window]
+    return y, dx
+
+
+def avg_pool_twin(
+    geometry: Map, x: np.ndarray, dy: np.ndarray, count_include_pad: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return y and dx of average pooling, one draw, by loops."""
+    y, dx = np.empty(geometry.count()), np.zeros_like(x)
+    for (window, positions), inside in zip(geometry.windows(), geometry.inside(), strict=True):
+        divisor = len(positions) if count_include_pad else len(inside)
+        y[window] = sum(x[p] for p in inside) / divisor
+        for p in inside:
+            dx[p] += dy[window] / divisor
+    return y, dx
+
+
+def conv_twin(
+    geometry: Map, x: np.ndarray, dy: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return y and dx of a convolution (channels first, weight out x in x kernel) by loops."""
+    outs, ins = weight.shape[:2]
+    y, dx = np.zeros((outs, *geometry.count())), np.zeros_like(x)
+    for window, positions in geometry.windows():
+        start = positions[0]
+        for o, c, p in itertools.product(range(outs), range(ins), positions):
+            if geometry.holds(p):
+                tap = weight[(o, c, *(a - b for a, b in zip(p, start, strict=True)))]
+                y[(o, *window)] += tap * x[(c, *p)]
+                dx[(c, *p)] += tap * dy[(o, *window)]
+    return y, dx

@@ -1,0 +1,181 @@
+"""Values and slopes of every elementwise layer, against oracles that share no formula with it."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import oracles
+import pytest
+
+from bnstats.backends import numpy_backend
+from bnstats.layers import LAYERS, Layer
+from bnstats.spec import example_spec, parse, value_text
+
+
+def is_elementwise(layer: Layer) -> bool:
+    try:
+        inputs = parse(example_spec(layer)).event.inputs
+    except TypeError:  # a layer whose defaults do not bind: let its own tests say so
+        return True
+    return set(inputs) == {"x", "dy"} and all(i.shape == () for i in inputs.values())
+
+
+NAMES = sorted(name for name, layer in LAYERS.items() if is_elementwise(layer))
+CASES = [
+    pytest.param(name, params, id=":".join([name, *(f"{k}={v}" for k, v in params.items())]))
+    for name in NAMES
+    if name in oracles.ELEMENTWISE
+    for params in oracles.ELEMENTWISE[name].cases
+]
+every_case = pytest.mark.parametrize(("name", "params"), CASES)
+
+_random = np.random.default_rng(1)
+POINTS = np.concatenate(
+    [
+        _random.normal(size=60),
+        _random.uniform(-12, 12, 40),
+        [-700.0, -100.0, -30.0, -1e-3, -1e-9, 1e-9, 1e-3, 30.0, 100.0, 700.0],
+    ]
+)
+
+
+def event_of(name: str, params: dict[str, Any]) -> Any:
+    return LAYERS[name].bind(**params)
+
+
+def value_and_slope(name: str, params: dict[str, Any], x: Any) -> tuple[Any, Any]:
+    """Return y and dx at dy = 1."""
+    x = np.asarray(x)
+    with np.errstate(all="ignore"):
+        y, backward = event_of(name, params).forward(numpy_backend, {"x": x})
+        return y, backward(np.ones_like(x))
+
+
+def away_from_kinks(name: str, params: dict[str, Any], x: np.ndarray, gap: float) -> np.ndarray:
+    for kink in event_of(name, params).kinks:
+        x = x[np.abs(x - kink) > gap]
+    return x
+
+
+def test_every_elementwise_layer_has_an_oracle():
+    assert NAMES, "the registry is empty"
+    assert set(NAMES) <= set(oracles.ELEMENTWISE), "add an oracle to tests/oracles.py"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_is_tested_away_from_its_default(name):
+    cases = oracles.ELEMENTWISE[name].cases
+    for parameter in LAYERS[name].parameters:
+        assert any(
+            case.get(parameter.name, parameter.default) != parameter.default for case in cases
+        ), f"{name}: {parameter.name}"
+
+
+@every_case
+def test_value_and_slope_equal_mpmath(name, params):
+    f = functools.partial(oracles.ELEMENTWISE[name].mp, **params)
+    x = away_from_kinks(name, params, POINTS, 0.0)
+    y, slope = value_and_slope(name, params, x)
+    np.testing.assert_allclose(y, oracles.mp_values(f, x), rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(slope, oracles.mp_slopes(f, x), rtol=1e-13, atol=5e-15)
+
+
+@every_case
+def test_slope_equals_finite_differences(name, params):
+    h = 1e-5
+    x = away_from_kinks(name, params, POINTS[np.abs(POINTS) < 20], 2 * h)
+    above, below = (value_and_slope(name, params, x + s * h)[0] for s in (1, -1))
+    slope = value_and_slope(name, params, x)[1]
+    np.testing.assert_allclose(slope, (above - below) / (2 * h), rtol=1e-8, atol=1e-9)
+
+
+@every_case
+def test_value_and_slope_equal_torch(name, params):
+    x = np.concatenate([POINTS, event_of(name, params).kinks])  # ties of the slope as torch's too
+    y, slope = oracles.torch_value_and_slope(name, x, params)
+    ours = value_and_slope(name, params, x)
+    np.testing.assert_allclose(ours[0], y, rtol=1e-12, atol=5e-14)
+    np.testing.assert_allclose(ours[1], slope, rtol=1e-12, atol=5e-14)
+
+
+@every_case
+def test_value_and_slope_equal_jax(name, params):
+    x = away_from_kinks(name, params, POINTS, 0.0)
+    y, slope = oracles.jax_value_and_slope(name, x, params)
+    ours = value_and_slope(name, params, x)
+    np.testing.assert_allclose(ours[0], y, rtol=1e-12, atol=5e-14)
+    np.testing.assert_allclose(ours[1], slope, rtol=1e-12, atol=5e-14)
+
+
+def slope_jumps(name: str, params: dict[str, Any]) -> np.ndarray:
+    """Find where the slope jumps on ±45: bisect every small interval towards its larger change."""
+    edges = np.linspace(-45, 45, 45_001) + np.pi * 1e-5
+    low, high = edges[:-1].copy(), edges[1:].copy()
+    at_low, at_high = (value_and_slope(name, params, v)[1] for v in (low, high))
+    for _ in range(44):
+        middle = (low + high) / 2
+        at_middle = value_and_slope(name, params, middle)[1]
+        left = np.abs(at_middle - at_low) > np.abs(at_high - at_middle)
+        high, at_high = np.where(left, middle, high), np.where(left, at_middle, at_high)
+        low, at_low = np.where(left, low, middle), np.where(left, at_low, at_middle)
+    return low[np.abs(at_high - at_low) > 1e-11]
+
+
+def curvature(name: str, params: dict[str, Any], x: float, h: float) -> float:
+    slopes = value_and_slope(name, params, np.array([x + h, x + 2 * h]))[1]
+    return float(slopes[1] - slopes[0]) / h
+
+
+@every_case
+def test_the_slope_jumps_at_the_declared_kinks_and_nowhere_else(name, params):
+    kinks = event_of(name, params).kinks
+    jumps = slope_jumps(name, params)
+    for jump in jumps:
+        assert any(abs(jump - kink) < 1e-9 for kink in kinks), f"undeclared kink at {jump}"
+    for kink in kinks:  # where the slope is continuous (elu at alpha = 1), its slope must jump
+        jumped = np.any(np.abs(jumps - kink) < 1e-9)
+        bent = abs(curvature(name, params, kink, 1e-4) - curvature(name, params, kink, -1e-4)) > 0.1
+        assert jumped or bent, f"nothing happens at {kink}"
+
+
+@every_case
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tails_are_finite_and_keep_the_dtype(name, params, dtype):
+    x = np.array([-700, -90, -30, -1, 0, 1, 30, 90, 700], dtype)
+    y, slope = value_and_slope(name, params, x)
+    assert y.dtype == slope.dtype == dtype
+    assert np.isfinite(y).all()
+    assert np.isfinite(slope).all()
+
+
+@every_case
+def test_backward_is_dy_times_the_slope(name, params):
+    x, dy = np.random.default_rng(2).normal(size=(2, 50))
+    backward = event_of(name, params).forward(numpy_backend, {"x": x})[1]
+    np.testing.assert_array_equal(backward(dy), dy * value_and_slope(name, params, x)[1])
+
+
+def test_forward_leaves_its_inputs_alone():
+    x = np.random.default_rng(3).normal(size=100)
+    for name in NAMES:
+        kept = x.copy()
+        _, backward = event_of(name, {}).forward(numpy_backend, {"x": kept})
+        backward(np.ones_like(x))
+        np.testing.assert_array_equal(kept, x, err_msg=name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_aliases_are_the_same_layer(name):
+    for alias in LAYERS[name].aliases:
+        assert parse(alias).text == name
+
+
+def test_specs_bind_the_parameters_they_name():
+    for name, params in (case.values for case in CASES):
+        if params:
+            spec = parse(f"{name}:" + ",".join(f"{k}={value_text(v)}" for k, v in params.items()))
+            x = np.linspace(-3, 3, 31)
+            y = spec.event.forward(numpy_backend, {"x": x})[0]
+            np.testing.assert_array_equal(y, value_and_slope(name, params, x)[0])
