@@ -56,11 +56,17 @@ def bounds(interval: tuple[float, float] | None) -> str:
 
 
 def exact_text(value: float, error: float) -> str:
-    """Write an exact value with at most eight significant decimals and no more than are known."""
-    known = 8 if error <= 0 else max(min(8, math.floor(-math.log10(2 * error))), 0)
-    text = f"{value:.{known}f}"
-    if value and abs(value) < 1e-4:
-        text = f"{value:.6g}"
-    if "." in text and "e" not in text:
-        text = text.rstrip("0").rstrip(".") if abs(value - float(text)) <= error + 1e-15 else text
-    return signed("0" if text == "-0" else text)
+    """Write an exact value with eight decimals, fewer where its error or its own end says so.
+
+    >>> exact_text(0.21174569972, 1e-15), exact_text(0.5, 0.0), exact_text(-2.6e-18, 1e-15)
+    ('0.21174570', '0.5', '0')
+    """
+    if abs(value) <= error:
+        return "0"
+    if abs(value) < 1e-4 or abs(value) >= 1e8:
+        return signed(f"{value:.8g}")
+    decimals = 8 if error <= 0 else max(min(8, math.floor(-math.log10(2 * error))), 0)
+    text = f"{value:.{decimals}f}"
+    if "." in text and abs(value - float(text)) <= error:  # ends here: drop its zeros
+        text = text.rstrip("0").rstrip(".")
+    return signed(text)

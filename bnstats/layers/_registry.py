@@ -233,8 +233,12 @@ def elementwise(
     def decorate(
         function: Callable[..., tuple[Array, Array]],
     ) -> Callable[..., tuple[Array, Array]]:
+        defaults = {p.name: p.default for p in parameters_of(function)}
+
         @functools.wraps(function)
         def build(**values: Any) -> Event:
+            values = defaults | values
+
             def f(xp: Namespace, x: Array) -> tuple[Array, Array]:
                 return function(xp, x, **values)
 
