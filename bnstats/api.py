@@ -10,6 +10,7 @@ from bnstats.claims import claims_on
 from bnstats.errors import BnstatsError
 from bnstats.estimate import MIN_N_EFF, Estimate, estimates
 from bnstats.layers import STANDARD, Event, Law
+from bnstats.notation import count_text
 from bnstats.quantities import ON_SCREEN, QUANTITIES, Direction
 from bnstats.reference import Exact, exact_values
 from bnstats.result import Reference, Result
@@ -195,26 +196,27 @@ def _warnings(result: Result) -> tuple[str, ...]:
                 f"{bad:,} of {result.samples:,} draws of {direction} are not finite and are left "
                 "out; a smaller --x-std keeps them finite"
             )
+        found += _doubts(direction, result.quantities[f"std_{direction}"], result.samples)
     for name in (n for n in ON_SCREEN if n in result.quantities):
-        found.extend(_warnings_on(QUANTITIES[name].symbol, result.quantities[name], result.samples))
-    return tuple(dict.fromkeys(found))
+        estimate = result.quantities[name]
+        if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and estimate.reliable:
+            found.append(
+                f"{QUANTITIES[name].symbol} is {abs(estimate.z):.1f} standard errors from its "
+                "exact value: a bug in a formula or backend, unless another --seed disagrees"
+            )
+    return tuple(found)
 
 
-def _warnings_on(symbol: str, estimate: Estimate, samples: int) -> list[str]:
-    if estimate.log_scale and estimate.value == 0:
-        return [f"{symbol} is 0 in this sample, which says nothing about its error; more samples"]
-    if estimate.interval is None:
-        return [f"{symbol}: no information on its error; more samples"]
-    found = []
-    if estimate.n_eff < MIN_N_EFF:
-        needed = round_up(samples * 1.2 * MIN_N_EFF / max(estimate.n_eff, 1.0))
-        found.append(
-            f"{symbol}: {estimate.n_eff:.0f} effective draws are too few for its interval; "
-            f"try -n {needed:.0e}".replace("e+", "e")
-        )
-    if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and estimate.reliable:
-        found.append(
-            f"{symbol} is {abs(estimate.z):.1f} standard errors from its exact value: a bug in a "
-            "formula or backend, unless another --seed disagrees"
-        )
-    return found
+def _doubts(direction: str, std: Estimate, samples: int) -> list[str]:
+    """Say why the intervals of a direction cannot be trusted, if so, and what helps."""
+    if std.value == 0:
+        return [f"σ[{direction}] is 0 in this sample: no information on its error; try a larger -n"]
+    if std.interval is None:
+        return [f"one draw of {direction} holds no information on its error; try a larger -n"]
+    if std.n_eff < MIN_N_EFF:
+        needed = round_up(samples * 1.2 * MIN_N_EFF / max(std.n_eff, 1.0))
+        return [
+            f"{direction}: {std.n_eff:.0f} effective draws are too few for its intervals; "
+            f"try -n {count_text(needed)}"
+        ]
+    return []

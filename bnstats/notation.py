@@ -12,6 +12,16 @@ def signed(text: str) -> str:
     return text.replace("-", MINUS)
 
 
+def count_text(count: int) -> str:
+    """Write a count as a command line takes it: 2000000 is 2e6.
+
+    >>> count_text(2_000_000), count_text(1_234_567)
+    ('2e6', '1234567')
+    """
+    short = f"{count:.4g}".replace("e+0", "e").replace("e+", "e")
+    return short if float(short) == count else str(count)
+
+
 def decimals_for(stderr: float) -> int:
     """Return the decimals that show two digits of a standard error."""
     # Rounding to two digits first: 0.0996 shows as 0.10, not as 0.100.
@@ -41,10 +51,8 @@ def concise(value: float, stderr: float | None) -> str:
     return f"{text}({digits if float(digits) >= 1 else digits.replace('.', '').lstrip('0')})"
 
 
-def bounds(interval: tuple[float, float] | None) -> str:
+def bounds(interval: tuple[float, float]) -> str:
     """Write an interval with as many decimals as its width deserves."""
-    if interval is None:
-        return "no information"
     low, high = interval
     width = high - low
     if not math.isfinite(width) or width <= 0:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from bnstats.claims import Claim
 from bnstats.estimate import Estimate
-from bnstats.notation import exact_text
+from bnstats.notation import count_text, exact_text
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
 
@@ -165,7 +165,7 @@ def _by_sample(claim: Claim, estimate: Estimate, samples: int, z: float) -> Verd
         remark = f"sampled {estimate}"
         if margin > 0:
             needed = round_up(samples * (z * estimate.stderr / margin) ** 2)
-            remark += f"; {needed:.0e} draws would decide it".replace("e+", "e")
+            remark += f"; {count_text(needed)} draws would decide it"
     return Verdict(claim, outcome, remark, "sample", estimate.value, digits, needed)
 
 

@@ -14,6 +14,7 @@ from bnstats.claims import Claim, claim_set
 from bnstats.claims.files import read_claims_file
 from bnstats.errors import BnstatsError
 from bnstats.estimate import MIN_N_EFF, Estimate
+from bnstats.notation import count_text
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
 from bnstats.result import Result
@@ -199,8 +200,7 @@ class _FreshDraws:
         return "fail" if failed else "ok", again, z_again, self._command(self.second)
 
     def _command(self, result: Result) -> str:
-        count = f"{result.samples:.6g}".replace("e+0", "e")
-        count = count if float(count) == result.samples else str(result.samples)
+        count = count_text(result.samples)
         return f"bnstats compute {self._spec.text} -n {count} --seed {result.seed}"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -28,13 +28,19 @@ class Elementwise:
     """An activation elsewhere: by mpmath (value only), in torch and in jax.
 
     ``torch(F, x, **params)`` and ``jax(nn, x, **params)`` take the layer's own parameter names;
-    ``cases`` are the parameter values to test, the default first.
+    ``cases`` are the parameter values to test, the default first; ``kinks`` is where f is not
+    smooth, as a function of them.
     """
 
     mp: Callable[..., Any]
     torch: Callable[..., Any] | None = None
     jax: Callable[..., Any] | None = None
-    cases: Sequence[dict[str, Any]] = field(default=({},))
+    cases: Sequence[dict[str, Any]] = ({},)
+    kinks: Callable[..., tuple[float, ...]] = lambda **params: ()
+
+
+def _at_zero(**params: Any) -> tuple[float, ...]:
+    return (0.0,)
 
 
 def _mp_elu(x: Any, alpha: float = 1.0) -> Any:
@@ -75,23 +81,27 @@ ELEMENTWISE: dict[str, Elementwise] = {
         mp=lambda x: max(x, mpf(0)),
         torch=lambda F, x: F.relu(x),  # noqa: N803
         jax=lambda nn, x: nn.relu(x),
+        kinks=_at_zero,
     ),
     "leaky_relu": Elementwise(
         mp=lambda x, negative_slope=0.01: x if x > 0 else negative_slope * x,
         torch=lambda F, x, **p: F.leaky_relu(x, **p),  # noqa: N803
         jax=lambda nn, x, **p: nn.leaky_relu(x, **p),
         cases=({}, {"negative_slope": 0.2}, {"negative_slope": -0.5}, {"negative_slope": 3.0}),
+        kinks=_at_zero,
     ),
     "elu": Elementwise(
         mp=_mp_elu,
         torch=lambda F, x, **p: F.elu(x, **p),  # noqa: N803
         jax=lambda nn, x, **p: nn.elu(x, **p),
         cases=({}, {"alpha": 0.5}, {"alpha": 2.0}, {"alpha": 1.75}),
+        kinks=_at_zero,
     ),
     "selu": Elementwise(
         mp=_mp_selu,
         torch=lambda F, x: F.selu(x),  # noqa: N803
         jax=lambda nn, x: nn.selu(x),
+        kinks=_at_zero,
     ),
     "sigmoid": Elementwise(
         mp=lambda x: 1 / (1 + mp.exp(-x)),
@@ -124,6 +134,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
             {"beta": 0.5, "threshold": 1.0},
             {"beta": 3.0, "threshold": -2.0},
         ),
+        kinks=lambda beta=1.0, threshold=20.0: (threshold / beta,),
     ),
 }
 
@@ -176,17 +187,18 @@ def _nodes() -> list[tuple[Any, Any]]:
         return list(mpmath.calculus.quadrature.GaussLegendre(mp).calc_nodes(4, mp.prec))
 
 
+@cache
 def normal_points(
-    mean: float = 0.0, std: float = 1.0, kinks: Sequence[float] = (), maximum_of: int = 1
-) -> Iterator[tuple[Any, Any]]:
-    """Yield (x, weight): composite Gauss-Legendre for the law of the largest of several normals.
+    kinks: tuple[float, ...] = (), maximum_of: int = 1
+) -> tuple[tuple[Any, Any], ...]:
+    """Return (z, weight) for the law of the largest of several standard normals.
 
-    24 nodes a panel, panels at most half a standard deviation wide on ±15, split at the kinks.
+    Composite Gauss-Legendre, 24 nodes a panel, panels at most one wide on ±15, split at the kinks.
     """
     with mp.workdps(DIGITS):
-        m, s = mpf(mean), mpf(std)
-        inner = {(mpf(float(k)) - m) / s for k in kinks}
-        ends = sorted({mpf(i) / 2 for i in range(-30, 31)} | {k for k in inner if abs(k) < 15})
+        inner = {mpf(k) for k in kinks if abs(k) < 15}
+        ends = sorted({mpf(i) for i in range(-15, 16)} | inner)
+        points = []
         for a, b in itertools.pairwise(ends):
             half = (b - a) / 2
             for node, weight in _nodes():
@@ -194,7 +206,8 @@ def normal_points(
                 density = mp.npdf(z)
                 if maximum_of > 1:
                     density *= maximum_of * mp.ncdf(z) ** (maximum_of - 1)
-                yield m + s * z, weight * half * density
+                points.append((z, weight * half * density))
+        return tuple(points)
 
 
 def moments_of(
@@ -202,7 +215,9 @@ def moments_of(
 ) -> dict[str, Any]:
     """Return mean, var and m4 (central) of f(X), ms and m4 of its slope, as mpf."""
     with mp.workdps(DIGITS):
-        points = [(w, f(x), mp.diff(f, x)) for x, w in normal_points(mean, std, kinks)]
+        m, s = mpf(mean), mpf(std)
+        law = normal_points(tuple((mpf(k) - m) / s for k in kinks))
+        points = [(w, f(m + s * z), mp.diff(f, m + s * z)) for z, w in law]
         mu = mp.fsum(w * y for w, y, _ in points)
         return {
             "mean": mu,
@@ -284,7 +299,7 @@ def _closed_forms() -> dict[str, dict[str, float]]:
         "avg_pool2d:kernel_size=3,stride=2": {"var_y": mpf(1) / 9, "var_dx": mpf(1) / 36},
         "avg_pool2d:kernel_size=3x5,stride=2x1": {
             "var_y": mpf(1) / 15,
-            "var_dx": mpf(1) / 90,  # 1/(3·2) · 1/(5·1) · 1/(…): per side k/s · 1/k²
+            "var_dx": mpf(1) / 30,  # 1/(kernel·stride) per side
         },
         "avg_pool3d:kernel_size=2": {"var_y": mpf(1) / 8, "var_dx": mpf(1) / 64},
         "dropout": {"mean_y": 0, "var_y": 2, "var_dx": 2},

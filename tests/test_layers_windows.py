@@ -326,7 +326,7 @@ def drawn_weights(layer: str, n: int, **params: Any) -> np.ndarray:
         one_hot[position] = 1.0
         y = event.forward(numpy_backend, {**block, "x": one_hot})[0]
         columns.append(y.reshape(y.shape[0], -1, n)[:, 0])
-    return np.stack(columns, axis=1).reshape(event.inputs["weight"].shape + (n,))
+    return np.stack(columns, axis=1).reshape((*event.inputs["weight"].shape, n))
 
 
 LINEAR = ("linear", {"in_features": 3, "out_features": 5})

@@ -110,10 +110,10 @@ def _exact_table(result: Mapping[str, Any]) -> Iterator[str]:
 
 def _claims(claims: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
     heads = [
-        f"  published ({c['set']})   {QUANTITIES[c['quantity']].symbol} = {c['printed']}   "
+        f"  published ({c['set']})  {QUANTITIES[c['quantity']].symbol} = {c['printed']}   "
         for c in claims
     ]
-    indent = min(max(map(len, heads)), WIDTH // 2 + 4)
+    indent = min(max(map(len, heads)), WIDTH - 28)
     for head, claim in zip(heads, claims, strict=True):
         first, *rest = textwrap.wrap(f"{claim['verdict']}: {claim['remark']}", WIDTH - indent)
         yield head.ljust(indent) + first.replace(

@@ -1,0 +1,276 @@
+"""Standard errors, intervals and z against brute force and formulas by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bnstats.api import compute
+from bnstats.backends import numpy_backend as xp
+from bnstats.estimate import MIN_N_EFF, Estimate, estimates, n_eff_of, normal_quantile
+from bnstats.layers import Law
+from bnstats.moments import Moments, merge, of
+from bnstats.quantities import QUANTITIES
+from bnstats.reference import Exact
+
+LOG = [name for name, q in QUANTITIES.items() if q.moment != "mean"]
+
+
+def sample(values: Any, pivot: float = 0.0, exact: Any = None, confidence: float = 0.95) -> Any:
+    """Return every quantity's estimate, y and dx both being the values."""
+    values = np.asarray(values, float)
+    moments = {"y": of(xp, values, pivot), "dx": of(xp, values, 0.0)}
+    return estimates(moments, exact or {}, confidence)
+
+
+def skewed(rng: Any, n: int, event: int = 1) -> np.ndarray:
+    """Return draws of several dependent, skewed elements with a mean: shape (event, n)."""
+    shared = rng.exponential(size=n)
+    return np.stack([1.5 + shared + 0.5 * rng.normal(size=n) for _ in range(event)])
+
+
+def test_values_are_the_plain_sample_moments():
+    values = skewed(np.random.default_rng(0), 1000, event=3)
+    mean, var, ms = np.mean(values), np.var(values), np.mean(values**2)
+    for pivot in (0.0, 2.0):
+        found = sample(values, pivot)
+        expected = {
+            "mean_y": mean,
+            "std_y": math.sqrt(var),
+            "var_y": var,
+            "rms_y": math.sqrt(ms),
+            "gain_y": 1 / math.sqrt(var),
+            "gain_rms_y": 1 / math.sqrt(ms),
+            "mean_dx": mean,
+            "std_dx": math.sqrt(var),
+            "var_dx": var,
+            "rms_dx": math.sqrt(ms),
+            "gain_dx": 1 / math.sqrt(var),
+        }
+        assert set(expected) == set(QUANTITIES) == set(found)
+        for name, value in expected.items():
+            assert found[name].value == pytest.approx(value, rel=1e-12), name
+
+
+@pytest.mark.parametrize("event", [1, 3])
+@pytest.mark.parametrize("pivot", [0.0, 2.0, 5.0])
+def test_the_standard_error_is_the_spread_over_replications(event, pivot):
+    rng = np.random.default_rng(1)
+    runs = [sample(skewed(rng, 400, event), pivot) for _ in range(2000)]
+    for name in QUANTITIES:
+        spread = np.std([r[name].value for r in runs])
+        claimed = math.sqrt(np.mean([r[name].stderr ** 2 for r in runs]))
+        assert claimed == pytest.approx(spread, rel=0.07), name
+
+
+@pytest.mark.parametrize("pivot", [0.0, 2.0, -3.0])
+def test_the_standard_error_is_the_delta_method(pivot):
+    # influence functions: v for the mean, (v − μ)² for the variance, v² for the mean square,
+    # each averaged over the event
+    n = 500
+    v = skewed(np.random.default_rng(2), n, event=2)
+    mu, var, ms = v.mean(), v.var(), (v**2).mean()
+    influence = {
+        "mean": v.mean(axis=0),
+        "var": ((v - mu) ** 2).mean(axis=0),
+        "ms": (v**2).mean(axis=0),
+    }
+    moment = {"mean": mu, "var": var, "ms": ms}
+    found = sample(v, pivot)
+    for name, q in QUANTITIES.items():
+        stderr = np.std(influence[q.moment], ddof=1) / math.sqrt(n)
+        stderr *= abs(q.power * moment[q.moment] ** (q.power - 1))
+        assert found[name].stderr == pytest.approx(stderr, rel=1e-10), name
+
+
+def test_dependent_elements_are_not_draws():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=1000)
+    one, copies = sample(x), sample(np.stack([x] * 10))
+    for name in QUANTITIES:
+        assert copies[name].value == pytest.approx(one[name].value)
+        assert copies[name].stderr == pytest.approx(one[name].stderr)
+
+
+def test_intervals():
+    found = sample(skewed(np.random.default_rng(4), 300), confidence=0.9)
+    z = 1.6448536269514722
+    for name, e in found.items():
+        low, high = e.interval
+        if QUANTITIES[name].moment == "mean":
+            assert not e.log_scale
+            assert (low, high) == pytest.approx((e.value - z * e.stderr, e.value + z * e.stderr))
+        else:
+            assert e.log_scale
+            r = e.stderr / e.value
+            assert (low, high) == pytest.approx(
+                (e.value * math.exp(-z * r), e.value * math.exp(z * r))
+            )
+        assert e.interval_at(z) == pytest.approx(e.interval)
+    # the ends of Var are those of σ squared, those of the gain its reciprocals
+    std, var, gain = (found[k].interval for k in ("std_y", "var_y", "gain_y"))
+    assert var == pytest.approx((std[0] ** 2, std[1] ** 2))
+    assert gain == pytest.approx((1 / std[1], 1 / std[0]))
+
+
+@pytest.mark.parametrize(
+    ("confidence", "z"), [(0.95, 1.959963984540054), (0.5, 0.6744897501960817), (0.99, 2.5758293)]
+)
+def test_normal_quantile(confidence, z):
+    assert normal_quantile(confidence) == pytest.approx(z, rel=1e-8)
+
+
+def test_n_eff():
+    v = np.array([1.0, -2.0, 0.5, 3.0])
+    expected = 4 * np.mean(v**2) ** 2 / np.mean(v**4)
+    assert n_eff_of(of(xp, v, 0.0)) == pytest.approx(expected)
+    assert sample(v)["std_dx"].n_eff == pytest.approx(expected)
+    assert n_eff_of(of(xp, np.ones(50), 0.0)) == pytest.approx(50)
+    rare = np.zeros(10_000)
+    rare[:7] = 1.0
+    assert n_eff_of(of(xp, rare, 0.0)) == pytest.approx(7)  # a mask hit seven times
+    assert n_eff_of(of(xp, np.zeros(5), 0.0)) == 0
+    # normal values: n/3
+    normal = np.random.default_rng(5).normal(size=100_000)
+    assert n_eff_of(of(xp, normal, 0.0)) == pytest.approx(100_000 / 3, rel=0.05)
+
+
+def test_reliable_from_a_hundred_effective_draws_on():
+    assert MIN_N_EFF == 100
+    for n_eff, interval, reliable in [(99.9, (0, 1), False), (100.0, (0, 1), True)]:
+        assert Estimate(1.0, 0.1, interval, n_eff).reliable is reliable
+    assert not Estimate(1.0, None, None, 1e9).reliable
+
+
+def test_one_draw_holds_no_information():
+    for e in sample([1.5]).values():
+        assert e.stderr is None
+        assert e.interval is None
+        assert e.z is None
+        assert e.interval_at(2.0) is None
+        assert not e.reliable
+
+
+@pytest.mark.parametrize("constant", [0.1, 1 / 3, -7.25, 1e10])
+@pytest.mark.parametrize("pivot", [0.0, 0.3])
+def test_constant_values_hold_no_information_on_errors(constant, pivot):
+    found = sample(np.full(1000, constant), pivot)
+    for name, e in found.items():
+        assert e.stderr is None, name  # never "± 0"
+        assert e.interval is None, name
+        assert e.z is None, name
+    assert found["mean_y"].value == pytest.approx(constant)
+    assert found["std_y"].value == 0
+    assert found["gain_y"].value == math.inf
+
+
+def test_values_that_are_all_zero():
+    found = sample(np.zeros(100))
+    assert {found[k].value for k in ("mean_dx", "std_dx", "var_dx", "rms_dx")} == {0.0}
+    assert found["gain_dx"].value == math.inf
+    assert all(e.interval is None and e.n_eff == 0 for e in found.values())
+
+
+def test_a_constant_magnitude_has_a_mean_square_without_error():
+    # v = ±1: b is constant, a is not
+    found = sample(np.tile([1.0, -1.0], 500))
+    assert found["rms_dx"].stderr is None
+    assert found["mean_dx"].stderr == pytest.approx(1 / math.sqrt(999))
+
+
+def test_no_draws_at_all():
+    found = estimates({"y": Moments(nonfinite=3.0)}, {}, 0.95)
+    assert set(found) == {name for name, q in QUANTITIES.items() if q.direction == "y"}
+    for e in found.values():
+        assert math.isnan(e.value)
+        assert e.interval is None
+        assert e.n_eff == 0
+
+
+def test_a_mean_far_from_zero_keeps_its_spread():
+    values = 1e6 + np.random.default_rng(6).normal(size=5000)
+    e = sample(values, pivot=1e6)["std_y"]
+    assert e.value == pytest.approx(np.std(values), rel=1e-9)
+    assert e.stderr == pytest.approx(e.value / math.sqrt(2 * 5000), rel=0.1)
+
+
+def test_z_without_a_spread_uses_the_samples_error():
+    values = skewed(np.random.default_rng(7), 2000)
+    plain = sample(values)
+    for name in QUANTITIES:
+        for shift in (-3.0, 2.0):
+            true = plain[name].value - shift * plain[name].stderr
+            e = sample(values, exact={name: Exact(true, 0.0, "test")})[name]
+            if name in LOG:
+                r = e.stderr / e.value
+                assert e.z == pytest.approx(math.log(e.value / true) / r), name
+            else:
+                assert e.z == pytest.approx(shift), name
+            assert math.copysign(1, e.z) == math.copysign(1, shift)
+
+
+def test_z_with_a_spread_uses_the_theory():
+    values = skewed(np.random.default_rng(8), 400)
+    for name, true, spread in [("std_y", 1.1, 0.9), ("var_dx", 1.3, 4.0), ("mean_y", 2.4, 1.2)]:
+        e = sample(values, exact={name: Exact(true, 0.0, "test", spread)})[name]
+        if name in LOG:
+            expected = math.log(e.value / true) / (spread / true / math.sqrt(400))
+        else:
+            expected = (e.value - true) / (spread / math.sqrt(400))
+        assert e.z == pytest.approx(expected), name
+
+
+def test_z_counts_the_error_of_the_exact_value():
+    values = skewed(np.random.default_rng(9), 400)
+    stderr = sample(values)["mean_y"].stderr
+    exact = {"mean_y": Exact(0.0, stderr, "test")}
+    assert sample(values, exact=exact)["mean_y"].z == pytest.approx(
+        np.mean(values) / (stderr * math.sqrt(2))
+    )
+
+
+def test_no_z_against_an_exact_zero_on_the_log_scale():
+    values = np.random.default_rng(10).normal(size=100)
+    assert sample(values, exact={"std_y": Exact(0.0, 0.0, "test")})["std_y"].z is None
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_coverage_of_the_intervals(confidence):
+    # relu's dx: half the draws zero, kurtosis 6; 1500 replications of n = 2000
+    rng = np.random.default_rng(11)
+    dx = rng.normal(size=(1500, 2000)) * (rng.random((1500, 2000)) < 0.5)
+    true = {"std_dx": math.sqrt(0.5), "var_dx": 0.5, "mean_dx": 0.0, "gain_dx": math.sqrt(2)}
+    hits = dict.fromkeys(true, 0)
+    for row in dx:
+        found = estimates({"dx": of(xp, row, 0.0)}, {}, confidence)
+        for name, value in true.items():
+            low, high = found[name].interval
+            hits[name] += low <= value <= high
+    for name, hit in hits.items():
+        assert hit / 1500 == pytest.approx(confidence, abs=0.035), name
+
+
+@pytest.mark.parametrize("spec", ["relu", "sigmoid", "dropout:p=0.9", "max_pool1d:kernel_size=2"])
+def test_z_is_a_standard_normal_over_seeds(spec):
+    law = Law(0.3, 1.5, 2.0)
+    runs = [compute(spec, samples=2000, seed=s, law=law, workers=1) for s in range(150)]
+    for name in ("mean_y", "std_y", "mean_dx", "std_dx"):
+        z = np.array([r.quantities[name].z for r in runs])
+        assert abs(z.mean()) < 4.5 / math.sqrt(150), name
+        assert 0.75 < z.std() < 1.3, name
+
+
+def test_moments_of_pieces_give_the_same_estimate():
+    values = skewed(np.random.default_rng(12), 1000)
+    merged = merge(of(xp, values[..., :300], 2.0), of(xp, values[..., 300:], 2.0))
+    whole = sample(values, 2.0)["std_y"]
+    e = estimates({"y": merged}, {}, 0.95)["std_y"]
+    assert (e.value, e.stderr) == pytest.approx((whole.value, whole.stderr), rel=1e-12)
+
+
+def test_an_estimate_prints_its_standard_error():
+    assert str(Estimate(0.2116763, 0.0000523, (0.2, 0.3), 1e6)) == "0.211676(52)"
+    assert repr(Estimate(1.0, None, None, 1.0)) == "Estimate(1(?))"
