@@ -102,6 +102,7 @@ def command(
     seconds = time.monotonic() - start
     if results or as_json or format_ == "json":
         format_ = "json" if as_json else format_
+        get = get if results else None
         emit(console, record, format_=format_, get=get, export=export, seconds=seconds)
     if stopped:
         click.echo("interrupted: what was drawn so far is above", err=True)

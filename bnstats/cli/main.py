@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from itertools import pairwise
 
 import click
@@ -52,7 +54,7 @@ class _Commands(click.Group):
 )
 @click.pass_context
 def cli(ctx: click.Context, quiet: bool, verbose: bool, color: str) -> None:
-    r"""Monte Carlo statistics of deep learning layers, with honest error bars.
+    """Monte Carlo statistics of deep learning layers, with honest error bars.
 
     Samples x, dy ~ N(0, 1) through a layer, forward and backward, and prints E[y], σ[y], E[dx],
     σ[dx] with confidence intervals beside exact values and published constants.
@@ -62,15 +64,24 @@ def cli(ctx: click.Context, quiet: bool, verbose: bool, color: str) -> None:
       bnstats compute max_pool2d:kernel_size=3,stride=2 -n 1e6 --json
       bnstats exact gelu
       bnstats verify feng2016
-    """
+    """  # noqa: D301 (\b is click's mark for lines to keep as they are)
     ctx.obj = Console.of(color, quiet=quiet, verbose=verbose)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code; see the README for what each one means."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _mend_streams()
     try:
-        code = cli.main(arguments, prog_name="bnstats", standalone_mode=False)
+        return _run(arguments)
+    except BrokenPipeError:
+        _abandon_stdout()
+        return CLOSED_PIPE
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        code = _invoke(list(arguments))
         sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
@@ -80,19 +91,57 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BnstatsError as error:
         return _report(error, arguments)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Python flushes stdout at exit; give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return CLOSED_PIPE
+        return _interrupted(arguments)
     except MemoryError:
         return _report(
             HostError("out of memory", hint="fewer --workers, or a smaller layer"), arguments
         )
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return _internal_error(arguments)
+        _abandon_stdout()
+        return _report(HostError(f"cannot write to stdout: {error.strerror}"), arguments)
     except Exception:
         return _internal_error(arguments)
     return code if isinstance(code, int) else 0
+
+
+def _invoke(arguments: list[str]) -> object:
+    """Run the command; click's own main would turn a closed pipe into exit code 1."""
+    if "_BNSTATS_COMPLETE" in os.environ:
+        return cli.main(arguments, prog_name="bnstats", standalone_mode=False)
+    try:
+        with cli.make_context("bnstats", arguments) as context:
+            return cli.invoke(context)
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+
+
+def _mend_streams() -> None:
+    """Make stdout and stderr writable: they may be closed, or unable to encode σ."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _abandon_stdout() -> None:
+    """Give Python's flush at exit somewhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _interrupted(arguments: Sequence[str]) -> int:
+    click.echo("interrupted", err=True)
+    if wants_json(arguments):
+        from bnstats.report.document import document
+        from bnstats.report.json_ import render
+
+        click.echo(render(document((), argv=arguments, status="interrupted")))
+    return INTERRUPTED
 
 
 def _from_click(error: click.UsageError) -> BnstatsError:

@@ -54,7 +54,7 @@ def _bar(name: str, total: int | None) -> Iterator[Callable[..., None]]:
         BarColumn(bar_width=20),
         TaskProgressColumn(),
         Remaining(compact=True),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         console=RichConsole(stderr=True),
         transient=True,
         auto_refresh=False,

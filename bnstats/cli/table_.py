@@ -66,6 +66,7 @@ def command(
             )
             problems, checks = constants.check(out, settings)
             if interrupted():
+                click.echo("interrupted: not all rows are checked", err=True)
                 return INTERRUPTED
             for problem in problems:
                 console.out(f"{console.style('FAIL', 'fail')}   {problem}")

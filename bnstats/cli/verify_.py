@@ -74,6 +74,7 @@ def command(
     else:
         _print(console, checks)
     if interrupted():
+        click.echo("interrupted: what was checked so far is above", err=True)
         return INTERRUPTED
     outcomes = {check.outcome for check in checks}
     if exit_zero:

@@ -1,0 +1,219 @@
+"""Runs: the same digits whatever computes them, partial runs, and the merge tree."""
+
+from __future__ import annotations
+
+import math
+import threading
+from functools import reduce
+
+import numpy as np
+import pytest
+
+from bnstats.api import compute
+from bnstats.backends import numpy_backend as xp
+from bnstats.layers import STANDARD, Law
+from bnstats.moments import of
+from bnstats.run import (
+    Task,
+    _Tree,
+    available_workers,
+    chunk_tally,
+    empty_tally,
+    merge_tallies,
+    run,
+    y_pivot,
+)
+from bnstats.sampling import chunk_draws
+from bnstats.spec import parse
+
+POOL = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
+
+
+def task(spec: str = POOL, **more: object) -> Task:
+    return Task(parse(spec), **more)
+
+
+def size_of(spec: str = POOL) -> int:
+    return chunk_draws(parse(spec).event)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("samples", [1, 7, 3 * size_of(), 7 * size_of() + 13])
+def test_the_same_digits_for_any_number_of_workers(samples, dtype):
+    one, drawn = run(task(seed=5, dtype=dtype), samples, workers=1)
+    assert drawn == samples
+    assert one["y"].count == one["dx"].count == samples
+    for workers in (2, 3, 7):
+        assert run(task(seed=5, dtype=dtype), samples, workers=workers) == (one, samples)
+
+
+def test_the_seed_and_the_layer_fix_the_digits():
+    again = run(task(seed=1), 5000)[0]
+    assert run(task(seed=1), 5000)[0] == again
+    assert run(task(seed=2), 5000)[0] != again
+
+
+def test_directions_are_drawn_alike():
+    both = run(task(), 3000)[0]
+    assert run(task(directions=("y",)), 3000)[0] == {"y": both["y"]}
+    assert run(task(directions=("dx",)), 3000)[0] == {"dx": both["dx"]}
+
+
+def test_chunks_merge_as_a_binary_tree():
+    t, pivot = task(), y_pivot(parse(POOL).event, STANDARD)
+    size, samples = size_of(), 5 * size_of() - 40
+    chunks = [chunk_tally(t, i, min(size, samples - i * size), pivot) for i in range(5)]
+    pairs = merge_tallies(
+        merge_tallies(merge_tallies(*chunks[:2]), merge_tallies(*chunks[2:4])), chunks[4]
+    )
+    assert run(t, samples)[0] == pairs
+    flat = reduce(merge_tallies, chunks)
+    for direction in ("y", "dx"):
+        for field in ("count", "mean_a", "mean_b", "aa", "ab", "bb"):
+            a, b = getattr(flat[direction], field), getattr(pairs[direction], field)
+            assert a == pytest.approx(b, rel=1e-12, abs=1e-15)
+
+
+@pytest.mark.parametrize("leaves", [0, 1, 2, 3, 5, 8, 11])
+def test_the_tree_keeps_order_and_few_nodes(leaves):
+    values = np.random.default_rng(0).normal(size=(leaves, 100))
+    tree = _Tree()
+    for row in values:
+        tree.push({"y": of(xp, row, 0.0)})
+    if not leaves:
+        assert tree.total() == {}
+        return
+    whole = of(xp, values.ravel(), 0.0)
+    total = tree.total()["y"]
+    assert total.count == whole.count
+    assert total.aa == pytest.approx(whole.aa, rel=1e-12)
+    assert total.bb == pytest.approx(whole.bb, rel=1e-12)
+    assert len(tree._stack) == leaves.bit_count()
+
+
+def test_a_run_is_the_moments_of_its_draws():
+    # the same draws, through the same layer, by numpy's own mean and variance
+    from bnstats.sampling import blocks, stream
+
+    law = Law(0.3, 2.0, 1.5)
+    spec = parse("elu")
+    tally = run(Task(spec, seed=9, law=law), 10_000)[0]
+    parts = [
+        {k: v.copy() for k, v in b.items()}
+        for b in blocks(spec.event, stream(9, "elu", 0), 10_000, law, "float64")
+    ]
+    x, dy = (np.concatenate([p[k] for p in parts]) for k in ("x", "dy"))
+    y, dx = np.where(x > 0, x, np.expm1(x)), dy * np.where(x > 0, 1, np.exp(x))
+    m = tally["y"]
+    assert m.pivot + m.mean_a == pytest.approx(y.mean(), rel=1e-12)
+    assert m.mean_b - m.mean_a**2 == pytest.approx(y.var(), rel=1e-12)
+    assert tally["dx"].pivot == 0
+    assert tally["dx"].mean_b == pytest.approx(np.mean(dx**2), rel=1e-12)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_run_that_is_stopped_returns_what_it_has(workers):
+    size = size_of()
+    seen = []
+    tally, drawn = run(
+        task(),
+        20 * size,
+        workers=workers,
+        on_progress=lambda done, _: seen.append(done),
+        should_stop=lambda: len(seen) >= 3,
+    )
+    assert 3 * size <= drawn < 20 * size
+    assert drawn == seen[-1] == tally["y"].count
+    assert tally == run(task(), drawn)[0]  # a prefix of the whole, not a random part
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_stopped_at_once_is_empty(workers):
+    tally, drawn = run(task(), 10 * size_of(), workers=workers, should_stop=lambda: True)
+    assert drawn == 0
+    assert all(m.count == 0 for m in tally.values())
+
+
+def test_a_stopped_run_is_marked():
+    result = compute(POOL, samples=10 * size_of(), workers=1, should_stop=_after(2))
+    assert result.status == "interrupted"
+    assert result.samples == 2 * size_of()
+    assert compute(POOL, samples=100, workers=1).status == "complete"
+
+
+def _after(calls: int):
+    left = iter(range(calls))
+    return lambda: next(left, None) is None
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_reports_growing_moments(workers):
+    seen = []
+    samples = 4 * size_of() + 10
+    run(task(), samples, workers=workers, on_progress=lambda n, t: seen.append((n, t["y"].count)))
+    assert [n for n, _ in seen] == [size_of() * i for i in (1, 2, 3, 4)] + [samples]
+    assert all(n == count for n, count in seen)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_exception_in_progress_leaves_no_thread_behind(workers):
+    def fail(done: int, tally: object) -> None:
+        raise KeyError("stop")
+
+    with pytest.raises(KeyError):
+        run(task(), 10 * size_of(), workers=workers, on_progress=fail)
+    assert not [t for t in threading.enumerate() if t.name.startswith("bnstats")]
+
+
+@pytest.mark.parametrize(
+    ("spec", "law", "pivot"),
+    [
+        ("sigmoid", STANDARD, 0.5),
+        ("relu", STANDARD, 0.0),
+        ("identity", Law(1e6, 1e-3, 1.0), 1e6),
+        ("softplus", STANDARD, math.log(2)),
+        ("avg_pool2d:kernel_size=2", Law(3.0, 1.0, 1.0), 3.0),
+        ("dropout", Law(3.0, 1.0, 1.0), 0.0),  # a mask of 0.5 is not below 0.5
+        ("dropout:p=0.1", Law(3.0, 1.0, 1.0), 3 / 0.9),
+        ("linear:init=xavier_normal", Law(3.0, 1.0, 1.0), 0.0),
+        ("linear:init=unit_fan_in", Law(3.0, 1.0, 1.0), 0.0),  # 0/0 is not a pivot
+    ],
+)
+def test_the_pivot_is_y_at_the_mean_of_the_inputs(spec, law, pivot):
+    assert y_pivot(parse(spec).event, law) == pytest.approx(pivot)
+
+
+def test_a_mean_far_from_zero_costs_no_digits():
+    result = compute("identity", samples=20_000, law=Law(1e6, 1e-3, 1.0), workers=1)
+    assert result.std_y.value == pytest.approx(1e-3, rel=0.03)
+    assert abs(result.std_y.z) < 4.5
+    assert abs(result.mean_y.z) < 4.5
+
+
+def test_draws_that_are_not_finite_are_counted():
+    result = compute("identity", samples=5000, law=Law(0.0, 1e77, 1.0), workers=1)
+    # |x| > 1.158 standard deviations overflows in the fourth power: 24.7 %
+    assert result.nonfinite["y"] == pytest.approx(5000 * 0.247, rel=0.1)
+    assert result.nonfinite["dx"] == 0
+    assert any("not finite" in w for w in result.warnings)
+    assert result.samples == 5000
+
+
+@pytest.mark.parametrize("spec", ["relu", "sigmoid", "gelu", "max_pool2d:kernel_size=2", "dropout"])
+def test_float32_is_not_biased(spec):
+    result = compute(spec, samples=1_000_000, dtype="float32", workers=2)
+    for name in ("mean_y", "std_y", "mean_dx", "std_dx"):
+        assert abs(result.quantities[name].z) < 4.5, name
+
+
+def test_float32_and_float64_runs_differ_by_rounding_alone():
+    double, single = (compute("sigmoid", samples=50_000, dtype=d) for d in ("float64", "float32"))
+    for name in ("mean_y", "std_y", "std_dx"):  # the same uniforms enter both
+        a, b = double.quantities[name].value, single.quantities[name].value
+        assert a != b
+        assert b == pytest.approx(a, rel=1e-6), name
+
+
+def test_workers_and_empty_tallies():
+    assert available_workers() >= 1
+    assert empty_tally(("y",))["y"].count == 0
