@@ -293,7 +293,7 @@ fragments = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.one_of(fragments, st.text(max_size=40)))
 def test_any_text_is_a_finite_value_or_refused(text):
     try:
@@ -317,7 +317,7 @@ keys = st.sampled_from(["layer", "quantity", "value", "samples", "source", "rema
 rows = st.one_of(st.dictionaries(keys, words, max_size=6), words)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.one_of(st.lists(rows, max_size=4), st.dictionaries(st.just("claim"), st.lists(rows))))
 def test_any_json_is_read_or_refused(document):
     content = json.dumps(document).encode("utf-8", "surrogatepass")
@@ -329,7 +329,7 @@ def test_any_json_is_read_or_refused(document):
         assert found.claims
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.one_of(st.binary(max_size=80), st.text(max_size=80).map(lambda t: t.encode("utf-8"))),
     st.sampled_from(["a.toml", "a.json", "a.csv"]),
@@ -339,7 +339,7 @@ def test_any_bytes_are_read_or_refused(content, name):
         read_claims(content, name)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=3), st.sampled_from(["toml", "csv"]))
 def test_a_spoilt_file_is_read_or_refused(at, junk, kind):
     content = {

@@ -166,6 +166,16 @@ def test_the_interior_event_equals_the_scalar_twin_of_a_large_map(sides, kernel,
     np.testing.assert_allclose(dx[..., 0], expected[1][kept], rtol=1e-14, atol=1e-15)
 
 
+@interior
+def test_the_interior_event_holds_just_the_windows_that_reach_its_period(sides, kernel, stride):
+    event = pool_event("avg_pool", kernel, stride)
+    draws = draws_of(event, n=1)
+    for window in np.ndindex(event.inputs["dy"].shape):
+        one_hot = np.zeros_like(draws["dy"])
+        one_hot[window] = 1.0
+        assert np.any(through(event, {**draws, "dy": one_hot})[1] != 0), window
+
+
 @finite
 @pools
 def test_pooling_backward_equals_finite_differences(

@@ -9,7 +9,7 @@ from functools import reduce
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnstats.backends import numpy_backend as xp
@@ -153,6 +153,7 @@ def test_constant_values_have_no_spread():
 numbers = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=30)
 
 
+@settings(deadline=None)
 @given(left=numbers, right=numbers, pivot=st.floats(-10, 10, width=16))
 def test_merge_equals_two_exact_passes_on_any_numbers(left, right, pivot):
     merged = merge(of(xp, np.array(left), pivot), of(xp, np.array(right), pivot))
@@ -166,6 +167,7 @@ def test_merge_equals_two_exact_passes_on_any_numbers(left, right, pivot):
     assert merged.bb >= 0
 
 
+@settings(deadline=None)
 @given(values=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=20), shift=st.integers(-50, 50))
 def test_the_variance_does_not_depend_on_the_pivot(values, shift):
     near, far = (of(xp, np.array(values), p) for p in (0.0, float(shift)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,18 +60,24 @@ def test_directions_are_drawn_alike():
     assert run(task(directions=("dx",)), 3000)[0] == {"dx": both["dx"]}
 
 
-def test_chunks_merge_as_a_binary_tree():
+def merged(chunks: list[Any]) -> Any:
+    """Merge as a binary tree over the index: the largest power of two on the left."""
+    if len(chunks) == 1:
+        return chunks[0]
+    cut = 2 ** ((len(chunks) - 1).bit_length() - 1)
+    return merge_tallies(merged(chunks[:cut]), merged(chunks[cut:]))
+
+
+@pytest.mark.parametrize("count", [5, 6, 7])
+def test_chunks_merge_as_a_binary_tree(count):
     t, pivot = task(), y_pivot(parse(POOL).event, STANDARD)
-    size, samples = size_of(), 5 * size_of() - 40
-    chunks = [chunk_tally(t, i, min(size, samples - i * size), pivot) for i in range(5)]
-    pairs = merge_tallies(
-        merge_tallies(merge_tallies(*chunks[:2]), merge_tallies(*chunks[2:4])), chunks[4]
-    )
-    assert run(t, samples)[0] == pairs
-    flat = reduce(merge_tallies, chunks)
+    size, samples = size_of(), count * size_of() - 1000
+    chunks = [chunk_tally(t, i, min(size, samples - i * size), pivot) for i in range(count)]
+    tree, flat = merged(chunks), reduce(merge_tallies, chunks)
+    assert run(t, samples)[0] == tree
     for direction in ("y", "dx"):
         for field in ("count", "mean_a", "mean_b", "aa", "ab", "bb"):
-            a, b = getattr(flat[direction], field), getattr(pairs[direction], field)
+            a, b = getattr(flat[direction], field), getattr(tree[direction], field)
             assert a == pytest.approx(b, rel=1e-12, abs=1e-15)
 
 
@@ -89,6 +96,14 @@ def test_the_tree_keeps_order_and_few_nodes(leaves):
     assert total.aa == pytest.approx(whole.aa, rel=1e-12)
     assert total.bb == pytest.approx(whole.bb, rel=1e-12)
     assert len(tree._stack) == leaves.bit_count()
+
+
+def test_the_tree_merges_left_with_right(monkeypatch):
+    monkeypatch.setattr("bnstats.run.merge_tallies", lambda left, right: f"({left}{right})")
+    tree = _Tree()
+    for leaf in "abcdefg":
+        tree.push(leaf)
+    assert tree.total() == "(((ab)(cd))((ef)g))"
 
 
 def test_a_run_is_the_moments_of_its_draws():

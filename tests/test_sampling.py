@@ -99,7 +99,9 @@ def test_float32_draws_are_the_float64_draws_rounded():
     single, double = (draws_of("relu", 50_000, dtype=d) for d in ("float32", "float64"))
     for name in ("x", "dy"):
         assert single[name].dtype == np.float32
-        np.testing.assert_allclose(single[name], double[name], rtol=2e-6, atol=2e-6)
+        error = np.abs(single[name] - double[name])
+        assert np.max(error) < 3e-4  # the radius √(−2·log u) where u rounds to one
+        assert np.mean(error) < 2e-7
 
 
 class Ends:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnstats.errors import BnstatsError
@@ -206,6 +206,7 @@ _words = ["kernel_size", "stride", "padding", "input_size", "p", "alpha", "init"
 pieces = st.sampled_from([*LAYERS, *ALIASES, *_words, *":,=x-.e30\n\x00é"])
 
 
+@settings(deadline=None)
 @given(st.lists(pieces, max_size=12).map("".join))
 def test_any_text_is_parsed_or_refused(text):
     try:
@@ -216,6 +217,7 @@ def test_any_text_is_parsed_or_refused(text):
         assert parse(spec.text).text == spec.text
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_unicode_is_parsed_or_refused(text):
     for attempt in (text, f"elu:{text}", f"elu:alpha={text}", f"max_pool2d:kernel_size={text}"):
@@ -225,6 +227,7 @@ def test_any_unicode_is_parsed_or_refused(text):
             assert_safe(error)
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_floats_survive_the_round_trip(alpha):
     text = parse(f"elu:alpha={alpha!r}").text
@@ -236,6 +239,7 @@ def test_floats_survive_the_round_trip(alpha):
 sizes = st.integers(1, 4)
 
 
+@settings(deadline=None)
 @given(kernel=st.tuples(sizes, sizes), stride=st.tuples(sizes, sizes), order=st.booleans())
 def test_sizes_survive_the_round_trip(kernel, stride, order):
     items = [f"kernel_size={kernel[0]}x{kernel[1]}", f"stride={stride[0]}x{stride[1]}"]

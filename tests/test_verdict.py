@@ -136,7 +136,7 @@ def test_a_refuted_value_is_held_against_its_own_sample_size(value, samples, qua
         ("0.2118", "refuted"),
         ("0.21174", "refuted"),
         ("0.211745699721", "reproduced"),
-        ("0.2117456997206658", "undecided"),  # 5e-17 is below the exact value's own error
+        ("0.2117456997206660", "undecided"),  # 5e-17 is below the exact value's own error
         ("2.117e-1", "reproduced"),
         ("-0.2117", "refuted"),
         ("0", "refuted"),
@@ -158,6 +158,7 @@ def test_outcomes_by_the_exact_value(value, outcome):
         (0.12351, 2e-5, "undecided"),
         (0.12351, 5e-6, "refuted"),
         (0.1221, 1e-5, "refuted"),
+        (0.123, 1e-2, "undecided"),  # a lucky centre is no knowledge
     ],
 )
 def test_the_exact_values_error_counts(true, error, outcome):
@@ -234,6 +235,15 @@ def test_more_tests_need_more_evidence():
     assert judge(claim("0.212"), {}, at, samples=1).outcome == "refuted"  # z = 4.89
     assert judge(claim("0.212"), {}, at, samples=1, tests=100).outcome == "undecided"  # 5.73
     assert judge(claim("0.212"), {}, at, samples=1, family_error=1e-9).outcome == "undecided"
+    at = {"std_dx": sampled(0.2130, 5e-4 / 4.8, log_scale=False)}  # one-sided 4.75 would do
+    assert judge(claim("0.212"), {}, at, samples=1).outcome == "undecided"
+
+
+def test_no_sample_size_confirms_a_symbolic_value():
+    verdict = judge(claim("1/3"), {}, {"std_dx": sampled(0.3334, 1e-4)}, samples=1000)
+    assert verdict.outcome == "undecided"
+    assert verdict.samples_needed is None
+    assert "cannot confirm" in verdict.remark
 
 
 def test_samples_needed_would_decide():

@@ -49,6 +49,7 @@ def _count(text: str) -> int | None:
     )
     if decimal:
         number = float(decimal[1]) * _UNITS[decimal[2]]
+        number = min(max(number, -1e30), 1e30)  # infinity is out of range, not a bug
         return int(number) if number == int(number) else None
     return None
 
@@ -78,6 +79,11 @@ class Fraction(click.FloatRange):
 
     def __init__(self) -> None:
         super().__init__(0, 1, min_open=True, max_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse the option's text; nan is in no range."""
+        number = super().convert(value, param, ctx)
+        return number if number == number else self.fail(f"{number} is not in the range 0<x<1")
 
 
 SAMPLES = click.option(

@@ -51,7 +51,7 @@ def _bar(name: str, total: int | None) -> Iterator[Callable[..., None]]:
 
     bar = Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=20),
+        BarColumn(bar_width=10),
         TaskProgressColumn(),
         Remaining(compact=True),
         TextColumn("{task.fields[note]}", markup=False),
@@ -59,7 +59,9 @@ def _bar(name: str, total: int | None) -> Iterator[Callable[..., None]]:
         transient=True,
         auto_refresh=False,
     )
-    task = bar.add_task(name, total=total, note="")
+    # 80 columns hold name, bar, share, time and note; rich would squeeze out the bar first.
+    short = name if len(name) <= 24 else f"{name[:23]}…"
+    task = bar.add_task(short, total=total, note="")
     start = shown = time.monotonic()
 
     def update(done: int, note: Callable[[], str], total: int | None = total) -> None:

@@ -57,7 +57,7 @@ def _heading(spec: str, law: Mapping[str, float], style: Style) -> Iterator[str]
         return
     yield style(spec, "name")
     for part in parts:
-        yield f"  {part}"
+        yield from textwrap.wrap(part, WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
 def _law(law: Mapping[str, float]) -> str:

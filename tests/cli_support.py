@@ -1,0 +1,64 @@
+"""Running bnstats as a program, and reading its documents strictly."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import resources
+from typing import Any, NamedTuple
+
+import jsonschema
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+COMMAND = [sys.executable, "-m", "bnstats"]
+SCHEMA = json.loads(resources.files("bnstats.report").joinpath("schema.json").read_text("utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+class Outcome(NamedTuple):
+    """What a call left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return an environment without the variables that change colours."""
+    unwanted = ("NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "_BNSTATS_COMPLETE")
+    kept = {k: v for k, v in os.environ.items() if k not in unwanted}
+    return kept | {"PYTHONPATH": ROOT, "PYTHONUTF8": "1"} | changes
+
+
+def spawn(*argv: object, cwd: object = None, **changes: str) -> Outcome:
+    """Run the program in a process of its own, its output piped."""
+    done = subprocess.run(
+        [*COMMAND, *map(str, argv)],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment(**changes),
+        cwd=cwd,  # type: ignore[arg-type]
+        timeout=120,
+        check=False,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def read_document(text: str) -> dict[str, Any]:
+    """Parse exactly one valid document: no NaN, no key twice, nothing that the schema lacks."""
+
+    def no_constant(name: str) -> float:
+        raise AssertionError(f"{name} is not JSON")
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        assert len(keys) == len(set(keys)), keys
+        return dict(pairs)
+
+    document: dict[str, Any] = json.loads(
+        text, parse_constant=no_constant, object_pairs_hook=unique
+    )
+    VALIDATOR.validate(document)
+    return document

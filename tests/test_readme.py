@@ -1,0 +1,80 @@
+"""The README's terminal sessions are what a reader sees who types them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from cli_support import spawn
+
+README = Path(__file__).parent.parent / "README.md"
+NUMBER = re.compile(r"−?\d[\d,]*(?:\.\d+)?(?:\(\d+\))?")
+SECONDS = re.compile(r" · \d+\.\d s$")
+
+
+def sessions() -> list[tuple[str, str]]:
+    """Return each command of the README's console blocks with what it prints there."""
+    text = README.read_text("utf-8") if README.exists() else ""
+    found = []
+    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, printed = part.partition("\n")
+            if command.startswith("bnstats "):
+                found.append((command, printed))
+    return found
+
+
+def test_the_readme_has_sessions() -> None:
+    if not sessions():
+        pytest.skip("the README has no console blocks yet")
+    commands = [command for command, _ in sessions()]
+    assert "bnstats compute sigmoid" in commands
+    assert any(command.startswith("bnstats exact ") for command in commands)
+    assert any(command.startswith("bnstats verify ") for command in commands)
+
+
+@pytest.mark.parametrize(("command", "printed"), sessions())
+def test_a_session_prints_what_the_readme_shows(command: str, printed: str, tmp_path: Path) -> None:
+    outcome = spawn(*shlex.split(command)[1:], cwd=tmp_path)
+    assert "Traceback" not in outcome.err
+    # A terminal shows warnings and errors above the result, and its prompt after a blank line.
+    assert_alike(printed.rstrip("\n"), (outcome.err + outcome.out).rstrip("\n"))
+
+
+def assert_alike(there: str, here: str) -> None:
+    """Assert that texts are equal, but for seconds and the last digit of measured numbers.
+
+    Vector instructions differ between processors, and so may the last bits of a sum.
+    """
+    for old, new in zip(there.splitlines(), here.splitlines(), strict=True):
+        old, new = (SECONDS.sub("", line) for line in (old, new))
+        assert NUMBER.sub("#", old) == NUMBER.sub("#", new)
+        for a, b in zip(NUMBER.findall(old), NUMBER.findall(new), strict=True):
+            assert abs(units(a) - units(b)) <= 1, (old, new)
+
+
+def units(number: str) -> int:
+    """Return a printed number in units of its last decimal, its standard error left out."""
+    digits = number.partition("(")[0].replace("−", "-")
+    return int(re.sub(r"[.,]", "", digits))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "alike"),
+    [
+        ("x 0.211763(52) · 0.2 s", "x 0.211764(51) · 11.0 s", True),
+        ("x 0.211763(52)", "x 0.211765(52)", False),
+        ("x 0.2117(52)", "x 0.21170(52)", False),
+        ("z −1.77", "z +1.77", False),
+        ("refuted: 1", "reproduced: 1", False),
+        ("a", "a\nb", False),
+    ],
+)
+def test_the_comparison_can_fail(old: str, new: str, alike: bool) -> None:
+    if alike:
+        assert_alike(old, new)
+    else:
+        with pytest.raises((AssertionError, ValueError)):
+            assert_alike(old, new)
