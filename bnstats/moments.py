@@ -10,9 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-# Rows short enough that no BLAS threads a dot product, which would make digits depend on it.
-_ROW = 4096
-
 # A variance of b below this share of E[b²] is rounding: b is constant.
 _CONSTANT = 1e-13
 
@@ -73,7 +70,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         Importance weights of mean one, shape (draws,). The co-moments of weighted draws are left
         at zero: their units are replicates, see `as_unit`.
     """
-    v = xp.astype(values, xp.float64, copy=False)
+    v = values if values.dtype == xp.float64 else xp.astype(values, xp.float64)
     v = v - pivot if pivot else v
     b = v * v
     scalar = v.ndim == 1
@@ -81,7 +78,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
     b = b if scalar else xp.mean(b, axis=tuple(range(v.ndim - 1)))
     n = float(a.shape[0])
     wb = b if weights is None else b * weights
-    sum_bb = _dot(xp, wb, b)
+    sum_bb = xp.inner(wb, b)
     if sum_bb - sum_bb != 0:  # an infinity or NaN somewhere
         good = xp.isfinite(b * b)
         bad = float(xp.sum(~good))
@@ -91,9 +88,9 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
             kept = None if weights is None else weights[good]
             return replace(of(xp, values[..., good], pivot, kept), nonfinite=bad)
     if weights is not None:
-        mean_a, mean_b = _dot(xp, a, weights) / n, float(xp.sum(wb)) / n
+        mean_a, mean_b = xp.inner(a, weights) / n, xp.total(wb) / n
         return Moments(n, n, 0.0, pivot, mean_a, mean_b, sum_bb=sum_bb)
-    sum_a, sum_b, sum_ab = float(xp.sum(a)), float(xp.sum(b)), _dot(xp, a, b)
+    sum_a, sum_b, sum_ab = xp.total(a), xp.total(b), xp.inner(a, b)
     mean_a, mean_b = sum_a / n, sum_b / n
     bb = sum_bb - sum_b * mean_b
     return Moments(
@@ -102,18 +99,11 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         pivot=pivot,
         mean_a=mean_a,
         mean_b=mean_b,
-        aa=max((sum_b if scalar else _dot(xp, a, a)) - sum_a * mean_a, 0.0),
+        aa=max((sum_b if scalar else xp.inner(a, a)) - sum_a * mean_a, 0.0),
         ab=sum_ab - sum_a * mean_b,
         bb=bb if bb > _CONSTANT * sum_bb else 0.0,
         sum_bb=sum_bb,
     )
-
-
-def _dot(xp: Any, left: Any, right: Any) -> float:
-    """Return the inner product, summed in short rows."""
-    whole = left.shape[0] // _ROW * _ROW
-    rows = xp.vecdot(left[:whole].reshape(-1, _ROW), right[:whole].reshape(-1, _ROW))
-    return float(xp.sum(rows)) + float(xp.vecdot(left[whole:], right[whole:]))
 
 
 def as_unit(m: Moments) -> Moments:

@@ -144,44 +144,53 @@ class Normals:
     """Standard normals by Box-Muller, both outputs of a pair used, in buffers of its own.
 
     float64 takes tan(θ/2), which numpy runs in SIMD where its float64 sin and cos are scalar:
-    with t = tan(θ/2), cos θ = 2/(1 + t²) − 1 and sin θ = 2t/(1 + t²). float32 rounds float64
-    uniforms, so that its tail is as long: 24-bit uniforms would bias σ by −5e-7.
+    with t = tan(θ/2), cos θ = 2/(1 + t²) − 1 and sin θ = 2t/(1 + t²). float32 makes its uniforms
+    (k + ½)/2³² of 32-bit integers: with 24 bits σ would be biased by −5e-7.
     """
 
     def __init__(self, capacity: int, dtype: DType) -> None:
         pairs = (capacity + 1) // 2
         self._out = np.empty(2 * pairs, dtype)
         self._work = np.empty(pairs, dtype)
-        self._uniform = np.empty(pairs if dtype == "float32" else 0)
 
     def draw(self, generator: np.random.Generator, count: int) -> Any:
         """Return ``count`` normals, valid until the next call."""
         pairs = (count + 1) // 2
         radius, angle = self._out[:pairs], self._out[pairs : 2 * pairs]
-        work = self._work[:pairs]
-        single = self._out.dtype == np.float32
-        source = self._uniform[:pairs] if single else radius
-        generator.random(out=source)
-        np.subtract(1.0, source, out=radius, casting="same_kind")  # (0, 1]: log stays finite
-        np.log(radius, out=radius)
-        radius *= -2.0
-        np.sqrt(radius, out=radius)
-        source = self._uniform[:pairs] if single else angle
-        generator.random(out=source)
-        np.subtract(source, 0.5, out=angle, casting="same_kind")
-        if single:
-            angle *= 2 * pi
-            np.cos(angle, out=work)
-            np.sin(angle, out=angle)
-            angle *= radius
-            radius *= work
-        else:
-            angle *= pi
-            np.tan(angle, out=angle)
-            np.multiply(angle, angle, out=work)
-            work += 1.0
-            np.divide(radius, work, out=work)
-            work *= 2.0
-            angle *= work
-            np.subtract(work, radius, out=radius)
+        polar = _polar_single if self._out.dtype == np.float32 else _polar_double
+        polar(generator, radius, angle, self._work[:pairs])
         return self._out[:count]
+
+
+def _polar_double(generator: np.random.Generator, radius: Any, angle: Any, work: Any) -> None:
+    generator.random(out=radius)
+    np.subtract(1.0, radius, out=radius)  # (0, 1]: log stays finite
+    np.log(radius, out=radius)
+    radius *= -2.0
+    np.sqrt(radius, out=radius)
+    generator.random(out=angle)
+    angle *= pi
+    np.tan(angle, out=angle)
+    np.multiply(angle, angle, out=work)
+    work += 1.0
+    np.divide(radius, work, out=work)
+    work *= 2.0
+    angle *= work
+    np.subtract(work, radius, out=radius)
+
+
+def _polar_single(generator: np.random.Generator, radius: Any, angle: Any, work: Any) -> None:
+    pairs = len(radius)
+    integers = generator.integers(0, 2**64, pairs, dtype=np.uint64).view(np.uint32)
+    radius[...] = integers[:pairs]
+    radius += 0.5  # lost to rounding except near 0, where it keeps log finite
+    radius *= 2.0**-32
+    np.log(radius, out=radius)
+    radius *= -2.0
+    np.sqrt(radius, out=radius)
+    angle[...] = integers[pairs:]
+    angle *= 2 * pi * 2.0**-32
+    np.cos(angle, out=work)
+    np.sin(angle, out=angle)
+    angle *= radius
+    radius *= work
