@@ -169,6 +169,7 @@ def _polar_double(generator: np.random.Generator, radius: Any, angle: Any, work:
     radius *= -2.0
     np.sqrt(radius, out=radius)
     generator.random(out=angle)
+    angle -= 0.5
     angle *= pi
     np.tan(angle, out=angle)
     np.multiply(angle, angle, out=work)
