@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,8 +15,9 @@ from bnstats.notation import count_text
 from bnstats.quantities import ON_SCREEN, QUANTITIES, Direction
 from bnstats.reference import Exact, exact_values
 from bnstats.result import Reference, Result
-from bnstats.run import Tally, Task, available_workers, run
-from bnstats.sampling import DType, chunk_draws
+from bnstats.run import Tally, available_workers, run
+from bnstats.sampling import DType, Sampler, Task, chunk_draws
+from bnstats.sobol import MAX_POINTS
 from bnstats.spec import Spec, parse
 from bnstats.verdict import FIRST_THRESHOLD, Verdict, judge, round_up
 
@@ -24,15 +26,19 @@ DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "forward": ("y",),
     "backward": ("dx",),
 }
-MAX_SAMPLES = 10**18
+MAX_SAMPLES: dict[Sampler, int] = {"iid": 10**18, "sobol": MAX_POINTS}
 
-_DEFAULT_NUMBERS = 20_000_000
+_DEFAULT_NUMBERS: dict[Sampler, int] = {"iid": 20_000_000, "sobol": 4_000_000}
+# Below this gain in variance over independent draws, sobol points are not worth their cost.
+_WORTHWHILE_GAIN = 2.0
 
 
-def default_samples(event: Event) -> int:
-    """Return the draws that hold about 2e7 random numbers: 1e7 for a scalar activation."""
-    numbers = sum(math.prod(i.shape) for i in event.inputs.values())
-    most = max(_DEFAULT_NUMBERS // numbers, 1000)
+def default_samples(event: Event, sampler: Sampler = "iid") -> int:
+    """Return the draws that hold about 2e7 random numbers: 1e7 for a scalar activation.
+
+    Of sobol points a fifth is enough.
+    """
+    most = max(_DEFAULT_NUMBERS[sampler] // event.numbers, 1000)
     unit: int = 10 ** (len(str(most)) - 1)
     return max(step * unit for step in (1, 2, 5) if step * unit <= most)
 
@@ -45,6 +51,9 @@ def compute(
     confidence: float = 0.95,
     dtype: DType = "float64",
     direction: str = "both",
+    sampler: Sampler = "iid",
+    precision: float | None = None,
+    max_time: float | None = None,
     workers: int | None = None,
     law: Law = STANDARD,
     on_progress: Callable[[int, Tally], None] | None = None,
@@ -67,6 +76,14 @@ def compute(
         Of the draws and the layer's arithmetic, ``"float64"`` or ``"float32"``.
     direction
         ``"both"``, ``"forward"`` (y only) or ``"backward"`` (dx only).
+    sampler
+        ``"iid"`` for independent draws; ``"sobol"`` for 32 scrambled Sobol' point sets, which is
+        far more precise where a draw holds few random numbers.
+    precision
+        Sample until the half-width of the interval of every σ is at most this share of σ;
+        ``samples`` is then a limit.
+    max_time
+        Seconds after which no further chunk is begun.
     workers
         Threads; by default one for each processor this process may use.
     law
@@ -95,7 +112,11 @@ def compute(
     True
     """
     spec = parse(spec) if isinstance(spec, str) else spec
-    samples = _checked_samples(default_samples(spec.event) if samples is None else samples)
+    unlimited = samples is None
+    if samples is None:
+        endless = precision is not None or max_time is not None
+        samples = MAX_SAMPLES[sampler] if endless else default_samples(spec.event, sampler)
+    samples = _checked_samples(samples)
     check_law(law)
     if not 0 < confidence < 1:
         raise BnstatsError(f"confidence {confidence} is outside (0, 1)")
@@ -105,14 +126,31 @@ def compute(
         raise BnstatsError(f"direction '{direction}' is not one of {', '.join(DIRECTIONS)}")
     if dtype not in ("float64", "float32"):
         raise BnstatsError(f"dtype '{dtype}' is not float64 or float32")
-    task = Task(spec, seed, law, dtype, DIRECTIONS[direction])
+    if sampler not in _DEFAULT_NUMBERS:
+        raise BnstatsError(f"sampler '{sampler}' is not iid or sobol")
+    for name, value in (("precision", precision), ("max-time", max_time)):
+        if value is not None and not 0 < value < math.inf:
+            raise BnstatsError(f"{name} {value} is not a positive number")
+    task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler)
+    deadline = math.inf if max_time is None else time.monotonic() + max_time
+
+    def enough(tally: Tally) -> bool:
+        return precision is not None and half_width(tally, confidence) <= precision
+
     tally, done = run(
         task,
         samples,
         workers=available_workers() if workers is None else workers,
+        enough=enough,
         on_progress=on_progress,
-        should_stop=should_stop,
+        should_stop=lambda: should_stop() or time.monotonic() > deadline,
     )
+    if should_stop():
+        status = "interrupted"
+    elif enough(tally) or (precision is None and (done >= samples or unlimited)):
+        status = "complete"
+    else:
+        status = "target_not_met"
     exact = exact_values(spec.event, law)
     found = estimates(tally, exact, confidence)
     result = Result(
@@ -125,7 +163,8 @@ def compute(
         dtype=dtype,
         confidence=confidence,
         chunk=chunk_draws(spec.event),
-        status="complete" if done == samples else "interrupted",
+        sampler=sampler,
+        status=status,
         nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
     )
     return replace(result, warnings=_warnings(result))
@@ -150,6 +189,16 @@ def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
     check_law(law)
     values = exact_values(spec.event, law)
     return Reference(spec, law, values, verdicts_on(spec, law, values), spec.event.hints)
+
+
+def half_width(tally: Tally, confidence: float) -> float:
+    """Return the largest relative half-width of an interval of σ; infinite where unreliable."""
+    found = estimates(tally, {}, confidence)
+    widths = [
+        (e.interval[1] - e.interval[0]) / (2 * e.value) if e.interval and e.reliable else math.inf
+        for e in (found[n] for n in ("std_y", "std_dx") if n in found)
+    ]
+    return max(widths, default=math.inf)
 
 
 def check_law(law: Law) -> None:
@@ -180,9 +229,9 @@ def verdicts_on(
 
 
 def _checked_samples(samples: int | float) -> int:
-    if samples != samples or not 1 <= samples <= MAX_SAMPLES or samples != int(samples):
+    if samples != samples or not 1 <= samples <= MAX_SAMPLES["iid"] or samples != int(samples):
         raise BnstatsError(
-            f"samples {samples} is not a whole number from 1 to {MAX_SAMPLES:.0e}".replace("+", ""),
+            f"samples {samples} is not a whole number from 1 to 1e18",
             hint="e.g. 1e7, 10M or 2**24",
         )
     return int(samples)
@@ -196,7 +245,13 @@ def _warnings(result: Result) -> tuple[str, ...]:
                 f"{bad:,} of {result.samples:,} draws of {direction} are not finite and are left "
                 "out; a smaller --x-std keeps them finite"
             )
-        found += _doubts(direction, result.quantities[f"std_{direction}"], result.samples)
+        std = result.quantities.get(f"std_{direction}")
+        found += _doubts(direction, std, result.samples) if std else []
+        if std and result.sampler == "sobol" and _gain(std, result.samples) < _WORTHWHILE_GAIN:
+            found.append(
+                f"σ[{direction}]: sobol points are no better than independent draws in "
+                f"{result.spec.event.numbers} dimensions; --sampler iid is faster"
+            )
     for name in (n for n in ON_SCREEN if n in result.quantities):
         estimate = result.quantities[name]
         if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and estimate.reliable:
@@ -205,6 +260,14 @@ def _warnings(result: Result) -> tuple[str, ...]:
                 "exact value: a bug in a formula or backend, unless another --seed disagrees"
             )
     return tuple(found)
+
+
+def _gain(std: Estimate, points: int) -> float:
+    """Return how many times below that of as many independent draws the variance of σ̂ is."""
+    if not std.stderr or std.n_eff <= 0:
+        return math.inf
+    independent = 0.25 * max(1 / std.n_eff - 1 / points, 0.0)
+    return independent / (std.stderr / std.value) ** 2
 
 
 def _doubts(direction: str, std: Estimate, samples: int) -> list[str]:

@@ -14,8 +14,8 @@ from bnstats.reference import Exact
 # Coverage of the log-scale interval falls off below this effective sample size.
 MIN_N_EFF = 100.0
 
-# A relative spread below float64's rounding of the sums is no spread at all.
-_ROUNDING = 1e-13
+# A variance, or a standard deviation over units, below this share is float64's rounding.
+_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,19 +72,25 @@ class Estimate:
         return f"Estimate({self})"
 
 
-def normal_quantile(confidence: float) -> float:
-    """Return z such that a standard normal lies within ±z with this probability."""
-    return NormalDist().inv_cdf(0.5 + confidence / 2)
+def quantile(confidence: float, m: Moments) -> float:
+    """Return how many standard errors an interval reaches to each side.
 
-
-def n_eff_of(m: Moments) -> float:
-    """Return the effective number of draws behind a second moment about zero.
-
-    b counts about the pivot; for y, whose mean carries no scale, that is the right origin.
+    Normal for draws; Student's t over the replicates of a randomised point set, which are few.
     """
-    second = m.mean_b * m.mean_b
-    total = m.bb + m.count * second
-    return m.count * m.count * second / total if total > 0 else 0.0
+    if m.points == m.count:
+        return NormalDist().inv_cdf(0.5 + confidence / 2)
+    from scipy.special import stdtrit
+
+    return float(stdtrit(m.count - 1, 0.5 + confidence / 2))
+
+
+def as_normal(t: float, m: Moments) -> float:
+    """Return the standard normal deviate with the same tail probability as a t over replicates."""
+    if m.points == m.count:
+        return t
+    from scipy.special import ndtri, stdtr
+
+    return math.copysign(float(ndtri(max(stdtr(m.count - 1, -abs(t)), 1e-300))), t)
 
 
 def estimates(
@@ -101,43 +107,42 @@ def estimates(
     confidence
         Of the intervals, in (0, 1).
     """
-    z = normal_quantile(confidence)
     return {
-        name: _estimate(q, moments[q.direction], exact.get(name), z)
+        name: _estimate(q, moments[q.direction], exact.get(name), confidence)
         for name, q in QUANTITIES.items()
         if q.direction in moments
     }
 
 
-def _estimate(q: Quantity, m: Moments, exact: Exact | None, z: float) -> Estimate:
+def _estimate(q: Quantity, m: Moments, exact: Exact | None, confidence: float) -> Estimate:
     if not m.count:
         return Estimate(math.nan, None, None, 0.0, exact)
     moment, stderr = _moment(q, m)
     log_scale = q.moment != "mean"
     if log_scale and moment <= 0:
-        return Estimate(0.0 if q.power > 0 else math.inf, None, None, n_eff_of(m), exact)
+        return Estimate(0.0 if q.power > 0 else math.inf, None, None, m.n_eff, exact)
     value = moment**q.power
     if stderr is not None:
         stderr *= abs(q.power) * value / moment if log_scale else 1.0
-    found = Estimate(value, stderr, None, n_eff_of(m), exact, log_scale=log_scale)
-    return replace(found, interval=found.interval_at(z), z=_z(found, m.count))
+    found = Estimate(value, stderr, None, m.n_eff, exact, log_scale=log_scale)
+    return replace(found, interval=found.interval_at(quantile(confidence, m)), z=_z(found, m))
 
 
-def _z(estimate: Estimate, count: float) -> float | None:
+def _z(estimate: Estimate, m: Moments) -> float | None:
     """Return the estimate's distance from its exact value in standard errors."""
     exact, stderr = estimate.exact, estimate.stderr
     if exact is None or stderr is None:
         return None
-    if exact.spread is not None:
-        stderr = exact.spread / math.sqrt(count)
+    if exact.spread is not None and m.points == m.count:
+        stderr = exact.spread / math.sqrt(m.count)
     elif estimate.log_scale:
         stderr *= exact.value / estimate.value  # the relative error is the sample's
     scale = math.hypot(stderr, exact.error)
     if scale <= 0 or (estimate.log_scale and exact.value <= 0):
         return None
     if estimate.log_scale:
-        return math.log(estimate.value / exact.value) * exact.value / scale
-    return (estimate.value - exact.value) / scale
+        return as_normal(math.log(estimate.value / exact.value) * exact.value / scale, m)
+    return as_normal((estimate.value - exact.value) / scale, m)
 
 
 def _moment(q: Quantity, m: Moments) -> tuple[float, float | None]:
@@ -159,4 +164,4 @@ def _moment(q: Quantity, m: Moments) -> tuple[float, float | None]:
     spread = slope_a**2 * m.aa + 2 * slope_a * slope_b * m.ab + slope_b**2 * m.bb
     stderr = math.sqrt(max(spread, 0.0) / (n - 1) / n)
     # s = 0 is no information about the error, never "± 0".
-    return value, stderr if stderr * math.sqrt(n) > _ROUNDING**0.5 * size else None
+    return value, stderr if stderr * math.sqrt(n) > _ROUNDING * size else None

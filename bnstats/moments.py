@@ -10,26 +10,36 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+# A variance of b below this share of E[b²] is rounding: b is constant.
+_CONSTANT = 1e-13
+
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Means and summed co-deviations of (a, b) over draws.
+    """Means and summed co-deviations of (a, b) over independent units.
+
+    A unit is a draw, or in randomised quasi-Monte Carlo a whole replicate of many points.
 
     Attributes
     ----------
     count
-        Draws that entered, as a float: products of counts overflow int64 beyond 2e6 draws.
+        Units that entered, as a float: products of counts overflow int64 beyond 2e6 draws.
+    points
+        Evaluations behind them: equal to ``count`` for draws.
     nonfinite
-        Draws left out because v⁴ is not a finite float64.
+        Evaluations left out because v⁴ is not a finite float64.
     pivot
         What was subtracted from every value.
     mean_a, mean_b
-        Means over draws.
+        Means over units.
     aa, ab, bb
-        Sums over draws of products of deviations from those means.
+        Sums over units of products of deviations from those means.
+    sum_bb
+        Sum of b² over evaluations; tells the effective sample size.
     """
 
     count: float = 0.0
+    points: float = 0.0
     nonfinite: float = 0.0
     pivot: float = 0.0
     mean_a: float = 0.0
@@ -37,9 +47,15 @@ class Moments:
     aa: float = 0.0
     ab: float = 0.0
     bb: float = 0.0
+    sum_bb: float = 0.0
+
+    @property
+    def n_eff(self) -> float:
+        """Effective number of draws behind a second moment, n·E[b]²/E[b²]."""
+        return (self.points * self.mean_b) ** 2 / self.sum_bb if self.sum_bb > 0 else 0.0
 
 
-def of(xp: Any, values: Any, pivot: float) -> Moments:
+def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
     """Return the moments of one block of draws.
 
     Parameters
@@ -50,40 +66,53 @@ def of(xp: Any, values: Any, pivot: float) -> Moments:
         y or dx, shape (event..., draws).
     pivot
         Subtracted from every value; near E[v] it keeps all digits when the mean is large.
+    weights
+        Importance weights of mean one, shape (draws,). The co-moments of weighted draws are left
+        at zero: their units are replicates, see `as_unit`.
     """
-    v = xp.astype(values, xp.float64)
+    v = values if values.dtype == xp.float64 else xp.astype(values, xp.float64)
     v = v - pivot if pivot else v
     b = v * v
-    if v.ndim == 1:
-        a, sum_aa = v, None
-    else:
-        event = tuple(range(v.ndim - 1))
-        a, b = xp.mean(v, axis=event), xp.mean(b, axis=event)
-        sum_aa = float(xp.sum(a * a))
-    n, sum_b = float(a.shape[0]), float(xp.sum(b))
-    sum_bb = float(xp.sum(b * b))
+    scalar = v.ndim == 1
+    a = v if scalar else xp.mean(v, axis=tuple(range(v.ndim - 1)))
+    b = b if scalar else xp.mean(b, axis=tuple(range(v.ndim - 1)))
+    n = float(a.shape[0])
+    wb = b if weights is None else b * weights
+    sum_bb = xp.inner(wb, b)
     if sum_bb - sum_bb != 0:  # an infinity or NaN somewhere
         good = xp.isfinite(b * b)
         bad = float(xp.sum(~good))
         if bad == n:
             return Moments(nonfinite=bad, pivot=pivot)
         if bad:
-            return replace(of(xp, values[..., good], pivot), nonfinite=bad)
-    sum_a, sum_ab = float(xp.sum(a)), float(xp.sum(a * b))
+            kept = None if weights is None else weights[good]
+            return replace(of(xp, values[..., good], pivot, kept), nonfinite=bad)
+    if weights is not None:
+        mean_a, mean_b = xp.inner(a, weights) / n, xp.total(wb) / n
+        return Moments(n, n, 0.0, pivot, mean_a, mean_b, sum_bb=sum_bb)
+    sum_a, sum_b, sum_ab = xp.total(a), xp.total(b), xp.inner(a, b)
     mean_a, mean_b = sum_a / n, sum_b / n
+    bb = sum_bb - sum_b * mean_b
     return Moments(
         count=n,
+        points=n,
         pivot=pivot,
         mean_a=mean_a,
         mean_b=mean_b,
-        aa=max((sum_b if sum_aa is None else sum_aa) - sum_a * mean_a, 0.0),
+        aa=max((sum_b if scalar else xp.inner(a, a)) - sum_a * mean_a, 0.0),
         ab=sum_ab - sum_a * mean_b,
-        bb=max(sum_bb - sum_b * mean_b, 0.0),
+        bb=bb if bb > _CONSTANT * sum_bb else 0.0,
+        sum_bb=sum_bb,
     )
 
 
+def as_unit(m: Moments) -> Moments:
+    """Return the means of many points as those of one unit, e.g. a scrambled point set."""
+    return replace(m, count=1.0, aa=0.0, ab=0.0, bb=0.0) if m.count else m
+
+
 def merge(left: Moments, right: Moments) -> Moments:
-    """Pool two sets of draws about the same pivot (Chan, Golub and LeVeque 1983; Pébay 2008)."""
+    """Pool two sets of units about the same pivot (Chan, Golub and LeVeque 1983; Pébay 2008)."""
     nonfinite = left.nonfinite + right.nonfinite
     if not left.count or not right.count:
         return replace(left if left.count else right, nonfinite=nonfinite)
@@ -93,6 +122,7 @@ def merge(left: Moments, right: Moments) -> Moments:
     weight = left.count * share
     return Moments(
         count=n,
+        points=left.points + right.points,
         nonfinite=nonfinite,
         pivot=left.pivot,
         mean_a=left.mean_a + da * share,
@@ -100,4 +130,5 @@ def merge(left: Moments, right: Moments) -> Moments:
         aa=left.aa + right.aa + da * da * weight,
         ab=left.ab + right.ab + da * db * weight,
         bb=left.bb + right.bb + db * db * weight,
+        sum_bb=left.sum_bb + right.sum_bb,
     )

@@ -41,7 +41,7 @@ def concise(value: float, stderr: float | None) -> str:
     if stderr is None or not math.isfinite(stderr) or stderr <= 0:
         return f"{signed(f'{value:.6g}')}(?)"
     decimals = decimals_for(stderr)
-    if abs(value) >= 1e7 or decimals > 12:
+    if abs(value) >= 1e7 or decimals > 15:
         exponent = math.floor(math.log10(max(abs(value), stderr)))
         scale = 10.0**exponent
         mantissa = concise(value / scale, stderr / scale)
@@ -58,7 +58,7 @@ def bounds(interval: tuple[float, float]) -> str:
     if not math.isfinite(width) or width <= 0:
         return f"[{signed(repr(low))}, {signed(repr(high))}]"
     decimals = decimals_for(width / 4)
-    if max(abs(low), abs(high)) >= 1e7 or decimals > 12:
+    if max(abs(low), abs(high)) >= 1e7 or decimals > 15:
         return f"[{signed(f'{low:.6g}')}, {signed(f'{high:.6g}')}]"
     return f"[{signed(f'{low:.{decimals}f}')}, {signed(f'{high:.{decimals}f}')}]"
 

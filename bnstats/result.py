@@ -11,7 +11,7 @@ from bnstats.estimate import Estimate
 from bnstats.layers import Law
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
-from bnstats.sampling import DType
+from bnstats.sampling import DType, Sampler
 from bnstats.spec import Spec
 from bnstats.verdict import Verdict
 
@@ -89,12 +89,12 @@ class Result(Record[Estimate]):
     ----------
     samples
         Independent draws taken.
-    seed, dtype, confidence
+    seed, dtype, sampler, confidence
         As asked for.
     chunk
         Draws per chunk; fixed by the layer.
     status
-        ``complete`` or ``interrupted``.
+        ``complete``, ``interrupted`` or ``target_not_met``.
     nonfinite
         Draws left out, by direction, because their value is not finite.
     """
@@ -102,6 +102,7 @@ class Result(Record[Estimate]):
     samples: int = 0
     seed: int = 0
     dtype: DType = "float64"
+    sampler: Sampler = "iid"
     confidence: float = 0.95
     chunk: int = 0
     status: str = "complete"

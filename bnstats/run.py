@@ -5,46 +5,21 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import reduce
+from typing import Protocol
 
 import numpy as np
 
 from bnstats.backends import numpy_backend
-from bnstats.layers import STANDARD, Event, Law
-from bnstats.moments import Moments, merge, of
+from bnstats.layers import Event, Law
+from bnstats.moments import Moments, as_unit, merge, of
 from bnstats.quantities import Direction
-from bnstats.sampling import DType, blocks, chunk_draws, stream
-from bnstats.spec import Spec
+from bnstats.sampling import Chunk, Task, iid_blocks, iid_chunks
+from bnstats.sobol import REPLICATES, dimensions, sobol_blocks, sobol_chunks
 
 Tally = dict[Direction, Moments]
-
-
-@dataclass(frozen=True)
-class Task:
-    """Everything that fixes the digits of a run, except how many draws.
-
-    Attributes
-    ----------
-    spec
-        The layer.
-    seed
-        Of the run; each chunk derives its own stream.
-    law
-        Of the inputs.
-    dtype
-        Of the draws and the layer's arithmetic; moments are float64.
-    directions
-        Which of y and dx to keep. Draws are the same whichever are kept.
-    """
-
-    spec: Spec
-    seed: int = 0
-    law: Law = STANDARD
-    dtype: DType = "float64"
-    directions: tuple[Direction, ...] = ("y", "dx")
 
 
 def available_workers() -> int:
@@ -59,65 +34,62 @@ def run(
     samples: int,
     *,
     workers: int = 1,
+    enough: Callable[[Tally], bool] = lambda tally: False,
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Tally, int]:
     """Draw ``samples`` events and return their moments and how many were drawn.
 
-    Chunks are merged in a binary tree over their index, so the result depends on the task and on
-    ``samples`` alone; memory is constant in ``samples``.
+    Chunks are merged in an order fixed by their index, so the result depends on the task and on
+    the number of draws alone; memory is constant in that number.
 
     Parameters
     ----------
     task
         What to draw.
     samples
-        Independent draws.
+        Independent draws; of the sobol sampler the next higher number of points that it has.
     workers
         Threads.
+    enough
+        Asked at checkpoints, whose spacing doubles; a true answer ends the run.
     on_progress
-        Called after each chunk with the draws so far and a function's worth of merged moments.
+        Called after each chunk with the draws so far and their merged moments.
     should_stop
         Asked between chunks; a true answer ends the run early.
     """
-    size = chunk_draws(task.spec.event)
+    merged: _Merged
+    if task.sampler == "sobol":
+        dimensions(task.spec.event)  # raises where there are too many
+        chunks, merged = sobol_chunks(samples), _Replicates()
+    else:
+        chunks, merged = iid_chunks(task.spec.event, samples), _Tree()
     pivot = y_pivot(task.spec.event, task.law)
-    tree = _Tree()
-    done = 0
 
-    def draws_of(chunk: int) -> int:
-        return min(size, samples - chunk * size)
+    def compute(chunk: Chunk) -> Tally:
+        return chunk_tally(task, chunk, pivot)
 
-    def compute(chunk: int) -> Tally:
-        return chunk_tally(task, chunk, draws_of(chunk), pivot)
-
-    for chunk, tally in enumerate(_in_order(compute, -(-samples // size), workers, should_stop)):
-        tree.push(tally)
-        done += draws_of(chunk)
+    for chunk, tally in _in_order(compute, chunks, workers, should_stop):
+        merged.push(chunk, tally)
         if on_progress is not None:
-            on_progress(done, tree.total())
-    return tree.total(), done
+            on_progress(merged.draws, merged.total())
+        if chunk.checkpoint and enough(merged.total()):
+            break
+    return merged.total(), merged.draws
 
 
-def chunk_tally(task: Task, chunk: int, draws: int, pivot: float) -> Tally:
+def chunk_tally(task: Task, chunk: Chunk, pivot: float) -> Tally:
     """Return the moments of one chunk; ``pivot`` is that of y, dx has 0."""
-    event = task.spec.event
-    generator = stream(task.seed, task.spec.text, chunk)
-    tally = empty_tally(task.directions)
+    blocks = sobol_blocks if task.sampler == "sobol" else iid_blocks
+    tally = dict.fromkeys(task.directions, Moments())
     with np.errstate(all="ignore"):  # non-finite values are counted, not warned about
-        for block in blocks(event, generator, draws, task.law, task.dtype):
-            y, backward = event.forward(numpy_backend, block)
-            if "y" in tally:
-                tally["y"] = merge(tally["y"], of(numpy_backend, y, pivot))
-            if "dx" in tally:
-                dx = backward(block["dy"])
-                tally["dx"] = merge(tally["dx"], of(numpy_backend, dx, 0.0))
+        for draws, directions, weights in blocks(task, chunk):
+            y, backward = task.spec.event.forward(numpy_backend, draws)
+            for direction in directions:
+                v = y if direction == "y" else backward(draws["dy"])
+                found = of(numpy_backend, v, pivot if direction == "y" else 0.0, weights)
+                tally[direction] = merge(tally[direction], found)
     return tally
-
-
-def empty_tally(directions: tuple[Direction, ...]) -> Tally:
-    """Return the moments of no draws."""
-    return dict.fromkeys(directions, Moments())
 
 
 def y_pivot(event: Event, law: Law) -> float:
@@ -132,51 +104,87 @@ def y_pivot(event: Event, law: Law) -> float:
 
 def merge_tallies(left: Tally, right: Tally) -> Tally:
     """Pool two tallies direction by direction."""
+    if not left or not right:
+        return left or right
     return {direction: merge(left[direction], right[direction]) for direction in left}
+
+
+class _Merged(Protocol):
+    """What chunks are merged into, in order."""
+
+    draws: int
+
+    def push(self, chunk: Chunk, tally: Tally) -> None: ...
+
+    def total(self) -> Tally: ...
 
 
 class _Tree:
     """A binary merge tree over chunk indices, in memory logarithmic in their number."""
 
     def __init__(self) -> None:
+        self.draws = 0
         self._stack: list[tuple[int, Tally]] = []
 
-    def push(self, tally: Tally) -> None:
+    def push(self, chunk: Chunk, tally: Tally) -> None:
         rank = 0
         while self._stack and self._stack[-1][0] == rank:
             tally = merge_tallies(self._stack.pop()[1], tally)
             rank += 1
         self._stack.append((rank, tally))
+        self.draws += chunk.draws
 
     def total(self) -> Tally:
-        if not self._stack:
-            return {}
-        return reduce(
-            lambda right, left: merge_tallies(left, right), (t for _, t in self._stack[::-1])
-        )
+        tallies = (tally for _, tally in reversed(self._stack))
+        return reduce(lambda later, earlier: merge_tallies(earlier, later), tallies, {})
+
+
+class _Replicates:
+    """Scrambles side by side, each a unit; between checkpoints the last whole level counts."""
+
+    def __init__(self) -> None:
+        self.draws = 0
+        self._points: dict[int, Tally] = {}
+        self._level: Tally = {}
+
+    def push(self, chunk: Chunk, tally: Tally) -> None:
+        before = self._points.get(chunk.unit, {})
+        self._points[chunk.unit] = merge_tallies(before, tally)
+        if chunk.checkpoint:
+            self.draws = REPLICATES * (chunk.first + chunk.draws)
+            units = ({d: as_unit(m) for d, m in t.items()} for t in self._points.values())
+            self._level = reduce(merge_tallies, units)
+
+    def total(self) -> Tally:
+        return self._level
 
 
 def _in_order(
-    compute: Callable[[int], Tally], chunks: int, workers: int, should_stop: Callable[[], bool]
-) -> Iterator[Tally]:
-    """Yield the chunks' tallies by index, a bounded number of them in flight."""
-    if workers == 1 or chunks == 1:
-        for chunk in range(chunks):
+    compute: Callable[[Chunk], Tally],
+    chunks: Iterable[Chunk],
+    workers: int,
+    should_stop: Callable[[], bool],
+) -> Iterator[tuple[Chunk, Tally]]:
+    """Yield chunks and their tallies in order, a bounded number of them in flight."""
+    if workers == 1:
+        for chunk in chunks:
             if should_stop():
                 return
-            yield compute(chunk)
+            yield chunk, compute(chunk)
         return
-    pending: deque[Future[Tally]] = deque()
+    pending: deque[tuple[Chunk, Future[Tally]]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="bnstats") as pool:
         try:
-            for chunk in range(chunks):
+            for chunk in chunks:
                 if should_stop():
                     break
-                pending.append(pool.submit(compute, chunk))
+                pending.append((chunk, pool.submit(compute, chunk)))
                 if len(pending) > 2 * workers:
-                    yield pending.popleft().result()
+                    done, future = pending.popleft()
+                    yield done, future.result()
             while pending:
-                yield pending.popleft().result()
+                done, future = pending.popleft()
+                yield done, future.result()
         finally:
-            for future in pending:
+            for _, future in pending:
                 future.cancel()

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from math import pi, prod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from bnstats.layers import Event, Law
+from bnstats.layers import STANDARD, Event, Law
+from bnstats.quantities import Direction
+from bnstats.spec import Spec
 
 DType = Literal["float64", "float32"]
+Sampler = Literal["iid", "sobol"]
 
 # Random numbers per block and per chunk. 2^15 float64 are 256 KiB, within a core's L2 beside the
 # formula's temporaries; those hold at most half as many elements, 128 KiB, which malloc still
@@ -24,15 +28,70 @@ _BLOCK_NUMBERS = 2**15
 _BLOCKS_PER_CHUNK = 16
 
 
+@dataclass(frozen=True)
+class Task:
+    """Everything that fixes the digits of a run, except how many draws.
+
+    Attributes
+    ----------
+    spec
+        The layer.
+    seed
+        Of the run; each chunk derives its own stream.
+    law
+        Of the inputs.
+    dtype
+        Of the draws and the layer's arithmetic; moments are float64.
+    directions
+        Which of y and dx to keep. Draws are the same whichever are kept.
+    sampler
+        ``iid`` draws, or ``sobol``: scrambled point sets.
+    """
+
+    spec: Spec
+    seed: int = 0
+    law: Law = STANDARD
+    dtype: DType = "float64"
+    directions: tuple[Direction, ...] = ("y", "dx")
+    sampler: Sampler = "iid"
+
+
+class Chunk(NamedTuple):
+    """A piece of work: which unit it belongs to, where it starts, and how many draws it has.
+
+    ``checkpoint`` marks the chunks after which a precision may be judged: their number doubles.
+    """
+
+    unit: int
+    first: int
+    draws: int
+    checkpoint: bool
+
+
+class Block(NamedTuple):
+    """Draws for some directions: arrays (event..., n) by input name, and weights (n,) or None."""
+
+    draws: dict[str, Any]
+    directions: tuple[Direction, ...]
+    weights: Any = None
+
+
 def block_draws(event: Event) -> int:
     """Draws per block: a function of the event alone, because streams depend on it."""
-    numbers = sum(prod(i.shape) for i in event.inputs.values())
-    return max(_BLOCK_NUMBERS // numbers, 1)
+    return max(_BLOCK_NUMBERS // event.numbers, 1)
 
 
 def chunk_draws(event: Event) -> int:
     """Draws per chunk, the unit of parallel work and of merging."""
     return _BLOCKS_PER_CHUNK * block_draws(event)
+
+
+def iid_chunks(event: Event, samples: int) -> Iterator[Chunk]:
+    """Yield the chunks of ``samples`` independent draws."""
+    size = chunk_draws(event)
+    for chunk in range(-(-samples // size)):
+        is_power_of_two = (chunk + 1) & chunk == 0
+        yield Chunk(chunk, chunk * size, min(size, samples - chunk * size), is_power_of_two)
 
 
 def stream(seed: int, spec: str, chunk: int) -> np.random.Generator:
@@ -42,34 +101,34 @@ def stream(seed: int, spec: str, chunk: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(sequence))
 
 
-def blocks(
-    event: Event, generator: np.random.Generator, draws: int, law: Law, dtype: DType
-) -> Iterator[dict[str, Any]]:
-    """Yield blocks of draws until there are ``draws`` of them.
-
-    Each block maps the event's input names to arrays of shape (event..., n), float32 or float64.
-    The arrays are views of one buffer that the next block overwrites.
-    """
+def iid_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
+    """Yield a chunk's draws in blocks: views of one buffer that the next block overwrites."""
+    event, dtype = task.spec.event, task.dtype
+    generator = stream(task.seed, task.spec.text, chunk.unit)
     size = block_draws(event)
     normal = {k: i.shape for k, i in event.inputs.items() if i.law == "normal"}
     uniform = {k: i.shape for k, i in event.inputs.items() if i.law == "uniform"}
     normals_per_draw = sum(map(prod, normal.values()))
     uniforms_per_draw = sum(map(prod, uniform.values()))
-    source = Normals(min(size, draws) * normals_per_draw, dtype)
-    while draws > 0:
-        n = min(size, draws)
-        draws -= n
-        block = _split(source.draw(generator, n * normals_per_draw), normal, n)
+    source = Normals(min(size, chunk.draws) * normals_per_draw, dtype)
+    for start in range(0, chunk.draws, size):
+        n = min(size, chunk.draws - start)
+        draws = _split(source.draw(generator, n * normals_per_draw), normal, n)
         if uniform:
             numbers = generator.random(n * uniforms_per_draw)
-            block |= _split(numbers.astype(dtype, copy=False), uniform, n)
-        if law.x_std != 1:
-            block["x"] *= law.x_std
-        if law.x_mean:
-            block["x"] += law.x_mean
-        if law.dy_std != 1:
-            block["dy"] *= law.dy_std
-        yield block
+            draws |= _split(numbers.astype(dtype, copy=False), uniform, n)
+        yield Block(scaled(draws, task.law), task.directions)
+
+
+def scaled(draws: dict[str, Any], law: Law) -> dict[str, Any]:
+    """Bring standard normal x and dy to their law, in place."""
+    if law.x_std != 1:
+        draws["x"] *= law.x_std
+    if law.x_mean:
+        draws["x"] += law.x_mean
+    if law.dy_std != 1:
+        draws["dy"] *= law.dy_std
+    return draws
 
 
 def _split(numbers: Any, shapes: dict[str, tuple[int, ...]], n: int) -> dict[str, Any]:
@@ -85,44 +144,54 @@ class Normals:
     """Standard normals by Box-Muller, both outputs of a pair used, in buffers of its own.
 
     float64 takes tan(θ/2), which numpy runs in SIMD where its float64 sin and cos are scalar:
-    with t = tan(θ/2), cos θ = 2/(1 + t²) − 1 and sin θ = 2t/(1 + t²). float32 rounds float64
-    uniforms, so that its tail is as long: 24-bit uniforms would bias σ by −5e-7.
+    with t = tan(θ/2), cos θ = 2/(1 + t²) − 1 and sin θ = 2t/(1 + t²). float32 makes its uniforms
+    (k + ½)/2³² of 32-bit integers: with 24 bits σ would be biased by −5e-7.
     """
 
     def __init__(self, capacity: int, dtype: DType) -> None:
         pairs = (capacity + 1) // 2
         self._out = np.empty(2 * pairs, dtype)
         self._work = np.empty(pairs, dtype)
-        self._uniform = np.empty(pairs if dtype == "float32" else 0)
 
     def draw(self, generator: np.random.Generator, count: int) -> Any:
         """Return ``count`` normals, valid until the next call."""
         pairs = (count + 1) // 2
         radius, angle = self._out[:pairs], self._out[pairs : 2 * pairs]
-        work = self._work[:pairs]
-        single = self._out.dtype == np.float32
-        source = self._uniform[:pairs] if single else radius
-        generator.random(out=source)
-        np.subtract(1.0, source, out=radius, casting="same_kind")  # (0, 1]: log stays finite
-        np.log(radius, out=radius)
-        radius *= -2.0
-        np.sqrt(radius, out=radius)
-        source = self._uniform[:pairs] if single else angle
-        generator.random(out=source)
-        np.subtract(source, 0.5, out=angle, casting="same_kind")
-        if single:
-            angle *= 2 * pi
-            np.cos(angle, out=work)
-            np.sin(angle, out=angle)
-            angle *= radius
-            radius *= work
-        else:
-            angle *= pi
-            np.tan(angle, out=angle)
-            np.multiply(angle, angle, out=work)
-            work += 1.0
-            np.divide(radius, work, out=work)
-            work *= 2.0
-            angle *= work
-            np.subtract(work, radius, out=radius)
+        polar = _polar_single if self._out.dtype == np.float32 else _polar_double
+        polar(generator, radius, angle, self._work[:pairs])
         return self._out[:count]
+
+
+def _polar_double(generator: np.random.Generator, radius: Any, angle: Any, work: Any) -> None:
+    generator.random(out=radius)
+    np.subtract(1.0, radius, out=radius)  # (0, 1]: log stays finite
+    np.log(radius, out=radius)
+    radius *= -2.0
+    np.sqrt(radius, out=radius)
+    generator.random(out=angle)
+    angle -= 0.5
+    angle *= pi
+    np.tan(angle, out=angle)
+    np.multiply(angle, angle, out=work)
+    work += 1.0
+    np.divide(radius, work, out=work)
+    work *= 2.0
+    angle *= work
+    np.subtract(work, radius, out=radius)
+
+
+def _polar_single(generator: np.random.Generator, radius: Any, angle: Any, work: Any) -> None:
+    pairs = len(radius)
+    integers = generator.integers(0, 2**64, pairs, dtype=np.uint64).view(np.uint32)
+    radius[...] = integers[:pairs]
+    radius += 0.5  # lost to rounding except near 0, where it keeps log finite
+    radius *= 2.0**-32
+    np.log(radius, out=radius)
+    radius *= -2.0
+    np.sqrt(radius, out=radius)
+    angle[...] = integers[pairs:]
+    angle *= 2 * pi * 2.0**-32
+    np.cos(angle, out=work)
+    np.sin(angle, out=angle)
+    angle *= radius
+    radius *= work

@@ -93,10 +93,10 @@ def parse(text: str) -> Spec:
         raise BnstatsError(
             f"{layer.name}: {error}", where=printable(text), hint=f"bnstats show {layer.name}"
         ) from None
-    held = sum(math.prod(i.shape) for i in event.inputs.values())
-    if held > _MAX_INPUTS:
+    if event.numbers > _MAX_INPUTS:
         raise BnstatsError(
-            f"{layer.name}: one draw would hold {held:,} random numbers, more than {_MAX_INPUTS:,}",
+            f"{layer.name}: one draw would hold {event.numbers:,} random numbers, "
+            f"more than {_MAX_INPUTS:,}",
             where=printable(text),
             hint="a smaller kernel, width or input_size",
         )

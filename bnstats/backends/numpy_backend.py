@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 NAME = "numpy"
+_ROW = 8192
 
 
 def __getattr__(name: str) -> Any:
-    """Hand out numpy's own functions."""
-    return getattr(np, name)
+    """Hand out numpy's own functions, and keep them so that the next look-up is direct."""
+    value = globals()[name] = getattr(np, name)
+    return value
 
 
 def expit(x: Any) -> Any:
@@ -30,6 +32,25 @@ def erfc(x: Any) -> Any:
     from scipy.special import erfc as scipy_erfc
 
     return scipy_erfc(x)
+
+
+def inner(left: Any, right: Any) -> float:
+    """Return the inner product of two vectors, summed in short rows.
+
+    BLAS spreads a longer product over threads of its own, and the digits would depend on it.
+    """
+    size = left.shape[0]
+    if size <= _ROW:
+        return float(np.vecdot(left, right))
+    whole = size - size % _ROW
+    rows = np.vecdot(left[:whole].reshape(-1, _ROW), right[:whole].reshape(-1, _ROW))
+    rest = float(np.vecdot(left[whole:], right[whole:])) if whole < size else 0.0
+    return float(np.add.reduce(rows)) + rest
+
+
+def total(values: Any) -> float:
+    """Return the sum of a vector, pairwise; without the overhead of numpy.sum."""
+    return float(np.add.reduce(values))
 
 
 def add_at(target: Any, key: Any, values: Any) -> Any:

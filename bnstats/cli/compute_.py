@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,17 +13,35 @@ from bnstats.cli.console import Console
 from bnstats.cli.options import (
     SAMPLES,
     WORKERS,
+    Duration,
     Fraction,
     law_options,
     output_options,
     seed_option,
 )
 
+if TYPE_CHECKING:
+    from bnstats.sampling import DType, Sampler
+
 
 @click.command("compute")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @SAMPLES
 @seed_option(0)
+@click.option(
+    "--sampler",
+    type=click.Choice(["iid", "sobol"]),
+    default="iid",
+    show_default=True,
+    help="Independent draws, or scrambled Sobol' points: far more precise for small events.",
+)
+@click.option(
+    "--precision",
+    type=float,
+    metavar="R",
+    help="Sample until the relative half-width of every σ is ≤ R; -n is then a limit.",
+)
+@click.option("--max-time", type=Duration(), help="Stop then: 60s, 5m, 1h.")
 @click.option("--confidence", type=Fraction(), default=0.95, show_default=True)
 @click.option(
     "--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True
@@ -42,8 +61,11 @@ def command(
     specs: tuple[str, ...],
     samples: int | None,
     seed: int,
+    sampler: Sampler,
+    precision: float | None,
+    max_time: float | None,
     confidence: float,
-    dtype: str,
+    dtype: DType,
     direction: str,
     workers: int | None,
     x_mean: float,
@@ -60,9 +82,9 @@ def command(
     """
     from bnstats.api import check_law, compute, default_samples
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED
+    from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.output import check_exports, emit
-    from bnstats.cli.progress import sampling_progress
+    from bnstats.cli.progress import Target, sampling_progress
     from bnstats.layers import Law
     from bnstats.report.document import document
     from bnstats.spec import parse
@@ -75,14 +97,17 @@ def command(
     results = []
     with interruptible() as interrupted:
         for spec in layers:
-            count = samples or default_samples(spec.event)
-            with sampling_progress(console, spec.text, count) as on_progress:
+            target = Target(samples or default_samples(spec.event, sampler), precision, confidence)
+            with sampling_progress(console, spec.text, target) as on_progress:
                 result = compute(
                     spec,
-                    samples=count,
+                    samples=samples,
                     seed=seed,
                     confidence=confidence,
-                    dtype=dtype,  # type: ignore[arg-type]
+                    dtype=dtype,
+                    sampler=sampler,
+                    precision=precision,
+                    max_time=max_time,
                     direction=direction,
                     workers=workers,
                     law=law,
@@ -93,12 +118,11 @@ def command(
                 results.append(result)
             if interrupted():
                 break
-        stopped = len(results) < len(layers) or any(r.status != "complete" for r in results)
+        stopped = interrupted()
     for result in results:
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
-    status = "interrupted" if stopped else "complete"
-    record = document(results, argv=sys.argv[1:], status=status)
+    record = document(results, argv=sys.argv[1:], status="interrupted" if stopped else None)
     seconds = time.monotonic() - start
     if results or as_json or format_ == "json":
         format_ = "json" if as_json else format_
@@ -107,4 +131,7 @@ def command(
     if stopped:
         click.echo("interrupted: what was drawn so far is above", err=True)
         return INTERRUPTED
+    if record["status"] == "target_not_met":
+        click.echo("the precision or the number of samples asked for was not reached", err=True)
+        return UNDECIDED
     return 0

@@ -20,7 +20,7 @@ from bnstats.version import __version__
 
 _COMMANDS = ("compute", "exact", "table", "verify", "list", "show", "completion")
 
-INTERRUPTED, CLOSED_PIPE, INTERNAL, USAGE = 130, 141, 70, 2
+USAGE, UNDECIDED, INTERNAL, INTERRUPTED, CLOSED_PIPE = 2, 3, 70, 130, 141
 
 
 class _Commands(click.Group):

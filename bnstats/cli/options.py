@@ -13,8 +13,9 @@ from bnstats.errors import printable
 
 if TYPE_CHECKING:  # generic only in newer releases of click
     _IntType = click.ParamType[int]
+    _Seconds = click.ParamType[float]
 else:
-    _IntType = click.ParamType
+    _IntType = _Seconds = click.ParamType
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -72,6 +73,23 @@ class Seed(_IntType):
         if not re.fullmatch(r"\d{1,40}", value, re.ASCII):
             self.fail(f"'{printable(value, 60)}' is not a whole number ≥ 0, nor 'random'")
         return int(value)
+
+
+class Duration(_Seconds):
+    """Seconds, from 60, 60s, 5m or 1h."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse the option's text."""
+        if isinstance(value, float):
+            return value
+        match = re.fullmatch(r"(\d{1,9}(?:\.\d{0,9})?)([smh]?)", str(value), re.ASCII)
+        if not match or not float(match[1]):
+            self.fail(f"'{printable(str(value), 60)}' is not a time such as 60s, 5m or 1h")
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 class Fraction(click.FloatRange):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
+from bnstats.api import half_width
 from bnstats.cli.console import Console
 from bnstats.estimate import estimates
 from bnstats.quantities import QUANTITIES
@@ -15,20 +18,38 @@ _PATIENCE = 0.5  # seconds before a bar appears
 _REFRESH = 0.1
 
 
+class Target(NamedTuple):
+    """When sampling ends: at a number of draws, or at a precision if one is given."""
+
+    samples: int
+    precision: float | None
+    confidence: float
+
+    def total(self, done: int, tally: Tally) -> float:
+        """Return the draws at which the run should end, as far as can be told now."""
+        if self.precision is None:
+            return self.samples
+        reached = half_width(tally, self.confidence)
+        return max(done * (reached / self.precision) ** 2, done) if reached < math.inf else math.inf
+
+
 @contextmanager
 def sampling_progress(
-    console: Console, name: str, samples: int
+    console: Console, name: str, target: Target
 ) -> Iterator[Callable[[int, Tally], None] | None]:
     """Yield a callback that shows samples, rate, the current estimate and the time left."""
     if not console.progress:
         yield None
         return
-    with _bar(name, samples) as update:
+    with _bar(name) as update:
         start = time.monotonic()
 
         def on_progress(done: int, tally: Tally) -> None:
-            now = time.monotonic()
-            update(done, lambda: f"{done / (now - start):.3g}/s  {_headline(tally)}")
+            def note() -> str:
+                rate = done / (time.monotonic() - start)
+                return f"{done:.3g} at {rate:.3g}/s  {_headline(tally)}"
+
+            update(done, lambda: target.total(done, tally), note)
 
         yield on_progress
 
@@ -39,12 +60,14 @@ def layers_progress(console: Console, what: str) -> Iterator[Callable[[str, int,
     if not console.progress:
         yield lambda layer, done, total: None
         return
-    with _bar(what, None) as update:
-        yield lambda layer, done, total: update(done, lambda: layer, total)
+    with _bar(what) as update:
+        yield lambda layer, done, total: update(done, lambda: total, lambda: layer)
 
 
 @contextmanager
-def _bar(name: str, total: int | None) -> Iterator[Callable[..., None]]:
+def _bar(
+    name: str,
+) -> Iterator[Callable[[int, Callable[[], float], Callable[[], str]], None]]:
     from rich.console import Console as RichConsole
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
@@ -61,10 +84,10 @@ def _bar(name: str, total: int | None) -> Iterator[Callable[..., None]]:
     )
     # 80 columns hold name, bar, share, time and note; rich would squeeze out the bar first.
     short = name if len(name) <= 24 else f"{name[:23]}…"
-    task = bar.add_task(short, total=total, note="")
+    task = bar.add_task(short, total=None, note="")
     start = shown = time.monotonic()
 
-    def update(done: int, note: Callable[[], str], total: int | None = total) -> None:
+    def update(done: int, total: Callable[[], float], note: Callable[[], str]) -> None:
         nonlocal shown
         now = time.monotonic()
         if now - start < _PATIENCE or now - shown < _REFRESH:
@@ -72,7 +95,8 @@ def _bar(name: str, total: int | None) -> Iterator[Callable[..., None]]:
         if shown == start:
             bar.start()
         shown = now
-        bar.update(task, completed=done, total=total, note=note())
+        end = total()
+        bar.update(task, completed=done, total=end if end < math.inf else None, note=note())
         bar.refresh()
 
     try:
@@ -85,5 +109,7 @@ def _bar(name: str, total: int | None) -> Iterator[Callable[..., None]]:
 def _headline(tally: Tally) -> str:
     """Return the current estimate of σ[dx], or of σ[y] where only y is sampled."""
     found = estimates(tally, {}, 0.95)
+    if not found:
+        return ""
     name = "std_dx" if "std_dx" in found else "std_y"
     return f"{QUANTITIES[name].symbol} {found[name]}"

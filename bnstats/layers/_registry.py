@@ -13,6 +13,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 Array: TypeAlias = Any
@@ -92,6 +93,11 @@ class Event:
     moments: Callable[[Law, Expect], Mapping[str, Known]]
     kinks: tuple[float, ...] = ()
     hints: tuple[str, ...] = ()
+
+    @property
+    def numbers(self) -> int:
+        """Random numbers in one draw."""
+        return sum(prod(i.shape) for i in self.inputs.values())
 
 
 @dataclass(frozen=True)

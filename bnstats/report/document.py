@@ -15,6 +15,7 @@ from bnstats.verdict import Verdict
 from bnstats.version import __version__
 
 SCHEMA = "bnstats/1"
+STATUSES = ("complete", "target_not_met", "interrupted")  # the last one found is the document's
 
 
 def document(
@@ -25,10 +26,10 @@ def document(
     Numbers that are not finite become null; keys are in a fixed order; nothing in it depends on
     the time, the host or the user.
     """
-    statuses = {r.status for r in records if isinstance(r, Result)}
+    statuses = {"complete"} | {r.status for r in records if isinstance(r, Result)}
     return {
         "schema": SCHEMA,
-        "status": status or ("interrupted" if "interrupted" in statuses else "complete"),
+        "status": status or max(statuses, key=STATUSES.index),
         "results": [result_entry(r) for r in records],
         "provenance": _provenance(records, argv),
     }
@@ -127,7 +128,7 @@ def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str
         found |= {
             "backend": "numpy",
             "device": "cpu",
-            "sampler": "iid",
+            "sampler": first.sampler,
             "dtype": first.dtype,
             "seed": first.seed,
             "confidence": first.confidence,

@@ -1,0 +1,179 @@
+"""Randomised quasi-Monte Carlo: scrambled Sobol' points, in place of independent draws.
+
+A run is 32 independent scrambles (random linear matrix scramble and digital shift, Matoušek 1998)
+of the first 2^m Sobol' points; each scramble is one unit, and an interval comes from the spread
+over scrambles. All random inputs of an event are coordinates, in the order in which it names them.
+
+Φ⁻¹(u)² has a log singularity at 0 and 1 that keeps plain points from nominal coverage. So a lone
+normal coordinate is drawn as Φ⁻¹(ψ(u)), ψ(u) = u²(3 − 2u), and weighted by ψ′(u) = 6u(1 − u): x for
+y's moments, dy for dx's. With more coordinates the weights' product would cost more than it saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache, lru_cache
+from importlib import resources
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from bnstats.errors import BnstatsError
+from bnstats.layers import Event
+from bnstats.quantities import Direction
+from bnstats.sampling import Block, Chunk, Task, scaled, stream
+
+REPLICATES = 32
+MIN_LEVEL = 12  # 2^12 points a scramble; below, intervals cover less than they say
+MAX_DIMENSIONS = 256
+
+_BITS = 32
+_MAX_LEVEL = 30
+MAX_POINTS = REPLICATES << _MAX_LEVEL
+_CHUNK_LEVEL = 16
+_BLOCK_LEVEL = 14
+
+# The input whose tail a direction's moments depend on.
+_SMOOTHED: dict[Direction, str] = {"y": "x", "dx": "dy"}
+
+
+def dimensions(event: Event) -> int:
+    """Return the number of coordinates of one point; more than there are raises BnstatsError."""
+    if event.numbers > MAX_DIMENSIONS:
+        raise BnstatsError(
+            f"one draw of this layer has {event.numbers} coordinates; sobol has {MAX_DIMENSIONS}",
+            hint="--sampler iid",
+        )
+    return event.numbers
+
+
+@cache
+def directions() -> Any:
+    """Return direction numbers of shape (256, 32), as 32-bit integers in uint64.
+
+    From the polynomials and initial values of Joe and Kuo (2008); Bratley and Fox (1988), eq. 2.
+    """
+    text = resources.files("bnstats").joinpath("sobol_directions.txt").read_text("ascii")
+    rows = [list(map(int, line.split())) for line in text.splitlines() if line[:1] != "#"]
+    table = np.empty((len(rows) + 1, _BITS), np.uint64)
+    table[0] = [1 << (_BITS - 1 - k) for k in range(_BITS)]  # van der Corput
+    for dimension, (polynomial, *m) in enumerate(rows, start=1):
+        degree = polynomial.bit_length() - 1
+        for k in range(degree, _BITS):
+            new = m[k - degree]
+            for i in range(1, degree + 1):
+                if polynomial >> (degree - i) & 1:
+                    new ^= m[k - i] << i
+            m.append(new)
+        table[dimension] = [number << (_BITS - 1 - k) for k, number in enumerate(m)]
+    return table
+
+
+def scramble(numbers: Any, generator: np.random.Generator) -> tuple[Any, Any]:
+    """Scramble direction numbers (dimensions, 32) by random lower triangular binary matrices.
+
+    Returns the scrambled numbers and the digital shift of each dimension, as uint32.
+    """
+    count = len(numbers)
+    rows = generator.integers(0, 2**_BITS, (count, _BITS), dtype=np.uint64)
+    out = np.zeros_like(numbers)
+    for bit in range(_BITS):
+        # Digit `bit` of the output mixes itself, always, with the more significant digits.
+        low = np.uint64(bit)
+        mask = (rows[:, bit] >> low << low) | np.uint64(1 << bit)
+        parity = np.bitwise_count(numbers & mask[:, None]).astype(np.uint64) & np.uint64(1)
+        out |= parity << low
+    shift = generator.integers(0, 2**_BITS, count, dtype=np.uint32)
+    return out.astype(np.uint32), shift
+
+
+def points(numbers: Any, shift: Any, first: int, level: int) -> Any:
+    """Return points ``first`` to ``first + 2^level`` as uint32 of shape (dimensions, 2^level).
+
+    ``first`` is a multiple of 2^level. Point i is the XOR of the numbers at the bits of i.
+    """
+    out = np.empty((len(numbers), 1 << level), np.uint32)
+    start = shift.copy()
+    for bit in range(level, _BITS):
+        if first >> bit & 1:
+            start ^= numbers[:, bit]
+    out[:, 0] = start
+    for bit in range(level):
+        size = 1 << bit
+        np.bitwise_xor(out[:, :size], numbers[:, bit, None], out=out[:, size : 2 * size])
+    return out
+
+
+def smoothed_normal(u: Any) -> tuple[Any, Any]:
+    """Return Φ⁻¹(ψ(u)) and the weight ψ′(u); by symmetry from min(u, 1 − u), which keeps digits."""
+    from scipy.special import ndtri
+
+    v = np.minimum(u, 1 - u)
+    z = ndtri(v * v * (3 - 2 * v))
+    return np.where(u < 0.5, z, -z), 6 * v * (1 - v)
+
+
+def level_for(samples: int) -> int:
+    """Return the level m at which 32 scrambles of 2^m points are at least ``samples``.
+
+    Raises
+    ------
+    BnstatsError
+        More points than 32-bit coordinates tell apart.
+    """
+    level = max((-(-samples // REPLICATES) - 1).bit_length(), MIN_LEVEL)
+    if level > _MAX_LEVEL:
+        raise BnstatsError(f"sobol has at most {MAX_POINTS:,} points", hint="--sampler iid")
+    return level
+
+
+def sobol_chunks(samples: int) -> Iterator[Chunk]:
+    """Yield chunks scramble by scramble, level after level; each level doubles the points."""
+    top = level_for(samples)
+    for level in range(MIN_LEVEL, top + 1):
+        begin = 0 if level == MIN_LEVEL else 1 << (level - 1)
+        size = min((1 << level) - begin, 1 << _CHUNK_LEVEL)
+        for replicate in range(REPLICATES):
+            for first in range(begin, 1 << level, size):
+                last = replicate == REPLICATES - 1 and first + size == 1 << level
+                yield Chunk(replicate, first, size, last)
+
+
+def sobol_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
+    """Yield a chunk's points, with the weights of each direction."""
+    from scipy.special import ndtri
+
+    event = task.spec.event
+    numbers, shift = _scrambled(task.seed, task.spec.text, chunk.unit, dimensions(event))
+    step = min(_block_points(event), chunk.draws)
+    for first in range(chunk.first, chunk.first + chunk.draws, step):
+        integers = points(numbers, shift, first, step.bit_length() - 1)
+        uniform = np.multiply(np.add(integers, 0.5), 2.0**-_BITS)
+        plain: dict[str, Any] = {}
+        smooth: dict[str, tuple[Any, Any]] = {}
+        at = 0
+        for name, given in event.inputs.items():
+            part = uniform[at : at + prod(given.shape)]
+            at += len(part)
+            if name in _SMOOTHED.values() and len(part) == 1:
+                z, weights = smoothed_normal(part)
+                smooth[name] = z.reshape(*given.shape, step), weights[0]
+            z = part if given.law == "uniform" else ndtri(part)
+            plain[name] = z.reshape(*given.shape, step)
+        for direction in task.directions:
+            draws, weights = dict(plain), None
+            if (name := _SMOOTHED[direction]) in smooth:
+                draws[name], weights = smooth[name]
+            draws = {k: v.astype(task.dtype) for k, v in draws.items()}
+            yield Block(scaled(draws, task.law), (direction,), weights)
+
+
+def _block_points(event: Event) -> int:
+    """Points per block, a power of two, that fit the cache."""
+    return 1 << max(_BLOCK_LEVEL - (event.numbers - 1).bit_length(), 0)
+
+
+@lru_cache(maxsize=2 * REPLICATES)
+def _scrambled(seed: int, spec: str, replicate: int, count: int) -> tuple[Any, Any]:
+    return scramble(directions()[:count], stream(seed, f"sobol {spec}", replicate))

@@ -1,0 +1,207 @@
+"""Scrambled Sobol' points: the sequence, the scramble, the smoothing, and the run over them."""
+
+from __future__ import annotations
+
+import math
+
+import mpmath
+import numpy as np
+import pytest
+
+from bnstats import api, compute
+from bnstats.errors import BnstatsError
+from bnstats.layers import LAYERS
+from bnstats.run import run
+from bnstats.sampling import Task
+from bnstats.sobol import (
+    MAX_DIMENSIONS,
+    MIN_LEVEL,
+    REPLICATES,
+    directions,
+    level_for,
+    points,
+    scramble,
+    smoothed_normal,
+    sobol_blocks,
+    sobol_chunks,
+)
+from bnstats.spec import parse
+
+
+def test_points_are_those_of_scipy() -> None:
+    from scipy.stats import qmc
+
+    theirs = qmc.Sobol(MAX_DIMENSIONS, scramble=False, bits=32).random(256)
+    numbers = directions().astype(np.uint32)
+    ours = points(numbers, np.zeros(MAX_DIMENSIONS, np.uint32), 0, 8).T * 2.0**-32
+    index = np.arange(256)
+    np.testing.assert_array_equal(ours[index ^ index >> 1], theirs)  # scipy's is in Gray order
+
+
+@pytest.mark.parametrize(("first", "level"), [(0, 6), (64, 6), (128, 4), (1024, 3)])
+def test_any_block_is_a_piece_of_the_sequence(first: int, level: int) -> None:
+    numbers, shift = scramble(directions()[:5], np.random.default_rng(1))
+    whole = points(numbers, shift, 0, 11)
+    piece = points(numbers, shift, first, level)
+    np.testing.assert_array_equal(piece, whole[:, first : first + (1 << level)])
+
+
+@pytest.mark.parametrize("level", [1, 5, 10])
+def test_a_scramble_keeps_every_coordinate_stratified(level: int) -> None:
+    numbers, shift = scramble(directions()[:8], np.random.default_rng(2))
+    strata = np.sort(points(numbers, shift, 0, level) >> np.uint32(32 - level), axis=1)
+    np.testing.assert_array_equal(strata, np.tile(np.arange(1 << level), (8, 1)))
+
+
+def test_a_scramble_keeps_the_net_in_two_dimensions() -> None:
+    numbers, shift = scramble(directions()[:2], np.random.default_rng(3))
+    x, y = points(numbers, shift, 0, 8)
+    for k in range(9):  # a (0, 8, 2)-net: one point in every box of 2^-k by 2^-(8 - k)
+        boxes = (x.astype(np.uint64) >> np.uint64(32 - k) << np.uint64(8 - k)) | (
+            y.astype(np.uint64) >> np.uint64(32 - (8 - k))
+        )
+        assert len(set(boxes.tolist())) == 256
+
+
+def test_scrambled_points_are_uniform_and_independent_over_scrambles() -> None:
+    # One fixed point over 20,000 scrambles: its bits are fair coins, its coordinates unrelated.
+    generator = np.random.default_rng(4)
+    drawn = [points(*scramble(directions()[:3], generator), 0, 3)[:, 5] for _ in range(20_000)]
+    u = np.array(drawn).T * 2.0**-32
+    scale = math.sqrt(1 / 12 / 20_000)
+    assert np.all(np.abs(u.mean(axis=1) - 0.5) < 5 * scale)
+    assert np.all(np.abs(np.corrcoef(u)[np.triu_indices(3, 1)]) < 5 / math.sqrt(20_000))
+    assert np.all(np.abs((u**2).mean(axis=1) - 1 / 3) < 5 * math.sqrt(4 / 45 / 20_000))
+
+
+@pytest.mark.parametrize("u", [1e-9, 0.001, 0.25, 0.5, 0.75, 0.999, 1 - 2.0**-33])
+def test_the_smoothing_transform(u: float) -> None:
+    z, weight = smoothed_normal(np.array([u]))
+    with mpmath.workdps(40):
+        v = mpmath.mpf(u)
+        psi = v * v * (3 - 2 * v)
+        exact = mpmath.sqrt(2) * mpmath.erfinv(2 * psi - 1)
+        assert abs(z[0] - exact) <= 1e-12 * (1 + abs(exact))
+        assert abs(weight[0] - 6 * v * (1 - v)) <= 1e-15 + 1e-12 * weight[0]
+
+
+@pytest.mark.parametrize("samples", [1, 131_072, 131_073, 500_000])
+def test_chunks_cover_each_scramble_once(samples: int) -> None:
+    level = level_for(samples)
+    assert REPLICATES << level >= samples
+    covered: dict[int, list[int]] = {r: [] for r in range(REPLICATES)}
+    for unit, first, draws, _ in sobol_chunks(samples):
+        covered[unit] += range(first, first + draws)
+    assert all(sorted(points) == list(range(1 << level)) for points in covered.values())
+
+
+def test_a_longer_run_begins_with_the_shorter_one() -> None:
+    long, short = list(sobol_chunks(REPLICATES << 14)), list(sobol_chunks(REPLICATES << 13))
+    assert long[: len(short)] == short
+    assert [c.checkpoint for c in long].count(True) == 14 - MIN_LEVEL + 1
+
+
+SMALL = [name for name, layer in LAYERS.items() if not layer.examples] + [
+    "dropout",
+    "dropout:scaling=none",
+    "leaky_relu:negative_slope=0.2",
+    "max_pool1d:kernel_size=3",
+    "max_pool2d:kernel_size=3,stride=2",
+    "avg_pool2d:input_size=4,kernel_size=3,padding=1",
+    "linear:init=kaiming_uniform",
+]
+
+
+@pytest.mark.parametrize("spec", SMALL)
+def test_agrees_with_exact_values(spec: str) -> None:
+    result = compute(spec, sampler="sobol", samples=1, seed=11)
+    assert result.samples == REPLICATES << MIN_LEVEL
+    for name, estimate in result.quantities.items():
+        assert estimate.z is not None, name
+        assert abs(estimate.z) < 4.5, name
+
+
+@pytest.mark.parametrize("spec", ["relu", "sigmoid", "dropout"])
+def test_agrees_with_exact_values_under_another_law(spec: str) -> None:
+    law = api.Law(0.7, 1.8, 0.3)
+    result = compute(spec, sampler="sobol", samples=1, seed=5, law=law)
+    for name in ("mean_y", "std_y", "mean_dx", "std_dx"):
+        assert abs(result.quantities[name].z or 99) < 4.5, name
+
+
+@pytest.mark.parametrize("spec", ["relu", "sigmoid", "tanh", "gelu"])
+def test_gains_orders_of_magnitude(spec: str) -> None:
+    result = compute(spec, sampler="sobol", samples=REPLICATES << 14, seed=1)
+    spread = result.std_dx.exact.spread  # type: ignore[union-attr]
+    assert spread is not None
+    assert result.std_dx.stderr is not None
+    assert (spread**2 / result.samples) / result.std_dx.stderr**2 > 1e4
+
+
+def test_smoothing_is_worth_it() -> None:
+    # Plain points leave σ[dx] of relu at 7e-4 a scramble at level 12; smoothed ones at 5e-5.
+    result = compute("relu", sampler="sobol", samples=1, seed=2)
+    assert result.std_dx.stderr is not None
+    assert result.std_dx.stderr * math.sqrt(REPLICATES) / result.std_dx.value < 1e-4
+
+
+@pytest.mark.parametrize("spec", ["sigmoid", "max_pool2d:kernel_size=2", "dropout"])
+def test_digits_do_not_depend_on_workers(spec: str) -> None:
+    task = Task(parse(spec), seed=3, sampler="sobol")
+    one = run(task, REPLICATES << 14, workers=1)
+    assert one == run(task, REPLICATES << 14, workers=3)
+    assert one == run(task, REPLICATES << 14, workers=2)
+    assert one != run(Task(parse(spec), seed=4, sampler="sobol"), REPLICATES << 14)
+
+
+def test_float32_draws_give_the_same_up_to_rounding() -> None:
+    double = compute("tanh", sampler="sobol", samples=1, seed=1)
+    single = compute("tanh", sampler="sobol", samples=1, seed=1, dtype="float32")
+    assert single.std_dx.value == pytest.approx(double.std_dx.value, rel=1e-6)
+    assert single.std_dx.value != double.std_dx.value
+
+
+def test_a_mask_that_is_never_hit_is_no_information() -> None:
+    # p so close to 1 that no point keeps x: identical replicates must not read as certainty.
+    result = compute("dropout:p=0.999999999", sampler="sobol", samples=1)
+    assert result.std_dx.stderr is None
+    assert result.std_dx.interval is None
+    assert any("no information" in warning for warning in result.warnings)
+
+
+def test_says_when_it_does_not_help() -> None:
+    result = compute("conv2d", sampler="sobol", samples=1)
+    assert any("no better than independent draws" in w for w in result.warnings)
+    result = compute("sigmoid", sampler="sobol", samples=1)
+    assert not result.warnings
+
+
+def test_too_many_dimensions_or_points() -> None:
+    with pytest.raises(BnstatsError, match="281 coordinates; sobol has 256"):
+        compute("max_pool2d:input_size=16,kernel_size=3", sampler="sobol")
+    with pytest.raises(BnstatsError, match="at most"):
+        compute("sigmoid", sampler="sobol", samples=10**15)
+
+
+def test_an_interrupted_run_keeps_whole_levels() -> None:
+    task = Task(parse("relu"), seed=1, sampler="sobol")
+    polls = iter(range(1000))
+    tally, done = run(task, REPLICATES << 14, should_stop=lambda: next(polls) > 70)
+    assert done == REPLICATES << 13
+    assert (tally, done) == run(task, REPLICATES << 13)
+    polls = iter(range(1000))
+    assert run(task, REPLICATES << 14, should_stop=lambda: next(polls) > 3) == ({}, 0)
+
+
+def test_blocks_name_the_weighted_input() -> None:
+    chunk = next(sobol_chunks(1))
+    task = Task(parse("relu"), sampler="sobol")
+    y, dx = list(sobol_blocks(task, chunk))[:2]
+    assert (y.directions, dx.directions) == (("y",), ("dx",))
+    assert y.weights is not None
+    assert dx.weights is not None
+    assert not np.array_equal(y.draws["x"], dx.draws["x"])
+    pool = Task(parse("max_pool2d:kernel_size=2"), sampler="sobol")
+    y, dx = list(sobol_blocks(pool, chunk))[:2]
+    assert y.weights is None
+    assert dx.weights is not None
