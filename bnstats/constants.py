@@ -8,6 +8,7 @@ from typing import Any
 
 from bnstats.api import compute, exact
 from bnstats.claims import claim_sets
+from bnstats.gate import Settings
 from bnstats.layers import LAYERS
 from bnstats.quantities import QUANTITIES
 from bnstats.report.document import claims_entry, document
@@ -16,9 +17,9 @@ from bnstats.report.markdown_ import table
 from bnstats.report.rows import estimate_cell, exact_cell, z_cell
 from bnstats.result import Result
 from bnstats.spec import parse
-from bnstats.verification import Check, Settings, read_constants, verify_constants
+from bnstats.verification import CONSTANTS, Check, read_constants, verify_constants
 
-CONSTANTS, CONSTANTS_TABLE, PUBLISHED = "constants.json", "constants.md", "published.md"
+CONSTANTS_TABLE, PUBLISHED = "constants.md", "published.md"
 
 
 def table_specs() -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-# A variance of b below this share of E[b²] is rounding: b is constant.
+# A variance below this share of the mean square is rounding: the draws are constant.
 _CONSTANT = 1e-13
 
 
@@ -52,7 +52,8 @@ class Moments:
     @property
     def n_eff(self) -> float:
         """Effective number of draws behind a second moment, n·E[b]²/E[b²]."""
-        return (self.points * self.mean_b) ** 2 / self.sum_bb if self.sum_bb > 0 else 0.0
+        sum_b = self.points * self.mean_b
+        return sum_b / self.sum_bb * sum_b if self.sum_bb > 0 else 0.0
 
 
 def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
@@ -92,16 +93,19 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         return Moments(n, n, 0.0, pivot, mean_a, mean_b, sum_bb=sum_bb)
     sum_a, sum_b, sum_ab = xp.total(a), xp.total(b), xp.inner(a, b)
     mean_a, mean_b = sum_a / n, sum_b / n
-    bb = sum_bb - sum_b * mean_b
+    sum_aa = sum_b if scalar else xp.inner(a, a)
+    aa, bb = sum_aa - sum_a * mean_a, sum_bb - sum_b * mean_b
+    aa = aa if aa > _CONSTANT * sum_aa else 0.0
+    bb = bb if bb > _CONSTANT * sum_bb else 0.0
     return Moments(
         count=n,
         points=n,
         pivot=pivot,
         mean_a=mean_a,
         mean_b=mean_b,
-        aa=max((sum_b if scalar else xp.inner(a, a)) - sum_a * mean_a, 0.0),
-        ab=sum_ab - sum_a * mean_b,
-        bb=bb if bb > _CONSTANT * sum_bb else 0.0,
+        aa=aa,
+        ab=sum_ab - sum_a * mean_b if aa and bb else 0.0,
+        bb=bb,
         sum_bb=sum_bb,
     )
 

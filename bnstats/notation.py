@@ -22,6 +22,15 @@ def count_text(count: int) -> str:
     return short if float(short) == count else str(count)
 
 
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun.
+
+    >>> plural(1, "draw"), plural(20_000, "draw")
+    ('1 draw', '20,000 draws')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def decimals_for(stderr: float) -> int:
     """Return the decimals that show two digits of a standard error."""
     # Rounding to two digits first: 0.0996 shows as 0.10, not as 0.100.
@@ -46,7 +55,8 @@ def concise(value: float, stderr: float | None) -> str:
         scale = 10.0**exponent
         mantissa = concise(value / scale, stderr / scale)
         return mantissa if exponent == 0 else f"{mantissa}e{signed(str(exponent))}"
-    text = signed(f"{value:.{decimals}f}")
+    text = f"{value:.{decimals}f}"
+    text = signed(text.lstrip("-") if float(text) == 0 else text)
     digits = f"{stderr:.{decimals}f}"
     return f"{text}({digits if float(digits) >= 1 else digits.replace('.', '').lstrip('0')})"
 

@@ -103,7 +103,7 @@ def _expectation(law: Law) -> Callable[..., Known]:
 
     Composite Gauss-Legendre on ±14 standard deviations, split at the kinks; panels are doubled
     until two successive results agree, and their difference bounds the error. The outermost
-    panels stand in for the tail that was cut off.
+    half standard deviation on each side stands in for the tail that was cut off.
     """
 
     def expect(
@@ -132,7 +132,7 @@ def _expectation(law: Law) -> Callable[..., Known]:
 def _composite(
     function: Callable[[Any, Any], Any], law: Law, ends: list[float], panels: int, maximum_of: int
 ) -> tuple[float, float, float]:
-    """Return the integral, that of the absolute value, and the outermost panels' share of it."""
+    """Return the integral, that of the absolute value, and the outer edge's share of it."""
     nodes, weights = _gauss_legendre(_NODES)
     edges = [
         np.linspace(a, b, max(round(panels * (b - a) / (2 * _REACH)), 2) + 1)
@@ -147,5 +147,5 @@ def _composite(
         density = density * maximum_of * cdf ** (maximum_of - 1)
     y = function(numpy_backend, law.x_mean + law.x_std * z)
     terms = y * density * half * weights
-    outer = np.sum(np.abs(terms[[0, -1]]))
+    outer = np.sum(np.abs(terms[np.abs(low[:, 0] + half[:, 0]) > _REACH - 0.5]))
     return math.fsum(terms.ravel()), float(np.sum(np.abs(terms))), float(outer)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from bnstats.claims import Claim
 from bnstats.estimate import Estimate
-from bnstats.notation import count_text, exact_text
+from bnstats.notation import count_text, exact_text, plural
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
 
@@ -112,7 +112,7 @@ def _by_exact(
     outcome: Outcome
     if estimate is not None and estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD:
         outcome, remark = "undecided", f"exact {shown}, but the sample disagrees with it"
-    elif distance + reference.error <= tolerance or distance == 0:
+    elif distance + reference.error <= tolerance:
         outcome, remark = "reproduced", f"exact {shown}"
     elif distance - reference.error > tolerance:
         outcome, remark = "refuted", _why_refuted(claim, reference, estimate, exact, digits)
@@ -136,7 +136,7 @@ def _why_refuted(
         if name != claim.quantity and value and abs(other.value - value) <= near:
             parts.append(f"{claim.printed.text} is {QUANTITIES[name].symbol}")
             return "; ".join(parts)
-    parts.append(f"{digits} digit{'' if digits == 1 else 's'} right")
+    parts.append(f"{plural(digits, 'digit')} right")
     spread = reference.spread
     if claim.samples and spread is not None:
         errors = abs(value - truth) / (spread / math.sqrt(claim.samples))
@@ -155,7 +155,7 @@ def _by_sample(claim: Claim, estimate: Estimate, samples: int, z: float) -> Verd
     if not estimate.reliable or interval is None or estimate.stderr is None:
         remark = "the interval is not reliable at this sample size"
     elif interval[1] < low or interval[0] > high:
-        outcome, remark = "refuted", f"sampled {estimate}; {digits} digits right"
+        outcome, remark = "refuted", f"sampled {estimate}; {plural(digits, 'digit')} right"
     elif low <= interval[0] and interval[1] <= high:
         outcome, remark = "reproduced", f"sampled {estimate}"
     elif printed.symbolic:

@@ -7,29 +7,21 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Any
 
-from bnstats.api import compute, default_samples
 from bnstats.claims import Claim, claim_set
 from bnstats.claims.files import read_claims_file
 from bnstats.errors import BnstatsError
 from bnstats.estimate import MIN_N_EFF, Estimate
+from bnstats.gate import FreshDraws, Outcome, Settings, Stopped
 from bnstats.notation import count_text
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
 from bnstats.result import Result
-from bnstats.spec import Spec, parse
-from bnstats.verdict import (
-    FAMILY_ERROR,
-    FIRST_THRESHOLD,
-    SECOND_STAGE_FACTOR,
-    Verdict,
-    confirmed,
-    judge,
-    second_threshold,
-)
+from bnstats.spec import parse
+from bnstats.verdict import Verdict, judge, round_up
 
-Outcome = Literal["ok", "fail", "undecided"]
+RESULTS, CONSTANTS = "results", "constants.json"
 
 
 @dataclass(frozen=True)
@@ -69,41 +61,13 @@ class Check:
     verdict: Verdict | None = None
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to verify.
-
-    Attributes
-    ----------
-    samples
-        Draws per layer; None for the layer's default.
-    seed
-        Of the fresh draws; the second stage uses the next one.
-    family_error
-        Chance that any correct constant of one call fails.
-    workers
-        Threads; None for all processors.
-    on_layer
-        Called with each layer's spec and how many are done of how many.
-    should_stop
-        Asked between layers.
-    """
-
-    samples: int | None = None
-    seed: int = 1
-    family_error: float = FAMILY_ERROR
-    workers: int | None = None
-    on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None
-    should_stop: Callable[[], bool] = lambda: False
-
-
 def verify(what: str | Path, settings: Settings | None = None) -> tuple[Check, ...]:
-    """Check a claim set by name, or the claims in a TOML, JSON or CSV file.
+    """Check a claim set by name, a TOML, JSON or CSV file of claims, or a results document.
 
     Returns
     -------
     tuple of Check
-        One for each claim, in the set's order.
+        One for each claim, in the set's order, or for each constant of the document.
 
     Raises
     ------
@@ -116,9 +80,43 @@ def verify(what: str | Path, settings: Settings | None = None) -> tuple[Check, .
     >>> [c.outcome for c in checks]
     ['fail', 'fail']
     """
-    is_file = isinstance(what, Path) or "." in what or "/" in what
-    claims = read_claims_file(Path(what)) if is_file else claim_set(str(what))
-    return verify_claims(claims.claims, settings or Settings())
+    return source_of(what, settings or Settings())()
+
+
+def source_of(what: str | Path, settings: Settings) -> Callable[[], tuple[Check, ...]]:
+    """Read what is to be verified, and return the function that does it.
+
+    Reading everything first finds a misspelt name before an hour of sampling. Draws of a results
+    document use another seed than its own.
+
+    Parameters
+    ----------
+    what
+        A claim set by name; a file of claims; a results document, or the directory that holds
+        constants.json.
+    settings
+        How to verify.
+    """
+    path = Path(what)
+    if path.is_dir() or str(what) == RESULTS:
+        path = path / CONSTANTS
+    if path.name == CONSTANTS or _is_document(path):
+        document = read_constants(path)
+        own = document["provenance"].get("seed")
+        if own in (settings.seed, settings.seed + 1):  # the two stages' seeds
+            settings = replace(settings, seed=own + 1)
+        return lambda: verify_constants(document, settings)
+    is_file = isinstance(what, Path) or path.suffix or len(path.parts) > 1
+    claims = read_claims_file(path) if is_file else claim_set(str(what))
+    return lambda: verify_claims(claims.claims, settings)
+
+
+def _is_document(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return path.suffix == ".json" and b'"schema": "bnstats/' in file.read(200)
+    except (OSError, ValueError):
+        return False
 
 
 def verify_claims(claims: Iterable[Claim], settings: Settings) -> tuple[Check, ...]:
@@ -133,9 +131,12 @@ def verify_claims(claims: Iterable[Claim], settings: Settings) -> tuple[Check, .
             break
         spec = group[0].spec
         settings.on_layer(spec.text, done, len(by_layer))
-        draws = _FreshDraws(spec, settings, tests)
-        for claim in group:
-            checks[spec.text, claim.quantity] = _check_claim(claim, draws, settings, tests)
+        try:
+            draws = FreshDraws(spec, settings, tests)
+            for claim in group:
+                checks[spec.text, claim.quantity] = _check_claim(claim, draws, settings, tests)
+        except Stopped:
+            break
     return tuple(
         checks[key] for claim in claims if (key := (claim.spec.text, claim.quantity)) in checks
     )
@@ -154,57 +155,19 @@ def verify_constants(document: Mapping[str, Any], settings: Settings) -> tuple[C
         if settings.should_stop():
             break
         settings.on_layer(spec.text, done, len(rows))
-        draws = _FreshDraws(spec, settings, tests)
-        checks.extend(
-            _check_constant(spec.text, name, row[name], draws, settings.family_error / tests)
-            for name in QUANTITIES
-            if name in row
-        )
+        try:
+            draws = FreshDraws(spec, settings, tests)
+            checks += [
+                _check_constant(spec.text, name, row[name], draws, settings.family_error / tests)
+                for name in QUANTITIES
+                if name in row
+            ]
+        except Stopped:
+            break
     return tuple(checks)
 
 
-class _FreshDraws:
-    """Draws of one layer, and a second, larger and independent set where the first alarms."""
-
-    def __init__(self, spec: Spec, settings: Settings, tests: int) -> None:
-        self._spec, self._settings = spec, settings
-        self._samples = settings.samples or default_samples(spec.event)
-        self._threshold = second_threshold(tests, settings.family_error)
-        self.first = self._draw(self._samples, settings.seed)
-        self._second: Result | None = None
-
-    def _draw(self, samples: int, seed: int) -> Result:
-        return compute(self._spec, samples=samples, seed=seed, workers=self._settings.workers)
-
-    @property
-    def second(self) -> Result:
-        """The second stage, drawn when first asked for."""
-        if self._second is None:
-            samples = SECOND_STAGE_FACTOR * self._samples
-            self._second = self._draw(samples, self._settings.seed + 1)
-        return self._second
-
-    def gate(
-        self, name: str, z_of: Callable[[Estimate], float | None]
-    ) -> tuple[Outcome, Estimate, float | None, str]:
-        """Pass a quantity through both stages; ``z_of`` compares an estimate with its target."""
-        estimate, command = self.first.quantities[name], self._command(self.first)
-        z = z_of(estimate)
-        if z is None or estimate.n_eff < MIN_N_EFF:
-            return "undecided", estimate, z, command
-        if abs(z) <= FIRST_THRESHOLD:
-            return "ok", estimate, z, command
-        again = self.second.quantities[name]
-        z_again = z_of(again)
-        failed = z_again is not None and confirmed(z, z_again, self._threshold)
-        return "fail" if failed else "ok", again, z_again, self._command(self.second)
-
-    def _command(self, result: Result) -> str:
-        count = count_text(result.samples)
-        return f"bnstats compute {self._spec.text} -n {count} --seed {result.seed}"
-
-
-def _check_claim(claim: Claim, draws: _FreshDraws, settings: Settings, tests: int) -> Check:
+def _check_claim(claim: Claim, draws: FreshDraws, settings: Settings, tests: int) -> Check:
     name = claim.quantity
     exact = draws.first.quantities[name].exact
     outcome, estimate, z, command = draws.gate(name, lambda e: e.z)
@@ -237,10 +200,10 @@ def _exact_values(result: Result) -> dict[str, Exact]:
 
 
 def _check_constant(
-    layer: str, name: str, row: Mapping[str, Any], draws: _FreshDraws, test_error: float
+    layer: str, name: str, row: Mapping[str, Any], draws: FreshDraws, test_error: float
 ) -> Check:
     exact = draws.first.quantities[name].exact
-    value, stderr, committed = row["value"], row["stderr"], row["exact"]
+    value, stderr, committed = row.get("value"), row.get("stderr"), row["exact"]
     check = Check(layer, name, "ok", _committed_text(row), exact)
     if (committed is None) != (exact is None):
         reason = "no exact value is committed" if exact else "the committed exact value is unknown"
@@ -252,18 +215,19 @@ def _check_constant(
     if exact is not None:
         outcome, estimate, z, command = draws.gate(name, lambda e: e.z)
         reason = _WITNESS if outcome == "fail" else ""
-        if outcome == "ok" and _strays(value, stderr, exact, name, test_error):
+        if outcome == "ok" and "value" in row and _strays(value, stderr, exact, name, test_error):
             outcome, reason = "fail", "the committed estimate is not a sample of this layer"
     else:
         outcome, estimate, z, command = draws.gate(name, lambda e: _two_sample_z(value, stderr, e))
         reason = "fresh draws disagree with the committed estimate" if outcome == "fail" else ""
     if outcome == "undecided":
-        reason = "too few effective draws; a larger -n"
+        needed = math.ceil(2 * MIN_N_EFF * draws.first.samples / max(draws.first.n_eff, 1.0))
+        reason = f"too few effective draws; try -n {count_text(round_up(needed))}"
     return replace(check, outcome=outcome, estimate=estimate, z=z, reason=reason, command=command)
 
 
 def _committed_text(row: Mapping[str, Any]) -> str:
-    return repr(row["exact"]["value"] if row["exact"] else row["value"])
+    return repr(row["exact"]["value"] if row["exact"] else row.get("value"))
 
 
 def _strays(
@@ -306,8 +270,8 @@ def read_constants(path: Path) -> Mapping[str, Any]:
             raise ValueError("not a results document")
         for row in results:
             for name in QUANTITIES.keys() & row.keys():
-                _ = row[name]["value"], row[name]["stderr"], row[name]["exact"]
-            _ = row["layer"], row["samples"]
+                _ = row[name]["exact"]
+            _ = row["layer"], document["provenance"]
     except FileNotFoundError:
         raise BnstatsError(
             f"no {path} here",

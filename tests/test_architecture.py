@@ -30,19 +30,20 @@ RANKS = {
     "notation": 2,
     "reference": 3,
     "sampling": 3,
-    "sobol": 3,
+    "sobol": 4,
     "estimate": 4,
     "claims": 4,
     "run": 5,
     "verdict": 5,
     "result": 6,
     "api": 7,
-    "verification": 8,
-    "report": 9,
-    "constants": 10,
-    "cli": 11,
-    "__main__": 12,
-    "__init__": 12,  # exports everything, lazily
+    "gate": 8,
+    "verification": 9,
+    "report": 10,
+    "constants": 11,
+    "cli": 12,
+    "__main__": 13,
+    "__init__": 13,  # exports everything, lazily
 }
 
 FILES = sorted(ROOT.rglob("*.py"))

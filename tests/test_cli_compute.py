@@ -118,7 +118,8 @@ def test_a_law_is_named_and_has_no_published_claims(cli: Cli) -> None:
 # Documents
 
 
-RESULT_KEYS = ["layer", "samples", "chunk", "n_eff", "nonfinite", *QUANTITIES, "warnings", "claims"]
+SAMPLED_KEYS = ["status", "samples", "chunk", "n_eff", "nonfinite"]
+RESULT_KEYS = ["layer", *SAMPLED_KEYS, *QUANTITIES, "warnings", "claims"]
 PROVENANCE_KEYS = ["bnstats", "numpy", "scipy", "python", "platform", "argv", "law"]
 SAMPLED_PROVENANCE = ["backend", "device", "sampler", "dtype", "seed", "confidence"]
 
@@ -147,7 +148,7 @@ def test_a_document_is_complete_ordered_and_anonymous(cli: Cli) -> None:
 def test_exact_has_the_same_shape_without_the_sampled_fields(cli: Cli) -> None:
     found = document(cli, "exact", "sigmoid")
     result = found["results"][0]
-    assert list(result) == [k for k in RESULT_KEYS if k not in RESULT_KEYS[1:5]]
+    assert list(result) == [k for k in RESULT_KEYS if k not in SAMPLED_KEYS]
     assert all(list(result[name]) == ["exact"] for name in QUANTITIES)
     assert result["std_dx"]["exact"]["value"] == 0.21174569972066581
     assert list(found["provenance"]) == PROVENANCE_KEYS
@@ -394,12 +395,12 @@ def test_get_tells_apart_specs_that_hold_dots(cli: Cli, specs: tuple[str, str]) 
 @pytest.mark.parametrize(
     ("path", "message", "hint"),
     [
-        ("std_dz.value", "no 'std_dz'", "there is layer, samples, "),
+        ("std_dz.value", "no 'std_dz'", "there is layer, status, samples, "),
         ("std_dx", "not a single number", "add one of value, stderr, interval, n_eff, exact, z"),
         ("std_dx.interval", "not a single number", "add one of low, high"),
         ("std_dx.interval.mid", "no 'mid'", "there is low, high"),
         ("std_dx.value.low", "no 'low'", "there is nothing further"),
-        ("", "no ''", "there is layer, samples, "),
+        ("", "no ''", "there is layer, status, samples, "),
     ],
 )
 def test_get_of_a_wrong_path(cli: Cli, path: str, message: str, hint: str) -> None:

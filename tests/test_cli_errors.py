@@ -322,8 +322,8 @@ SIGMOID = '   (layer = "sigmoid")\n'
         (
             "a.toml",
             b"",
-            'a.toml holds no claims\nhint:  [[claim]] layer = "sigmoid", quantity = "std_dx", '
-            'value = "0.21175", a line each\n',
+            'a.toml holds no claims\nhint:  e.g. claim = [{layer = "sigmoid", quantity = "std_dx", '
+            'value = "0.21175"}]\n',
         ),
         ("a.json", b"[]", "a.json holds no claims\n"),
         ("a.csv", b"layer,quantity,value\n", "a.csv holds no claims\n"),
@@ -496,13 +496,13 @@ def test_interrupted_before_the_first_chunk(
 def test_long_work_over_many_layers_can_be_interrupted(
     cli: Cli, argv: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bnstats import constants, verification
+    from bnstats import constants, gate
 
     Path("results").mkdir()
     monkeypatch.setattr(constants, "table_specs", lambda: ("relu", "tanh"))
     assert cli("table", "-n", "1000").code == 0
     files = {p.name: p.read_bytes() for p in Path("results").iterdir()}
-    true = verification.compute
+    true = gate.compute
     calls: list[object] = []
 
     def once(*args: object, **kwargs: object) -> object:
@@ -510,7 +510,7 @@ def test_long_work_over_many_layers_can_be_interrupted(
         os.kill(os.getpid(), signal.SIGINT)
         return true(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(verification, "compute", once)
+    monkeypatch.setattr(gate, "compute", once)
     monkeypatch.setattr(constants, "compute", once)
     code, _, err = cli(*argv, "-n", "1000")
     assert (code, len(calls)) == (130, 1)

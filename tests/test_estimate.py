@@ -10,7 +10,7 @@ import pytest
 
 from bnstats.api import compute
 from bnstats.backends import numpy_backend as xp
-from bnstats.estimate import MIN_N_EFF, Estimate, estimates, n_eff_of, normal_quantile
+from bnstats.estimate import MIN_N_EFF, Estimate, as_normal, estimates, quantile
 from bnstats.layers import Law
 from bnstats.moments import Moments, merge, of
 from bnstats.quantities import QUANTITIES
@@ -120,22 +120,35 @@ def test_intervals():
     ("confidence", "z"), [(0.95, 1.959963984540054), (0.5, 0.6744897501960817), (0.99, 2.5758293)]
 )
 def test_normal_quantile(confidence, z):
-    assert normal_quantile(confidence) == pytest.approx(z, rel=1e-8)
+    assert quantile(confidence, Moments(count=9, points=9)) == pytest.approx(z, rel=1e-8)
+
+
+def test_over_replicates_the_quantile_is_students():
+    # t of 31 degrees of freedom, from tables
+    replicates = Moments(count=32, points=32 * 4096)
+    assert quantile(0.95, replicates) == pytest.approx(2.0395, abs=5e-5)
+    assert quantile(0.99, replicates) == pytest.approx(2.7440, abs=5e-5)
+
+
+@pytest.mark.parametrize(("t", "z"), [(0.0, 0.0), (2.0395134, 1.959964), (-2.0395134, -1.959964)])
+def test_a_t_over_replicates_reads_as_a_normal_deviate(t, z):
+    assert as_normal(t, Moments(count=32, points=64)) == pytest.approx(z, abs=1e-6)
+    assert as_normal(t, Moments(count=32, points=32)) == t
 
 
 def test_n_eff():
     v = np.array([1.0, -2.0, 0.5, 3.0])
     expected = 4 * np.mean(v**2) ** 2 / np.mean(v**4)
-    assert n_eff_of(of(xp, v, 0.0)) == pytest.approx(expected)
+    assert of(xp, v, 0.0).n_eff == pytest.approx(expected)
     assert sample(v)["std_dx"].n_eff == pytest.approx(expected)
-    assert n_eff_of(of(xp, np.ones(50), 0.0)) == pytest.approx(50)
+    assert of(xp, np.ones(50), 0.0).n_eff == pytest.approx(50)
     rare = np.zeros(10_000)
     rare[:7] = 1.0
-    assert n_eff_of(of(xp, rare, 0.0)) == pytest.approx(7)  # a mask hit seven times
-    assert n_eff_of(of(xp, np.zeros(5), 0.0)) == 0
+    assert of(xp, rare, 0.0).n_eff == pytest.approx(7)  # a mask hit seven times
+    assert of(xp, np.zeros(5), 0.0).n_eff == 0
     # normal values: n/3
     normal = np.random.default_rng(5).normal(size=100_000)
-    assert n_eff_of(of(xp, normal, 0.0)) == pytest.approx(100_000 / 3, rel=0.05)
+    assert of(xp, normal, 0.0).n_eff == pytest.approx(100_000 / 3, rel=0.05)
 
 
 def test_reliable_from_a_hundred_effective_draws_on():

@@ -11,8 +11,9 @@ import oracles
 import pytest
 
 from bnstats.backends import numpy_backend
-from bnstats.layers import LAYERS, STANDARD, Event, ParameterError
-from bnstats.sampling import blocks, stream
+from bnstats.layers import LAYERS, Event, ParameterError
+from bnstats.sampling import Chunk, Task, iid_blocks
+from bnstats.spec import Spec
 
 DRAWS = 4
 
@@ -328,7 +329,8 @@ def test_linear_is_a_matrix_product():
 def drawn_weights(layer: str, n: int, **params: Any) -> np.ndarray:
     """Return weights as the layer uses them: y for one-hot inputs, dx for one-hot dy."""
     event = LAYERS[layer].bind(**params)
-    block = next(blocks(event, stream(5, layer, 0), n, STANDARD, "float64"))
+    task = Task(Spec(layer, LAYERS[layer], event), seed=5)
+    block = next(iid_blocks(task, Chunk(0, 0, n, False))).draws
     kernel = event.inputs["weight"].shape[2 : -0 or None]
     columns = []
     for position in itertools.product(range(event.inputs["x"].shape[0]), *map(range, kernel)):

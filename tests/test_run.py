@@ -15,16 +15,14 @@ from bnstats.backends import numpy_backend as xp
 from bnstats.layers import STANDARD, Law
 from bnstats.moments import of
 from bnstats.run import (
-    Task,
     _Tree,
     available_workers,
     chunk_tally,
-    empty_tally,
     merge_tallies,
     run,
     y_pivot,
 )
-from bnstats.sampling import chunk_draws
+from bnstats.sampling import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
 from bnstats.spec import parse
 
 POOL = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
@@ -71,8 +69,9 @@ def merged(chunks: list[Any]) -> Any:
 @pytest.mark.parametrize("count", [5, 6, 7])
 def test_chunks_merge_as_a_binary_tree(count):
     t, pivot = task(), y_pivot(parse(POOL).event, STANDARD)
-    size, samples = size_of(), count * size_of() - 1000
-    chunks = [chunk_tally(t, i, min(size, samples - i * size), pivot) for i in range(count)]
+    samples = count * size_of() - 1000
+    chunks = [chunk_tally(t, chunk, pivot) for chunk in iid_chunks(parse(POOL).event, samples)]
+    assert len(chunks) == count
     tree, flat = merged(chunks), reduce(merge_tallies, chunks)
     assert run(t, samples)[0] == tree
     for direction in ("y", "dx"):
@@ -86,7 +85,8 @@ def test_the_tree_keeps_order_and_few_nodes(leaves):
     values = np.random.default_rng(0).normal(size=(leaves, 100))
     tree = _Tree()
     for row in values:
-        tree.push({"y": of(xp, row, 0.0)})
+        tree.push(Chunk(0, 0, 100, False), {"y": of(xp, row, 0.0)})
+    assert tree.draws == 100 * leaves
     if not leaves:
         assert tree.total() == {}
         return
@@ -99,23 +99,24 @@ def test_the_tree_keeps_order_and_few_nodes(leaves):
 
 
 def test_the_tree_merges_left_with_right(monkeypatch):
-    monkeypatch.setattr("bnstats.run.merge_tallies", lambda left, right: f"({left}{right})")
+    def merge(left: str, right: str) -> str:
+        return f"({left}{right})" if left and right else left or right
+
+    monkeypatch.setattr("bnstats.run.merge_tallies", merge)
     tree = _Tree()
     for leaf in "abcdefg":
-        tree.push(leaf)
+        tree.push(Chunk(0, 0, 1, False), leaf)
     assert tree.total() == "(((ab)(cd))((ef)g))"
 
 
 def test_a_run_is_the_moments_of_its_draws():
     # the same draws, through the same layer, by numpy's own mean and variance
-    from bnstats.sampling import blocks, stream
-
     law = Law(0.3, 2.0, 1.5)
     spec = parse("elu")
     tally = run(Task(spec, seed=9, law=law), 10_000)[0]
     parts = [
-        {k: v.copy() for k, v in b.items()}
-        for b in blocks(spec.event, stream(9, "elu", 0), 10_000, law, "float64")
+        {k: v.copy() for k, v in b.draws.items()}
+        for b in iid_blocks(Task(spec, 9, law), Chunk(0, 0, 10_000, False))
     ]
     x, dy = (np.concatenate([p[k] for p in parts]) for k in ("x", "dy"))
     y, dx = np.where(x > 0, x, np.expm1(x)), dy * np.where(x > 0, 1, np.exp(x))
@@ -221,14 +222,5 @@ def test_float32_is_not_biased(spec):
         assert abs(result.quantities[name].z) < 4.5, name
 
 
-def test_float32_and_float64_runs_differ_by_rounding_alone():
-    double, single = (compute("sigmoid", samples=50_000, dtype=d) for d in ("float64", "float32"))
-    for name in ("mean_y", "std_y", "std_dx"):  # the same uniforms enter both
-        a, b = double.quantities[name].value, single.quantities[name].value
-        assert a != b
-        assert b == pytest.approx(a, rel=1e-6), name
-
-
-def test_workers_and_empty_tallies():
+def test_there_is_a_worker():
     assert available_workers() >= 1
-    assert empty_tally(("y",))["y"].count == 0

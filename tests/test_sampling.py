@@ -12,8 +12,18 @@ import pytest
 from scipy import special, stats
 
 from bnstats.layers import LAYERS, STANDARD, Event, Input, Law
-from bnstats.sampling import Normals, block_draws, blocks, chunk_draws, stream
-from bnstats.spec import parse
+from bnstats.sampling import (
+    Chunk,
+    DType,
+    Normals,
+    Task,
+    block_draws,
+    chunk_draws,
+    iid_blocks,
+    iid_chunks,
+    stream,
+)
+from bnstats.spec import Spec, parse
 
 SIGMAS = 6.2  # two-sided p of 6e-10
 DTYPES = ("float64", "float32")
@@ -32,11 +42,11 @@ def normals(request):
 
 
 def draws_of(spec: str, n: int, *, seed: int = 0, chunk: int = 0, law: Law = STANDARD,
-             dtype: str = "float64") -> dict[str, np.ndarray]:  # fmt: skip
-    parsed = parse(spec)
+             dtype: DType = "float64") -> dict[str, np.ndarray]:  # fmt: skip
+    task = Task(parse(spec), seed, law, dtype)
     parts = [
-        {k: v.copy() for k, v in block.items()}
-        for block in blocks(parsed.event, stream(seed, parsed.text, chunk), n, law, dtype)
+        {k: v.copy() for k, v in block.draws.items()}
+        for block in iid_blocks(task, Chunk(chunk, 0, n, False))
     ]
     return {k: np.concatenate([p[k] for p in parts], axis=-1) for k in parts[0]}
 
@@ -95,46 +105,52 @@ def test_the_tail_beyond_five_sigma_exists(dtype):
     assert np.all(np.isfinite(values))
 
 
-def test_float32_draws_are_the_float64_draws_rounded():
-    single, double = (draws_of("relu", 50_000, dtype=d) for d in ("float32", "float64"))
-    for name in ("x", "dy"):
-        assert single[name].dtype == np.float32
-        error = np.abs(single[name] - double[name])
-        assert np.max(error) < 3e-4  # the radius √(−2·log u) where u rounds to one
-        assert np.mean(error) < 2e-7
+class Given:
+    """A generator of given uniforms (53-bit floats, or 32-bit integers by their fraction)."""
 
-
-class Ends:
-    """A generator at the ends of its range: 0 and the largest float64 below 1."""
-
-    def __init__(self, value: float) -> None:
-        self.value = value
+    def __init__(self, *uniforms: list[float]) -> None:
+        self.uniforms = iter(uniforms)
 
     def random(self, out: np.ndarray) -> None:
-        out[:] = self.value
+        out[:] = next(self.uniforms)
+
+    def integers(self, low: int, high: int, size: int, dtype: type) -> np.ndarray:
+        assert (low, high, dtype) == (0, 2**64, np.uint64)
+        halves = np.concatenate([next(self.uniforms), next(self.uniforms)])
+        return np.floor(halves * 2.0**32).astype(np.uint32).view(np.uint64)
 
 
 @dtypes
-@pytest.mark.parametrize("value", [0.0, 0.5, 1 - 2.0**-53, 2.0**-53])
+@pytest.mark.parametrize("value", [0.0, 0.5, 1 - 2.0**-53, 2.0**-53, 1 - 2.0**-32])
 def test_the_ends_of_the_uniforms_give_finite_normals(dtype, value):
-    z = Normals(6, dtype).draw(Ends(value), 6)
+    z = Normals(8, dtype).draw(Given([value] * 4, [value] * 4), 8)
     assert np.isfinite(z).all()
     assert np.all(np.abs(z) < 9)
 
 
 def test_box_muller_by_hand():
-    class Fixed:
-        def __init__(self) -> None:
-            self.values = iter([[0.3, 0.9], [0.1, 0.8]])
-
-        def random(self, out: np.ndarray) -> None:
-            out[:] = next(self.values)
-
     radius = np.sqrt(-2 * np.log([0.7, 0.1]))
     angle = 2 * math.pi * (np.array([0.1, 0.8]) - 0.5)
     pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)])
-    for dtype, rel in (("float64", 1e-12), ("float32", 1e-5)):
-        assert Normals(4, dtype).draw(Fixed(), 4) == pytest.approx(pairs.ravel(), rel=rel)
+    double = Normals(4, "float64").draw(Given([0.3, 0.9], [0.1, 0.8]), 4)
+    assert double == pytest.approx(pairs.ravel(), rel=1e-12)
+    single = Normals(4, "float32").draw(Given([0.7, 0.1], [0.6, 0.3]), 4)
+    assert single == pytest.approx(pairs.ravel(), rel=1e-5)
+
+
+def test_float32_reaches_as_far_as_32_bits_do():
+    z = Normals(4, "float32").draw(Given([0.0, 2.0**-32], [0.0, 0.0]), 4)
+    assert z[0] == pytest.approx(math.sqrt(2 * 33 * math.log(2)), rel=1e-6)  # u = ½/2³²
+    assert z[1] == pytest.approx(math.sqrt(-2 * math.log(1.5 * 2.0**-32)), rel=1e-6)
+
+
+def test_chunks_cover_the_samples_and_mark_doublings():
+    event = parse("relu").event
+    size = chunk_draws(event)
+    chunks = list(iid_chunks(event, 9 * size + 5))
+    assert [c.draws for c in chunks] == [size] * 9 + [5]
+    assert [c.unit for c in chunks] == list(range(10))
+    assert [c.unit + 1 for c in chunks if c.checkpoint] == [1, 2, 4, 8]
 
 
 # --- independence -----------------------------------------------------------------------------
@@ -231,10 +247,13 @@ def test_blocks_have_the_events_shapes(spec, dtype):
     size = block_draws(event)
     wanted = 2 * size + 3
     lengths = []
-    for block in blocks(event, stream(0, spec, 0), wanted, STANDARD, dtype):
-        assert set(block) == set(event.inputs)
-        lengths.append(block["x"].shape[-1])
-        for name, array in block.items():
+    task = Task(parse(spec), dtype=dtype)
+    for draws, directions, weights in iid_blocks(task, Chunk(0, 0, wanted, False)):
+        assert directions == ("y", "dx")
+        assert weights is None
+        assert set(draws) == set(event.inputs)
+        lengths.append(draws["x"].shape[-1])
+        for name, array in draws.items():
             assert array.shape == (*event.inputs[name].shape, lengths[-1])
             assert array.dtype == dtype
     assert lengths == [size, size, 3]
@@ -252,7 +271,8 @@ def test_a_chunk_is_a_whole_number_of_blocks():
 def test_an_event_larger_than_a_block_is_drawn_one_at_a_time():
     event = Event({"x": Input((300, 300)), "dy": Input((2,))}, None, None)  # type: ignore[arg-type]
     assert block_draws(event) == 1
-    sizes = [b["x"].shape for b in blocks(event, stream(0, "big", 0), 3, STANDARD, "float64")]
+    task = Task(Spec("big", LAYERS["relu"], event))
+    sizes = [b.draws["x"].shape for b in iid_blocks(task, Chunk(0, 0, 3, False))]
     assert sizes == [(300, 300, 1)] * 3
 
 

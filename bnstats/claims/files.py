@@ -73,8 +73,9 @@ def read_claims_file(path: Path) -> ClaimSet:
         content = path.read_bytes()
     except FileNotFoundError:
         raise BnstatsError(f"no such file: {_shown(path)}", hint="bnstats list claims") from None
-    except OSError as error:
-        raise BnstatsError(f"cannot read {_shown(path)}: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # a NUL in the name is a ValueError
+        reason = error.strerror if isinstance(error, OSError) else "no file has such a name"
+        raise BnstatsError(f"cannot read {_shown(path)}: {reason}") from None
     return read_claims(content, _shown(path))
 
 
@@ -98,7 +99,7 @@ def read_claims(content: bytes, name: str) -> ClaimSet:
                 f"{name}, claim {i}: repeats claim {first}   ({claim.spec.text}, {claim.quantity})",
                 hint="keep one of them",
             )
-    title, url = (str(document.get(key, "")) for key in ("title", "url"))
+    title, url = (printable(str(document.get(key, ""))) for key in ("title", "url"))
     return ClaimSet(stem, claims, title, url)
 
 
@@ -124,6 +125,10 @@ def _parse(text: str, name: str) -> dict[str, Any]:
 def _claim(row: Any, set_name: str, at: str) -> Claim:
     if not isinstance(row, Mapping):
         raise BnstatsError(f"{at}: not a table of {', '.join(_FIELDS)}")
+    if None in row:  # where csv puts what the header has no name for
+        raise BnstatsError(
+            f"{at}: more fields than the header names", hint='quote a layer that holds commas: "…"'
+        )
     unknown = [key for key in row if key not in _FIELDS]
     if unknown:
         key = printable(str(unknown[0]), 40)
@@ -192,4 +197,4 @@ def _shown(path: Path) -> str:
 def _example(name: str) -> str | None:
     if Path(name).suffix.lower() != ".toml":
         return None
-    return '[[claim]] layer = "sigmoid", quantity = "std_dx", value = "0.21175", a line each'
+    return 'e.g. claim = [{layer = "sigmoid", quantity = "std_dx", value = "0.21175"}]'

@@ -42,15 +42,27 @@ if TYPE_CHECKING:
     help="Sample until the relative half-width of every σ is ≤ R; -n is then a limit.",
 )
 @click.option("--max-time", type=Duration(), help="Stop then: 60s, 5m, 1h.")
-@click.option("--confidence", type=Fraction(), default=0.95, show_default=True)
 @click.option(
-    "--dtype", type=click.Choice(["float64", "float32"]), default="float64", show_default=True
+    "--confidence",
+    type=Fraction(),
+    metavar="P",
+    default=0.95,
+    show_default=True,
+    help="Probability that an interval covers the truth.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float64", "float32"]),
+    default="float64",
+    show_default=True,
+    help="Of draws and layer; moments are always float64.",
 )
 @click.option(
     "--direction",
     type=click.Choice(["both", "forward", "backward"]),
     default="both",
     show_default=True,
+    help="forward keeps y only, backward dx only.",
 )
 @WORKERS
 @law_options
@@ -83,7 +95,7 @@ def command(
     from bnstats.api import check_law, compute, default_samples
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.output import check_exports, emit
+    from bnstats.cli.output import check_exports, emit, locate
     from bnstats.cli.progress import Target, sampling_progress
     from bnstats.layers import Law
     from bnstats.report.document import document
@@ -93,6 +105,9 @@ def command(
     check_law(law)
     check_exports(export)
     layers = list({spec.text: spec for spec in map(parse, specs)}.values())
+    if get is not None:  # a misspelt path must not cost an hour of sampling
+        trial = [compute(spec, samples=1000, direction=direction, law=law) for spec in layers]
+        locate(document(trial), get)
     start = time.monotonic()
     results = []
     with interruptible() as interrupted:
@@ -123,7 +138,7 @@ def command(
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
     record = document(results, argv=sys.argv[1:], status="interrupted" if stopped else None)
-    seconds = time.monotonic() - start
+    seconds = time.monotonic() - start if len(layers) == 1 else None
     if results or as_json or format_ == "json":
         format_ = "json" if as_json else format_
         get = get if results else None

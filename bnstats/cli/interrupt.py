@@ -22,6 +22,9 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         pressed = True
         click.echo("\ninterrupted: finishing the chunk; once more to leave at once", err=True)
 
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup
+        yield lambda: False
+        return
     previous = signal.signal(signal.SIGINT, on_interrupt)
     try:
         yield lambda: pressed

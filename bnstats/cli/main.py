@@ -18,6 +18,7 @@ from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
 from bnstats.version import __version__
 
+_GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--color")
 _COMMANDS = ("compute", "exact", "table", "verify", "list", "show", "completion")
 
 USAGE, UNDECIDED, INTERNAL, INTERRUPTED, CLOSED_PIPE = 2, 3, 70, 130, 141
@@ -149,9 +150,12 @@ def _from_click(error: click.UsageError) -> BnstatsError:
     context = error.ctx
     command = context.command_path if context else "bnstats"
     hint = f"{command} --help"
-    if isinstance(error, click.NoSuchOption) and error.possibilities:
+    if isinstance(error, click.NoSuchOption):
         message = f"no such option '{printable(error.option_name, 60)}'"
-        hint = f"did you mean '{error.possibilities[0]}'?"
+        if error.option_name in _GLOBAL_OPTIONS:
+            hint = f"it goes before the command: bnstats {error.option_name} …"
+        elif error.possibilities:
+            hint = f"did you mean '{error.possibilities[0]}'?"
     return BnstatsError(printable(message, 300), hint=hint)
 
 

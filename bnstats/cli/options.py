@@ -121,7 +121,7 @@ WORKERS = click.option(
 def seed_option(default: int) -> Callable[..., Any]:
     """Return the --seed option with a command's default."""
     return click.option(
-        "--seed", type=Seed(), default=default, show_default=True, help="Or 'random'."
+        "--seed", type=Seed(), default=default, show_default=True, help="Of the draws, or 'random'."
     )
 
 

@@ -10,6 +10,7 @@ from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError, printable
 from bnstats.report import format_of, renderer
 from bnstats.report.files import check_writable, write_atomically
+from bnstats.spec import parse
 
 
 def check_exports(paths: Sequence[Path]) -> None:
@@ -42,37 +43,56 @@ def emit(
 
 
 def lookup(document: Mapping[str, Any], path: str) -> str:
-    """Return the number at a path such as sigmoid.std_dx.value or std_dx.interval.low.
+    """Return the number at a path such as sigmoid.std_dx.value or std_dx.interval.low."""
+    node = locate(document, path)
+    if node is None:
+        raise BnstatsError(f"--get {printable(path)}: there is no such value for this layer")
+    return node if isinstance(node, str) else repr(node)
 
-    The layer may be left out where there is only one.
+
+def locate(document: Mapping[str, Any], path: str) -> Any:
+    """Return what stands at a path, null included.
+
+    The layer may be left out where there is only one, and need not be in canonical form.
+
+    Raises
+    ------
+    BnstatsError
+        No such layer or key, or something other than a single number.
     """
-    results = document["results"]
-    # Layer specs may hold dots: match them whole, the longest first.
-    for result in sorted(results, key=lambda r: -len(r["layer"])):
-        if path.startswith(result["layer"] + "."):
-            return _number(result, path[len(result["layer"]) + 1 :], path)
+    results = {r["layer"]: r for r in document["results"]}
+    for at in range(len(path), 0, -1):  # specs may hold dots: the longest layer wins
+        if path[at - 1] == "." and (layer := _canonical(path[: at - 1])) in results:
+            return _descend(results[layer], path[at:], path)
     if len(results) == 1:
-        return _number(results[0], path, path)
-    layers = ", ".join(r["layer"] for r in results)
-    raise BnstatsError(f"--get {printable(path)}: no such layer", hint=f"layers: {layers}")
+        return _descend(next(iter(results.values())), path, path)
+    raise BnstatsError(
+        f"--get {printable(path)}: no such layer", hint=f"layers: {', '.join(results)}"
+    )
 
 
-def _number(result: Mapping[str, Any], rest: str, path: str) -> str:
+def _canonical(spec: str) -> str:
+    try:
+        return parse(spec).text
+    except BnstatsError:
+        return ""
+
+
+def _descend(result: Mapping[str, Any], rest: str, path: str) -> Any:
     node: Any = result
     for key in rest.split("."):
         if isinstance(node, list) and len(node) == 2:
             node = {"low": node[0], "high": node[1]}
+        if node is None and key in ("low", "high", "value", "error", "by"):
+            return None  # of an interval or an exact value that this layer does not have
         if not isinstance(node, Mapping) or key not in node:
             keys = ", ".join(node) if isinstance(node, Mapping) else "nothing further"
-            raise BnstatsError(
-                f"--get {printable(path)}: no '{printable(key)}'", hint=f"there is {keys}"
-            )
+            what = f"--get {printable(path)}: no '{printable(key)}'"
+            raise BnstatsError(what, hint=f"there is {keys}")
         node = node[key]
-    if node is None:
-        raise BnstatsError(f"--get {printable(path)}: there is no such value for this layer")
     if isinstance(node, Mapping | list):
         keys = "low, high" if isinstance(node, list) else ", ".join(node)
         raise BnstatsError(
             f"--get {printable(path)}: not a single number", hint=f"add one of {keys}"
         )
-    return node if isinstance(node, str) else repr(node)
+    return node

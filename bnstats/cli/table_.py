@@ -24,7 +24,7 @@ from bnstats.cli.options import SAMPLES, WORKERS, Seed
 @click.option(
     "--seed",
     type=Seed(),
-    help="Or 'random'.  [default: 0; with --check, one more than the table's]",
+    help="Of the draws, or 'random'.  [default: 0; with --check, another one than the table's]",
 )
 @WORKERS
 @click.pass_obj
@@ -47,20 +47,20 @@ def command(
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED
     from bnstats.cli.progress import layers_progress
-    from bnstats.cli.verify_ import default_seed
     from bnstats.errors import BnstatsError, printable
+    from bnstats.gate import Settings
     from bnstats.report.files import check_writable, write_atomically
-    from bnstats.verification import Settings, read_constants
+    from bnstats.verification import CONSTANTS, read_constants
 
     for name in names:
         if name not in ("constants", "published"):
             raise BnstatsError(
                 f"unknown table '{printable(name, 60)}'", hint="tables: constants, published"
             )
-    source = out / constants.CONSTANTS
+    source = out / CONSTANTS
     with interruptible() as interrupted, layers_progress(console, "table") as on_layer:
         if check_:
-            fresh = default_seed(read_constants(source)) if seed is None else seed
+            fresh = read_constants(source)["provenance"]["seed"] + 1 if seed is None else seed
             settings = Settings(
                 samples, fresh, workers=workers, on_layer=on_layer, should_stop=interrupted
             )
@@ -93,7 +93,7 @@ def command(
                 return INTERRUPTED
             record = built
     for name, text in constants.files(record).items():
-        if name != constants.CONSTANTS or names != ("published",):
+        if name != CONSTANTS or names != ("published",):
             write_atomically(out / name, text)
             console.out(f"wrote {out / name}")
     return 0

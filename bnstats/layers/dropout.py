@@ -21,7 +21,7 @@ from bnstats.layers._registry import (
 
 
 @structured(
-    "y = x·m·c,  m ~ Bernoulli(1 − p);  c = 1/(1 − p) inverted, 1/√(1 − p) sqrt, 1 none",
+    "y = x·m·c,  m ~ Bernoulli(1 − p),  c = 1/(1 − p), 1/√(1 − p) or 1",
     "dx = dy·m·c",
     cite="JMLR 15 (2014) 1929-1958",
     examples=("", "scaling=sqrt", "scaling=none", "p=0.1"),

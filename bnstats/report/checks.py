@@ -1,23 +1,64 @@
-"""The document of a verification: a layer's checks in place of its sampled quantities."""
+"""A verification as text and as a document."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
+from bnstats.notation import exact_text, plural, signed
+from bnstats.quantities import QUANTITIES
 from bnstats.report.document import claims_entry, document, exact_entry
+from bnstats.report.text_ import Style, plain
 from bnstats.verification import Check
 
 
-def checks_document(
-    checks: Sequence[Check], seed: int, status: str, argv: Sequence[str]
-) -> dict[str, Any]:
+def checks_text(checks: Sequence[Check], style: Style = plain) -> str:
+    """Return a line for every claim and every constant that did not pass, and a summary.
+
+    Constants that are undecided for one reason share a line.
+    """
+    lines: list[str] = []
+    for (layer, reason), group in groupby(checks, key=lambda c: (c.layer, c.reason)):
+        found = list(group)
+        if found[0].outcome == "undecided" and found[0].verdict is None:
+            count = plural(len(found), "constant")
+            lines.append(f"{style('undecided', 'undecided')} {layer}: {count}: {reason}")
+            continue
+        for check in found:
+            lines += _lines(check, style)
+    failed = sum(check.outcome == "fail" for check in checks)
+    undecided = sum(check.outcome == "undecided" for check in checks)
+    counts = f"{len(checks) - failed - undecided} verified, {failed} failed, {undecided} undecided"
+    layers = plural(len({check.layer for check in checks}), "layer")
+    return "\n".join([*lines, f"{plural(len(checks), 'constant')} of {layers}: {counts}"])
+
+
+def _lines(check: Check, style: Style) -> Iterator[str]:
+    if check.outcome == "ok" and check.verdict is None:
+        return
+    parts = [f"{'claimed' if check.verdict else 'committed'} {check.wanted}"]
+    if check.exact:
+        parts.append(f"exact {exact_text(check.exact.value, check.exact.error)}")
+    if check.estimate:
+        parts.append(f"sampled {check.estimate}")
+    if check.z is not None and check.verdict is None:  # of a claim, the sample is only a witness
+        parts.append(f"z = {signed(f'{check.z:+.2f}')}")
+    label = "FAIL" if check.outcome == "fail" else check.outcome
+    symbol = QUANTITIES[check.quantity].symbol
+    yield f"{style(label.ljust(9), check.outcome)} {check.layer} {symbol}: {', '.join(parts)}"
+    if check.outcome != "ok":
+        yield f"          {check.reason}"
+        if check.command:
+            yield f"hint:     {check.command}"
+
+
+def checks_document(checks: Sequence[Check], status: str, argv: Sequence[str]) -> dict[str, Any]:
     """Return one JSON-ready document of all checks, grouped by layer."""
     by_layer: dict[str, list[Check]] = {}
     for check in checks:
         by_layer.setdefault(check.layer, []).append(check)
     record = document((), argv=argv, status=status)
-    record["provenance"]["seed"] = seed
     record["results"] = [
         {
             "layer": layer,

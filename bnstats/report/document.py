@@ -52,6 +52,7 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
     entry: dict[str, Any] = {"layer": record.layer}
     if isinstance(record, Result):
         entry |= {
+            "status": record.status,
             "samples": record.samples,
             "chunk": record.chunk,
             "n_eff": _number(record.n_eff),

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from bnstats.notation import signed
+from bnstats.notation import plural, signed
 from bnstats.quantities import QUANTITIES
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, quantity_rows, z_cell
 from bnstats.spec import parse
@@ -41,11 +41,13 @@ def _block(
         yield ""
         yield from _claims(result["claims"], style)
     if sampled:
-        parts = [f"{result['samples']:,} samples", provenance["sampler"], provenance["dtype"]]
+        parts = [plural(result["samples"], "sample"), provenance["sampler"], provenance["dtype"]]
         parts += [provenance["backend"], f"seed {provenance['seed']}"]
         if seconds is not None:
             parts.append(f"{seconds:.1f} s")
         yield ""
+        if result["status"] != "complete":
+            parts.append(style(result["status"].replace("_", " "), "undecided"))
         yield "  " + " · ".join(parts)
 
 

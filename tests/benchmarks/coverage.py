@@ -31,7 +31,8 @@ from bnstats.estimate import MIN_N_EFF, Estimate, estimates
 from bnstats.layers import STANDARD
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact, exact_values
-from bnstats.run import Tally, Task, chunk_tally, merge_tallies, y_pivot
+from bnstats.run import Tally, chunk_tally, merge_tallies, y_pivot
+from bnstats.sampling import Chunk, Task
 from bnstats.spec import Spec, parse
 
 CONFIDENCE = 0.95
@@ -169,7 +170,7 @@ def replicate(job: tuple[str, int, range]) -> Counts:
     task, counts = Task(spec, seed), no_counts()
     for r in replications:
         chunks = range(CHUNKS * r, CHUNKS * (r + 1))
-        tallies = [chunk_tally(task, c, CHUNK, pivot) for c in chunks]
+        tallies = [chunk_tally(task, Chunk(c, 0, CHUNK, False), pivot) for c in chunks]
         for tally in tallies:
             count(counts[CHUNK], tally, exact)
         count(counts[CHUNK * CHUNKS], reduce(merge_tallies, tallies), exact)
@@ -211,10 +212,13 @@ class Row:
 def planned(text: str, seed: int, replications: int, thin: int) -> Row:
     """Return the row to be filled, with the first chunk's σ[dx] and σ[y] as the engine's mark."""
     spec, exact, pivot = bound(text)
-    found = estimates(chunk_tally(Task(spec, seed), 0, CHUNK, pivot), exact, CONFIDENCE)
+    found = estimates(
+        chunk_tally(Task(spec, seed), Chunk(0, 0, CHUNK, False), pivot), exact, CONFIDENCE
+    )
     first = f"{found['std_dx'].value:.9g} {found['std_y'].value:.9g}"
-    numbers = sum(math.prod(i.shape) for i in spec.event.inputs.values())
-    return Row(seed, replications // thin if numbers > LARGE_EVENT else replications, first, 0.0)
+    return Row(
+        seed, replications // thin if spec.event.numbers > LARGE_EVENT else replications, first, 0.0
+    )
 
 
 def measure(pool: PoolType, text: str, row: Row) -> None:

@@ -1,0 +1,105 @@
+"""The two-stage gate: fresh draws of a layer, and more of them where the first raise an alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from bnstats.api import compute, default_samples
+from bnstats.estimate import MIN_N_EFF, Estimate
+from bnstats.notation import count_text
+from bnstats.result import Result
+from bnstats.spec import Spec
+from bnstats.verdict import (
+    FAMILY_ERROR,
+    FIRST_THRESHOLD,
+    SECOND_STAGE_FACTOR,
+    confirmed,
+    second_threshold,
+)
+
+Outcome = Literal["ok", "fail", "undecided"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to verify.
+
+    Attributes
+    ----------
+    samples
+        Draws per layer; None for the layer's default.
+    seed
+        Of the fresh draws; the second stage uses the next one.
+    family_error
+        Chance that any correct constant of one call fails.
+    workers
+        Threads; None for all processors.
+    on_layer
+        Called with each layer's spec and how many are done of how many.
+    should_stop
+        Asked between chunks; once true, the checks of the layers done so far are returned.
+    """
+
+    samples: int | None = None
+    seed: int = 1
+    family_error: float = FAMILY_ERROR
+    workers: int | None = None
+    on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+class Stopped(Exception):  # noqa: N818
+    """The caller asked to stop in the middle of a layer, whose checks are dropped."""
+
+
+class FreshDraws:
+    """Draws of one layer, and a second, larger and independent set where the first alarms."""
+
+    def __init__(self, spec: Spec, settings: Settings, tests: int) -> None:
+        self._spec, self._settings = spec, settings
+        self._samples = settings.samples or default_samples(spec.event)
+        self._threshold = second_threshold(tests, settings.family_error)
+        self.first = self._draw(self._samples, settings.seed)
+        self._second: Result | None = None
+
+    def _draw(self, samples: int, seed: int) -> Result:
+        stop = self._settings.should_stop
+        result = compute(
+            self._spec,
+            samples=samples,
+            seed=seed,
+            workers=self._settings.workers,
+            should_stop=stop,
+        )
+        if stop():
+            raise Stopped
+        return result
+
+    @property
+    def second(self) -> Result:
+        """The second stage, drawn when first asked for."""
+        if self._second is None:
+            samples = SECOND_STAGE_FACTOR * self._samples
+            self._second = self._draw(samples, self._settings.seed + 1)
+        return self._second
+
+    def gate(
+        self, name: str, z_of: Callable[[Estimate], float | None]
+    ) -> tuple[Outcome, Estimate, float | None, str]:
+        """Pass a quantity through both stages; ``z_of`` compares an estimate with its target."""
+        estimate, command = self.first.quantities[name], self._command(self.first)
+        z = z_of(estimate)
+        if z is None or estimate.n_eff < MIN_N_EFF:
+            return "undecided", estimate, z, command
+        if abs(z) <= FIRST_THRESHOLD:
+            return "ok", estimate, z, command
+        again = self.second.quantities[name]
+        z_again = z_of(again)
+        failed = z_again is not None and confirmed(z, z_again, self._threshold)
+        return "fail" if failed else "ok", again, z_again, self._command(self.second)
+
+    def _command(self, result: Result) -> str:
+        count = count_text(result.samples)
+        return f"bnstats compute {self._spec.text} -n {count} --seed {result.seed}"
