@@ -125,7 +125,7 @@ def _constants_table(constants: Mapping[str, Any]) -> str:
     results = constants["results"]
     shown = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx", "gain_y", "gain_dx")
     header = ("layer", *(QUANTITIES[name].symbol for name in shown))
-    exact_rows = ((f"`{r['layer']}`", *(exact_cell(r[n]["exact"]) for n in shown)) for r in results)
+    exact_rows = ((f"`{r['layer']}`", *(exact_cell(r[n]) for n in shown)) for r in results)
     sampled = ("mean_y", "std_y", "mean_dx", "std_dx")
     sampled_header = ["layer", "samples"]
     for name in sampled:
@@ -195,7 +195,7 @@ def _published(constants: Mapping[str, Any]) -> str:
                 f"`{row['layer']}`",
                 QUANTITIES[claim["quantity"]].symbol,
                 claim["printed"],
-                exact_cell(entry["exact"]),
+                exact_cell(entry),
                 estimate_cell(entry),
                 f"{100 * error:+.2g} %".replace("-", "−") if refuted else "",
                 claim["remark"] if refuted else "",

@@ -73,8 +73,8 @@ def bounds(interval: tuple[float, float]) -> str:
     return f"[{signed(f'{low:.{decimals}f}')}, {signed(f'{high:.{decimals}f}')}]"
 
 
-def exact_text(value: float, error: float) -> str:
-    """Write an exact value with eight decimals, fewer where its error or its own end says so.
+def exact_text(value: float, error: float, decimals: int = 8) -> str:
+    """Write an exact value with these decimals, fewer where its error or its own end says so.
 
     >>> exact_text(0.21174569972, 1e-15), exact_text(0.5, 0.0), exact_text(-2.6e-18, 1e-15)
     ('0.21174570', '0.5', '0')
@@ -83,7 +83,8 @@ def exact_text(value: float, error: float) -> str:
         return "0"
     if abs(value) < 1e-4 or abs(value) >= 1e8:
         return signed(f"{value:.8g}")
-    decimals = 8 if error <= 0 else max(min(8, math.floor(-math.log10(2 * error))), 0)
+    if error > 0:
+        decimals = max(min(decimals, math.floor(-math.log10(2 * error))), 0)
     text = f"{value:.{decimals}f}"
     if "." in text and abs(value - float(text)) <= error:  # ends here: drop its zeros
         text = text.rstrip("0").rstrip(".")

@@ -29,7 +29,7 @@ def render(document: Mapping[str, Any]) -> str:
         layer = r"\texttt{" + result["layer"].replace("_", r"\_") + "}"
         for name, entry in quantity_rows(result):
             estimate = _number(estimate_cell(entry)) if "value" in entry else "--"
-            exact = _number(exact_cell(entry["exact"])) or "--"
+            exact = _number(exact_cell(entry)) or "--"
             lines.append(rf"{layer} & {_SYMBOLS[name]} & {estimate} & {exact} \\")
             layer = ""
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])

@@ -26,7 +26,7 @@ def render(document: Mapping[str, Any]) -> str:
     sampled = any("samples" in result for result in document["results"])
     if not sampled:
         rows = (
-            (f"`{r['layer']}`", QUANTITIES[name].symbol, exact_cell(entry["exact"]))
+            (f"`{r['layer']}`", QUANTITIES[name].symbol, exact_cell(entry))
             for r in document["results"]
             for name, entry in quantity_rows(r)
         )
@@ -41,7 +41,7 @@ def render(document: Mapping[str, Any]) -> str:
                 QUANTITIES[name].symbol,
                 estimate_cell(entry),
                 interval_cell(entry),
-                exact_cell(entry["exact"]),
+                exact_cell(entry),
                 z_cell(entry),
             )
             for r in document["results"]

@@ -6,13 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bnstats.estimate import MIN_N_EFF
-from bnstats.notation import bounds, concise, exact_text, signed
+from bnstats.notation import bounds, concise, decimals_for, exact_text, signed
 from bnstats.quantities import ON_SCREEN
 
 
-def exact_cell(exact: Mapping[str, Any] | None) -> str:
-    """Write an exact value with no more digits than are known."""
-    return exact_text(exact["value"], exact["error"]) if exact else ""
+def exact_cell(entry: Mapping[str, Any]) -> str:
+    """Write the exact value, to a digit more than the estimate beside it has."""
+    exact, stderr = entry["exact"], entry.get("stderr")
+    if not exact:
+        return ""
+    decimals = max(8, decimals_for(stderr) if stderr else 0)
+    return exact_text(exact["value"], exact["error"], decimals)
 
 
 def estimate_cell(entry: Mapping[str, Any]) -> str:

@@ -93,7 +93,7 @@ def _table(result: Mapping[str, Any], provenance: Mapping[str, Any]) -> Iterator
                 QUANTITIES[name].symbol,
                 estimate if estimate.startswith("−") else f" {estimate}",
                 interval_cell(entry),
-                exact_cell(entry["exact"]) or "–",
+                exact_cell(entry) or "–",
                 z_cell(entry),
             )
         )
