@@ -28,6 +28,7 @@ DIRECTIONS: dict[str, tuple[Direction, ...]] = {
 }
 MAX_SAMPLES: dict[Sampler, int] = {"iid": 10**18, "sobol": MAX_POINTS}
 
+_ROUNDOFF: dict[DType, float] = {"float64": 0.0, "float32": 2.0**-24}
 _DEFAULT_NUMBERS: dict[Sampler, int] = {"iid": 20_000_000, "sobol": 4_000_000}
 # Below this gain in variance over independent draws, sobol points are not worth their cost.
 _WORTHWHILE_GAIN = 2.0
@@ -38,7 +39,7 @@ def default_samples(event: Event, sampler: Sampler = "iid") -> int:
 
     Of sobol points a fifth is enough.
     """
-    most = max(_DEFAULT_NUMBERS[sampler] // event.numbers, 1000)
+    most = max(_DEFAULT_NUMBERS[sampler] // event.numbers, 100)
     unit: int = 10 ** (len(str(most)) - 1)
     return max(step * unit for step in (1, 2, 5) if step * unit <= most)
 
@@ -120,8 +121,10 @@ def compute(
     check_law(law)
     if not 0 < confidence < 1:
         raise BnstatsError(f"confidence {confidence} is outside (0, 1)")
-    if seed < 0:
-        raise BnstatsError(f"seed {seed} is negative")
+    if not isinstance(seed, int) or seed < 0:
+        raise BnstatsError(f"seed {seed} is not a whole number ≥ 0")
+    if workers is not None and workers < 1:
+        raise BnstatsError(f"workers {workers} is not a positive number")
     if direction not in DIRECTIONS:
         raise BnstatsError(f"direction '{direction}' is not one of {', '.join(DIRECTIONS)}")
     if dtype not in ("float64", "float32"):
@@ -133,9 +136,15 @@ def compute(
             raise BnstatsError(f"{name} {value} is not a positive number")
     task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler)
     deadline = math.inf if max_time is None else time.monotonic() + max_time
+    begun = False
+
+    def met(tally: Tally) -> bool:
+        return precision is not None and half_width(tally, confidence) <= precision
 
     def enough(tally: Tally) -> bool:
-        return precision is not None and half_width(tally, confidence) <= precision
+        nonlocal begun
+        begun = True
+        return met(tally) or (precision is not None and _hopeless(tally, spec.event))
 
     tally, done = run(
         task,
@@ -143,16 +152,17 @@ def compute(
         workers=available_workers() if workers is None else workers,
         enough=enough,
         on_progress=on_progress,
-        should_stop=lambda: should_stop() or time.monotonic() > deadline,
+        # However short the time, the first checkpoint is reached: an empty result helps nobody.
+        should_stop=lambda: should_stop() or (begun and time.monotonic() > deadline),
     )
     if should_stop():
         status = "interrupted"
-    elif enough(tally) or (precision is None and (done >= samples or unlimited)):
+    elif met(tally) or (precision is None and (done >= samples or unlimited)):
         status = "complete"
     else:
         status = "target_not_met"
     exact = exact_values(spec.event, law)
-    found = estimates(tally, exact, confidence)
+    found = estimates(tally, exact, confidence, _ROUNDOFF[dtype])
     result = Result(
         spec=spec,
         law=law,
@@ -201,13 +211,28 @@ def half_width(tally: Tally, confidence: float) -> float:
     return max(widths, default=math.inf)
 
 
+def _hopeless(tally: Tally, event: Event) -> bool:
+    """Whether a default run's worth of draws has shown no variance at all in some direction."""
+    return any(
+        m.points + m.nonfinite >= default_samples(event) and m.mean_b - m.mean_a**2 <= 0
+        for m in tally.values()
+    )
+
+
 def check_law(law: Law) -> None:
-    """Raise BnstatsError unless the law's mean is finite and its scales are positive."""
+    """Raise BnstatsError unless float64 can hold the law: scales positive, mean not far off."""
     if not math.isfinite(law.x_mean):
         raise BnstatsError(f"x-mean {law.x_mean} is not finite")
     for name, value in (("x-std", law.x_std), ("dy-std", law.dy_std)):
         if not 0 < value < math.inf:
             raise BnstatsError(f"{name} {value} is not a positive number")
+        if not 1e-50 <= value <= 1e50:
+            raise BnstatsError(f"{name} {value} is outside 1e-50 to 1e50")
+    if abs(law.x_mean) > 1e9 * law.x_std:
+        raise BnstatsError(
+            f"x-mean {law.x_mean} is more than 1e9 times x-std {law.x_std}",
+            hint="float64 would hold too few digits of x around such a mean",
+        )
 
 
 def verdicts_on(
@@ -243,7 +268,7 @@ def _warnings(result: Result) -> tuple[str, ...]:
         if bad:
             found.append(
                 f"{bad:,} of {result.samples:,} draws of {direction} are not finite and are left "
-                "out; a smaller --x-std keeps them finite"
+                "out; smaller parameters or a smaller --x-std keep them finite"
             )
         std = result.quantities.get(f"std_{direction}")
         if std and bad < result.samples:
@@ -258,7 +283,7 @@ def _warnings(result: Result) -> tuple[str, ...]:
         if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and estimate.reliable:
             found.append(
                 f"{QUANTITIES[name].symbol} is {abs(estimate.z):.1f} standard errors from its "
-                "exact value: a bug in a formula or backend, unless another --seed disagrees"
+                "exact value: if another --seed agrees, a formula or a backend is wrong"
             )
     return tuple(found)
 

@@ -9,7 +9,7 @@ from typing import Any
 from bnstats.api import compute, exact
 from bnstats.claims import claim_sets
 from bnstats.gate import Settings
-from bnstats.layers import LAYERS
+from bnstats.layers import LAYERS, STANDARD
 from bnstats.quantities import QUANTITIES
 from bnstats.report.document import claims_entry, document
 from bnstats.report.json_ import render as render_json
@@ -85,6 +85,11 @@ def check(directory: Path, settings: Settings) -> tuple[list[str], tuple[Check, 
     problems = [
         f"{CONSTANTS}: {c.layer} {c.quantity}: {c.reason}" for c in checks if c.outcome == "fail"
     ]
+    if (
+        constants.get("status") != "complete"
+        or constants["provenance"]["law"] != STANDARD._asdict()
+    ):
+        problems.append(f"{CONSTANTS}: not a complete table of standard normal inputs")
     rows = {row["layer"]: row for row in constants["results"]}
     wanted = table_specs()
     problems += [f"{CONSTANTS}: {spec}: row is missing" for spec in wanted if spec not in rows]
@@ -99,8 +104,11 @@ def check(directory: Path, settings: Settings) -> tuple[list[str], tuple[Check, 
 
 def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
     def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-        keys = ("set", "quantity", "printed", "verdict", "samples", "source")
-        return [tuple(claim.get(key) for key in keys) for claim in claims]
+        # Floats to nine digits: another machine's exact values round otherwise.
+        return [
+            tuple(f"{v:.9g}" if isinstance(v, float) else v for _, v in sorted(claim.items()))
+            for claim in claims
+        ]
 
     return facts(row.get("claims", ())) == facts(claims_entry(exact(spec).claims))
 

@@ -41,6 +41,8 @@ class Estimate:
         exact fourth moment is known, the standard error is that of theory, not the sample's.
     log_scale
         Whether interval and z live on the log scale; not so for means.
+    nonfinite
+        Draws left out because they are not finite.
     """
 
     value: float
@@ -50,6 +52,7 @@ class Estimate:
     exact: Exact | None = None
     z: float | None = None
     log_scale: bool = True
+    nonfinite: float = 0.0
 
     def interval_at(self, z: float) -> tuple[float, float] | None:
         """Return the interval of ±z standard errors on the estimate's own scale."""
@@ -63,7 +66,7 @@ class Estimate:
     @property
     def reliable(self) -> bool:
         """Whether the interval may be believed."""
-        return self.interval is not None and self.n_eff >= MIN_N_EFF
+        return self.interval is not None and self.n_eff >= MIN_N_EFF and not self.nonfinite
 
     def __str__(self) -> str:
         return concise(self.value, self.stderr)
@@ -78,10 +81,10 @@ def quantile(confidence: float, m: Moments) -> float:
     Normal for draws; Student's t over the replicates of a randomised point set, which are few.
     """
     if m.points == m.count:
-        return NormalDist().inv_cdf(0.5 + confidence / 2)
+        return -NormalDist().inv_cdf((1 - confidence) / 2)
     from scipy.special import stdtrit
 
-    return float(stdtrit(m.count - 1, 0.5 + confidence / 2))
+    return -float(stdtrit(m.count - 1, (1 - confidence) / 2))
 
 
 def as_normal(t: float, m: Moments) -> float:
@@ -94,7 +97,10 @@ def as_normal(t: float, m: Moments) -> float:
 
 
 def estimates(
-    moments: dict[Direction, Moments], exact: dict[str, Exact], confidence: float
+    moments: dict[Direction, Moments],
+    exact: dict[str, Exact],
+    confidence: float,
+    rounding: float = 0.0,
 ) -> dict[str, Estimate]:
     """Return every quantity of the directions that were sampled.
 
@@ -106,25 +112,30 @@ def estimates(
         Exact values by quantity, as far as they are known.
     confidence
         Of the intervals, in (0, 1).
+    rounding
+        Unit roundoff of the draws: a relative error that more draws do not average away, added
+        to every standard error.
     """
     return {
-        name: _estimate(q, moments[q.direction], exact.get(name), confidence)
+        name: _estimate(q, moments[q.direction], exact.get(name), confidence, rounding)
         for name, q in QUANTITIES.items()
         if q.direction in moments
     }
 
 
-def _estimate(q: Quantity, m: Moments, exact: Exact | None, confidence: float) -> Estimate:
+def _estimate(
+    q: Quantity, m: Moments, exact: Exact | None, confidence: float, rounding: float
+) -> Estimate:
     if not m.count:
         return Estimate(math.nan, None, None, 0.0, exact)
-    moment, stderr = _moment(q, m)
+    moment, stderr = _moment(q, m, rounding)
     log_scale = q.moment != "mean"
     if log_scale and moment <= 0:
         return Estimate(0.0 if q.power > 0 else math.inf, None, None, m.n_eff, exact)
     value = moment**q.power
     if stderr is not None:
         stderr *= abs(q.power) * value / moment if log_scale else 1.0
-    found = Estimate(value, stderr, None, m.n_eff, exact, log_scale=log_scale)
+    found = Estimate(value, stderr, None, m.n_eff, exact, None, log_scale, m.nonfinite)
     return replace(found, interval=found.interval_at(quantile(confidence, m)), z=_z(found, m))
 
 
@@ -134,18 +145,22 @@ def _z(estimate: Estimate, m: Moments) -> float | None:
     if exact is None or stderr is None:
         return None
     if exact.spread is not None and m.points == m.count:
-        stderr = exact.spread / math.sqrt(m.count)
+        # Two-point values such as a saturated sigmoid's have κ = 1: there 1/n is all there is.
+        second_order = exact.value / m.count if estimate.log_scale else 0.0
+        stderr = math.hypot(exact.spread / math.sqrt(m.count), second_order)
     elif estimate.log_scale:
         stderr *= exact.value / estimate.value  # the relative error is the sample's
     scale = math.hypot(stderr, exact.error)
-    if scale <= 0 or (estimate.log_scale and exact.value <= 0):
+    if estimate.log_scale and exact.value <= 0:
+        return math.inf  # what is exactly zero varies
+    if scale <= 0:
         return None
     if estimate.log_scale:
         return as_normal(math.log(estimate.value / exact.value) * exact.value / scale, m)
     return as_normal((estimate.value - exact.value) / scale, m)
 
 
-def _moment(q: Quantity, m: Moments) -> tuple[float, float | None]:
+def _moment(q: Quantity, m: Moments, rounding: float) -> tuple[float, float | None]:
     """Return a moment and its standard error by the delta method on (mean a, mean b).
 
     With c the pivot: E[v] = c + a, Var[v] = b − a², E[v²] = b + 2ca + c²; the gradient of each
@@ -153,8 +168,8 @@ def _moment(q: Quantity, m: Moments) -> tuple[float, float | None]:
     """
     a, b, c, n = m.mean_a, m.mean_b, m.pivot, m.count
     value, slope_a, slope_b, size = {
-        "mean": (c + a, 1.0, 0.0, abs(a)),
-        "var": (b - a * a, -2 * a, 1.0, b),
+        "mean": (c + a, 1.0, 0.0, math.sqrt(b) + abs(c)),
+        "var": (b - a * a, -2 * a, 1.0, b + abs(c) * math.sqrt(b)),
         "ms": (b + 2 * c * a + c * c, 2 * c, 1.0, b + c * c),
     }[q.moment]
     if value <= _ROUNDING * b and q.moment == "var":
@@ -163,5 +178,9 @@ def _moment(q: Quantity, m: Moments) -> tuple[float, float | None]:
         return value, None
     spread = slope_a**2 * m.aa + 2 * slope_a * slope_b * m.ab + slope_b**2 * m.bb
     stderr = math.sqrt(max(spread, 0.0) / (n - 1) / n)
+    if q.moment == "var" and stderr > 0:
+        # To second order −(ā − E[a])² adds a variance of 2 and a squared bias of 1, in (Var[a]/n)².
+        stderr = math.hypot(stderr, math.sqrt(3) * m.aa / n / n)
     # s = 0 is no information about the error, never "± 0".
-    return value, stderr if stderr * math.sqrt(n) > _ROUNDING * size else None
+    known = stderr * math.sqrt(n) > _ROUNDING * size
+    return value, math.hypot(stderr, rounding * size) if known else None

@@ -8,6 +8,7 @@ from typing import Literal
 
 from bnstats.api import compute, default_samples
 from bnstats.estimate import MIN_N_EFF, Estimate
+from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.result import Result
 from bnstats.spec import Spec
@@ -16,6 +17,7 @@ from bnstats.verdict import (
     FIRST_THRESHOLD,
     SECOND_STAGE_FACTOR,
     confirmed,
+    round_up,
     second_threshold,
 )
 
@@ -57,8 +59,8 @@ class Stopped(Exception):  # noqa: N818
 class FreshDraws:
     """Draws of one layer, and a second, larger and independent set where the first alarms."""
 
-    def __init__(self, spec: Spec, settings: Settings, tests: int) -> None:
-        self._spec, self._settings = spec, settings
+    def __init__(self, spec: Spec, settings: Settings, tests: int, law: Law = STANDARD) -> None:
+        self._spec, self._settings, self._law = spec, settings, law
         self._samples = settings.samples or default_samples(spec.event)
         self._threshold = second_threshold(tests, settings.family_error)
         self.first = self._draw(self._samples, settings.seed)
@@ -71,6 +73,7 @@ class FreshDraws:
             samples=samples,
             seed=seed,
             workers=self._settings.workers,
+            law=self._law,
             should_stop=stop,
         )
         if stop():
@@ -91,14 +94,25 @@ class FreshDraws:
         """Pass a quantity through both stages; ``z_of`` compares an estimate with its target."""
         estimate, command = self.first.quantities[name], self._command(self.first)
         z = z_of(estimate)
-        if z is None or estimate.n_eff < MIN_N_EFF:
+        if z is None or not estimate.reliable:
             return "undecided", estimate, z, command
         if abs(z) <= FIRST_THRESHOLD:
             return "ok", estimate, z, command
         again = self.second.quantities[name]
         z_again = z_of(again)
-        failed = z_again is not None and confirmed(z, z_again, self._threshold)
-        return "fail" if failed else "ok", again, z_again, self._command(self.second)
+        outcome: Outcome = "undecided"
+        if z_again is not None and again.reliable:
+            outcome = "fail" if confirmed(z, z_again, self._threshold) else "ok"
+        return outcome, again, z_again, self._command(self.second)
+
+    @property
+    def doubt(self) -> str:
+        """Why the draws do not decide, and what would."""
+        first = self.first
+        if any(first.nonfinite.values()):
+            return f"{max(first.nonfinite.values()):,} of {first.samples:,} draws are not finite"
+        needed = round_up(2 * MIN_N_EFF * first.samples / max(first.n_eff, 1.0))
+        return f"too few effective draws; try -n {count_text(needed)}"
 
     def _command(self, result: Result) -> str:
         count = count_text(result.samples)

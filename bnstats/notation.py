@@ -50,11 +50,10 @@ def concise(value: float, stderr: float | None) -> str:
     if stderr is None or not math.isfinite(stderr) or stderr <= 0:
         return f"{signed(f'{value:.6g}')}(?)"
     decimals = decimals_for(stderr)
-    if abs(value) >= 1e7 or decimals > 15:
-        exponent = math.floor(math.log10(max(abs(value), stderr)))
-        scale = 10.0**exponent
-        mantissa = concise(value / scale, stderr / scale)
-        return mantissa if exponent == 0 else f"{mantissa}e{signed(str(exponent))}"
+    exponent = math.floor(math.log10(max(abs(value), stderr)))
+    if exponent and (abs(value) >= 1e7 or decimals > 15):
+        mantissa = concise(value / 10.0**exponent, stderr / 10.0**exponent)
+        return f"{mantissa}e{signed(str(exponent))}"
     text = f"{value:.{decimals}f}"
     text = signed(text.lstrip("-") if float(text) == 0 else text)
     digits = f"{stderr:.{decimals}f}"

@@ -18,6 +18,7 @@ from bnstats.quantities import QUANTITIES, Quantity
 _NODES = 16
 _REACH = 14.0  # in standard deviations of x; the normal density there is 1e-43
 _PANELS = (64, 128, 256, 512, 1024, 2048)
+_DISTANCES = tuple(4.0**k for k in range(-14, 25))  # in units of x
 _TOLERANCE = 1e-14
 # Relative rounding of a formula's value and of the sum; the panels' own difference comes on top.
 _ROUNDING = 64 * 2.0**-53
@@ -48,8 +49,11 @@ class Exact:
 
 def exact_values(event: Event, law: Law) -> dict[str, Exact]:
     """Return the exact quantities of an event under a law of its inputs, as far as known."""
-    with np.errstate(all="ignore"):
-        moments = dict(event.moments(law, _expectation(law)))
+    try:
+        with np.errstate(all="ignore"):
+            moments = dict(event.moments(law, _expectation(law)))
+    except ArithmeticError:  # beyond float64's range
+        moments = {}
     moments = {k: v for k, v in moments.items() if math.isfinite(v.value + v.error)}
     # dx is linear in dy, which has mean zero and is independent of all else.
     moments["mean_dx"] = Known(0.0, 0.0, "symmetry")
@@ -77,7 +81,7 @@ def _quantity(q: Quantity, moments: dict[str, Known]) -> Exact | None:
     root = value**q.power
     relative = error / value
     # For |power| ≤ 1 the relative error of the power is at most that of the moment, if small.
-    return Exact(root, root * relative if relative < 0.5 else math.inf, known.by, spread)
+    return Exact(root, root * relative, known.by, spread) if relative < 0.5 else None
 
 
 def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
@@ -101,21 +105,19 @@ def _gauss_legendre(nodes: int) -> tuple[Any, Any]:
 def _expectation(law: Law) -> Callable[..., Known]:
     """Return E[g(X)] for X ~ N(x_mean, x_std²), or for the largest of several such X.
 
-    Composite Gauss-Legendre on ±14 standard deviations, split at the kinks; panels are doubled
-    until two successive results agree, and their difference bounds the error. The outermost
-    half standard deviation on each side stands in for the tail that was cut off.
+    Composite Gauss-Legendre on ±14 standard deviations, split at the kinks and, because a layer
+    bends near them and near 0 on a scale of its own, at distances of powers of four from each.
+    Panels are doubled until two successive results agree, and their difference bounds the error.
+    The outermost half standard deviation on each side stands in for the tail that was cut off.
     """
 
     def expect(
         function: Callable[[Any, Any], Any], *, kinks: Iterable[float] = (), maximum_of: int = 1
     ) -> Known:
-        ends = sorted(
-            {
-                -_REACH,
-                _REACH,
-                *(z for k in kinks if abs(z := (k - law.x_mean) / law.x_std) < _REACH),
-            }
-        )
+        centres = {0.0, *kinks}
+        splits = (c + d for c in centres for d in (0.0, *_DISTANCES, *(-d for d in _DISTANCES)))
+        inside = (z for x in splits if abs(z := (x - law.x_mean) / law.x_std) < _REACH)
+        ends = sorted({-_REACH, _REACH, *inside})
         previous = math.nan
         for panels in _PANELS:
             value, size, tail = _composite(function, law, ends, panels, maximum_of)
@@ -135,7 +137,7 @@ def _composite(
     """Return the integral, that of the absolute value, and the outer edge's share of it."""
     nodes, weights = _gauss_legendre(_NODES)
     edges = [
-        np.linspace(a, b, max(round(panels * (b - a) / (2 * _REACH)), 2) + 1)
+        np.linspace(a, b, max(round(panels * (b - a) / (2 * _REACH)), panels // 64) + 1)
         for a, b in pairwise(ends)
     ]
     low = np.concatenate([e[:-1] for e in edges])[:, None]

@@ -177,6 +177,8 @@ def _in_order(
         try:
             for chunk in chunks:
                 if should_stop():
+                    while pending and pending[-1][1].cancel():  # those not begun, last ones first
+                        pending.pop()
                     break
                 pending.append((chunk, pool.submit(compute, chunk)))
                 if len(pending) > 2 * workers:

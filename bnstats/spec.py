@@ -89,6 +89,8 @@ def parse(text: str) -> Spec:
         )
     try:
         event = layer.bind(**values)
+    except ArithmeticError:
+        raise BnstatsError(f"{layer.name}: a value is too large", where=printable(text)) from None
     except ParameterError as error:
         raise BnstatsError(
             f"{layer.name}: {error}", where=printable(text), hint=f"bnstats show {layer.name}"
@@ -128,11 +130,17 @@ def value_text(value: Any) -> str:
 
 
 def _canonical(layer: Layer, values: dict[str, Any]) -> str:
+    values = {k: _collapsed(v) for k, v in values.items()}
     defaults = {p.name: values.get(p.follows) if p.follows else p.default for p in layer.parameters}
     changed = {k: v for k, v in sorted(values.items()) if v != defaults[k]}
     if not changed:
         return layer.name
     return f"{layer.name}:" + ",".join(f"{k}={value_text(v)}" for k, v in changed.items())
+
+
+def _collapsed(value: Any) -> Any:
+    """Write a size that is the same on all sides as one number."""
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
 def _value(parameter: Parameter, text: str) -> Any:
@@ -163,12 +171,12 @@ def _typed(parameter: Parameter, text: str) -> Any:
         return value + 0.0  # -0.0 is 0.0
     if parameter.kind == "int":
         if not re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII):
-            raise ValueError(f"{wrong}a whole number")
+            raise ValueError(f"{wrong}a whole number below 10^9")
         return int(text)
     if not re.fullmatch(r"[+-]?\d{1,9}(x\d{1,9}){0,5}", text, re.ASCII):
         raise ValueError(f"{wrong}a size such as 3 or 3x3")
     sides = tuple(int(part) for part in text.split("x"))
-    return sides[0] if len(set(sides)) == 1 and len(sides) <= 3 else sides
+    return sides if len(sides) > 1 else sides[0]
 
 
 def _expected(layer: Layer, near: str | None = None) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from bnstats.claims import Claim
 from bnstats.estimate import Estimate
-from bnstats.notation import count_text, exact_text, plural
+from bnstats.notation import count_text, exact_text, plural, signed
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
 
@@ -106,7 +106,7 @@ def _by_exact(
     distance = abs(printed.value - truth)
     tolerance = printed.half_width
     if printed.symbolic:
-        tolerance = _SYMBOLIC_TOLERANCE * max(1.0, abs(printed.value))
+        tolerance = _SYMBOLIC_TOLERANCE * (abs(printed.value) or 1.0)
     digits = digits_right(printed.value, truth)
     shown = exact_text(truth, reference.error)
     outcome: Outcome
@@ -136,7 +136,8 @@ def _why_refuted(
         if name != claim.quantity and value and abs(other.value - value) <= near:
             parts.append(f"{claim.printed.text} is {QUANTITIES[name].symbol}")
             return "; ".join(parts)
-    parts.append(f"{plural(digits, 'digit')} right")
+    off = f"off by {100 * (value - truth) / truth:+.0f} %" if truth else "0 is exact"
+    parts.append(signed(off) if digits < 2 else f"{digits} digits right")
     spread = reference.spread
     if claim.samples and spread is not None:
         errors = abs(value - truth) / (spread / math.sqrt(claim.samples))

@@ -176,7 +176,7 @@ class Draws:
         self.asked: list[tuple[int, int]] = []
 
     def __call__(
-        self, spec: Any, *, samples: int, seed: int, workers: int | None, should_stop: Any
+        self, spec: Any, *, samples: int, seed: int, workers: int | None, law: Any, should_stop: Any
     ) -> Any:
         self.asked.append((seed, samples))
         result = compute(spec, samples=1000, seed=seed, workers=workers)

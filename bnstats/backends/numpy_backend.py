@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-NAME = "numpy"
 _ROW = 8192
 
 

@@ -68,6 +68,8 @@ def read_claims_file(path: Path) -> ClaimSet:
         Unreadable, not text, half-written, or a claim at fault, named by its number.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise BnstatsError(f"cannot read {_shown(path)}: not a file")
         if path.stat().st_size > _MAX_BYTES:
             raise BnstatsError(f"{_shown(path)} is larger than {_MAX_BYTES // 10**6} MB")
         content = path.read_bytes()

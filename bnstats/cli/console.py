@@ -26,17 +26,15 @@ class Console:
     color: bool
     progress: bool
     quiet: bool = False
-    verbose: bool = False
 
     @classmethod
-    def of(cls, color: str, *, quiet: bool, verbose: bool) -> Console:
+    def of(cls, color: str, *, quiet: bool) -> Console:
         """Read the environment: NO_COLOR, FORCE_COLOR and TERM=dumb are honoured."""
         dumb = os.environ.get("TERM") == "dumb"
         return cls(
             color=_color(color, sys.stdout, dumb),
             progress=sys.stderr.isatty() and not dumb and not quiet,
             quiet=quiet,
-            verbose=verbose,
         )
 
     def style(self, text: str, kind: str) -> str:

@@ -30,7 +30,7 @@ def command(console: Console, name: str) -> None:
 
 def _layer(text: str, console: Console) -> Iterator[str]:
     from bnstats.claims import claim_sets, set_names
-    from bnstats.errors import BnstatsError, suggestion
+    from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS
     from bnstats.spec import example_spec, parse, unknown_layer
 
@@ -39,7 +39,9 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     if layer is None:
         near = suggestion(name, set_names())
         if near and not suggestion(name, [*LAYERS, *ALIASES]):
-            raise BnstatsError(f"no layer or claim set '{name}'", hint=f"did you mean '{near}'?")
+            raise BnstatsError(
+                f"no layer or claim set '{printable(name, 60)}'", hint=f"did you mean '{near}'?"
+            )
         raise unknown_layer(name)
     spec = parse(text if ":" in text else example_spec(layer))
     yield f"{console.style(layer.name, 'name')} — {layer.summary}"

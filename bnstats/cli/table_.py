@@ -45,7 +45,7 @@ def command(
     """
     from bnstats import constants
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED
+    from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import layers_progress
     from bnstats.errors import BnstatsError, printable
     from bnstats.gate import Settings
@@ -60,7 +60,9 @@ def command(
     source = out / CONSTANTS
     with interruptible() as interrupted, layers_progress(console, "table") as on_layer:
         if check_:
-            fresh = read_constants(source)["provenance"]["seed"] + 1 if seed is None else seed
+            fresh = (
+                read_constants(source)["provenance"].get("seed", 0) + 1 if seed is None else seed
+            )
             settings = Settings(
                 samples, fresh, workers=workers, on_layer=on_layer, should_stop=interrupted
             )
@@ -70,14 +72,20 @@ def command(
                 return INTERRUPTED
             for problem in problems:
                 console.out(f"{console.style('FAIL', 'fail')}   {problem}")
-            console.out(f"{len(checks)} constants checked, {len(problems)} rows differ")
-            return 1 if problems else 0
+            undecided = sum(check.outcome == "undecided" for check in checks)
+            doubt = f", {undecided} undecided: a larger -n" if undecided else ""
+            console.out(f"{len(checks)} constants checked, {len(problems)} rows differ{doubt}")
+            return 1 if problems else UNDECIDED if undecided else 0
         if names == ("published",):
             record = dict(read_constants(source))
         else:
             if not out.is_dir():
-                raise BnstatsError(f"no directory {out} here", hint=f"mkdir {out}, or --out DIR")
-            check_writable(source)
+                shown = printable(str(out))
+                raise BnstatsError(
+                    f"no directory {shown} here", hint=f"mkdir {shown}, or --out DIR"
+                )
+            for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED):
+                check_writable(out / name)
             argv = ["table", *([f"--samples={samples}"] if samples else [])]
             argv += [f"--seed={seed}"] if seed else []
             built = constants.build(

@@ -16,6 +16,8 @@ from typing import Any
 
 from bnstats.layers._registry import Array, Namespace, ParameterError, Size
 
+_MOST_ELEMENTS = 10**7
+
 
 def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:
     """Return one int per side; a tuple of another length raises ParameterError."""
@@ -100,7 +102,14 @@ class Windows:
 
     def _inside(self, side: int, window: int) -> int:
         start = window * self.stride[side] - self.padding[side]
-        return min(start + self.kernel[side], self.size[side]) - max(start, 0)
+        return max(min(start + self.kernel[side], self.size[side]) - max(start, 0), 0)
+
+
+def _bounded(laid_out: Windows) -> Windows:
+    """Return the windows unless a draw would take minutes."""
+    if prod(laid_out.kernel) * prod(laid_out.count) > _MOST_ELEMENTS:
+        raise ParameterError(f"the windows of one draw hold more than {_MOST_ELEMENTS:,} elements")
+    return laid_out
 
 
 def windows(
@@ -123,29 +132,33 @@ def windows(
     if input_size is None:
         before = tuple((ki - 1) // si for ki, si in zip(k, s, strict=True))
         starts = tuple(b * si for b, si in zip(before, s, strict=True))
-        return Windows(
-            kernel=k,
-            stride=s,
-            padding=(0,) * sides,
-            size=tuple(a + max(ki, si) for a, ki, si in zip(starts, k, s, strict=True)),
-            count=tuple(b + 1 for b in before),
-            kept=tuple(slice(a, a + si) for a, si in zip(starts, s, strict=True)),
-            interior=True,
+        return _bounded(
+            Windows(
+                kernel=k,
+                stride=s,
+                padding=(0,) * sides,
+                size=tuple(a + max(ki, si) for a, ki, si in zip(starts, k, s, strict=True)),
+                count=tuple(b + 1 for b in before),
+                kept=tuple(slice(a, a + si) for a, si in zip(starts, s, strict=True)),
+                interior=True,
+            )
         )
     size = per_side("input_size", input_size, sides)
     for ki, pi, ni in zip(k, p, size, strict=True):
         if ki > ni + 2 * pi:
             raise ParameterError(f"kernel_size={ki} is larger than the padded input, {ni + 2 * pi}")
-    return Windows(
-        kernel=k,
-        stride=s,
-        padding=p,
-        size=size,
-        count=tuple(
-            (n + 2 * pi - ki) // si + 1 for n, pi, ki, si in zip(size, p, k, s, strict=True)
-        ),
-        kept=tuple(slice(0, n) for n in size),
-        interior=False,
+    return _bounded(
+        Windows(
+            kernel=k,
+            stride=s,
+            padding=p,
+            size=size,
+            count=tuple(
+                (n + 2 * pi - ki) // si + 1 for n, pi, ki, si in zip(size, p, k, s, strict=True)
+            ),
+            kept=tuple(slice(0, n) for n in size),
+            interior=False,
+        )
     )
 
 

@@ -22,6 +22,7 @@ from bnstats.layers._registry import (
     Known,
     Law,
     Namespace,
+    ParameterError,
     Range,
     Size,
     structured,
@@ -50,6 +51,10 @@ def _weights(
     divided by their norm). Xavier and kaiming scale independent elements as torch.nn.init does;
     ``gain`` defaults to 1 and √2.
     """
+    if mode != "fan_in" and not init.startswith("kaiming"):
+        raise ParameterError(f"mode has no effect with init={init}")
+    if gain is not None and init.startswith("unit"):
+        raise ParameterError(f"gain has no effect with init={init}")
     fan_in, fan_out = prod(shape[1:]), shape[0] * prod(shape[2:])
     if init in ("unit_fan_in", "unit_fan_out"):
         over = tuple(a for a in range(len(shape)) if a != (0 if init == "unit_fan_in" else 1))
@@ -79,12 +84,14 @@ def _event(w: Windows, shape: tuple[int, ...], init: Init, mode: Mode, gain: flo
         x, weight = w.pad(xp, draws["x"], 0.0), weights(xp, draws["weight"])
         # per window position: weights (out, in, 1…, n), x of all windows (in, *count, n)
         terms = [(w.at(o), weight[(slice(None), slice(None), *o)][spread]) for o in w.offsets()]
-        y = sum(xp.sum(part * x[at][None], axis=1) for at, part in terms)
+        # One channel at a time: all at once would hold out·in·positions numbers a draw.
+        y = sum(part[:, c] * x[at][None, c] for at, part in terms for c in range(shape[1]))
 
         def backward(dy: Array) -> Array:
             dx = xp.zeros_like(x)
             for at, part in terms:
-                dx = xp.add_at(dx, at, xp.sum(part * dy[:, None], axis=0))
+                for o in range(shape[0]):
+                    dx = xp.add_at(dx, at, part[o] * dy[None, o])
             return w.crop(dx)
 
         return y, backward

@@ -8,12 +8,13 @@ from bnstats.layers._registry import Array, Namespace, elementwise
 @elementwise("y = 1/(1 + e^-x)", "dx = dy·y·(1 − y)", aliases=("logistic",))
 def sigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Logistic sigmoid."""
-    y = xp.expit(x)
-    return y, y * (1 - y)
+    e = xp.minimum(xp.exp(-x), xp.finfo(x.dtype).max)  # finite, so that e·y is
+    y = 1 / (1 + e)
+    return y, e * y * y  # 1 − y = e·y keeps its digits where y is close to one
 
 
 @elementwise("y = tanh(x)", "dx = dy·(1 − y²)")
 def tanh(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Hyperbolic tangent."""
-    y = xp.tanh(x)
-    return y, 1 - y * y
+    e = xp.exp(-2 * xp.abs(x))
+    return xp.tanh(x), 4 * e / (1 + e) ** 2  # 1 − y² loses its digits where |y| is close to one

@@ -9,12 +9,11 @@ from typing import Any
 
 from bnstats.errors import BnstatsError, printable
 
-FORMATS = ("text", "json", "csv", "markdown", "latex")
 _SUFFIXES = {".txt": "text", ".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex"}
 
 
 def renderer(name: str) -> Callable[[Mapping[str, Any]], str]:
-    """Return the function that renders a document in a format of `FORMATS`."""
+    """Return the function that renders a document as text, json, csv, markdown or latex."""
     render: Callable[[Mapping[str, Any]], str] = import_module(f"bnstats.report.{name}_").render
     return render
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bnstats.notation import exact_text, plural, signed
 from bnstats.quantities import QUANTITIES
-from bnstats.report.document import claims_entry, document, exact_entry
+from bnstats.report.document import claims_entry, document, exact_entry, number
 from bnstats.report.text_ import Style, plain
 from bnstats.verification import Check
 
@@ -77,9 +77,9 @@ def _check_entry(check: Check) -> dict[str, Any]:
         "outcome": check.outcome,
         "wanted": check.wanted,
         "exact": exact_entry(check.exact),
-        "value": check.estimate.value if check.estimate else None,
-        "stderr": check.estimate.stderr if check.estimate else None,
-        "z": check.z,
+        "value": number(check.estimate.value if check.estimate else None),
+        "stderr": number(check.estimate.stderr if check.estimate else None),
+        "z": number(check.z),
         "reason": check.reason,
         "command": check.command,
     }

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from bnstats.estimate import Estimate
+from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
 from bnstats.result import Record, Result
 from bnstats.verdict import Verdict
@@ -55,15 +56,13 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
             "status": record.status,
             "samples": record.samples,
             "chunk": record.chunk,
-            "n_eff": _number(record.n_eff),
+            "n_eff": number(record.n_eff),
             "nonfinite": dict(record.nonfinite),
         }
-    for name, quantity in record.quantities.items():
-        entry[name] = (
-            _estimate_entry(quantity)
-            if isinstance(quantity, Estimate)
-            else {"exact": exact_entry(quantity)}
-        )
+    if isinstance(record, Result):
+        entry |= {name: _estimate_entry(e) for name, e in record.quantities.items()}
+    else:
+        entry |= {n: {"exact": exact_entry(record.quantities.get(n))} for n in QUANTITIES}
     entry["warnings"] = list(record.warnings)
     entry["claims"] = claims_entry(record.claims)
     return entry
@@ -79,7 +78,7 @@ def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
             "verdict": v.outcome,
             "remark": v.remark,
             "decided_by": v.decided_by,
-            "relative_error": _number(v.relative_error),
+            "relative_error": number(v.relative_error),
             "digits_right": v.digits_right,
             "samples_needed": v.samples_needed,
             "samples": v.claim.samples,
@@ -97,18 +96,19 @@ def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
 
 
 def _estimate_entry(e: Estimate) -> dict[str, Any]:
-    interval = None if e.interval is None else [_number(end) for end in e.interval]
+    interval = None if e.interval is None else [number(end) for end in e.interval]
     return {
-        "value": _number(e.value),
-        "stderr": _number(e.stderr),
+        "value": number(e.value),
+        "stderr": number(e.stderr),
         "interval": interval,
-        "n_eff": _number(e.n_eff),
+        "n_eff": number(e.n_eff),
         "exact": exact_entry(e.exact),
-        "z": _number(e.z),
+        "z": number(e.z),
     }
 
 
-def _number(value: float | None) -> float | None:
+def number(value: float | None) -> float | None:
+    """Return a number that JSON can hold, or None."""
     return None if value is None or not math.isfinite(value) else value
 
 

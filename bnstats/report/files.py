@@ -13,10 +13,15 @@ from bnstats.errors import BnstatsError, HostError, printable
 def check_writable(path: Path) -> None:
     """Raise BnstatsError now if a file could not be written later, after hours of sampling."""
     shown = printable(str(path))
-    if path.is_dir():
-        raise BnstatsError(f"cannot write {shown}: it is a directory")
-    if not path.parent.is_dir():
-        raise BnstatsError(f"cannot write {shown}: no such directory: {path.parent}")
+    try:
+        str(path).encode()
+        if path.is_dir():
+            raise BnstatsError(f"cannot write {shown}: it is a directory")
+        if not path.parent.is_dir():
+            parent = printable(str(path.parent))
+            raise BnstatsError(f"cannot write {shown}: no such directory: {parent}")
+    except (OSError, ValueError):  # too long, a NUL, or not text
+        raise BnstatsError(f"cannot write {shown}: no file has such a name") from None
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise BnstatsError(f"cannot write {shown}: permission denied")
 
