@@ -95,7 +95,7 @@ TABLE: list[tuple[str, list[str], str]] = [
     (
         "not a whole number",
         ["compute", "linear:in_features=2.5"],
-        "error: linear: in_features=2.5 is not a whole number\n",
+        "error: linear: in_features=2.5 is not a whole number below 10^9\n",
     ),
     (
         "not a choice",

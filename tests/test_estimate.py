@@ -82,6 +82,9 @@ def test_the_standard_error_is_the_delta_method(pivot):
     found = sample(v, pivot)
     for name, q in QUANTITIES.items():
         stderr = np.std(influence[q.moment], ddof=1) / math.sqrt(n)
+        if q.moment == "var":  # and −(ā − μ)² to second order: sd √2, bias 1, times Var[a]/n
+            a = v.mean(axis=0)
+            stderr = math.hypot(stderr, math.sqrt(3) * np.var(a) / n)
         stderr *= abs(q.power * moment[q.moment] ** (q.power - 1))
         assert found[name].stderr == pytest.approx(stderr, rel=1e-10), name
 
@@ -230,7 +233,8 @@ def test_z_with_a_spread_uses_the_theory():
     for name, true, spread in [("std_y", 1.1, 0.9), ("var_dx", 1.3, 4.0), ("mean_y", 2.4, 1.2)]:
         e = sample(values, exact={name: Exact(true, 0.0, "test", spread)})[name]
         if name in LOG:
-            expected = math.log(e.value / true) / (spread / true / math.sqrt(400))
+            scale = math.hypot(spread / math.sqrt(400), true / 400)
+            expected = math.log(e.value / true) * true / scale
         else:
             expected = (e.value - true) / (spread / math.sqrt(400))
         assert e.z == pytest.approx(expected), name
@@ -245,9 +249,39 @@ def test_z_counts_the_error_of_the_exact_value():
     )
 
 
-def test_no_z_against_an_exact_zero_on_the_log_scale():
+def test_spread_where_there_should_be_none_is_infinitely_far():
     values = np.random.default_rng(10).normal(size=100)
-    assert sample(values, exact={"std_y": Exact(0.0, 0.0, "test")})["std_y"].z is None
+    assert sample(values, exact={"std_y": Exact(0.0, 0.0, "test")})["std_y"].z == math.inf
+    constant = sample(np.zeros(100), exact={"std_y": Exact(0.0, 0.0, "test")})
+    assert constant["std_y"].z is None
+
+
+def test_two_point_values_have_an_error_of_second_order():
+    # v = ±1 with p = 1/2: v² is constant, and σ̂² = 1 − ā² misses 1 by 1/n on average
+    rng = np.random.default_rng(12)
+    z = []
+    for _ in range(500):
+        v = rng.choice([-1.0, 1.0], size=1000)
+        e = sample(v, exact={"std_y": Exact(1.0, 0.0, "test", 0.0)})["std_y"]
+        assert e.stderr is None or e.interval[0] < 1 < e.interval[1] * 1.01
+        z.append(e.z or 0.0)
+    assert max(map(abs, z)) < 8
+    assert np.sqrt(np.mean(np.square(z))) < 1.1
+
+
+def test_rounding_is_an_error_that_draws_do_not_average_away():
+    values = np.random.default_rng(13).normal(size=1000)
+    m = {"dx": of(xp, values, 0.0)}
+    plain, rounded = (estimates(m, {}, 0.95, r)["std_dx"] for r in (0.0, 0.1))
+    expected = math.hypot(plain.stderr, 0.05 * plain.value)  # of the variance 0.1
+    assert rounded.stderr == pytest.approx(expected, rel=2e-3)
+
+
+def test_draws_left_out_make_an_estimate_unreliable():
+    values = np.random.default_rng(14).normal(size=1000)
+    assert sample(values)["std_dx"].reliable
+    values[3] = math.inf
+    assert not sample(values)["std_dx"].reliable
 
 
 @pytest.mark.parametrize("confidence", [0.8, 0.95])

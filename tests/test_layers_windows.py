@@ -11,9 +11,11 @@ import oracles
 import pytest
 
 from bnstats.backends import numpy_backend
-from bnstats.layers import LAYERS, Event, ParameterError
+from bnstats.errors import BnstatsError
+from bnstats.layers import LAYERS, STANDARD, Event, ParameterError
+from bnstats.reference import exact_values
 from bnstats.sampling import Chunk, Task, iid_blocks
-from bnstats.spec import Spec
+from bnstats.spec import Spec, parse
 
 DRAWS = 4
 
@@ -427,3 +429,27 @@ def test_no_layer_writes_to_its_inputs():
         through(event, draws)
         for k, v in draws.items():
             np.testing.assert_array_equal(v, kept[k], err_msg=f"{name}: {k}")
+
+
+@pytest.mark.parametrize(("kernel", "padding", "size"), [(1, 2, 4), (3, 5, 2), (2, 3, 1)])
+def test_windows_that_lie_in_the_padding_hold_nothing(kernel, padding, size):
+    spec = f"conv2d:input_size={size},kernel_size={kernel},padding={padding},init=kaiming_normal"
+    exact = exact_values(parse(spec).event, STANDARD)
+    outputs = size + 2 * padding - kernel + 1
+    # Of the windows' positions size² of each kernel element are real inputs, all others padding.
+    held = (kernel * size / outputs) ** 2
+    assert exact["var_y"].value == pytest.approx(held * 2 / kernel**2, rel=1e-12)
+    assert exact["var_dx"].value == pytest.approx(2.0, rel=1e-12)  # no window is lost
+
+
+def test_sizes_need_one_entry_or_one_for_each_side():
+    for spec in ("max_pool1d:kernel_size=3x3", "max_pool3d:kernel_size=2x2"):
+        with pytest.raises(BnstatsError, match="sides where the layer has"):
+            parse(spec)
+    assert parse("max_pool2d:kernel_size=3x3").text == "max_pool2d:kernel_size=3"
+
+
+@pytest.mark.parametrize("params", ["gain=2,init=unit_fan_in", "init=xavier_normal,mode=fan_out"])
+def test_parameters_without_effect_are_refused(params):
+    with pytest.raises(BnstatsError, match="has no effect with init="):
+        parse(f"linear:{params}")

@@ -145,7 +145,7 @@ def test_value_text(value, text):
             None,
         ),
         ("conv2d:kernel_size=4,input_size=3", "kernel_size=4 is larger than the padded", None),
-        ("max_pool3d:kernel_size=999", "one draw would hold", "a smaller kernel"),
+        ("max_pool3d:kernel_size=999", "the windows of one draw hold more", None),
         ("linear:in_features=999999999,out_features=9", "one draw would hold", "a smaller"),
         ("relu" * 1000, "a layer spec of 4000 characters", None),
     ],

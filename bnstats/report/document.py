@@ -102,6 +102,7 @@ def _estimate_entry(e: Estimate) -> dict[str, Any]:
         "stderr": number(e.stderr),
         "interval": interval,
         "n_eff": number(e.n_eff),
+        "reliable": e.reliable,
         "exact": exact_entry(e.exact),
         "z": number(e.z),
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bnstats.estimate import MIN_N_EFF
 from bnstats.notation import bounds, concise, decimals_for, exact_text, signed
 from bnstats.quantities import ON_SCREEN
 
@@ -27,12 +26,12 @@ def estimate_cell(entry: Mapping[str, Any]) -> str:
 
 
 def interval_cell(entry: Mapping[str, Any]) -> str:
-    """Write a confidence interval, marked where too few effective draws stand behind it."""
+    """Write a confidence interval, marked where it cannot be believed."""
     interval = entry["interval"]
     if interval is None or None in interval:
         return "no information"
     text = bounds((interval[0], interval[1]))
-    return text if entry["n_eff"] >= MIN_N_EFF else f"{text} unreliable"
+    return text if entry["reliable"] else f"{text} unreliable"
 
 
 def z_cell(entry: Mapping[str, Any]) -> str:
