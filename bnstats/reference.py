@@ -111,6 +111,9 @@ def _expectation(law: Law) -> Callable[..., Known]:
     The outermost half standard deviation on each side stands in for the tail that was cut off.
     """
 
+    # Far from 0 the rounding of x itself is felt, by the tails of exponentials above all.
+    rounding = _ROUNDING * (1 + abs(law.x_mean) * max(1.0, 1 / law.x_std))
+
     def expect(
         function: Callable[[Any, Any], Any], *, kinks: Iterable[float] = (), maximum_of: int = 1
     ) -> Known:
@@ -126,7 +129,7 @@ def _expectation(law: Law) -> Callable[..., Known]:
                 break
             previous = value
         by = "quadrature" if maximum_of == 1 else "order statistics"
-        return Known(value, change + tail + _ROUNDING * size, by)
+        return Known(value, change + tail + rounding * size, by)
 
     return expect
 

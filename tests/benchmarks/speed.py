@@ -3,7 +3,8 @@
     python tests/benchmarks/speed.py [--repetitions 7] [--out results]
 
 The commands of a group take turns, each round in another order, so that a slow minute of the
-machine falls on all of them; ratios are formed within a round. Writes speed.json and speed.md.
+machine falls on all of them; ratios are formed within a round. Where there is a C compiler, fused.c
+shows what one core could do. Writes speed.json and speed.md.
 This process imports no numpy: a child's peak memory counts from its parent's at the fork.
 """
 
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -63,6 +65,8 @@ MEMORY = {
     for samples, workers in (("1e6", 1), ("1e7", 1), ("1e8", 1), ("1e9", 1), ("1e9", 2))
 }
 
+COMPILER = ("cc", "-O3", "-march=native", "-ffast-math", "-fopenmp-simd")
+
 LEAST_RATIO = 2.0
 MOST_MEGABYTES = 150
 
@@ -95,6 +99,16 @@ def environment(bytecode: str) -> dict[str, str]:
     """Return the environment of an installed package: its bytecode is cached."""
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"PYTHONPYCACHEPREFIX": bytecode}
+
+
+def fused(folder: Path) -> dict[str, list[str]]:
+    """Compile the fused kernel and return its command, or nothing without a compiler."""
+    if shutil.which(COMPILER[0]) is None:
+        return {}
+    source, program = Path(__file__).with_name("fused.c"), folder / "fused"
+    wide = ["-mprefer-vector-width=512"] if platform.machine() == "x86_64" else []
+    subprocess.run([*COMPILER, *wide, str(source), "-o", str(program), "-lm"], check=True)
+    return {"fused C, 1 core, float32, dx only": [str(program), str(DRAWS)]}
 
 
 def alternate(commands: dict[str, list[str]], repetitions: int, env: dict[str, str]) -> Costs:
@@ -217,11 +231,11 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args()
-    with TemporaryDirectory() as bytecode:
-        env = environment(bytecode)
+    with TemporaryDirectory() as folder:
+        env = environment(folder)
         alternate(STARTUP, 1, env)  # compiles what is imported
         startup = alternate(STARTUP, 3 * options.repetitions, env)
-        throughput = alternate(THROUGHPUT, options.repetitions, env)
+        throughput = alternate(THROUGHPUT | fused(Path(folder)), options.repetitions, env)
         memory = alternate(MEMORY, 1, env)
     record = {
         "machine": machine(),
