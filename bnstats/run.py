@@ -65,6 +65,7 @@ def run(
     else:
         chunks, merged = iid_chunks(task.spec.event, samples), _Tree()
     pivot = y_pivot(task.spec.event, task.law)
+    _keep_freed_memory()
 
     def compute(chunk: Chunk) -> Tally:
         return chunk_tally(task, chunk, pivot)
@@ -76,6 +77,15 @@ def run(
         if chunk.checkpoint and enough(merged.total()):
             break
     return merged.total(), merged.draws
+
+
+def _keep_freed_memory() -> None:
+    """Free a large block once: glibc then recycles smaller ones instead of unmapping them.
+
+    Blocks hold arrays at its default threshold of 128 KiB, above which each temporary is mapped and
+    page-faulted anew; without this a float64 sigmoid takes 7 % longer. The memory is never touched.
+    """
+    np.empty(2**21)
 
 
 def chunk_tally(task: Task, chunk: Chunk, pivot: float) -> Tally:
