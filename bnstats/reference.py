@@ -110,7 +110,6 @@ def _expectation(law: Law) -> Callable[..., Known]:
     Panels are doubled until two successive results agree, and their difference bounds the error.
     The outermost half standard deviation on each side stands in for the tail that was cut off.
     """
-
     # Far from 0 the rounding of x itself is felt, by the tails of exponentials above all.
     rounding = _ROUNDING * (1 + abs(law.x_mean) * max(1.0, 1 / law.x_std))
 

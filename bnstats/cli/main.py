@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
@@ -184,6 +182,9 @@ def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
 
 
 def _internal_error(arguments: Sequence[str]) -> int:
+    import tempfile
+    import traceback
+
     trace = traceback.format_exc()
     if "-v" in arguments or "--verbose" in arguments:
         click.echo(trace, err=True)

@@ -9,8 +9,11 @@ from bnstats.layers._registry import Array, Namespace, elementwise
 def sigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Logistic sigmoid."""
     e = xp.minimum(xp.exp(-x), xp.finfo(x.dtype).max)  # finite, so that e·y is
-    y = 1 / (1 + e)
-    return y, e * y * y  # 1 − y = e·y keeps its digits where y is close to one
+    y = e + 1
+    y = 1 / y
+    e *= y  # 1 − y, with all its digits where y is close to one
+    e *= y
+    return y, e
 
 
 @elementwise("y = tanh(x)", "dx = dy·(1 − y²)")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import platform
+import sys
 from collections.abc import Iterable, Sequence
-from importlib.metadata import version
 from typing import Any
 
 from bnstats.estimate import Estimate
@@ -15,6 +15,7 @@ from bnstats.result import Record, Result
 from bnstats.verdict import Verdict
 from bnstats.version import __version__
 
+_LIBRARIES = ("numpy", "scipy")  # named where they took part
 SCHEMA = "bnstats/1"
 STATUSES = ("complete", "target_not_met", "interrupted")  # the last one found is the document's
 
@@ -116,8 +117,11 @@ def number(value: float | None) -> float | None:
 def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "bnstats": __version__,
-        "numpy": version("numpy"),
-        "scipy": version("scipy"),
+        **{
+            name: sys.modules[name].__version__
+            for name in ("numpy", "scipy")
+            if name in sys.modules
+        },
         "python": platform.python_version(),
         "platform": f"{platform.system()}-{platform.machine()}",
         "argv": list(argv),
