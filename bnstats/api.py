@@ -15,7 +15,7 @@ from bnstats.notation import count_text
 from bnstats.quantities import ON_SCREEN, QUANTITIES, Direction
 from bnstats.reference import Exact, exact_values
 from bnstats.result import Reference, Result
-from bnstats.run import Tally, available_workers, run
+from bnstats.run import Tally, run
 from bnstats.sampling import DType, Sampler, Task, chunk_draws
 from bnstats.sobol import MAX_POINTS
 from bnstats.spec import Spec, parse
@@ -55,7 +55,7 @@ def compute(
     sampler: Sampler = "iid",
     precision: float | None = None,
     max_time: float | None = None,
-    workers: int | None = None,
+    workers: int = 1,
     law: Law = STANDARD,
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -86,7 +86,7 @@ def compute(
     max_time
         Seconds after which no further chunk is begun.
     workers
-        Threads; by default one for each processor this process may use.
+        Threads.
     law
         Of the inputs: ``Law(x_mean, x_std, dy_std)``.
     on_progress
@@ -123,7 +123,7 @@ def compute(
         raise BnstatsError(f"confidence {confidence} is outside (0, 1)")
     if not isinstance(seed, int) or seed < 0:
         raise BnstatsError(f"seed {seed} is not a whole number ≥ 0")
-    if workers is not None and workers < 1:
+    if workers < 1:
         raise BnstatsError(f"workers {workers} is not a positive number")
     if direction not in DIRECTIONS:
         raise BnstatsError(f"direction '{direction}' is not one of {', '.join(DIRECTIONS)}")
@@ -149,7 +149,7 @@ def compute(
     tally, done = run(
         task,
         samples,
-        workers=available_workers() if workers is None else workers,
+        workers=workers,
         enough=enough,
         on_progress=on_progress,
         # However short the time, the first checkpoint is reached: an empty result helps nobody.

@@ -37,7 +37,7 @@ def build(
     *,
     samples: int | None = None,
     seed: int = 0,
-    workers: int | None = None,
+    workers: int = 1,
     argv: Sequence[str] = (),
     on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None,
     should_stop: Callable[[], bool] = lambda: False,

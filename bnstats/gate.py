@@ -37,7 +37,7 @@ class Settings:
     family_error
         Chance that any correct constant of one call fails.
     workers
-        Threads; None for all processors.
+        Threads.
     on_layer
         Called with each layer's spec and how many are done of how many.
     should_stop
@@ -47,7 +47,7 @@ class Settings:
     samples: int | None = None
     seed: int = 1
     family_error: float = FAMILY_ERROR
-    workers: int | None = None
+    workers: int = 1
     on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None
     should_stop: Callable[[], bool] = lambda: False
 

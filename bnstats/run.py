@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,13 +19,6 @@ from bnstats.sampling import Chunk, Task, iid_blocks, iid_chunks
 from bnstats.sobol import REPLICATES, dimensions, sobol_blocks, sobol_chunks
 
 Tally = dict[Direction, Moments]
-
-
-def available_workers() -> int:
-    """Return the processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def run(

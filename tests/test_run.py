@@ -16,7 +16,6 @@ from bnstats.layers import STANDARD, Law
 from bnstats.moments import of
 from bnstats.run import (
     _Tree,
-    available_workers,
     chunk_tally,
     merge_tallies,
     run,
@@ -220,7 +219,3 @@ def test_float32_is_not_biased(spec):
     result = compute(spec, samples=1_000_000, dtype="float32", workers=2)
     for name in ("mean_y", "std_y", "mean_dx", "std_dx"):
         assert abs(result.quantities[name].z) < 4.5, name
-
-
-def test_there_is_a_worker():
-    assert available_workers() >= 1

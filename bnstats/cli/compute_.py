@@ -79,7 +79,7 @@ def command(
     confidence: float,
     dtype: DType,
     direction: str,
-    workers: int | None,
+    workers: int,
     x_mean: float,
     x_std: float,
     dy_std: float,

@@ -114,7 +114,10 @@ SAMPLES = click.option(
 WORKERS = click.option(
     "--workers",
     type=click.IntRange(1, 1024),
-    help="Threads; the digits do not depend on them.  [default: all processors]",
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Threads; the digits do not depend on them.",
 )
 
 

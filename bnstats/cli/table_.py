@@ -35,7 +35,7 @@ def command(
     check_: bool,
     samples: int | None,
     seed: int | None,
-    workers: int | None,
+    workers: int,
 ) -> int:
     """Regenerate constants.json, constants.md and published.md in results/.
 

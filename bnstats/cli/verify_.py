@@ -43,7 +43,7 @@ def command(
     exit_zero: bool,
     output_format: str,
     as_json: bool,
-    workers: int | None,
+    workers: int,
 ) -> int:
     """Check constants against exact values and fresh draws.
 
