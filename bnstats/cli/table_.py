@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -44,12 +46,9 @@ def command(
     fresh draws, everything else exactly, and the rows that do not are named.
     """
     from bnstats import constants
-    from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import layers_progress
+    from bnstats.cli.main import INTERRUPTED
     from bnstats.errors import BnstatsError, printable
-    from bnstats.gate import Settings
-    from bnstats.report.files import check_writable, write_atomically
+    from bnstats.report.files import write_atomically
     from bnstats.verification import CONSTANTS, read_constants
 
     for name in names:
@@ -57,51 +56,74 @@ def command(
             raise BnstatsError(
                 f"unknown table '{printable(name, 60)}'", hint="tables: constants, published"
             )
-    source = out / CONSTANTS
-    with interruptible() as interrupted, layers_progress(console, "table") as on_layer:
-        if check_:
-            fresh = (
-                read_constants(source)["provenance"].get("seed", 0) + 1 if seed is None else seed
-            )
-            settings = Settings(
-                samples, fresh, workers=workers, on_layer=on_layer, should_stop=interrupted
-            )
-            problems, checks = constants.check(out, settings)
-            if interrupted():
-                click.echo("interrupted: not all rows are checked", err=True)
-                return INTERRUPTED
-            for problem in problems:
-                console.out(f"{console.style('FAIL', 'fail')}   {problem}")
-            undecided = sum(check.outcome == "undecided" for check in checks)
-            doubt = f", {undecided} undecided: a larger -n" if undecided else ""
-            console.out(f"{len(checks)} constants checked, {len(problems)} rows differ{doubt}")
-            return 1 if problems else UNDECIDED if undecided else 0
-        if names == ("published",):
-            record = dict(read_constants(source))
-        else:
-            if not out.is_dir():
-                shown = printable(str(out))
-                raise BnstatsError(
-                    f"no directory {shown} here", hint=f"mkdir {shown}, or --out DIR"
-                )
-            for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED):
-                check_writable(out / name)
-            argv = ["table", *([f"--samples={samples}"] if samples else [])]
-            argv += [f"--seed={seed}"] if seed else []
-            built = constants.build(
-                samples=samples,
-                seed=seed or 0,
-                workers=workers,
-                argv=argv,
-                on_layer=on_layer,
-                should_stop=interrupted,
-            )
-            if built is None:
-                click.echo("interrupted: the tables are as they were", err=True)
-                return INTERRUPTED
-            record = built
+    if check_:
+        return _check(console, out, samples, seed, workers)
+    redraw = set(names) != {"published"}
+    if redraw:
+        record = _build(console, out, samples, seed, workers)
+        if record is None:
+            click.echo("interrupted: the tables are as they were", err=True)
+            return INTERRUPTED
+    else:
+        record = read_constants(out / CONSTANTS)
     for name, text in constants.files(record).items():
-        if name != CONSTANTS or names != ("published",):
+        if name != CONSTANTS or redraw:
             write_atomically(out / name, text)
-            console.out(f"wrote {out / name}")
+            console.out(f"wrote {printable(str(out / name))}")
     return 0
+
+
+def _check(console: Console, out: Path, samples: int | None, seed: int | None, workers: int) -> int:
+    from bnstats import constants
+    from bnstats.cli.interrupt import interruptible
+    from bnstats.cli.main import INTERRUPTED, UNDECIDED
+    from bnstats.cli.progress import layers_progress
+    from bnstats.gate import Settings
+    from bnstats.verification import CONSTANTS, read_constants
+
+    own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
+    fresh = own_seed + 1 if seed is None else seed
+    with interruptible() as interrupted, layers_progress(console, "table") as on_layer:
+        settings = Settings(
+            samples, fresh, workers=workers, on_layer=on_layer, should_stop=interrupted
+        )
+        problems, checks = constants.check(out, settings)
+        stopped = interrupted()
+    if stopped:
+        click.echo("interrupted: not all rows are checked", err=True)
+        return INTERRUPTED
+    for problem in problems:
+        console.out(f"{console.style('FAIL', 'fail')}   {problem}")
+    undecided = sum(check.outcome == "undecided" for check in checks)
+    doubt = f", {undecided} undecided: a larger -n" if undecided else ""
+    console.out(f"{len(checks)} constants checked, {len(problems)} rows differ{doubt}")
+    return 1 if problems else UNDECIDED if undecided else 0
+
+
+def _build(
+    console: Console, out: Path, samples: int | None, seed: int | None, workers: int
+) -> Mapping[str, Any] | None:
+    """Draw all rows; None when interrupted."""
+    from bnstats import constants
+    from bnstats.cli.interrupt import interruptible
+    from bnstats.cli.progress import layers_progress
+    from bnstats.errors import BnstatsError, printable
+    from bnstats.report.files import check_writable
+    from bnstats.verification import CONSTANTS
+
+    if not out.is_dir():
+        shown = printable(str(out))
+        raise BnstatsError(f"no directory {shown} here", hint=f"mkdir {shown}, or --out DIR")
+    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED):
+        check_writable(out / name)
+    argv = ["table", *([f"--samples={samples}"] if samples else [])]
+    argv += [f"--seed={seed}"] if seed else []
+    with interruptible() as interrupted, layers_progress(console, "table") as on_layer:
+        return constants.build(
+            samples=samples,
+            seed=seed or 0,
+            workers=workers,
+            argv=argv,
+            on_layer=on_layer,
+            should_stop=interrupted,
+        )

@@ -20,7 +20,7 @@ def gelu(
     """Gaussian error linear unit; jax's default is the tanh form, torch's the exact one."""
     if approximate == "tanh":
         c = math.sqrt(2 / math.pi)
-        t = xp.tanh(c * (x + 0.044715 * x**3))
+        t = xp.tanh(c * (x + 0.044715 * x * x * x))  # x**3 would take a scalar pow
         inner = c * (1 + 3 * 0.044715 * x * x)
         return 0.5 * x * (1 + t), 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner
     cdf = 0.5 * xp.erfc(x * -math.sqrt(0.5))
