@@ -8,6 +8,7 @@ from typing import Any
 
 from bnstats.api import compute, exact
 from bnstats.claims import claim_sets
+from bnstats.errors import BnstatsError
 from bnstats.gate import Settings
 from bnstats.layers import LAYERS, STANDARD
 from bnstats.quantities import QUANTITIES
@@ -131,6 +132,8 @@ def _differing_lines(path: Path, wanted: str) -> Iterator[str]:
 
 def _constants_table(constants: Mapping[str, Any]) -> str:
     results = constants["results"]
+    if not all("samples" in row and name in row for row in results for name in QUANTITIES):
+        raise BnstatsError(f"{CONSTANTS} does not hold sampled rows of every quantity")
     shown = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx", "gain_y", "gain_dx")
     header = ("layer", *(QUANTITIES[name].symbol for name in shown))
     exact_rows = ((f"`{r['layer']}`", *(exact_cell(r[n]) for n in shown)) for r in results)

@@ -100,8 +100,11 @@ def source_of(what: str | Path, settings: Settings) -> Callable[[], tuple[Check,
         How to verify.
     """
     path = Path(what)
-    if path.is_dir() or str(what) == RESULTS:
-        path = path / CONSTANTS
+    try:
+        if path.is_dir() or str(what) == RESULTS:
+            path = path / CONSTANTS
+    except (OSError, ValueError):  # a name too long, or with a NUL
+        raise BnstatsError(f"no file has such a name: {printable(str(path))}") from None
     if path.name == CONSTANTS or _is_document(path):
         document = read_constants(path)
         own = document["provenance"].get("seed")
@@ -114,10 +117,12 @@ def source_of(what: str | Path, settings: Settings) -> Callable[[], tuple[Check,
 
 
 def _is_document(path: Path) -> bool:
+    if path.suffix != ".json" or not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
-            return path.suffix == ".json" and b'"schema": "bnstats/' in file.read(200)
-    except (OSError, ValueError):
+            return b'"schema": "bnstats/' in file.read(200)
+    except OSError:
         return False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -617,3 +619,70 @@ def test_commands_return_codes_and_do_not_exit(monkeypatch: pytest.MonkeyPatch) 
     assert main() == 2
     assert main(["--version"]) == 0
     assert main(["compute", "--help"]) == 0
+
+
+def test_odd_paths_are_refused_at_once(cli: Cli) -> None:
+    os.mkfifo("pipe.toml")
+    long = "x" * 300
+    for argv in (
+        ("verify", "pipe.toml"),
+        ("verify", f"{long}.toml"),
+        ("table", "--out", long),
+        ("compute", "relu", "-n", 10, "--export", f"{long}.json"),
+        ("verify", "/dev/zero"),
+    ):
+        code, out, err = cli(*argv)
+        assert (code, out) == (2, "")
+        assert err.startswith("error: ")
+
+
+def test_a_document_without_samples_is_no_table(cli: Cli) -> None:
+    cli("exact", "sigmoid", "--export", "constants.json")
+    code, _, err = cli("table", "--check", "--out", ".", "-n", 2000)
+    assert code == 2
+    assert err == "error: constants.json does not hold sampled rows of every quantity\n"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda d: d["results"][0]["std_y"].update(exact=5),
+        lambda d: d["results"][0]["std_y"].update(value="a"),
+        lambda d: d["results"][0].update(layer=5),
+        lambda d: d.update(provenance=[]),
+        lambda d: d.update(results=[{"layer": "relu"}]),
+        lambda d: d["provenance"].update(seed="x"),
+    ],
+)
+def test_a_damaged_results_document_is_refused(cli: Cli, damage: Any) -> None:
+    cli("compute", "relu", "-n", 2000, "--export", "r.json")
+    document = json.loads(Path("r.json").read_text("utf-8"))
+    damage(document)
+    Path("r.json").write_text(json.dumps(document), "utf-8")
+    code, out, err = cli("verify", "r.json", "-n", 2000)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == "error: r.json is not a results document of bnstats"
+
+
+def test_documents_of_another_law_are_checked_under_it(cli: Cli) -> None:
+    cli("compute", "sigmoid", "--x-std", 2, "-n", 20_000, "--export", "law.json")
+    assert cli("verify", "law.json", "-n", 20_000).code == 0
+
+
+def test_a_trusting_tolerance_does_not_pass(cli: Cli) -> None:
+    cli("exact", "sigmoid", "--export", "r.json")
+    document = json.loads(Path("r.json").read_text("utf-8"))
+    document["results"][0]["std_dx"]["exact"] = {"value": 0.3, "error": 1.0, "by": "quadrature"}
+    Path("r.json").write_text(json.dumps(document), "utf-8")
+    code, out, _ = cli("verify", "r.json", "-n", 20_000)
+    assert code == 1
+    assert "the committed exact value is wrong" in out
+
+
+def test_claims_on_a_layer_that_overflows_stay_undecided(cli: Cli) -> None:
+    Path("c.toml").write_text(
+        'claim = [{layer = "elu:alpha=1e200", quantity = "std_y", value = "2.0"}]', "utf-8"
+    )
+    code, out, _ = cli("verify", "c.toml", "-n", 2000)
+    assert code == 3
+    assert "undecided" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -112,7 +113,8 @@ def command(
     results = []
     with interruptible() as interrupted:
         for spec in layers:
-            target = Target(samples or default_samples(spec.event, sampler), precision, confidence)
+            end = samples or (math.inf if max_time else default_samples(spec.event, sampler))
+            target = Target(end, precision, confidence)
             with sampling_progress(console, spec.text, target) as on_progress:
                 result = compute(
                     spec,

@@ -21,7 +21,7 @@ _REFRESH = 0.1
 class Target(NamedTuple):
     """When sampling ends: at a number of draws, or at a precision if one is given."""
 
-    samples: int
+    samples: float
     precision: float | None
     confidence: float
 

@@ -107,13 +107,10 @@ def _build(
     from bnstats import constants
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.progress import layers_progress
-    from bnstats.errors import BnstatsError, printable
-    from bnstats.report.files import check_writable
+    from bnstats.report.files import check_directory, check_writable
     from bnstats.verification import CONSTANTS
 
-    if not out.is_dir():
-        shown = printable(str(out))
-        raise BnstatsError(f"no directory {shown} here", hint=f"mkdir {shown}, or --out DIR")
+    check_directory(out)
     for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED):
         check_writable(out / name)
     argv = ["table", *([f"--samples={samples}"] if samples else [])]

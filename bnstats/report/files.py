@@ -26,6 +26,17 @@ def check_writable(path: Path) -> None:
         raise BnstatsError(f"cannot write {shown}: permission denied")
 
 
+def check_directory(path: Path) -> None:
+    """Raise BnstatsError unless a directory is there."""
+    shown = printable(str(path))
+    try:
+        found = path.is_dir()
+    except (OSError, ValueError):
+        raise BnstatsError(f"no directory has such a name: {shown}") from None
+    if not found:
+        raise BnstatsError(f"no directory {shown} here", hint=f"mkdir {shown}, or --out DIR")
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a file under a temporary name and rename it, so that half a file never exists.
 
