@@ -14,7 +14,7 @@ from bnstats.api import check_law
 from bnstats.claims import Claim, claim_set
 from bnstats.claims.files import read_claims_file
 from bnstats.errors import BnstatsError, printable
-from bnstats.estimate import Estimate
+from bnstats.estimate import MIN_N_EFF, Estimate
 from bnstats.gate import FreshDraws, Outcome, Settings, Stopped
 from bnstats.layers import Law
 from bnstats.quantities import QUANTITIES
@@ -224,7 +224,8 @@ def _check_constant(
     if exact is not None:
         outcome, estimate, z, command = draws.gate(name, lambda e: e.z)
         reason = _WITNESS if outcome == "fail" else ""
-        if outcome == "ok" and "value" in row and _strays(value, stderr, exact, name, test_error):
+        believable = (row.get("n_eff") or 0) >= MIN_N_EFF
+        if outcome == "ok" and believable and _strays(value, stderr, exact, name, test_error):
             outcome, reason = "fail", "the committed estimate is not a sample of this layer"
     else:
         outcome, estimate, z, command = draws.gate(name, lambda e: _two_sample_z(value, stderr, e))
