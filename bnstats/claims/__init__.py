@@ -24,10 +24,9 @@ def claim_set(name: str) -> ClaimSet:
     names = set_names()
     if name not in names:
         near = suggestion(name, names)
-        hint = f"did you mean '{near}'?  " if near else ""
-        raise BnstatsError(
-            f"unknown claim set '{printable(name, 60)}'", hint=f"{hint}(bnstats list claims)"
-        )
+        known = "bnstats list claims"
+        hint = f"did you mean '{near}'?  ({known})" if near else known
+        raise BnstatsError(f"unknown claim set '{printable(name, 60)}'", hint=hint)
     content = resources.files(__package__).joinpath(f"{name}.toml").read_bytes()
     return read_claims(content, f"{name}.toml")
 
