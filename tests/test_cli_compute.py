@@ -630,3 +630,9 @@ def test_when_there_is_no_progress(
         monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", variables.get("TERM", "xterm"))
     assert not Console.of("auto", quiet="-q" in options).progress
+
+
+def test_a_wrong_path_is_found_before_years_of_sampling(cli: Cli) -> None:
+    code, out, err = cli("compute", "sigmoid", "-n", "1e15", "--get", "std_dz.value")
+    assert (code, out) == (2, "")
+    assert "no 'std_dz'" in err
