@@ -159,6 +159,9 @@ def sobol_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
             if name in _SMOOTHED.values() and len(part) == 1:
                 z, weights = smoothed_normal(part)
                 smooth[name] = z.reshape(*given.shape, step), weights[0]
+            if name == "dy" and name in smooth:  # y does not depend on dy: no plain one is needed
+                plain[name] = smooth[name][0]
+                continue
             z = part if given.law == "uniform" else ndtri(part)
             plain[name] = z.reshape(*given.shape, step)
         for direction in task.directions:
