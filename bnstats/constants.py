@@ -17,7 +17,7 @@ from bnstats.report.json_ import render as render_json
 from bnstats.report.markdown_ import table
 from bnstats.report.rows import estimate_cell, exact_cell, z_cell
 from bnstats.result import Result
-from bnstats.spec import parse
+from bnstats.spec import example_specs, parse
 from bnstats.verification import CONSTANTS, Check, read_constants, verify_constants
 
 CONSTANTS_TABLE, PUBLISHED = "constants.md", "published.md"
@@ -26,9 +26,9 @@ CONSTANTS_TABLE, PUBLISHED = "constants.md", "published.md"
 def table_specs() -> tuple[str, ...]:
     """Return the canonical specs of the table: every layer's examples and every claim's layer."""
     examples = (
-        parse(f"{layer.name}:{example}" if example else layer.name).text
+        parse(example).text
         for layer in sorted(LAYERS.values(), key=lambda layer: (layer.family, layer.name))
-        for example in layer.examples or ("",)
+        for example in example_specs(layer)
     )
     claimed = (claim.spec.text for s in claim_sets() for claim in s.claims)
     return tuple(dict.fromkeys((*examples, *claimed)))
@@ -98,8 +98,9 @@ def check(directory: Path, settings: Settings) -> tuple[list[str], tuple[Check, 
     for spec in wanted:
         if spec in rows and not _same_claims(rows[spec], spec):
             problems.append(f"{CONSTANTS}: {spec}: published claims or their verdicts differ")
+    rendered = files(constants)
     for name in (CONSTANTS_TABLE, PUBLISHED):
-        problems += list(_differing_lines(directory / name, files(constants)[name]))
+        problems += list(_differing_lines(directory / name, rendered[name]))
     return problems, checks
 
 

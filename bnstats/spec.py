@@ -85,7 +85,7 @@ def parse(text: str) -> Spec:
     if missing:
         raise BnstatsError(
             f"{layer.name} needs {' and '.join(missing)}",
-            hint=f"e.g. {example_spec(layer)}  (bnstats show {layer.name})",
+            hint=f"e.g. {example_specs(layer)[0]}  (bnstats show {layer.name})",
         )
     try:
         event = layer.bind(**values)
@@ -112,10 +112,9 @@ def unknown_layer(name: str) -> BnstatsError:
     return BnstatsError(f"unknown layer '{printable(name, 60)}'", hint=hint)
 
 
-def example_spec(layer: Layer) -> str:
-    """Return a spec of the layer that is complete: its first example, or its bare name."""
-    example = next(iter(layer.examples), "")
-    return f"{layer.name}:{example}" if example else layer.name
+def example_specs(layer: Layer) -> tuple[str, ...]:
+    """Return complete specs of the layer, as written: its examples, or its bare name."""
+    return tuple(f"{layer.name}:{e}" if e else layer.name for e in layer.examples or ("",))
 
 
 def value_text(value: Any) -> str:

@@ -13,7 +13,7 @@ from cli_support import COMMAND, Outcome, environment
 
 from bnstats.claims import claim_set, set_names
 from bnstats.layers import ALIASES, LAYERS
-from bnstats.spec import example_spec, parse
+from bnstats.spec import example_specs, parse
 
 Cli = Callable[..., Outcome]
 
@@ -65,7 +65,7 @@ def test_every_layer_has_a_page(cli: Cli, name: str) -> None:
         assert ("required" in line) == p.required
         assert p.range is None or p.range.text in line
         assert " | ".join(p.choices) in line
-    at = lines.index(f"  one draw of {parse(example_spec(layer)).text}")
+    at = lines.index(f"  one draw of {parse(example_specs(layer)[0]).text}")
     assert [lines[at + i].split()[0] for i in (1, 2)] == ["x", "dy"]
     # What the page says to type can be typed.
     examples = [line.split()[-1] for line in lines if line.startswith("    bnstats compute ")]

@@ -32,7 +32,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     from bnstats.claims import claim_sets, set_names
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS
-    from bnstats.spec import example_spec, parse, unknown_layer
+    from bnstats.spec import example_specs, parse, unknown_layer
 
     name = text.partition(":")[0]
     layer = LAYERS.get(ALIASES.get(name, name))
@@ -43,7 +43,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
                 f"no layer or claim set '{printable(name, 60)}'", hint=f"did you mean '{near}'?"
             )
         raise unknown_layer(name)
-    spec = parse(text if ":" in text else example_spec(layer))
+    spec = parse(text if ":" in text else example_specs(layer)[0])
     yield f"{console.style(layer.name, 'name')} — {layer.summary}"
     yield ""
     yield f"  forward    {layer.formula}"
@@ -70,8 +70,8 @@ def _layer(text: str, console: Console) -> Iterator[str]:
         yield f"    {hint}"
     yield ""
     yield "  examples"
-    for example in layer.examples or ("",):
-        yield f"    bnstats compute {f'{layer.name}:{example}' if example else layer.name}"
+    for example in example_specs(layer):
+        yield f"    bnstats compute {example}"
     claims = [c for s in claim_sets() for c in s.claims if c.spec.layer is layer]
     if claims:
         yield ""
