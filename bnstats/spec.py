@@ -60,27 +60,13 @@ def parse(text: str) -> Spec:
     if len(text) > _MAX_LENGTH:
         raise BnstatsError(f"a layer spec of {len(text)} characters; the limit is {_MAX_LENGTH}")
     name, colon, rest = text.partition(":")
-    layer = LAYERS.get(ALIASES.get(name, name))
+    canonical, carried = ALIASES.get(name, (name, ""))
+    layer = LAYERS.get(canonical)
     if layer is None:
         raise unknown_layer(name)
-    known = {p.name: p for p in layer.parameters}
-    values: dict[str, Any] = {}
-    at = len(name) + 1
-    for item in rest.split(",") if colon else []:
-        key, equals, value = item.partition("=")
-        if not item or not equals or not value:
-            raise _at(text, at, item, f"{name}: expected key=value", _expected(layer))
-        if key not in known:
-            what = f"{name} has no parameter '{printable(key)}'"
-            near = suggestion(key, known)
-            raise _at(text, at, key, what, _expected(layer, near))
-        if key in values:
-            raise _at(text, at, key, f"{name}: parameter '{key}' is given twice", None)
-        try:
-            values[key] = _value(known[key], value)
-        except ValueError as error:
-            raise BnstatsError(f"{layer.name}: {error}") from None
-        at += len(item) + 1
+    values = _values(layer, carried, carried, 0) if carried else {}
+    if colon:
+        values |= _values(layer, text, rest, len(name) + 1)
     missing = [p.name for p in layer.parameters if p.required and p.name not in values]
     if missing:
         raise BnstatsError(
@@ -103,6 +89,28 @@ def parse(text: str) -> Spec:
             hint="a smaller kernel, width or input_size",
         )
     return Spec(_canonical(layer, values), layer, event)
+
+
+def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
+    """Read ``key=value,key=value``, which stands in the text at a position."""
+    known = {p.name: p for p in layer.parameters}
+    name, values = layer.name, dict[str, Any]()
+    for item in items.split(","):
+        key, equals, value = item.partition("=")
+        if not item or not equals or not value:
+            raise _at(text, at, item, f"{name}: expected key=value", _expected(layer))
+        if key not in known:
+            what = f"{name} has no parameter '{printable(key)}'"
+            near = suggestion(key, known)
+            raise _at(text, at, key, what, _expected(layer, near))
+        if key in values:
+            raise _at(text, at, key, f"{name}: parameter '{key}' is given twice", None)
+        try:
+            values[key] = _value(known[key], value)
+        except ValueError as error:
+            raise BnstatsError(f"{name}: {error}") from None
+        at += len(item) + 1
+    return values
 
 
 def unknown_layer(name: str) -> BnstatsError:

@@ -70,11 +70,20 @@ def test_examples_parse_and_are_canonical_after_one_round(name):
 
 
 def test_aliases_lead_to_registered_layers():
-    assert set(ALIASES.values()) <= set(LAYERS)
     assert not set(ALIASES) & set(LAYERS)
-    for alias, name in ALIASES.items():
+    for alias, (name, carried) in ALIASES.items():
         example = example_specs(LAYERS[name])[0].partition(":")
-        assert parse(alias + "".join(example[1:])).text == parse("".join(example)).text
+        whole = (name, ":", carried) if carried else example
+        assert (
+            parse(alias + "".join(() if carried else example[1:])).text
+            == parse("".join(whole)).text
+        )
+
+
+def test_an_alias_carries_defaults_that_a_spec_may_override():
+    assert parse("keras.leaky_relu").text == "leaky_relu:negative_slope=0.2"
+    assert parse("keras.leaky_relu:negative_slope=0.3").text == "leaky_relu:negative_slope=0.3"
+    assert parse("keras.leaky_relu:negative_slope=0.01").text == "leaky_relu"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,8 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     from bnstats.spec import example_specs, parse, unknown_layer
 
     name = text.partition(":")[0]
-    layer = LAYERS.get(ALIASES.get(name, name))
+    canonical, carried = ALIASES.get(name, (name, ""))
+    layer = LAYERS.get(canonical)
     if layer is None:
         near = suggestion(name, set_names())
         if near and not suggestion(name, [*LAYERS, *ALIASES]):
@@ -43,7 +44,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
                 f"no layer or claim set '{printable(name, 60)}'", hint=f"did you mean '{near}'?"
             )
         raise unknown_layer(name)
-    spec = parse(text if ":" in text else example_specs(layer)[0])
+    spec = parse(text if ":" in text or carried else example_specs(layer)[0])
     yield f"{console.style(layer.name, 'name')} — {layer.summary}"
     yield ""
     yield f"  forward    {layer.formula}"

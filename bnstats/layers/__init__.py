@@ -1,6 +1,7 @@
 """Every layer bnstats knows: importing this package fills the registry."""
 
 from bnstats.layers import dropout, linear, pooling, rectifiers, sigmoidal, smooth
+from bnstats.layers._parameters import Parameter, ParameterError
 from bnstats.layers._registry import (
     ALIASES,
     LAYERS,
@@ -11,8 +12,6 @@ from bnstats.layers._registry import (
     Known,
     Law,
     Layer,
-    Parameter,
-    ParameterError,
     elementwise,
     register,
     structured,

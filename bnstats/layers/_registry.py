@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from bnstats.layers._parameters import Parameter, parameters_of
+
 Array: TypeAlias = Any
 Namespace: TypeAlias = Any
 Backward: TypeAlias = Callable[[Array], Array]
@@ -86,6 +88,8 @@ class Event:
         Where the slope of an elementwise layer jumps, in units of x.
     hints
         What a user should know about these parameter values.
+    inexact
+        Why some moment is known by sampling only; empty where all are known.
     """
 
     inputs: Mapping[str, Input]
@@ -93,52 +97,12 @@ class Event:
     moments: Callable[[Law, Expect], Mapping[str, Known]]
     kinks: tuple[float, ...] = ()
     hints: tuple[str, ...] = ()
+    inexact: str = ""
 
     @property
     def numbers(self) -> int:
         """Random numbers in one draw."""
         return sum(prod(i.shape) for i in self.inputs.values())
-
-
-@dataclass(frozen=True)
-class Range:
-    """An interval of legal values, written as in mathematics: ``Range("[0, 1)")``."""
-
-    text: str
-
-    def __contains__(self, value: float) -> bool:
-        low, high = (float(end) for end in self.text[1:-1].split(","))
-        above = value >= low if self.text[0] == "[" else value > low
-        below = value <= high if self.text[-1] == "]" else value < high
-        return above and below
-
-
-@dataclass(frozen=True)
-class Follows:
-    """A parameter that, when left out, takes the value of another one."""
-
-    name: str
-
-
-class ParameterError(ValueError):
-    """Parameter values that make no layer; raised by a layer's builder."""
-
-
-# A size per side: one int for all sides, or one for each, written 3x5 in a spec.
-Size: TypeAlias = int | tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter of a layer, as read off the signature of its builder."""
-
-    name: str
-    kind: Literal["int", "float", "bool", "word", "size"]
-    default: Any
-    required: bool
-    choices: tuple[str, ...] = ()
-    range: Range | None = None
-    follows: str | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +112,8 @@ class Layer:
     Attributes
     ----------
     name, aliases
-        The canonical name and those of other libraries.
+        The canonical name and those of other libraries; an alias may carry its library's defaults,
+        written as in a spec: ``keras.leaky_relu:negative_slope=0.2``.
     family
         The module that declares it.
     formula, gradient
@@ -176,17 +141,22 @@ class Layer:
 
 
 LAYERS: dict[str, Layer] = {}
-ALIASES: dict[str, str] = {}
+ALIASES: dict[str, tuple[str, str]] = {}  # to the canonical name and the parameters it carries
 
 
 def register(layer: Layer) -> Layer:
     """Add a layer to the registry; a name that is taken raises ValueError."""
-    for name in (layer.name, *layer.aliases):
+    aliases = {name: (layer.name, carried) for name, _, carried in _parted(layer.aliases)}
+    for name in (layer.name, *aliases):
         if name in LAYERS or name in ALIASES:
             raise ValueError(f"layer name {name!r} is taken")
     LAYERS[layer.name] = layer
-    ALIASES.update(dict.fromkeys(layer.aliases, layer.name))
+    ALIASES.update(aliases)
     return layer
+
+
+def _parted(aliases: Iterable[str]) -> Iterable[tuple[str, str, str]]:
+    return (alias.partition(":") for alias in aliases)
 
 
 def structured(
@@ -277,45 +247,3 @@ def pointwise_event(f: Pointwise, kinks: tuple[float, ...]) -> Event:
         }
 
     return Event({"x": Input(), "dy": Input()}, forward, moments, kinks=kinks)
-
-
-def parameters_of(build: Callable[..., Any]) -> tuple[Parameter, ...]:
-    """Read the keyword-only parameters of a builder: type, default and range."""
-    declared = inspect.unwrap(getattr(build, "func", build))
-    hints = typing.get_type_hints(declared, include_extras=True)
-    return tuple(
-        _parameter(p.name, hints[p.name], p.default)
-        for p in inspect.signature(build).parameters.values()
-        if p.kind is p.KEYWORD_ONLY
-    )
-
-
-def _parameter(name: str, hint: Any, default: Any) -> Parameter:
-    notes: tuple[Any, ...] = ()
-    if typing.get_origin(hint) is typing.Annotated:
-        hint, *rest = typing.get_args(hint)
-        notes = tuple(rest)
-    choices: tuple[str, ...] = ()
-    kind: Literal["int", "float", "bool", "word", "size"]
-    if typing.get_origin(hint) is Literal:
-        kind, choices = "word", typing.get_args(hint)
-    elif tuple[int, ...] in typing.get_args(hint):
-        kind = "size"
-    elif bool in (hint, *typing.get_args(hint)):
-        kind = "bool"
-    elif float in (hint, *typing.get_args(hint)):
-        kind = "float"
-    elif int in (hint, *typing.get_args(hint)):
-        kind = "int"
-    else:
-        raise TypeError(f"parameter {name!r} has a type no spec can hold: {hint!r}")
-    required = default is inspect.Parameter.empty
-    return Parameter(
-        name=name,
-        kind=kind,
-        default=None if required else default,
-        required=required,
-        choices=choices,
-        range=next((n for n in notes if isinstance(n, Range)), None),
-        follows=next((n.name for n in notes if isinstance(n, Follows)), None),
-    )

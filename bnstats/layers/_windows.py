@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from bnstats.layers._registry import Array, Namespace, ParameterError, Size
+from bnstats.layers._parameters import ParameterError, Size
+from bnstats.layers._registry import Array, Namespace
 
 _MOST_ELEMENTS = 10**7
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
+from bnstats.layers._parameters import Range
 from bnstats.layers._registry import (
     Array,
     Backward,
@@ -15,7 +16,6 @@ from bnstats.layers._registry import (
     Known,
     Law,
     Namespace,
-    Range,
     structured,
 )
 

@@ -13,6 +13,7 @@ from functools import partial
 from math import prod
 from typing import Annotated, Literal
 
+from bnstats.layers._parameters import ParameterError, Range, Size
 from bnstats.layers._registry import (
     Array,
     Backward,
@@ -22,9 +23,6 @@ from bnstats.layers._registry import (
     Known,
     Law,
     Namespace,
-    ParameterError,
-    Range,
-    Size,
     structured,
 )
 from bnstats.layers._windows import Windows, padding_hint, windows

@@ -7,19 +7,16 @@ from functools import partial, reduce
 from math import prod
 from typing import Annotated
 
+from bnstats.layers._parameters import Follows, ParameterError, Range, Size
 from bnstats.layers._registry import (
     Array,
     Backward,
     Event,
     Expect,
-    Follows,
     Input,
     Known,
     Law,
     Namespace,
-    ParameterError,
-    Range,
-    Size,
     structured,
 )
 from bnstats.layers._windows import Windows, padding_hint, per_side, windows

@@ -22,6 +22,7 @@ def relu(xp: Namespace, x: Array) -> tuple[Array, Array]:
     "dx = dy·(1 if x > 0 else a)",
     kinks=(0.0,),
     cite="Maas, Hannun and Ng, ICML 2013",
+    aliases=("keras.leaky_relu:negative_slope=0.2", "keras.LeakyReLU:negative_slope=0.3"),
     examples=("", "negative_slope=0.2"),
 )
 def leaky_relu(xp: Namespace, x: Array, *, negative_slope: float = 0.01) -> tuple[Array, Array]:

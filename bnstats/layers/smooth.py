@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from bnstats.layers._registry import Array, Namespace, Range, elementwise
+from bnstats.layers._parameters import Range
+from bnstats.layers._registry import Array, Namespace, elementwise
 
 
 @elementwise(

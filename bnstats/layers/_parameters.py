@@ -1,0 +1,92 @@
+"""Parameters of a layer, read off the signature of its builder."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+
+@dataclass(frozen=True)
+class Range:
+    """An interval of legal values, written as in mathematics: ``Range("[0, 1)")``."""
+
+    text: str
+
+    def __contains__(self, value: float) -> bool:
+        low, high = (float(end) for end in self.text[1:-1].split(","))
+        above = value >= low if self.text[0] == "[" else value > low
+        below = value <= high if self.text[-1] == "]" else value < high
+        return above and below
+
+
+@dataclass(frozen=True)
+class Follows:
+    """A parameter that, when left out, takes the value of another one."""
+
+    name: str
+
+
+class ParameterError(ValueError):
+    """Parameter values that make no layer; raised by a layer's builder."""
+
+
+# A size per side: one int for all sides, or one for each, written 3x5 in a spec.
+Size: TypeAlias = int | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a layer, as read off the signature of its builder."""
+
+    name: str
+    kind: Literal["int", "float", "bool", "word", "size"]
+    default: Any
+    required: bool
+    choices: tuple[str, ...] = ()
+    range: Range | None = None
+    follows: str | None = None
+
+
+def parameters_of(build: Callable[..., Any]) -> tuple[Parameter, ...]:
+    """Read the keyword-only parameters of a builder: type, default and range."""
+    declared = inspect.unwrap(getattr(build, "func", build))
+    hints = typing.get_type_hints(declared, include_extras=True)
+    return tuple(
+        _parameter(p.name, hints[p.name], p.default)
+        for p in inspect.signature(build).parameters.values()
+        if p.kind is p.KEYWORD_ONLY
+    )
+
+
+def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+    notes: tuple[Any, ...] = ()
+    if typing.get_origin(hint) is typing.Annotated:
+        hint, *rest = typing.get_args(hint)
+        notes = tuple(rest)
+    choices: tuple[str, ...] = ()
+    kind: Literal["int", "float", "bool", "word", "size"]
+    if typing.get_origin(hint) is Literal:
+        kind, choices = "word", typing.get_args(hint)
+    elif tuple[int, ...] in typing.get_args(hint):
+        kind = "size"
+    elif bool in (hint, *typing.get_args(hint)):
+        kind = "bool"
+    elif float in (hint, *typing.get_args(hint)):
+        kind = "float"
+    elif int in (hint, *typing.get_args(hint)):
+        kind = "int"
+    else:
+        raise TypeError(f"parameter {name!r} has a type no spec can hold: {hint!r}")
+    required = default is inspect.Parameter.empty
+    return Parameter(
+        name=name,
+        kind=kind,
+        default=None if required else default,
+        required=required,
+        choices=choices,
+        range=next((n for n in notes if isinstance(n, Range)), None),
+        follows=next((n.name for n in notes if isinstance(n, Follows)), None),
+    )
