@@ -37,7 +37,7 @@ def dropout(
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
         x = draws["x"]
-        factor = xp.where(draws["mask"] < keep, xp.full_like(x, scale), 0)
+        factor = scale * xp.astype(draws["mask"] < keep, x.dtype)  # where() mispredicts
         return x * factor, lambda dy: dy * factor
 
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:

@@ -40,7 +40,7 @@ def leaky_relu(xp: Namespace, x: Array, *, negative_slope: float = 0.01) -> tupl
 def elu(xp: Namespace, x: Array, *, alpha: float = 1.0) -> tuple[Array, Array]:
     """Exponential linear unit."""
     below = alpha * xp.expm1(xp.minimum(x, 0))
-    return xp.where(x > 0, x, below), xp.where(x > 0, xp.ones_like(x), below + alpha)
+    return xp.maximum(x, 0) + below, xp.where(x > 0, xp.ones_like(x), below + alpha)
 
 
 # Klambauer et al., appendix: the fixed point of mean 0 and variance 1, to float64's digits.
