@@ -17,7 +17,7 @@ from bnstats.reference import Exact, exact_values
 from bnstats.result import Reference, Result
 from bnstats.run import Tally, run
 from bnstats.sampling import DType, Sampler, Task, chunk_draws
-from bnstats.sobol import MAX_POINTS
+from bnstats.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.spec import Spec, parse
 from bnstats.verdict import FIRST_THRESHOLD, Verdict, judge, round_up
 
@@ -86,7 +86,7 @@ def compute(
     max_time
         Seconds after which no further chunk is begun.
     workers
-        Threads.
+        Processes, at most; outside Linux they import the caller's main module anew.
     law
         Of the inputs: ``Law(x_mean, x_std, dy_std)``.
     on_progress
@@ -172,7 +172,7 @@ def compute(
         seed=seed,
         dtype=dtype,
         confidence=confidence,
-        chunk=chunk_draws(spec.event),
+        chunk=CHUNK_POINTS if sampler == "sobol" else chunk_draws(spec.event),
         sampler=sampler,
         status=status,
         nonfinite={d: int(m.nonfinite) for d, m in tally.items()},

@@ -37,7 +37,7 @@ class Settings:
     family_error
         Chance that any correct constant of one call fails.
     workers
-        Threads.
+        Processes, at most.
     on_layer
         Called with each layer's spec and how many are done of how many.
     should_stop

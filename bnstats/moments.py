@@ -2,7 +2,8 @@
 
 Per draw two numbers are kept: ``a``, the event mean of v, and ``b``, the event mean of v², where v
 is y or dx minus a fixed pivot. Their means and 2x2 co-moments are all that an estimate needs.
-Arithmetic is float64 whatever the dtype of the draws.
+Sums are float64; float32 draws enter them by products and short sums in float32, whose rounding
+averages away, unless the sums cancel or leave float32's range.
 """
 
 from __future__ import annotations
@@ -12,6 +13,10 @@ from typing import Any
 
 # A variance below this share of the mean square is rounding: the draws are constant.
 _CONSTANT = 1e-13
+
+# What float32 sums must keep: of Σa² and Σb² the shares that are spread, and E[b²] within range.
+_SPREAD_A, _SPREAD_B = 1e-2, 1e-4
+_SMALLEST, _LARGEST = 1e-24, 1e30
 
 
 @dataclass(slots=True)  # frozen would double its cost, and every block makes four
@@ -66,13 +71,16 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
     values
         y or dx, shape (event..., draws).
     pivot
-        Subtracted from every value; near E[v] it keeps all digits when the mean is large.
+        Subtracted from every value; near E[v] it keeps all digits when the mean is large. Exact in
+        the dtype of the values.
     weights
         Importance weights of mean one, shape (draws,). The co-moments of weighted draws are left
         at zero: their units are replicates, see `as_unit`.
     """
-    v = values if values.dtype == xp.float64 else xp.astype(values, xp.float64)
-    v = v - pivot if pivot else v
+    double = values.dtype == xp.float64
+    if not double and weights is not None:
+        return of(xp, xp.astype(values, xp.float64), pivot, weights)
+    v = values - pivot if pivot else values
     b = v * v
     scalar = v.ndim == 1
     a = v if scalar else xp.mean(v, axis=tuple(range(v.ndim - 1)))
@@ -80,6 +88,8 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
     n = float(a.shape[0])
     wb = b if weights is None else b * weights
     sum_bb = xp.inner(wb, b)
+    if not (double or _SMALLEST * n < sum_bb < _LARGEST * n):
+        return of(xp, xp.astype(values, xp.float64), pivot)
     if sum_bb - sum_bb != 0:  # an infinity or NaN somewhere
         good = xp.isfinite(b * b)
         bad = float(xp.sum(~good))
@@ -95,6 +105,8 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
     sum_b = sum_aa if scalar else xp.total(b)
     mean_a, mean_b = sum_a / n, sum_b / n
     aa, bb = sum_aa - sum_a * mean_a, sum_bb - sum_b * mean_b
+    if not (double or (aa > _SPREAD_A * sum_aa and bb > _SPREAD_B * sum_bb)):
+        return of(xp, xp.astype(values, xp.float64), pivot)
     aa = aa if aa > _CONSTANT * sum_aa else 0.0
     bb = bb if bb > _CONSTANT * sum_bb else 0.0
     return Moments(

@@ -92,7 +92,7 @@ class Result(Record[Estimate]):
     seed, dtype, sampler, confidence
         As asked for.
     chunk
-        Draws per chunk; fixed by the layer.
+        Draws per chunk, at most; fixed by the layer and the sampler.
     status
         ``complete``, ``interrupted`` or ``target_not_met``.
     nonfinite

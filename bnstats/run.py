@@ -1,12 +1,10 @@
-"""From chunks to merged moments, in any number of threads, with the same digits."""
+"""From chunks to merged moments, in any number of processes, with the same digits."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import reduce
+from collections.abc import Callable
+from functools import partial, reduce
 from typing import Protocol
 
 import numpy as np
@@ -15,8 +13,9 @@ from bnstats.backends import numpy_backend
 from bnstats.layers import Event, Law
 from bnstats.moments import Moments, as_unit, merge, of
 from bnstats.quantities import Direction
-from bnstats.sampling import Chunk, Task, iid_blocks, iid_chunks
+from bnstats.sampling import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
 from bnstats.sobol import REPLICATES, dimensions, sobol_blocks, sobol_chunks
+from bnstats.workers import in_order
 
 Tally = dict[Direction, Moments]
 
@@ -42,7 +41,7 @@ def run(
     samples
         Independent draws; of the sobol sampler the next higher number of points that it has.
     workers
-        Threads.
+        Processes, at most; a short run takes fewer.
     enough
         Asked at checkpoints, whose spacing doubles; a true answer ends the run.
     on_progress
@@ -56,13 +55,10 @@ def run(
         chunks, merged = sobol_chunks(samples), _Replicates()
     else:
         chunks, merged = iid_chunks(task.spec.event, samples), _Tree()
-    pivot = y_pivot(task.spec.event, task.law)
+        workers = min(workers, 1 + samples // (2 * chunk_draws(task.spec.event)))
+    compute = partial(chunk_tally, task, pivot=y_pivot(task.spec.event, task.law))
     _keep_freed_memory()
-
-    def compute(chunk: Chunk) -> Tally:
-        return chunk_tally(task, chunk, pivot)
-
-    for chunk, tally in _in_order(compute, chunks, workers, should_stop):
+    for chunk, tally in in_order(compute, chunks, workers, should_stop):
         merged.push(chunk, tally)
         if on_progress is not None:
             on_progress(merged.draws, merged.total())
@@ -95,12 +91,12 @@ def chunk_tally(task: Task, chunk: Chunk, pivot: float) -> Tally:
 
 
 def y_pivot(event: Event, law: Law) -> float:
-    """Return a constant near E[y]: y at the mean of every input, 0 where that is not finite."""
+    """Return a float32 number near E[y]: y at the mean of every input, 0 where not finite."""
     centre = {"normal": 0.0, "uniform": 0.5}
     at_mean = {name: np.full((*i.shape, 1), centre[i.law]) for name, i in event.inputs.items()}
     at_mean["x"] += law.x_mean
     with np.errstate(all="ignore"):
-        value = float(np.mean(event.forward(numpy_backend, at_mean)[0]))
+        value = float(np.float32(np.mean(event.forward(numpy_backend, at_mean)[0])))
     return value if math.isfinite(value) else 0.0
 
 
@@ -159,36 +155,3 @@ class _Replicates:
 
     def total(self) -> Tally:
         return self._level
-
-
-def _in_order(
-    compute: Callable[[Chunk], Tally],
-    chunks: Iterable[Chunk],
-    workers: int,
-    should_stop: Callable[[], bool],
-) -> Iterator[tuple[Chunk, Tally]]:
-    """Yield chunks and their tallies in order, a bounded number of them in flight."""
-    if workers == 1:
-        for chunk in chunks:
-            if should_stop():
-                return
-            yield chunk, compute(chunk)
-        return
-    pending: deque[tuple[Chunk, Future[Tally]]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="bnstats") as pool:
-        try:
-            for chunk in chunks:
-                if should_stop():
-                    while pending and pending[-1][1].cancel():  # those not begun, last ones first
-                        pending.pop()
-                    break
-                pending.append((chunk, pool.submit(compute, chunk)))
-                if len(pending) > 2 * workers:
-                    done, future = pending.popleft()
-                    yield done, future.result()
-            while pending:
-                done, future = pending.popleft()
-                yield done, future.result()
-        finally:
-            for _, future in pending:
-                future.cancel()

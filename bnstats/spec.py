@@ -34,6 +34,9 @@ class Spec:
     layer: Layer
     event: Event
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return parse, (self.text,)  # an event holds functions that do not pickle
+
 
 def parse(text: str) -> Spec:
     """Parse a spec.

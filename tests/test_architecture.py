@@ -33,6 +33,7 @@ RANKS = {
     "sobol": 4,
     "estimate": 4,
     "claims": 4,
+    "workers": 4,
     "run": 5,
     "verdict": 5,
     "result": 6,

@@ -129,10 +129,46 @@ def test_sums_that_overflow_although_every_draw_is_finite():
     assert m.mean_a == pytest.approx(1e77)
 
 
-def test_float32_values_are_summed_in_float64():
-    values = np.random.default_rng(5).normal(size=(2, 5000)).astype(np.float32)
-    assert of(xp, values, 0.5) == of(xp, values.astype(np.float64), 0.5)
-    assert_close(of(xp, values[0], 0.0), two_pass(values[0], 0.0))
+FLOAT32_VALUES = {
+    "normal": (0.0, 1.0),
+    "positive": (3.0, 1.0),
+    "far from the pivot": (1e4, 1.0),
+    "constant": (0.7, 0.0),
+    "tiny": (0.0, 1e-15),
+    "huge": (0.0, 1e15),
+}
+
+
+@pytest.mark.parametrize("shape", [(5000,), (3, 5000), (513,), (7,)])
+@pytest.mark.parametrize(("mean", "sigma"), FLOAT32_VALUES.values(), ids=FLOAT32_VALUES)
+def test_float32_values_lose_nothing_that_matters(mean, sigma, shape):
+    """Sums of float32 products err by rounding; where that would not average out, by nothing."""
+    values = np.random.default_rng(5).normal(mean, sigma, shape).astype(np.float32)
+    with np.errstate(over="ignore"):  # as in a run
+        single, double = of(xp, values, 0.5), of(xp, values.astype(np.float64), 0.5)
+    assert (single.count, single.nonfinite) == (double.count, double.nonfinite)
+    scale = math.sqrt(double.mean_b)
+    assert single.mean_a == pytest.approx(double.mean_a, abs=3e-7 * scale)
+    assert single.mean_b == pytest.approx(double.mean_b, rel=3e-7)
+    for name in ("aa", "ab", "bb"):
+        assert getattr(single, name) == pytest.approx(getattr(double, name), rel=1e-4)
+
+
+def test_float32_rounding_does_not_add_up():
+    generator = np.random.default_rng(6)
+    values = 1 / (1 + np.exp(-generator.standard_normal(2**22, dtype=np.float32)))
+    assert values.dtype == np.float32
+    single, double = of(xp, values, 0.5), of(xp, values.astype(np.float64), 0.5)
+    assert single.mean_b == pytest.approx(double.mean_b, rel=1e-9)
+    assert single.bb == pytest.approx(double.bb, rel=1e-8)
+
+
+def test_a_float32_infinity_is_counted():
+    values = np.array([1.0, np.inf, 2.0, -3.0, np.nan, 1e30], np.float32)
+    with np.errstate(all="ignore"):
+        m = of(xp, values, 0.0)
+    assert (m.count, m.nonfinite) == (4, 2)
+    assert m.mean_b == pytest.approx(float(np.float32(1e30)) ** 2 / 4)
 
 
 def test_values_are_not_modified():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import threading
+import multiprocessing
 from functools import reduce
 from typing import Any
 
@@ -171,13 +171,13 @@ def test_progress_reports_growing_moments(workers):
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_exception_in_progress_leaves_no_thread_behind(workers):
+def test_an_exception_in_progress_leaves_no_process_behind(workers):
     def fail(done: int, tally: object) -> None:
         raise KeyError("stop")
 
     with pytest.raises(KeyError):
         run(task(), 10 * size_of(), workers=workers, on_progress=fail)
-    assert not [t for t in threading.enumerate() if t.name.startswith("bnstats")]
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.parametrize(

@@ -100,48 +100,107 @@ def test_the_tail_beyond_five_sigma_exists(dtype):
             p = special.ndtr(-threshold)
             assert stats.binom.sf(count - 1, n, p) > 1e-9, (threshold, count, n * p)
             assert stats.binom.cdf(count, n, p) > 1e-9, (threshold, count, n * p)
-    # 24-bit uniforms end at 5.77; 53 bits reach 8.6, but one draw in 1e8 lies beyond 5.7
+    # 24-bit uniforms end at 5.77; ours reach 8.8, but one draw in 1e8 lies beyond 5.7
     assert np.max(np.abs(values)) < 7.5
     assert np.all(np.isfinite(values))
 
 
 class Given:
-    """A generator of given uniforms (53-bit floats, or 32-bit integers by their fraction)."""
+    """A generator of given numbers: 32-bit cells and angles, the tail's uniforms, the phase."""
 
-    def __init__(self, *uniforms: list[float]) -> None:
-        self.uniforms = iter(uniforms)
+    def __init__(self, cells, angles, tail=(), phase=0.5):
+        self.cells, self.angles, self.tail, self.phase = cells, angles, tail, phase
 
-    def random(self, out: np.ndarray) -> None:
-        out[:] = next(self.uniforms)
+    def integers(self, low, high, size, dtype):
+        assert (low, high, size, dtype) == (0, 2**64, len(self.cells), np.uint64)
+        halves = np.concatenate([self.cells, self.angles])
+        return np.asarray(halves, np.uint32).view(np.uint64)
 
-    def integers(self, low: int, high: int, size: int, dtype: type) -> np.ndarray:
-        assert (low, high, dtype) == (0, 2**64, np.uint64)
-        halves = np.concatenate([next(self.uniforms), next(self.uniforms)])
-        return np.floor(halves * 2.0**32).astype(np.uint32).view(np.uint64)
+    def random(self, size=None, dtype=float):
+        if size is None:
+            return self.phase
+        assert (size, dtype) == (len(self.tail), np.float32)
+        return np.asarray(self.tail, np.float32)
+
+
+def polar(cells, angles, tail=(), phase=0.5) -> np.ndarray:
+    """Box-Muller in float64, one pair at a time."""
+    left, cosines, sines = list(tail), [], []
+    for cell, angle in zip(cells, angles, strict=True):
+        u = (int(cell) + (1 - left.pop(0) if cell < 2**12 else 0.5)) / 2**32
+        theta = math.pi * (int(np.uint32(angle).view(np.int32)) / 2**31 + 2 * phase - 1)
+        cosines.append(math.sqrt(-2 * math.log(u)) * math.cos(theta))
+        sines.append(math.sqrt(-2 * math.log(u)) * math.sin(theta))
+    return np.array(cosines + sines)
 
 
 @dtypes
-@pytest.mark.parametrize("value", [0.0, 0.5, 1 - 2.0**-53, 2.0**-53, 1 - 2.0**-32])
-def test_the_ends_of_the_uniforms_give_finite_normals(dtype, value):
-    z = Normals(8, dtype).draw(Given([value] * 4, [value] * 4), 8)
+def test_box_muller_by_hand(dtype):
+    cells, angles = [2**31, 2**12, 3 * 10**9, 2**32 - 2**20], [10**8, 2**31, 2**32 - 7, 3 * 10**9]
+    for phase in (0.5, 0.1, 0.93):
+        z = Normals(8, dtype).draw(Given(cells, angles, phase=phase), 8)
+        assert z.dtype == dtype
+        assert z == pytest.approx(polar(cells, angles, phase=phase), rel=1e-5, abs=1e-6)
+
+
+@dtypes
+def test_the_tail_is_finer_than_its_cells(dtype):
+    cells, angles, tail = [0, 0, 2**12, 2**12 - 1], [0, 1, 2, 3], [0.0, 1 - 2.0**-24, 0.25]
+    z = Normals(8, dtype).draw(Given(cells, angles, tail), 8)
+    assert z == pytest.approx(polar(cells, angles, tail), rel=1e-6, abs=1e-5)
+    assert z[0] == pytest.approx(math.sqrt(2 * 32 * math.log(2)), rel=1e-6)  # u = 1/2³²
+    assert z[1] == pytest.approx(math.sqrt(2 * 56 * math.log(2)), rel=1e-6)  # u = 1/2⁵⁶
+
+
+@dtypes
+@pytest.mark.parametrize("cell", [0, 2**32 - 1])
+@pytest.mark.parametrize("tail", [0.0, 1 - 2.0**-24])
+def test_the_ends_of_the_uniforms_give_finite_normals(dtype, cell, tail):
+    z = Normals(8, dtype).draw(Given([cell] * 4, [0, 2**31, 2**32 - 1, 5], [tail] * 4), 8)
     assert np.isfinite(z).all()
     assert np.all(np.abs(z) < 9)
 
 
-def test_box_muller_by_hand():
-    radius = np.sqrt(-2 * np.log([0.7, 0.1]))
-    angle = 2 * math.pi * (np.array([0.1, 0.8]) - 0.5)
-    pairs = np.stack([radius * np.cos(angle), radius * np.sin(angle)])
-    double = Normals(4, "float64").draw(Given([0.3, 0.9], [0.1, 0.8]), 4)
-    assert double == pytest.approx(pairs.ravel(), rel=1e-12)
-    single = Normals(4, "float32").draw(Given([0.7, 0.1], [0.6, 0.3]), 4)
-    assert single == pytest.approx(pairs.ravel(), rel=1e-5)
+class Recorder:
+    """A generator that remembers what it gave last."""
+
+    def __init__(self, generator):
+        self.generator, self.tail = generator, ()
+
+    def integers(self, *arguments, **named):
+        self.words = self.generator.integers(*arguments, **named)
+        return self.words
+
+    def random(self, *arguments):
+        given = self.generator.random(*arguments)
+        if arguments:
+            self.tail = given
+        else:
+            self.phase = given
+        return given
 
 
-def test_float32_reaches_as_far_as_32_bits_do():
-    z = Normals(4, "float32").draw(Given([0.0, 2.0**-32], [0.0, 0.0]), 4)
-    assert z[0] == pytest.approx(math.sqrt(2 * 33 * math.log(2)), rel=1e-6)  # u = ½/2³²
-    assert z[1] == pytest.approx(math.sqrt(-2 * math.log(1.5 * 2.0**-32)), rel=1e-6)
+def test_float32_arithmetic_does_not_bias_the_normals():
+    """The same integers through float64 arithmetic: what differs is rounding, and averages out."""
+    recorder, n = Recorder(stream(0, "relu", 0)), 2**16
+    source, blocks = Normals(2 * n, "float64"), 40
+    functions = (lambda x: x, np.square, lambda x: x**4, lambda x: np.maximum(x, 0), np.tanh,
+                 lambda x: np.maximum(x, 0) ** 2, lambda x: np.exp(2 * x))  # fmt: skip
+    differences, sizes = np.zeros(len(functions)), np.zeros(len(functions))
+    for _ in range(blocks):
+        recorder.tail = ()
+        ours = source.draw(recorder, 2 * n)
+        cells, angles = recorder.words.view(np.uint32)[:n], recorder.words.view(np.int32)[n:]
+        half = np.full(n, 0.5)
+        half[cells < 2**12] = 1 - np.asarray(recorder.tail, float)
+        radius = np.sqrt(-2 * np.log((cells + half) / 2**32))
+        theta = math.pi * (angles / 2**31 + 2 * recorder.phase - 1)
+        exact = np.concatenate([radius * np.cos(theta), radius * np.sin(theta)])
+        assert np.sqrt(np.mean((ours - exact) ** 2)) < 3e-7
+        for i, f in enumerate(functions):
+            differences[i] += np.sum(f(ours) - f(exact))
+            sizes[i] += np.sum(np.abs(f(exact)))
+    assert np.max(np.abs(differences / sizes)) < 1e-8, differences / sizes
 
 
 def test_chunks_cover_the_samples_and_mark_doublings():
@@ -222,18 +281,18 @@ def test_a_stream_is_fixed_by_seed_layer_and_chunk():
 
 
 KNOWN_UNIFORMS = [0.127190365178107, 0.7953101515112683]
-KNOWN_X = [-0.4659828118686734, 1.6298823779659841, -0.7139929044381254]
-KNOWN_DY = [0.23438351079167916, 0.63427777214858, 0.44464724454726196]
-KNOWN_MASK = [0.6908333037706804, 0.0431148114746871]
+KNOWN_X = [0.16653716564178467, 1.7491626739501953, -0.03477939963340759]
+KNOWN_DY = [0.6347800493240356, -1.0317801237106323, -0.20917083323001862]
+KNOWN_MASK = [0.31057862030129735, 0.6908333037706804]
 
 
 def test_known_answers():
-    # uniforms are bit-exact on every machine; normals pass through log, sqrt and tan
+    # uniforms are bit-exact on every machine; normals pass through float32 functions
     uniforms = [stream(0, "relu", 0).random(), stream(2**70, "sigmoid", 10**9).random()]
     assert uniforms == KNOWN_UNIFORMS
     draws = draws_of("relu", 3)
-    assert draws["x"] == pytest.approx(KNOWN_X, rel=1e-12)
-    assert draws["dy"] == pytest.approx(KNOWN_DY, rel=1e-12)
+    assert draws["x"] == pytest.approx(KNOWN_X, rel=1e-5)
+    assert draws["dy"] == pytest.approx(KNOWN_DY, rel=1e-5)
     assert draws_of("dropout", 2)["mask"] == pytest.approx(KNOWN_MASK, rel=1e-15)
 
 

@@ -79,10 +79,11 @@ def test_the_smoothing_transform(u: float) -> None:
     z, weight = smoothed_normal(np.array([u]))
     with mpmath.workdps(40):
         v = mpmath.mpf(u)
-        psi = v * v * (3 - 2 * v)
-        exact = mpmath.sqrt(2) * mpmath.erfinv(2 * psi - 1)
-        assert abs(z[0] - exact) <= 1e-12 * (1 + abs(exact))
-        assert abs(weight[0] - 6 * v * (1 - v)) <= 1e-15 + 1e-12 * weight[0]
+        exact = -mpmath.log(1 / v - 1)
+        assert abs(z[0] - exact) <= 1e-14 * (1 + abs(exact))
+        # dz/du = 1/(u(1 - u)): under the weights, z is normal
+        ratio = mpmath.npdf(exact) * mpmath.diff(lambda t: -mpmath.log(1 / t - 1), v)
+        assert abs(weight[0] - ratio) <= 1e-12 * ratio
 
 
 @pytest.mark.parametrize("samples", [1, 131_072, 131_073, 500_000])

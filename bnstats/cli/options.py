@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,13 @@ class Fraction(click.FloatRange):
         return number if number == number else self.fail(f"{number} is not in the range 0<x<1")
 
 
+def _processors() -> int:
+    """Return how many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 SAMPLES = click.option(
     "-n",
     "--samples",
@@ -115,9 +123,9 @@ WORKERS = click.option(
     "--workers",
     type=click.IntRange(1, 1024),
     metavar="N",
-    default=1,
-    show_default=True,
-    help="Threads; the digits do not depend on them.",
+    default=_processors,
+    show_default="all processors",
+    help="Processes, at most; the digits do not depend on them.",
 )
 
 

@@ -1,0 +1,104 @@
+"""Chunks computed by several processes, handed back in order.
+
+Processes, because threads would share the interpreter's lock, and numpy's calls on a block that
+fits the cache are shorter than handing it over takes.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from bnstats.errors import HostError
+
+Work = TypeVar("Work")
+Done = TypeVar("Done")
+
+_compute: Callable[[Any], Any]  # in a worker process: what it was started for
+
+
+def in_order(
+    compute: Callable[[Work], Done],
+    works: Iterable[Work],
+    workers: int,
+    should_stop: Callable[[], bool],
+) -> Iterator[tuple[Work, Done]]:
+    """Yield pieces of work with their results, in order, a bounded number of them in flight.
+
+    Parameters
+    ----------
+    compute
+        Where processes are not forked (outside Linux) it must be picklable.
+    works
+        Picklable pieces of work.
+    workers
+        Processes; 1 computes here.
+    should_stop
+        Asked before each piece; once true, those not begun are dropped.
+
+    Raises
+    ------
+    HostError
+        A worker process was lost.
+    """
+    if workers == 1:
+        for work in works:
+            if should_stop():
+                return
+            yield work, compute(work)
+        return
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    pending: deque[tuple[Work, Future[Done]]] = deque()
+    pool = ProcessPoolExecutor(workers, context, _begin, (compute,))
+    try:
+        for work in works:
+            if should_stop():
+                while pending and pending[-1][1].cancel():  # those not begun, last ones first
+                    pending.pop()
+                break
+            with warnings.catch_warnings():
+                # The first one forks. Workers touch nothing that another thread could hold.
+                warnings.filterwarnings("ignore", message=".*fork", category=Warning)
+                pending.append((work, pool.submit(_work, work)))
+            if len(pending) > 2 * workers:
+                first, future = pending.popleft()
+                yield first, future.result()
+        while pending:
+            first, future = pending.popleft()
+            yield first, future.result()
+    except BrokenProcessPool:
+        raise HostError("a worker process was lost", hint="fewer --workers") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(compute: Callable[[Any], Any]) -> None:
+    """Set a worker process up: it leaves Ctrl-C to its parent, and does not outlive it."""
+    import os
+    import signal
+    from multiprocessing import connection, parent_process
+    from threading import Thread
+
+    global _compute
+    _compute = compute
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    Thread(target=follow, daemon=True).start()
+
+
+def _work(work: Any) -> Any:
+    return _compute(work)
