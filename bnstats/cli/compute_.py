@@ -107,8 +107,12 @@ def command(
     check_exports(export)
     layers = list({spec.text: spec for spec in map(parse, specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
-        few = {spec: max(3, 4096 // spec.event.numbers) for spec in layers}  # two have no interval
-        trial = [compute(s, samples=n, direction=direction, law=law) for s, n in few.items()]
+        # Two draws have no interval.
+        few = [max(3, 4096 // spec.event.numbers) for spec in layers]
+        trial = [
+            compute(spec, samples=n, direction=direction, law=law)
+            for spec, n in zip(layers, few, strict=True)
+        ]
         locate(document(trial), get)
     start = time.monotonic()
     results = []
