@@ -16,7 +16,9 @@ import pytest
 from scipy.stats import chisquare, norm
 
 from bnstats import compute
+from bnstats.claims import claims_on
 from bnstats.constants import table_specs
+from bnstats.spec import parse
 
 FOLDER = Path(__file__).parent / "benchmarks"
 
@@ -124,7 +126,7 @@ def test_good_intervals_are_within_the_bars(ran, tool):
     record, text = ran(*IID)
     assert not [r for r in rates(tool, record) if r.outside]
     assert min(cell.pit.p for cell in tool.coverage_rates.cells_of(record["rows"])) > 1e-4
-    assert "at 0 coverage is too low, at 0 too high" in text
+    assert "rates 0 show too low and 0 too high a coverage" in text
 
 
 @pytest.mark.parametrize(("factor", "side"), [(0.9, "too low"), (1.6, "too high")])
@@ -228,8 +230,12 @@ def test_every_layer_of_the_table_is_measured(tool):
     specs = tool.study.default_specs()
     assert set(table_specs()) < set(specs)
     assert len(specs) == len(set(specs))
-    assert specs.index("max_pool2d:kernel_size=3") < specs.index("identity")  # published first
-    assert specs.index("identity") < specs.index("conv2d")  # then the cheap ones
+    published = [bool(claims_on(text)) for text in specs]
+    first = published.index(False)
+    assert not any(published[first:])
+    for part in (specs[:first], specs[first:]):
+        numbers = [parse(text).event.numbers for text in part]
+        assert numbers == sorted(numbers)
 
 
 def test_the_histogram_is_tested_as_scipy_does(tool):
@@ -237,6 +243,13 @@ def test_the_histogram_is_tested_as_scipy_does(tool):
     pit = tool.coverage_rates.Pit(bins)
     assert pit.p == pytest.approx(chisquare(bins).pvalue, rel=1e-12)
     assert pit.deviation == pytest.approx(100 * (130 / 514 - 0.2))
+
+
+def test_a_rare_selection_is_not_judged(tool):
+    count = {"trusted": 2, "apart": 98, "low": [2, 0], "high": [0, 0], "bins": [0] * 20}
+    cell = tool.coverage_rates.Cell("dropout", "iid", 4096, "std_dx", count)
+    assert not cell.judged
+    assert replace(cell, count=count | {"trusted": 20, "apart": 80}).judged
 
 
 def test_bars_leave_two_standard_errors(tool):
@@ -247,5 +260,11 @@ def test_bars_leave_two_standard_errors(tool):
     assert rate(0.95, 90, 90, 10_000).outside == ""
     assert rate(0.999, 20, 25, 10_000).outside == "too low"
     assert rate(0.999, 20, 20, 10_000).outside == ""
+    assert [rate(0.95, n, n, 10_000).beyond for n in (301, 300, 100, 99)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
     assert rate(0.999, 0, 0, 10_000).outside == ""
     assert rate(0.999, 0, 0, 10_000).error == pytest.approx(0.01, rel=1e-3)

@@ -147,7 +147,8 @@ def measure(row: Row, mapper: Mapper) -> None:
         for n, by_name in counts.items():
             for name, counted in by_name.items():
                 row.counts[n][name] += counted
-    row.wall_seconds = time.perf_counter() - start
+    row.cpu_seconds = round(row.cpu_seconds, 2)
+    row.wall_seconds = round(time.perf_counter() - start, 2)
 
 
 def jobs(row: Row) -> Iterator[Job]:

@@ -14,6 +14,7 @@ from bnstats.quantities import QUANTITIES
 BARS = {0.95: (94.0, 98.0), 0.999: (99.7, 100.0)}  # coverage in %
 BINS = 20
 LEAST_EXPECTED = 5  # in a bin, for χ² to hold
+LEAST_RELIABLE = 0.1  # share of the estimates, for a rate not to be that of a rare selection
 
 Record = dict[str, Any]
 
@@ -36,6 +37,12 @@ class Rate:
         """Binomial standard error, of one miss where there is none."""
         missed = max(self.low + self.high, 1)
         return 100 * math.sqrt(missed * max(1 - missed / self.of, 0) / self.of / self.of)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether coverage is beyond a bar at all."""
+        least, most = BARS[self.confidence]
+        return not least <= 100 - self.misses <= most
 
     @property
     def outside(self) -> str:
@@ -104,6 +111,14 @@ class Cell:
     @property
     def symbol(self) -> str:
         return QUANTITIES[self.quantity].symbol
+
+    @property
+    def total(self) -> int:
+        return int(self.count["trusted"] + self.count["apart"])
+
+    @property
+    def judged(self) -> bool:
+        return self.count["trusted"] > 0 and self.count["trusted"] >= LEAST_RELIABLE * self.total
 
     @property
     def rates(self) -> tuple[Rate, ...]:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import groupby
 
-from coverage_rates import BARS, BINS, Cell, Pit, Rate, Record, cells_of, place, summed
+from coverage_rates import (
+    BARS,
+    BINS,
+    LEAST_RELIABLE,
+    Cell,
+    Pit,
+    Rate,
+    Record,
+    cells_of,
+    place,
+    summed,
+)
 
 from bnstats.quantities import QUANTITIES
 from bnstats.sobol import MIN_LEVEL, REPLICATES
@@ -24,13 +35,13 @@ def verdict(cells: list[Cell]) -> list[str]:
         cell, rate = found
         return cell.sampler, cell.n, cell.symbol, rate.confidence
 
-    rates = [(cell, rate) for cell in cells if cell.count["trusted"] for rate in cell.rates]
+    rates = [(cell, rate) for cell in cells if cell.judged for rate in cell.rates]
     low, high = ([r for r in rates if r[1].outside == side] for side in ("too low", "too high"))
-    head = (
-        f"Of {len(rates)} rates {len(rates) - len(low) - len(high)} lie within the bars; at "
-        f"{len(low)} coverage is too low, at {len(high)} too high, by more than two standard errors"
-    )
-    lines = [f"**{head}.**"]
+    less = sum(rate.beyond and not rate.outside for _, rate in rates)
+    lines = [
+        f"**Of {len(rates)} rates {len(low)} show too low and {len(high)} too high a coverage**, "
+        f"beyond a bar by more than two standard errors; {less} more lie beyond a bar by less."
+    ]
     for title, found in (("Too low", low), ("Too high", high)):
         if found:
             lines += ["", f"{title}, with the misses in %:", ""]
@@ -87,25 +98,24 @@ def by_layer(
         ]
         for layer, own in groupby(here, lambda c: c.layer):
             found = {c.quantity: c for c in own}
-            count = next(iter(found.values())).count
+            total = next(iter(found.values())).total
             texts = [
                 text
                 for q, symbol in quantities.items()
                 for text in (shown(found[q]) if q in found else ["no exact value"] * len(heads(q)))
             ]
             lines.append(
-                f"| `{layer}` | {count['trusted'] + count['apart']:,} | {seeds[layer, sampler]} "
-                f"| {' | '.join(texts)} |"
+                f"| `{layer}` | {total:,} | {seeds[layer, sampler]} | {' | '.join(texts)} |"
             )
     return lines
 
 
 def rate_texts(cell: Cell) -> list[str]:
-    return list(map(str, cell.rates)) if cell.count["trusted"] else ["unreliable"] * len(BARS)
+    return list(map(str, cell.rates)) if cell.judged else ["unreliable"] * len(BARS)
 
 
 def pit_texts(cell: Cell) -> list[str]:
-    return [str(cell.pit) if cell.pit.valid else "too few"]
+    return [str(cell.pit) if cell.judged and cell.pit.valid else "too few"]
 
 
 def apart_table(cells: list[Cell]) -> list[str]:
@@ -118,7 +128,7 @@ def apart_table(cells: list[Cell]) -> list[str]:
         "|---|---|---|---|--:|--:|" + "--:|" * len(BARS),
     ]
     for cell in found:
-        count, n = cell.count, cell.count["trusted"] + cell.count["apart"]
+        count, n = cell.count, cell.total
         missing = [f"{100 * missed / count['apart']:.3g} %" for missed in count["apart_missed"]]
         lines.append(
             f"| `{cell.layer}` | {cell.sampler} | {size(cell.sampler, cell.n)} | {cell.symbol} "
@@ -178,9 +188,10 @@ sobol replication is a run of {REPLICATES} scrambles with a seed of its own; the
 10⁶ times the one in the table. Production takes at least 2{LEVEL} points a scramble; there is
 nothing below.
 
-Nominal are {" and ".join(NOMINAL)}. The bars, in % of coverage: {BAR_TEXT}. Behind ± stands the
-binomial standard error. A rate beyond a bar by more than two of these is bold. Intervals that
-bnstats marks unreliable (n_eff < 100) are counted apart."""
+Nominal are {" and ".join(NOMINAL)}. The bars, in % of coverage: {BAR_TEXT}.
+Behind ± stands the binomial standard error. A rate beyond a bar by more than two of these is bold.
+Estimates that bnstats marks unreliable (n_eff < 100) are counted apart; where more than
+{100 - 100 * LEAST_RELIABLE:g} % are, the others are too special a selection to judge."""
 TOGETHER = f"""\
 Of the layers none of whose estimates is unreliable. In brackets the misses whose interval lies
 below and above the exact value. Φ(z) of the z that bnstats prints, in {BINS} bins: the largest
