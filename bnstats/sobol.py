@@ -1,8 +1,9 @@
 """Randomised quasi-Monte Carlo: scrambled Sobol' points, in place of independent draws.
 
-A run is 32 independent scrambles (random linear matrix scramble and digital shift, Matoušek 1998)
-of the first 2^m Sobol' points; each scramble is one unit, and an interval comes from the spread
-over scrambles. All random inputs of an event are coordinates, in the order in which it names them.
+A run is 32 independent nested uniform scrambles (Owen 1995) of the first 2^m Sobol' points; each
+scramble is one unit, and an interval comes from the spread over scrambles. Their means are close to
+normal, as theory has it (Loh 2003), where linear matrix scrambles leave a kurtosis of hundreds and
+intervals far too wide. All random inputs of an event are coordinates, in their own order.
 
 Φ⁻¹(u)² has a log singularity at 0 and 1 that keeps plain points from nominal coverage. So a lone
 normal coordinate is drawn from the logistic law instead, as log(u/(1 − u)), and weighted by the
@@ -13,7 +14,7 @@ for dx's. With more coordinates the weights' product would cost more than it sav
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from math import pi, prod
 from typing import Any
@@ -51,13 +52,13 @@ def dimensions(event: Event) -> int:
 
 @cache
 def directions() -> Any:
-    """Return direction numbers of shape (256, 32), as 32-bit integers in uint64.
+    """Return direction numbers of shape (256, 32), as 32-bit integers in uint32.
 
     From the polynomials and initial values of Joe and Kuo (2008); Bratley and Fox (1988), eq. 2.
     """
     text = resources.files("bnstats").joinpath("sobol_directions.txt").read_text("ascii")
     rows = [list(map(int, line.split())) for line in text.splitlines() if line[:1] != "#"]
-    table = np.empty((len(rows) + 1, _BITS), np.uint64)
+    table = np.empty((len(rows) + 1, _BITS), np.uint32)
     table[0] = [1 << (_BITS - 1 - k) for k in range(_BITS)]  # van der Corput
     for dimension, (polynomial, *m) in enumerate(rows, start=1):
         degree = polynomial.bit_length() - 1
@@ -71,31 +72,13 @@ def directions() -> Any:
     return table
 
 
-def scramble(numbers: Any, generator: np.random.Generator) -> tuple[Any, Any]:
-    """Scramble direction numbers (dimensions, 32) by random lower triangular binary matrices.
-
-    Returns the scrambled numbers and the digital shift of each dimension, as uint32.
-    """
-    count = len(numbers)
-    rows = generator.integers(0, 2**_BITS, (count, _BITS), dtype=np.uint64)
-    out = np.zeros_like(numbers)
-    for bit in range(_BITS):
-        # Digit `bit` of the output mixes itself, always, with the more significant digits.
-        low = np.uint64(bit)
-        mask = (rows[:, bit] >> low << low) | np.uint64(1 << bit)
-        parity = np.bitwise_count(numbers & mask[:, None]).astype(np.uint64) & np.uint64(1)
-        out |= parity << low
-    shift = generator.integers(0, 2**_BITS, count, dtype=np.uint32)
-    return out.astype(np.uint32), shift
-
-
-def points(numbers: Any, shift: Any, first: int, level: int) -> Any:
+def points(numbers: Any, first: int, level: int) -> Any:
     """Return points ``first`` to ``first + 2^level`` as uint32 of shape (dimensions, 2^level).
 
     ``first`` is a multiple of 2^level. Point i is the XOR of the numbers at the bits of i.
     """
     out = np.empty((len(numbers), 1 << level), np.uint32)
-    start = shift.copy()
+    start = np.zeros(len(numbers), np.uint32)
     for bit in range(level, _BITS):
         if first >> bit & 1:
             start ^= numbers[:, bit]
@@ -104,6 +87,34 @@ def points(numbers: Any, shift: Any, first: int, level: int) -> Any:
         size = 1 << bit
         np.bitwise_xor(out[:, :size], numbers[:, bit, None], out=out[:, size : 2 * size])
     return out
+
+
+def reversed_bits(x: Any) -> Any:
+    """Return uint32 integers with their bits in reverse order."""
+    for shift, mask in ((1, 0x55555555), (2, 0x33333333), (4, 0x0F0F0F0F)):
+        low = x & mask
+        low <<= shift
+        x = x >> shift
+        x &= mask
+        x |= low
+    return x.byteswap()
+
+
+def scrambled(x: Any, seeds: Any) -> Any:
+    """Scramble bit-reversed points (dimensions, n) by one seed each; returns them in order.
+
+    In a bit-reversed integer, sums and products carry a digit's effect to less significant digits
+    only: each digit is flipped as a hash of the seed and of the more significant ones, which is
+    nested uniform scrambling. The hash is Laine and Karras's (2011) with Vegdahl's constants; see
+    Burley, JCGT 9(4), 2020.
+    """
+    seeds = seeds[:, None]
+    x = x ^ x * np.uint32(0x3D20ADEA)
+    x += seeds
+    x *= (seeds >> 16) | 1
+    x ^= x * np.uint32(0x05526C56)
+    x ^= x * np.uint32(0x53A22864)
+    return reversed_bits(x)
 
 
 def smoothed_normal(u: Any) -> tuple[Any, Any]:
@@ -144,10 +155,12 @@ def sobol_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
     from scipy.special import ndtri
 
     event = task.spec.event
-    numbers, shift = _scrambled(task.seed, task.spec.text, chunk.unit, dimensions(event))
+    numbers = _numbers(dimensions(event))
+    generator = stream(task.seed, f"sobol {task.spec.text}", chunk.unit)
+    seeds = generator.integers(0, 2**_BITS, len(numbers), dtype=np.uint32)
     step = min(_block_points(event), chunk.draws)
     for first in range(chunk.first, chunk.first + chunk.draws, step):
-        integers = points(numbers, shift, first, step.bit_length() - 1)
+        integers = scrambled(points(numbers, first, step.bit_length() - 1), seeds)
         uniform = np.multiply(np.add(integers, 0.5), 2.0**-_BITS)
         plain: dict[str, Any] = {}
         smooth: dict[str, tuple[Any, Any]] = {}
@@ -176,6 +189,7 @@ def _block_points(event: Event) -> int:
     return 1 << max(_BLOCK_LEVEL - (event.numbers - 1).bit_length(), 0)
 
 
-@lru_cache(maxsize=2 * REPLICATES)
-def _scrambled(seed: int, spec: str, replicate: int, count: int) -> tuple[Any, Any]:
-    return scramble(directions()[:count], stream(seed, f"sobol {spec}", replicate))
+@cache
+def _numbers(count: int) -> Any:
+    """Return bit-reversed direction numbers, which give bit-reversed points."""
+    return reversed_bits(directions()[:count])

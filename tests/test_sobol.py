@@ -11,8 +11,9 @@ import pytest
 from bnstats import api, compute
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
-from bnstats.run import run
-from bnstats.sampling import Task
+from bnstats.quantities import Direction
+from bnstats.run import chunk_tally, run
+from bnstats.sampling import Chunk, Task
 from bnstats.sobol import (
     MAX_DIMENSIONS,
     MIN_LEVEL,
@@ -20,7 +21,8 @@ from bnstats.sobol import (
     directions,
     level_for,
     points,
-    scramble,
+    reversed_bits,
+    scrambled,
     smoothed_normal,
     sobol_blocks,
     sobol_chunks,
@@ -28,34 +30,42 @@ from bnstats.sobol import (
 from bnstats.spec import parse
 
 
+def scramble(dimensions: int, seed: int, *, first: int = 0, level: int) -> np.ndarray:
+    """Scrambled points as uint32 of shape (dimensions, 2^level)."""
+    seeds = np.random.default_rng(seed).integers(0, 2**32, dimensions, dtype=np.uint32)
+    return scrambled(points(reversed_bits(directions()[:dimensions]), first, level), seeds)
+
+
 def test_points_are_those_of_scipy() -> None:
     from scipy.stats import qmc
 
     theirs = qmc.Sobol(MAX_DIMENSIONS, scramble=False, bits=32).random(256)
-    numbers = directions().astype(np.uint32)
-    ours = points(numbers, np.zeros(MAX_DIMENSIONS, np.uint32), 0, 8).T * 2.0**-32
+    ours = points(directions(), 0, 8).T * 2.0**-32
     index = np.arange(256)
     np.testing.assert_array_equal(ours[index ^ index >> 1], theirs)  # scipy's is in Gray order
 
 
+def test_reversed_bits() -> None:
+    numbers = np.array([0, 1, 2**31, 0b1101, 0xFFFFFFFF, 0x12345678], np.uint32)
+    by_text = [int(f"{n:032b}"[::-1], 2) for n in numbers.tolist()]
+    np.testing.assert_array_equal(reversed_bits(numbers), np.array(by_text, np.uint32))
+
+
 @pytest.mark.parametrize(("first", "level"), [(0, 6), (64, 6), (128, 4), (1024, 3)])
 def test_any_block_is_a_piece_of_the_sequence(first: int, level: int) -> None:
-    numbers, shift = scramble(directions()[:5], np.random.default_rng(1))
-    whole = points(numbers, shift, 0, 11)
-    piece = points(numbers, shift, first, level)
+    whole = scramble(5, 1, level=11)
+    piece = scramble(5, 1, first=first, level=level)
     np.testing.assert_array_equal(piece, whole[:, first : first + (1 << level)])
 
 
 @pytest.mark.parametrize("level", [1, 5, 10])
 def test_a_scramble_keeps_every_coordinate_stratified(level: int) -> None:
-    numbers, shift = scramble(directions()[:8], np.random.default_rng(2))
-    strata = np.sort(points(numbers, shift, 0, level) >> np.uint32(32 - level), axis=1)
+    strata = np.sort(scramble(8, 2, level=level) >> np.uint32(32 - level), axis=1)
     np.testing.assert_array_equal(strata, np.tile(np.arange(1 << level), (8, 1)))
 
 
 def test_a_scramble_keeps_the_net_in_two_dimensions() -> None:
-    numbers, shift = scramble(directions()[:2], np.random.default_rng(3))
-    x, y = points(numbers, shift, 0, 8)
+    x, y = scramble(2, 3, level=8)
     for k in range(9):  # a (0, 8, 2)-net: one point in every box of 2^-k by 2^-(8 - k)
         boxes = (x.astype(np.uint64) >> np.uint64(32 - k) << np.uint64(8 - k)) | (
             y.astype(np.uint64) >> np.uint64(32 - (8 - k))
@@ -65,13 +75,48 @@ def test_a_scramble_keeps_the_net_in_two_dimensions() -> None:
 
 def test_scrambled_points_are_uniform_and_independent_over_scrambles() -> None:
     # One fixed point over 20,000 scrambles: its bits are fair coins, its coordinates unrelated.
-    generator = np.random.default_rng(4)
-    drawn = [points(*scramble(directions()[:3], generator), 0, 3)[:, 5] for _ in range(20_000)]
-    u = np.array(drawn).T * 2.0**-32
+    u = np.array([scramble(3, seed, level=3)[:, 5] for seed in range(20_000)]).T * 2.0**-32
     scale = math.sqrt(1 / 12 / 20_000)
     assert np.all(np.abs(u.mean(axis=1) - 0.5) < 5 * scale)
     assert np.all(np.abs(np.corrcoef(u)[np.triu_indices(3, 1)]) < 5 / math.sqrt(20_000))
     assert np.all(np.abs((u**2).mean(axis=1) - 1 / 3) < 5 * math.sqrt(4 / 45 / 20_000))
+
+
+def digits(x: np.ndarray) -> np.ndarray:
+    """The 32 binary digits of uint32 numbers, most significant first, on a new last axis."""
+    return (x[..., None] >> np.arange(31, -1, -1, dtype=np.uint32)) & np.uint32(1)
+
+
+def test_a_digit_is_flipped_by_the_digits_before_it_alone() -> None:
+    seeds = np.random.default_rng(5).integers(0, 2**32, 4000, dtype=np.uint32)
+    one, other = 0b1011_0110_0111 << 20, 0b1011_0010_0111 << 20  # differ in the sixth digit only
+    pair = np.array([one, other], np.uint32)
+    out = digits(scrambled(np.tile(reversed_bits(pair), (len(seeds), 1)), seeds))
+    flips = (out ^ digits(pair)).astype(float)  # (seeds, points, digits)
+    np.testing.assert_array_equal(flips[:, 0, :6], flips[:, 1, :6])
+    limit = 5 / math.sqrt(len(seeds))
+    # Each flip is a fair coin, unrelated to those of other digits ...
+    assert np.all(np.abs(2 * flips.mean(axis=0) - 1) < limit)
+    coins = 2 * flips - 1
+    among = np.abs(coins[:, 0].T @ coins[:, 0] / len(seeds) - np.eye(32))
+    assert np.max(among) < limit
+    # ... and behind the digit where two points differ, to those of the other point.
+    between = np.abs(np.mean(coins[:, 0, 6:] * coins[:, 1, 6:], axis=0))
+    assert np.max(between) < limit
+
+
+@pytest.mark.parametrize("direction", ["y", "dx"])
+def test_the_means_of_scrambles_are_normal(direction: Direction) -> None:
+    # Linear matrix scrambles have a kurtosis of 500 for E[y] and 20 for E[dx²] here.
+    spec, found = parse("sigmoid"), []
+    for seed in range(20):
+        for unit in range(REPLICATES):
+            task = Task(spec, seed, directions=(direction,), sampler="sobol")
+            tally = chunk_tally(task, Chunk(unit, 0, 1 << MIN_LEVEL, True), 0.5)
+            found.append((tally[direction].mean_a, tally[direction].mean_b))
+    for values in np.array(found).T:
+        deviations = values - values.mean()
+        assert np.mean(deviations**4) / np.mean(deviations**2) ** 2 == pytest.approx(3, abs=1.0)
 
 
 @pytest.mark.parametrize("u", [1e-9, 0.001, 0.25, 0.5, 0.75, 0.999, 1 - 2.0**-33])

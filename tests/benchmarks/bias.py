@@ -1,0 +1,130 @@
+"""Bias of the draws' and layers' arithmetic, measured against float64 throughout.
+
+    python tests/benchmarks/bias.py [--chunks 16] [--seed 0] [--out results] [SPEC...]
+
+The engine's draws and the same random integers sent through float64 transforms differ by rounding
+alone, so a bias shows at a precision that no comparison of independent runs reaches. Writes
+bias.json and bias.md; exits 1 where a bias exceeds its bar.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from bnstats import sampling
+from bnstats.constants import table_specs
+from bnstats.layers import STANDARD
+from bnstats.run import chunk_tally, y_pivot
+from bnstats.sampling import Chunk, DType, Task, chunk_draws
+from bnstats.spec import parse
+
+BARS: dict[DType, float] = {"float64": 1e-8, "float32": 1e-7}
+QUANTITIES = ("E[y]/σ[y]", "σ[y]", "σ[dx]")
+
+
+class Float64Normals:
+    """Stands in for the engine's normals: the same integers, every operation in float64."""
+
+    def __init__(self, capacity: int, dtype: DType) -> None:
+        del capacity, dtype
+
+    def draw(self, generator: np.random.Generator, count: int) -> Any:
+        pairs = (count + 1) // 2
+        words = generator.integers(0, 2**64, pairs, dtype=np.uint64).view(np.uint32)
+        cells, angles = words[:pairs], words[pairs:].view(np.int32)
+        u = cells + 0.5
+        tail = np.flatnonzero(cells < 2**12)
+        if len(tail):
+            u[tail] += 0.5 - generator.random(len(tail), np.float32).astype(float)
+        radius = np.sqrt(-2 * np.log(u / 2**32))
+        angle = math.pi * (angles / 2**31 + 2 * generator.random() - 1)
+        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+
+
+def moments(task: Task, chunk: Chunk, pivot: float) -> tuple[float, float, float]:
+    """Return E[y], σ[y] and σ[dx] of one chunk."""
+    tally = chunk_tally(task, chunk, pivot)
+    y, dx = tally["y"], tally["dx"]
+    std_y, std_dx = (math.sqrt(max(m.mean_b - m.mean_a**2, 0.0)) for m in (y, dx))
+    return pivot + y.mean_a, std_y, std_dx
+
+
+def biases(text: str, dtype: DType, seed: int, chunks: int) -> list[tuple[float, float]]:
+    """Return the relative bias of each quantity, and its standard error over chunks."""
+    spec = parse(text)
+    pivot, size = y_pivot(spec.event, STANDARD), chunk_draws(spec.event)
+    rows = []
+    for c in range(chunks):
+        ours = moments(Task(spec, seed, dtype=dtype), Chunk(c, 0, size, False), pivot)
+        with mock.patch.object(sampling, "Normals", Float64Normals):
+            true = moments(Task(spec, seed), Chunk(c, 0, size, False), pivot)
+        scales = (true[1], true[1], true[2])
+        rows.append([(a - b) / s for a, b, s in zip(ours, true, scales, strict=True)])
+    return [
+        (statistics.fmean(column), statistics.stdev(column) / math.sqrt(chunks))
+        for column in zip(*rows, strict=True)
+    ]
+
+
+def exceeded(bias: tuple[float, float], dtype: DType) -> bool:
+    """Whether a bias exceeds its bar by more than chance, at four standard errors."""
+    return abs(bias[0]) > BARS[dtype] + 4 * bias[1]
+
+
+def markdown(found: dict[str, dict[DType, list[tuple[float, float]]]], chunks: int) -> str:
+    lines = [
+        "# Bias of the arithmetic",
+        "",
+        f"Mean over {chunks} chunks of the relative difference between the engine and float64",
+        "throughout, on the same random integers; standard error in parentheses, both in units of",
+        "1e-9. Bars: 10 in float64, 100 in float32.",
+        "",
+    ]
+    for dtype, bar in BARS.items():
+        worst = max(abs(bias) for row in found.values() for bias, _ in row[dtype])
+        over = sum(exceeded(bias, dtype) for row in found.values() for bias in row[dtype])
+        lines += [
+            f"## {dtype}",
+            "",
+            f"Largest {worst:.1e}; {over} of {3 * len(found)} beyond the bar of {bar:.0e}.",
+            "",
+            "| layer | " + " | ".join(QUANTITIES) + " |",
+            "|---|" + "--:|" * len(QUANTITIES),
+        ]
+        for text, row in found.items():
+            cells = (f"{1e9 * bias:+.2f} ({1e9 * error:.2f})" for bias, error in row[dtype])
+            lines.append(f"| `{text}` | {' | '.join(cells)} |".replace("-", "−"))
+        lines.append("")
+    return "\n".join([*lines, "Written by `python tests/benchmarks/bias.py`.", ""])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--chunks", type=int, default=16)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("specs", nargs="*", help="layers, by default those of the table")
+    options = parser.parse_args()
+    found: dict[str, dict[DType, list[tuple[float, float]]]] = {}
+    for text in options.specs or table_specs():
+        found[text] = {d: biases(text, d, options.seed, options.chunks) for d in BARS}
+        worst = {d: max(abs(bias) for bias, _ in row) for d, row in found[text].items()}
+        print(text, *(f"{d} {w:.1e}" for d, w in worst.items()), flush=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    record = {"chunks": options.chunks, "seed": options.seed, "bars": BARS, "layers": found}
+    (options.out / "bias.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (options.out / "bias.md").write_text(markdown(found, options.chunks), encoding="utf-8")
+    return int(any(exceeded(b, d) for row in found.values() for d in BARS for b in row[d]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
