@@ -34,7 +34,8 @@ CHUNK_POINTS = 1 << 16  # at most
 _BITS = 32
 _MAX_LEVEL = 30
 MAX_POINTS = REPLICATES << _MAX_LEVEL
-_BLOCK_LEVEL = 14
+_BLOCK_LEVEL = 14  # points of a block, and its coordinates, at most
+_NUMBERS_LEVEL = 17
 
 # The input whose tail a direction's moments depend on.
 _SMOOTHED: dict[Direction, str] = {"y": "x", "dx": "dy"}
@@ -186,7 +187,7 @@ def sobol_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
 
 def _block_points(event: Event) -> int:
     """Points per block, a power of two, that fit the cache."""
-    return 1 << max(_BLOCK_LEVEL - (event.numbers - 1).bit_length(), 0)
+    return 1 << max(min(_BLOCK_LEVEL, _NUMBERS_LEVEL - (event.numbers - 1).bit_length()), 0)
 
 
 @cache
