@@ -23,8 +23,8 @@ Sampler = Literal["iid", "sobol"]
 
 # Random numbers per block: the arrays of a block stay in a core's L2, yet its fixed cost, some
 # 25 µs of Python, counts for little.
-_BLOCK_NUMBERS = 2**17
-_BLOCKS_PER_CHUNK = 8
+_BLOCK_NUMBERS = 2**16
+_BLOCKS_PER_CHUNK = 16
 
 # Box-Muller radii from the lowest cells of the 2^32, one in a million, get a finer uniform.
 _TAIL_CELLS = 2**12
