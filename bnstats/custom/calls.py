@@ -46,6 +46,11 @@ class UserFunction:
     takes_xp: bool
     values: Mapping[str, Any]
 
+    @property
+    def short(self) -> str:
+        """The name without its module."""
+        return self.name.rpartition(":")[2]
+
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, Array | None]:
         """Return y and the slope, None where the function gives none.
 
@@ -102,7 +107,9 @@ def mistake(name: str, error: BaseException) -> BnstatsError:
     text = printable(str(error).partition("\n")[0], 160)
     if isinstance(error, ParameterError):
         return BnstatsError(f"{name}: {text}", hint=f"bnstats show {name}")
-    message = f"{name} raised {type(error).__name__}" + (f": {text}" if text else "")
+    message = f"{name} writes to its input: {text}"
+    if "read-only" not in text:
+        message = f"{name} raised {type(error).__name__}" + (f": {text}" if text else "")
     remedy = next((hint for said, hint in _REMEDIES.items() if said in text), None)
     return BnstatsError(
         message, where=_place(error), hint=remedy or "bnstats -v … shows the whole traceback"

@@ -16,8 +16,9 @@ from bnstats.errors import BnstatsError
 from bnstats.layers import STANDARD, Event, Expect, Known, Law
 from bnstats.layers._registry import Array, Namespace, pointwise_event, pointwise_moments
 
-_MOST_SPLITS = 32  # the quadrature's panels grow with them
+_MOST_SPLITS = 16
 _NAMED = 4
+_SLOPE_TOLERANCE = 1e-12  # finite differences are no better
 _TOLERATED = 1e-6  # relative error of slopes that need not be mentioned
 
 
@@ -35,7 +36,7 @@ def elementwise_event(call: UserFunction, kinks: tuple[float, ...]) -> Event:
     def under(law: Law) -> Event:
         return _examined(call, gives_slope, kinks, law)
 
-    return replace(_event(call, gives_slope, kinks, STANDARD), under=under)
+    return replace(_event(call, gives_slope, tuple(sorted({*kinks})), STANDARD), under=under)
 
 
 def _tried(call: UserFunction) -> bool:
@@ -55,8 +56,11 @@ def _event(call: UserFunction, gives_slope: bool, kinks: tuple[float, ...], law:
     def value(xp: Namespace, x: Array) -> Array:
         return call(xp, x)[0]
 
+    # The quadrature's panels grow with its splits.
+    splits = tuple(sorted(kinks, key=lambda kink: abs(kink - law.x_mean))[:_MOST_SPLITS])
     if gives_slope:
-        return pointwise_event(lambda xp, x: _both(call, xp, x), kinks)
+        event = pointwise_event(lambda xp, x: _both(call, xp, x), splits)
+        return replace(event, kinks=kinks)
 
     def quick(xp: Namespace, x: Array) -> tuple[Array, Array]:
         # float32 differences would keep three digits.
@@ -64,18 +68,21 @@ def _event(call: UserFunction, gives_slope: bool, kinks: tuple[float, ...], law:
         slope = quick_slope(lambda at: value(xp, at), xp, wide, kinks, law)
         return value(xp, x), xp.astype(slope, x.dtype)
 
-    def careful(xp: Namespace, x: Array) -> tuple[Array, Array]:
-        return careful_slope(lambda at: value(xp, at), xp, x, kinks, law)
+    def squared(xp: Namespace, x: Array) -> Array:
+        slope, _ = careful_slope(lambda at: value(xp, at), xp, x, kinks, law)
+        return slope**2
 
     def squared_error(xp: Namespace, x: Array) -> Array:
-        slope, error = careful(xp, x)
+        slope, error = careful_slope(lambda at: value(xp, at), xp, x, kinks, law)
         return (2 * xp.abs(slope) + error) * error
 
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        known = dict(pointwise_moments(value, lambda xp, x: careful(xp, x)[0], kinks)(law, expect))
-        more = expect(squared_error, kinks=kinks)
-        ms, by = known["ms_dx"], "quadrature of finite differences"
-        return known | {"ms_dx": Known(ms.value, ms.error + law.dy_std**2 * more.value, by)}
+        known = pointwise_moments(value, lambda xp, x: quick(xp, x)[1], splits)(law, expect)
+        found = expect(squared, kinks=splits, tolerance=_SLOPE_TOLERANCE)
+        more = expect(squared_error, kinks=splits, tolerance=0.01)
+        power, error = law.dy_std**2, found.error + more.value + more.error
+        ms_dx = Known(power * found.value, power * error, "quadrature of finite differences")
+        return {**known, "ms_dx": ms_dx}
 
     return replace(pointwise_event(quick, kinks), moments=moments)
 
@@ -96,16 +103,17 @@ def _examined(
         bad = ~np.isfinite(call(numpy_backend, grid)[0])
     if bad.all():
         raise BnstatsError(f"{call.name} is not finite at any x within {REACH:g} σ of the mean")
-    hints = [_nonfinite(call.name, grid, bad)] if bad.any() else []
+    hints = [_nonfinite(call.short, grid, bad)] if bad.any() else []
     found = breaks(lambda x: call(numpy_backend, x)[0], law)
     steep = Breaks()
     if gives_slope:
         steep = breaks(lambda x: _both(call, numpy_backend, x)[1], law)
     slope_jumps = _new((*found.bends, *steep.jumps), (*declared, *found.jumps), law)
     jumps = _new(found.jumps, declared, law)
-    kinks = _nearest((*declared, *jumps, *slope_jumps, *_new(steep.bends, declared, law)), law)
+    bends = _new(steep.bends, (*declared, *jumps, *slope_jumps), law)
+    kinks = tuple(sorted({*declared, *jumps, *slope_jumps, *bends}))
     if jumps or slope_jumps:
-        hints.append(_kinks_hint(call.name, jumps, slope_jumps))
+        hints.append(_kinks_hint(call.short, jumps, slope_jumps))
     hints += _slope_hints(call, gives_slope, kinks, law)
     return replace(_event(call, gives_slope, kinks, law), hints=tuple(hints))
 
@@ -121,15 +129,15 @@ def _slope_hints(
         if error < _TOLERATED:
             return []
         return [
-            f"the slope of {call.name} is by finite differences, here good to {error:.1g} only; "
-            "return (y, slope)"
+            f"the slope of {call.short} is by finite differences, here with a relative error of "
+            f"{error:.1g}; return (y, slope)"
         ]
     worst = worst_slope(value, lambda x: _both(call, numpy_backend, x)[1], kinks, law)
     if worst is None:
         return []
     x, declared, found = worst
     return [
-        f"the slope of {call.name} at x = {x:.6g} is given as {declared:.6g}, but finite "
+        f"the slope of {call.short} at x = {x:.6g} is given as {declared:.6g}, but finite "
         f"differences say {found:.6g}; dx is as given"
     ]
 
@@ -143,11 +151,6 @@ def _new(found: tuple[float, ...], known: tuple[float, ...], law: Law) -> tuple[
     return tuple(kept)
 
 
-def _nearest(kinks: tuple[float, ...], law: Law) -> tuple[float, ...]:
-    near = sorted(dict.fromkeys(kinks), key=lambda kink: abs(kink - law.x_mean))
-    return tuple(sorted(near[:_MOST_SPLITS]))
-
-
 def _kinks_hint(name: str, jumps: tuple[float, ...], slopes: tuple[float, ...]) -> str:
     parts = [f"{name} jumps at {_places(jumps)}"] if jumps else []
     if slopes:
@@ -157,6 +160,8 @@ def _kinks_hint(name: str, jumps: tuple[float, ...], slopes: tuple[float, ...]) 
     what = " and ".join(parts)
     if len(jumps) + len(slopes) > _MOST_SPLITS:
         return f"{what} (detected; the nearest {_MOST_SPLITS} split the quadrature)"
+    if len(jumps) + len(slopes) > _NAMED:
+        return f"{what} (detected; declare them as kinks)"
     return f"{what} (detected; declare kinks={tuple(sorted({*jumps, *slopes}))})"
 
 

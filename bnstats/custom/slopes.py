@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from bnstats.layers import Law
@@ -10,23 +12,23 @@ from bnstats.layers._registry import Array, Namespace
 
 _STEP = 1e-4  # in standard deviations of x
 _CAREFUL_STEP = 1e-2
+_NEGLIGIBLE = 1e-9  # error of a slope that is zero
 
 
 def quick_slope(
-    value: Callable[[Array], Array], xp: Namespace, x: Array, kinks: Iterable[float], law: Law
+    value: Callable[[Array], Array], xp: Namespace, x: Array, kinks: tuple[float, ...], law: Law
 ) -> Array:
     """Differentiate by the five-point formula with a step of 1e-4 standard deviations.
 
     The error is about 1e-12 of the scale of y, and grows with the fifth power of a function's
     steepness: 1e-8 for tanh(50x). Next to a kink the stencil is moved to x's own side of it, and
-    the slope is continued from there to first order.
+    the slope is continued from there to first order. Kinks are in ascending order.
     """
     step = _STEP * law.x_std
-    centre = x
-    for kink in kinks:
-        away = x - kink
-        side = xp.where(away > 0, kink + 2 * step, kink - 2 * step)
-        centre = xp.where(xp.abs(away) < 2 * step, side, centre)
+    away = _from_kink(xp, x, kinks)
+    reach = 2.5 * step  # of two steps, and room for rounding
+    side = xp.where(away > 0, reach, -reach)
+    centre = xp.where(xp.abs(away) < reach, x - away + side, x)
     up, down = value(centre + step), value(centre - step)
     far_up, far_down = value(centre + 2 * step), value(centre - 2 * step)
     slope = (8 * (up - down) - (far_up - far_down)) / (12 * step)
@@ -35,7 +37,7 @@ def quick_slope(
 
 
 def careful_slope(
-    value: Callable[[Array], Array], xp: Namespace, x: Array, kinks: Iterable[float], law: Law
+    value: Callable[[Array], Array], xp: Namespace, x: Array, kinks: tuple[float, ...], law: Law
 ) -> tuple[Array, Array]:
     """Differentiate by scipy's adaptive differences of eighth order; return slopes and errors.
 
@@ -45,34 +47,48 @@ def careful_slope(
     from scipy.differentiate import derivative
 
     step = _CAREFUL_STEP * law.x_std
-    direction = xp.zeros_like(x)
-    for kink in kinks:
-        away = x - kink
-        direction = xp.where(xp.abs(away) < 1.01 * step, xp.where(away > 0, 1.0, -1.0), direction)
-    found = derivative(value, x, initial_step=step, step_direction=direction)
+    away = _from_kink(xp, x, kinks)
+    side = xp.where(away > 0, 1.0, -1.0)
+    direction = xp.where(xp.abs(away) < 1.01 * step, side, 0.0)
+    # Its first stencil reaches from the step down to an eighth of it.
+    rounding = 2.0**-52 * xp.abs(value(x)) / (step / 8)
+    known = rounding[xp.isfinite(rounding)]
+    enough = float(xp.median(known)) if known.size else 0.0
+    found = derivative(
+        value, x, initial_step=step, step_direction=direction, tolerances={"atol": enough}
+    )
     error = xp.where(xp.isfinite(found.error), xp.abs(found.error), xp.inf)
-    return found.df, error + 2.0**-52 * xp.abs(value(x)) / step
+    return found.df, error + rounding
 
 
-def disagreement(value: Callable[[Any], Any], kinks: Iterable[float], law: Law) -> float:
+def _from_kink(xp: Namespace, x: Array, kinks: tuple[float, ...]) -> Array:
+    """Return the signed distance of each x from the kink nearest to it, if there is any."""
+    if not kinks:
+        return xp.full_like(x, xp.inf)
+    between = xp.asarray([(a + b) / 2 for a, b in pairwise(kinks)], dtype=x.dtype)
+    return x - xp.take(xp.asarray(kinks, dtype=x.dtype), xp.searchsorted(between, x))
+
+
+def disagreement(value: Callable[[Any], Any], kinks: tuple[float, ...], law: Law) -> float:
     """Return how far quick and careful slopes are apart, or their errors if larger.
 
     Root mean squares over the mean of x ± 3 standard deviations, relative to that of the slopes.
     """
     import numpy as np
 
-    x = law.x_mean + law.x_std * np.linspace(-3, 3, 202)
-    kinks = tuple(kinks)
+    x = law.x_mean + law.x_std * (np.linspace(-3, 3, 2002) + math.pi * 1e-5)  # not on a kink
     with np.errstate(all="ignore"):
         slope, error = careful_slope(value, np, x, kinks, law)
         apart = np.maximum(np.abs(quick_slope(value, np, x, kinks, law) - slope), error)
         known = np.isfinite(apart)
-        size = float(np.sum(slope[known] ** 2))
-        return float(np.sqrt(np.sum(apart[known] ** 2) / size)) if size else 0.0
+        error, size = (float(np.sum(v[known] ** 2) ** 0.5) for v in (apart, slope))
+    if error < _NEGLIGIBLE:
+        return 0.0
+    return error / size if size else math.inf
 
 
 def worst_slope(
-    value: Callable[[Any], Any], slope: Callable[[Any], Any], kinks: Iterable[float], law: Law
+    value: Callable[[Any], Any], slope: Callable[[Any], Any], kinks: tuple[float, ...], law: Law
 ) -> tuple[float, float, float] | None:
     """Return where a declared slope is furthest from finite differences, and both; None if right.
 

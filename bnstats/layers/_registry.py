@@ -52,8 +52,12 @@ class Expect(typing.Protocol):
         *,
         kinks: Iterable[float] = (),
         maximum_of: int = 1,
+        tolerance: float = ...,
     ) -> Known:
-        """Return E[function(X)], X being the largest of ``maximum_of`` independent inputs."""
+        """Return E[function(X)], X being the largest of ``maximum_of`` independent inputs.
+
+        The quadrature is refined until it changes by less than the relative tolerance.
+        """
 
 
 @dataclass(frozen=True)
