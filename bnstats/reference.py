@@ -35,7 +35,8 @@ class Exact:
     error
         A bound on its absolute error.
     by
-        ``closed form``, ``quadrature``, ``order statistics`` or ``symmetry``.
+        ``closed form``, ``quadrature``, ``order statistics``, ``symmetry``, or ``finite
+        differences``: a quadrature of them.
     spread
         Standard error of its sample estimate times √n, from exact fourth moments; None where
         they are not known.

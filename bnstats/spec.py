@@ -145,8 +145,8 @@ def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
     """Return the error for a layer that is not in the registry, nor among the others known."""
     if ":" in name:
         return BnstatsError(
-            f"{printable(name, 60)} is not loaded, and nothing is imported here",
-            hint=f"only what is typed is imported: bnstats compute {printable(name, 60)}",
+            f"{printable(name, 60)} is not loaded, and a file imports no code",
+            hint=f"if you trust it: bnstats verify --import {printable(name, 60)} …",
         )
     near = suggestion(name, [*LAYERS, *ALIASES, *USER_LAYERS, *others])
     hint = f"did you mean '{near}'?  (bnstats list layers)" if near else "bnstats list layers"

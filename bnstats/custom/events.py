@@ -81,7 +81,7 @@ def _event(call: UserFunction, gives_slope: bool, kinks: tuple[float, ...], law:
         found = expect(squared, kinks=splits, tolerance=_SLOPE_TOLERANCE)
         more = expect(squared_error, kinks=splits, tolerance=0.01)
         power, error = law.dy_std**2, found.error + more.value + more.error
-        ms_dx = Known(power * found.value, power * error, "quadrature of finite differences")
+        ms_dx = Known(power * found.value, power * error, "finite differences")
         return {**known, "ms_dx": ms_dx}
 
     return replace(pointwise_event(quick, kinks), moments=moments)

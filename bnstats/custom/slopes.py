@@ -51,14 +51,16 @@ def careful_slope(
     side = xp.where(away > 0, 1.0, -1.0)
     direction = xp.where(xp.abs(away) < 1.01 * step, side, 0.0)
     # Its first stencil reaches from the step down to an eighth of it.
-    rounding = 2.0**-52 * xp.abs(value(x)) / (step / 8)
+    unit = 2.0**-51 / (step / 8)
+    rounding = unit * xp.abs(value(x))
     known = rounding[xp.isfinite(rounding)]
     enough = float(xp.median(known)) if known.size else 0.0
     found = derivative(
         value, x, initial_step=step, step_direction=direction, tolerances={"atol": enough}
     )
     error = xp.where(xp.isfinite(found.error), xp.abs(found.error), xp.inf)
-    return found.df, error + rounding
+    # x is rounded as well as y, and y may be larger at the stencil's ends.
+    return found.df, error + rounding + unit * xp.abs(found.df) * (xp.abs(x) + step)
 
 
 def _from_kink(xp: Namespace, x: Array, kinks: tuple[float, ...]) -> Array:
