@@ -329,7 +329,7 @@ def hostile(home: Path) -> Path:
         "import pathlib\npathlib.Path('imported').touch()\ndef f(x): return x\n"
     )
     claims = home / "claims.toml"
-    claims.write_text('claim = [{layer = "plugin:f", quantity = "std_dx", value = "1"}]\n')
+    claims.write_text('claim = [{layer = "plugin:f", quantity = "std_dx", value = "1.000"}]\n')
     return claims
 
 
