@@ -16,6 +16,7 @@ from custom_support import MODULE
 
 import bnstats
 from bnstats import BnstatsError, Law
+from bnstats.backends import numpy_backend
 from bnstats.custom import installed, read
 from bnstats.layers import USER_LAYERS, Event, Input
 from bnstats.spec import parse
@@ -130,6 +131,16 @@ def test_finite_differences_agree_with_the_slope(acts: str, dtype: str, sampler:
     assert result.std_dx.exact.value == pytest.approx(slope, rel=1e-12)
     assert abs(result.std_dx.z) < 4.5
     assert result.std_dx.value == pytest.approx(slope, rel=5e-3 if sampler == "iid" else 1e-5)
+
+
+def test_float32_is_differentiated_in_float64(acts: str) -> None:
+    x = np.random.default_rng(1).normal(size=100).astype(np.float32)
+    y, backward = read(f"{acts}:swish").event.forward(numpy_backend, {"x": x})
+    slope = backward(np.ones_like(x))
+    assert y.dtype == slope.dtype == np.float32
+    wide = x.astype(float)
+    s = 1 / (1 + np.exp(-wide))
+    np.testing.assert_allclose(slope, s * (1 + wide * (1 - s)), rtol=2e-7, atol=1e-8)
 
 
 def test_the_current_directory_is_searched_by_the_program_only(home: Path, cli: Cli) -> None:

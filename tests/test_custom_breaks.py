@@ -41,6 +41,7 @@ SMOOTH = {
     "constant": lambda x: 0 * x + 3,
     "linear": lambda x: 3 * x - 1,
     "cancelling": lambda x: (x**2 + 1e6) - 1e6,
+    "rounded to steps": lambda x: (x + 1e8) - 1e8,
     "rounded tail": lambda x: np.log(1 + np.exp(x)),
     "undefined": lambda x: x * np.nan,
     "half undefined": lambda x: np.sqrt(x) * x * x,
