@@ -18,6 +18,7 @@ from bnstats.version import __version__
 if TYPE_CHECKING:
     from bnstats.api import compute, exact
     from bnstats.claims import Claim, ClaimSet, claim_set
+    from bnstats.custom import register
     from bnstats.errors import BnstatsError
     from bnstats.estimate import Estimate
     from bnstats.gate import Settings
@@ -43,6 +44,7 @@ __all__ = [
     "claim_set",
     "compute",
     "exact",
+    "register",
     "verify",
 ]
 
@@ -62,6 +64,7 @@ _HOMES = {
     "claim_set": "claims",
     "compute": "api",
     "exact": "api",
+    "register": "custom",
     "verify": "verification",
 }
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bnstats.claims import claims_on
+from bnstats.custom import read
 from bnstats.errors import BnstatsError
 from bnstats.estimate import MIN_N_EFF, Estimate, estimates
 from bnstats.layers import STANDARD, Event, Law
@@ -18,7 +19,7 @@ from bnstats.result import Reference, Result
 from bnstats.run import Tally, run
 from bnstats.sampling import DType, Sampler, Task, chunk_draws
 from bnstats.sobol import CHUNK_POINTS, MAX_POINTS
-from bnstats.spec import Spec, parse
+from bnstats.spec import Spec
 from bnstats.verdict import FIRST_THRESHOLD, Verdict, judge, round_up
 
 DIRECTIONS: dict[str, tuple[Direction, ...]] = {
@@ -65,7 +66,8 @@ def compute(
     Parameters
     ----------
     spec
-        A layer, e.g. ``"sigmoid"`` or ``"max_pool2d:kernel_size=3,stride=2"``.
+        A layer, e.g. ``"sigmoid"`` or ``"max_pool2d:kernel_size=3,stride=2"``; also the path of a
+        function, ``"mypkg.mymodule:my_act"``, which is imported for it.
     samples
         Independent draws, at most 1e18; memory does not depend on it. The default holds about
         2e7 random numbers: 1e7 draws of a scalar activation, fewer of larger events.
@@ -112,13 +114,12 @@ def compute(
     >>> abs(r.std_dx.z) < 4
     True
     """
-    spec = parse(spec) if isinstance(spec, str) else spec
+    spec = _known_under(spec, law)
     unlimited = samples is None
     if samples is None:
         endless = precision is not None or max_time is not None
         samples = MAX_SAMPLES[sampler] if endless else default_samples(spec.event, sampler)
     samples = _checked_samples(samples)
-    check_law(law)
     if not 0 < confidence < 1:
         raise BnstatsError(f"confidence {confidence} is outside (0, 1)")
     if not isinstance(seed, int) or seed < 0:
@@ -195,10 +196,15 @@ def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
     >>> round(exact("relu").std_dx.value, 12)
     0.707106781187
     """
-    spec = parse(spec) if isinstance(spec, str) else spec
-    check_law(law)
+    spec = _known_under(spec, law)
     values = exact_values(spec.event, law)
     return Reference(spec, law, values, verdicts_on(spec, law, values), spec.event.hints)
+
+
+def _known_under(spec: str | Spec, law: Law) -> Spec:
+    spec = read(spec) if isinstance(spec, str) else spec
+    check_law(law)
+    return spec.under(law)
 
 
 def half_width(tally: Tally, confidence: float) -> float:

@@ -35,7 +35,8 @@ class Exact:
     error
         A bound on its absolute error.
     by
-        ``closed form``, ``quadrature``, ``order statistics`` or ``symmetry``.
+        ``closed form``, ``quadrature``, ``order statistics``, ``symmetry``, or ``finite
+        differences``: a quadrature of them.
     spread
         Standard error of its sample estimate times √n, from exact fourth moments; None where
         they are not known.
@@ -114,7 +115,11 @@ def _expectation(law: Law) -> Callable[..., Known]:
     rounding = _ROUNDING * (1 + abs(law.x_mean) * max(1.0, 1 / law.x_std))
 
     def expect(
-        function: Callable[[Any, Any], Any], *, kinks: Iterable[float] = (), maximum_of: int = 1
+        function: Callable[[Any, Any], Any],
+        *,
+        kinks: Iterable[float] = (),
+        maximum_of: int = 1,
+        tolerance: float = _TOLERANCE,
     ) -> Known:
         centres = {0.0, *kinks}
         splits = (c + d for c in centres for d in (0.0, *_DISTANCES, *(-d for d in _DISTANCES)))
@@ -124,7 +129,7 @@ def _expectation(law: Law) -> Callable[..., Known]:
         for panels in _PANELS:
             value, size, tail = _composite(function, law, ends, panels, maximum_of)
             change = abs(value - previous)
-            if change <= _TOLERANCE * size:
+            if change <= tolerance * size:
                 break
             previous = value
         by = "quadrature" if maximum_of == 1 else "order statistics"

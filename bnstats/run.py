@@ -10,12 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from bnstats.backends import numpy_backend
-from bnstats.layers import Event, Law
+from bnstats.layers import LAYERS, Event, Law
 from bnstats.moments import Moments, as_unit, merge, of
 from bnstats.quantities import Direction
 from bnstats.sampling import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
 from bnstats.sobol import REPLICATES, dimensions, sobol_blocks, sobol_chunks
-from bnstats.workers import in_order
+from bnstats.workers import FORKS, in_order
 
 Tally = dict[Direction, Moments]
 
@@ -56,6 +56,8 @@ def run(
     else:
         chunks, merged = iid_chunks(task.spec.event, samples), _Tree()
         workers = min(workers, 1 + samples // (2 * chunk_draws(task.spec.event)))
+    if not FORKS and task.spec.layer.name not in LAYERS:
+        workers = 1  # a layer of the user's own is known in this process alone
     compute = partial(chunk_tally, task, pivot=y_pivot(task.spec.event, task.law))
     _keep_freed_memory()
     for chunk, tally in in_order(compute, chunks, workers, should_stop):

@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bnstats.errors import BnstatsError, printable, suggestion
-from bnstats.layers import ALIASES, LAYERS, Event, Layer, Parameter, ParameterError
+from bnstats.layers import (
+    ALIASES,
+    LAYERS,
+    USER_LAYERS,
+    Event,
+    Law,
+    Layer,
+    Parameter,
+    ParameterError,
+    find,
+)
 
 _MAX_LENGTH = 1000
 _MAX_INPUTS = 2**22  # random inputs of one draw; 2^22 float64 are 32 MB
@@ -37,9 +48,13 @@ class Spec:
     def __reduce__(self) -> tuple[Any, ...]:
         return parse, (self.text,)  # an event holds functions that do not pickle
 
+    def under(self, law: Law) -> Spec:
+        """Return this spec with what its event can tell only once the law is known."""
+        return self if self.event.under is None else replace(self, event=self.event.under(law))
+
 
 def parse(text: str) -> Spec:
-    """Parse a spec.
+    """Parse a spec; nothing is ever imported for it (`bnstats.custom.read` does that).
 
     Parameters
     ----------
@@ -62,14 +77,14 @@ def parse(text: str) -> Spec:
     """
     if len(text) > _MAX_LENGTH:
         raise BnstatsError(f"a layer spec of {len(text)} characters; the limit is {_MAX_LENGTH}")
-    name, colon, rest = text.partition(":")
-    canonical, carried = ALIASES.get(name, (name, ""))
-    layer = LAYERS.get(canonical)
-    if layer is None:
+    name = layer_name(text)
+    found = find(name)
+    if found is None:
         raise unknown_layer(name)
+    layer, carried = found
     values = _values(layer, carried, carried, 0) if carried else {}
-    if colon:
-        values |= _values(layer, text, rest, len(name) + 1)
+    if text != name:
+        values |= _values(layer, text, text[len(name) + 1 :], len(name) + 1)
     missing = [p.name for p in layer.parameters if p.required and p.name not in values]
     if missing:
         raise BnstatsError(
@@ -116,9 +131,27 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
     return values
 
 
-def unknown_layer(name: str) -> BnstatsError:
-    """Return the error for a layer that is not in the registry."""
-    near = suggestion(name, [*LAYERS, *ALIASES])
+def layer_name(text: str) -> str:
+    """Return the layer's name in a spec; a path such as ``mypkg.mymodule:my_act`` has a colon.
+
+    >>> layer_name("elu:alpha=2"), layer_name("mypkg.mymodule:my_act:alpha=2")
+    ('elu', 'mypkg.mymodule:my_act')
+    """
+    name, _, rest = text.partition(":")
+    attribute = rest.partition(":")[0]
+    words = [*name.split("."), *attribute.split(".")]
+    is_path = find(name) is None and all(word.isidentifier() for word in words)
+    return f"{name}:{attribute}" if is_path else name
+
+
+def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
+    """Return the error for a layer that is not in the registry, nor among the others known."""
+    if ":" in name:
+        return BnstatsError(
+            f"{printable(name, 60)} is not loaded, and a file imports no code",
+            hint=f"if you trust it: bnstats verify --import {printable(name, 60)} …",
+        )
+    near = suggestion(name, [*LAYERS, *ALIASES, *USER_LAYERS, *others])
     hint = f"did you mean '{near}'?  (bnstats list layers)" if near else "bnstats list layers"
     return BnstatsError(f"unknown layer '{printable(name, 60)}'", hint=hint)
 

@@ -18,6 +18,8 @@ from bnstats.errors import HostError
 Work = TypeVar("Work")
 Done = TypeVar("Done")
 
+FORKS = sys.platform == "linux"  # elsewhere a worker begins afresh and is sent its work
+
 _compute: Callable[[Any], Any]  # in a worker process: what it was started for
 
 
@@ -55,7 +57,7 @@ def in_order(
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    context = multiprocessing.get_context("fork" if FORKS else "spawn")
     pending: deque[tuple[Work, Future[Done]]] = deque()
     pool = ProcessPoolExecutor(workers, context, _begin, (compute,))
     try:

@@ -29,6 +29,7 @@ RANKS = {
     "quantities": 2,
     "notation": 2,
     "reference": 3,
+    "custom": 3,
     "sampling": 3,
     "sobol": 4,
     "estimate": 4,

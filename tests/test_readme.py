@@ -26,6 +26,16 @@ def sessions() -> list[tuple[str, str]]:
     return found
 
 
+def modules(readme: str) -> dict[str, str]:
+    """Return the files that sessions import: Python blocks that begin with ``# name.py``."""
+    return dict(re.findall(r"^```py\n# (\w+\.py)\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL))
+
+
+def test_a_block_that_names_its_file_is_one() -> None:
+    text = "```py\n# acts.py\ndef f(x):\n    return x\n```\n\n```py\n@elementwise\n```\n"
+    assert modules(text) == {"acts.py": "def f(x):\n    return x\n"}
+
+
 def test_the_readme_has_sessions() -> None:
     if not sessions():
         pytest.skip("the README has no console blocks yet")
@@ -37,6 +47,8 @@ def test_the_readme_has_sessions() -> None:
 
 @pytest.mark.parametrize(("command", "printed"), sessions())
 def test_a_session_prints_what_the_readme_shows(command: str, printed: str, tmp_path: Path) -> None:
+    for name, text in modules(README.read_text("utf-8")).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     outcome = spawn(*shlex.split(command)[1:], cwd=tmp_path)
     assert "Traceback" not in outcome.err
     # A terminal shows warnings and errors above the result, and its prompt after a blank line.

@@ -91,21 +91,22 @@ def command(
 ) -> int:
     """Estimate E[y], σ[y], E[dx], σ[dx] and Var[dx] by sampling.
 
-    SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE, e.g. max_pool2d:kernel_size=3,stride=2.
+    SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE, e.g. max_pool2d:kernel_size=3,stride=2; NAME may be
+    the path of a function of your own, mypkg.mymodule:my_act.
     """
     from bnstats.api import check_law, compute, default_samples
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.output import check_exports, emit, locate
     from bnstats.cli.progress import Target, sampling_progress
+    from bnstats.custom import read
     from bnstats.layers import Law
     from bnstats.report.document import document
-    from bnstats.spec import parse
 
     law = Law(x_mean, x_std, dy_std)
     check_law(law)
     check_exports(export)
-    layers = list({spec.text: spec for spec in map(parse, specs)}.values())
+    layers = list({spec.text: spec for spec in (read(text, here=True) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
         # Two draws have no interval.
         few = [max(3, 4096 // spec.event.numbers) for spec in layers]

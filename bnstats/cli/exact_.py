@@ -30,12 +30,14 @@ def command(
     """Print exact values with bounds on their errors, without sampling."""
     from bnstats.api import exact
     from bnstats.cli.output import check_exports, emit
+    from bnstats.custom import read
     from bnstats.layers import Law
     from bnstats.report.document import document
 
     check_exports(export)
     law = Law(x_mean, x_std, dy_std)
-    references = list({r.layer: r for r in (exact(spec, law=law) for spec in specs)}.values())
+    layers = [read(text, here=True) for text in specs]
+    references = list({r.layer: r for r in (exact(spec, law=law) for spec in layers)}.values())
     for reference in references:
         for warning in reference.warnings:
             console.warn(warning)

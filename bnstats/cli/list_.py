@@ -8,6 +8,8 @@ import click
 
 from bnstats.cli.console import Console
 
+_HIDDEN = "hidden by bnstats' own layer of this name"
+
 
 @click.command("list")
 @click.argument("what", type=click.Choice(["layers", "claims"]), default="layers")
@@ -28,10 +30,16 @@ def command(console: Console, what: str, plain: bool) -> None:
 
 
 def _layers() -> list[tuple[str, str, str]]:
-    from bnstats.layers import LAYERS
+    from bnstats.custom import installed
+    from bnstats.layers import LAYERS, find
 
     entries = sorted(LAYERS.values(), key=lambda layer: (layer.family, layer.name))
-    return [(layer.family, layer.name, _short(layer.formula)) for layer in entries]
+    rows = [(layer.family, layer.name, _short(layer.formula)) for layer in entries]
+    offered = sorted(installed(), key=lambda entry: (entry.package, entry.name))
+    return rows + [
+        (f"{e.package} (installed)", e.name, e.path if find(e.name) is None else _HIDDEN)
+        for e in offered
+    ]
 
 
 def _short(formula: str) -> str:

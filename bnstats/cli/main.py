@@ -47,7 +47,7 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bnstats", message="%(prog)s %(version)s")
 @click.option("-q", "--quiet", is_flag=True, help="No warnings and no progress.")
-@click.option("-v", "--verbose", is_flag=True, help="Tracebacks of internal errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Tracebacks of errors in code.")
 @click.option(
     "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
 )
@@ -173,6 +173,10 @@ def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
     lines += [f"       {line}" for line in (error.where or "").splitlines()]
     lines += [f"hint:  {error.hint}"] if error.hint else []
     click.echo("\n".join(lines), err=True)
+    if error.__cause__ is not None and _verbose(arguments):
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error.__cause__)), err=True, nl=False)
     if wants_json(arguments):
         from bnstats.report.document import failure
         from bnstats.report.json_ import render
@@ -181,12 +185,16 @@ def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
     return error.exit_code
 
 
+def _verbose(arguments: Sequence[str]) -> bool:
+    return "-v" in arguments or "--verbose" in arguments
+
+
 def _internal_error(arguments: Sequence[str]) -> int:
     import tempfile
     import traceback
 
     trace = traceback.format_exc()
-    if "-v" in arguments or "--verbose" in arguments:
+    if _verbose(arguments):
         click.echo(trace, err=True)
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", prefix="bnstats-", suffix=".log", delete=False

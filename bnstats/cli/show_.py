@@ -30,21 +30,22 @@ def command(console: Console, name: str) -> None:
 
 def _layer(text: str, console: Console) -> Iterator[str]:
     from bnstats.claims import claim_sets, set_names
+    from bnstats.custom import load
     from bnstats.errors import BnstatsError, printable, suggestion
-    from bnstats.layers import ALIASES, LAYERS
-    from bnstats.spec import example_specs, parse, unknown_layer
+    from bnstats.layers import ALIASES, LAYERS, STANDARD
+    from bnstats.spec import example_specs, layer_name, parse
 
-    name = text.partition(":")[0]
-    canonical, carried = ALIASES.get(name, (name, ""))
-    layer = LAYERS.get(canonical)
-    if layer is None:
-        near = suggestion(name, set_names())
+    name = layer_name(text)
+    near = suggestion(name, set_names())
+    try:
+        layer, carried = load(name, here=True)
+    except BnstatsError:
         if near and not suggestion(name, [*LAYERS, *ALIASES]):
             raise BnstatsError(
                 f"no layer or claim set '{printable(name, 60)}'", hint=f"did you mean '{near}'?"
-            )
-        raise unknown_layer(name)
-    spec = parse(text if ":" in text or carried else example_specs(layer)[0])
+            ) from None
+        raise
+    spec = parse(text if text != name or carried else example_specs(layer)[0]).under(STANDARD)
     yield f"{console.style(layer.name, 'name')} — {layer.summary}"
     yield ""
     yield f"  forward    {layer.formula}"

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Chance that any correct constant fails.",
 )
+@click.option(
+    "--import",
+    "imports",
+    metavar="NAME",
+    multiple=True,
+    help="Load a layer of your own that a file names: no file makes bnstats import code.",
+)
 @click.option("--allow-undecided", is_flag=True, help="Exit 0 where nothing worse was found.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts.")
 @click.option(
@@ -39,6 +46,7 @@ def command(
     samples: int | None,
     seed: int,
     family_error: float,
+    imports: tuple[str, ...],
     allow_undecided: bool,
     exit_zero: bool,
     output_format: str,
@@ -54,11 +62,14 @@ def command(
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import layers_progress
+    from bnstats.custom import load
     from bnstats.gate import Settings
     from bnstats.report.checks import checks_document, checks_text
     from bnstats.report.json_ import render
     from bnstats.verification import RESULTS, source_of
 
+    for name in imports:
+        load(name, here=True)
     checks: list[Check] = []
     with interruptible() as interrupted, layers_progress(console, "verify") as on_layer:
         settings = Settings(samples, seed, family_error, workers, on_layer, interrupted)

@@ -55,13 +55,14 @@ def parameters_of(build: Callable[..., Any]) -> tuple[Parameter, ...]:
     declared = inspect.unwrap(getattr(build, "func", build))
     hints = typing.get_type_hints(declared, include_extras=True)
     return tuple(
-        _parameter(p.name, hints[p.name], p.default)
+        read_parameter(p.name, hints[p.name], p.default)
         for p in inspect.signature(build).parameters.values()
         if p.kind is p.KEYWORD_ONLY
     )
 
 
-def _parameter(name: str, hint: Any, default: Any) -> Parameter:
+def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
+    """Read a parameter off its annotation and default; a type no spec can hold: TypeError."""
     notes: tuple[Any, ...] = ()
     if typing.get_origin(hint) is typing.Annotated:
         hint, *rest = typing.get_args(hint)

@@ -52,8 +52,12 @@ class Expect(typing.Protocol):
         *,
         kinks: Iterable[float] = (),
         maximum_of: int = 1,
+        tolerance: float = ...,
     ) -> Known:
-        """Return E[function(X)], X being the largest of ``maximum_of`` independent inputs."""
+        """Return E[function(X)], X being the largest of ``maximum_of`` independent inputs.
+
+        The quadrature is refined until it changes by less than the relative tolerance.
+        """
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,9 @@ class Event:
         What a user should know about these parameter values.
     inexact
         Why some moment is known by sampling only; empty where all are known.
+    under
+        ``under(law)`` returns this event with what shows only once the law is known: the kinks and
+        faults of a function that nobody has examined. None where there is nothing to find out.
     """
 
     inputs: Mapping[str, Input]
@@ -98,6 +105,7 @@ class Event:
     kinks: tuple[float, ...] = ()
     hints: tuple[str, ...] = ()
     inexact: str = ""
+    under: Callable[[Law], Event] | None = None
 
     @property
     def numbers(self) -> int:
@@ -142,6 +150,14 @@ class Layer:
 
 LAYERS: dict[str, Layer] = {}
 ALIASES: dict[str, tuple[str, str]] = {}  # to the canonical name and the parameters it carries
+USER_LAYERS: dict[str, Layer] = {}  # those of the user that this process has loaded
+
+
+def find(name: str) -> tuple[Layer, str] | None:
+    """Return the layer of a name or alias with the parameters it carries, or None."""
+    canonical, carried = ALIASES.get(name, (name, ""))
+    layer = LAYERS.get(canonical) or USER_LAYERS.get(canonical)
+    return None if layer is None else (layer, carried)
 
 
 def register(layer: Layer) -> Layer:
@@ -233,17 +249,28 @@ def pointwise_event(f: Pointwise, kinks: tuple[float, ...]) -> Event:
         y, slope = f(xp, draws["x"])
         return y, lambda dy: dy * slope
 
+    moments = pointwise_moments(lambda xp, x: f(xp, x)[0], lambda xp, x: f(xp, x)[1], kinks)
+    return Event({"x": Input(), "dy": Input()}, forward, moments, kinks=kinks)
+
+
+def pointwise_moments(
+    value: Callable[[Namespace, Array], Array],
+    slope: Callable[[Namespace, Array], Array],
+    kinks: tuple[float, ...],
+) -> Callable[[Law, Expect], Mapping[str, Known]]:
+    """Return the `Event.moments` of a scalar function and its slope."""
+
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        mean = expect(lambda xp, x: f(xp, x)[0], kinks=kinks)
-        ms_slope = expect(lambda xp, x: f(xp, x)[1] ** 2, kinks=kinks)
-        m4_slope = expect(lambda xp, x: f(xp, x)[1] ** 4, kinks=kinks)
+        mean = expect(value, kinks=kinks)
+        ms_slope = expect(lambda xp, x: slope(xp, x) ** 2, kinks=kinks)
+        m4_slope = expect(lambda xp, x: slope(xp, x) ** 4, kinks=kinks)
         power = law.dy_std**2
         return {
             "mean_y": mean,
-            "var_y": expect(lambda xp, x: (f(xp, x)[0] - mean.value) ** 2, kinks=kinks),
-            "m4_y": expect(lambda xp, x: (f(xp, x)[0] - mean.value) ** 4, kinks=kinks),
+            "var_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 2, kinks=kinks),
+            "m4_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 4, kinks=kinks),
             "ms_dx": Known(power * ms_slope.value, power * ms_slope.error, ms_slope.by),
             "m4_dx": Known(3 * power**2 * m4_slope.value, 3 * power**2 * m4_slope.error),
         }
 
-    return Event({"x": Input(), "dy": Input()}, forward, moments, kinks=kinks)
+    return moments

@@ -1,0 +1,146 @@
+"""Where a function jumps and where its slope does, found from its values alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bnstats.layers import Law
+
+REACH = 10.0  # standard deviations of x on either side of its mean
+_INTERVALS = 8192
+_JUMP_WIDTH, _BEND_WIDTH = 2e-12, 1e-9  # of the last bracket, in standard deviations
+_COARSE_WIDTH = 1e-6
+_MERGED = 1e-7
+# Of the function's own scale; smaller jumps and kinks cannot be told from rounding.
+_LEAST_JUMP, _LEAST_BEND = 1e-10, 1e-5
+_NOISE_FACTOR = 20.0
+
+
+class Breaks(NamedTuple):
+    """Where a function jumps, and where its slope jumps (or is infinite), in units of x."""
+
+    jumps: tuple[float, ...] = ()
+    bends: tuple[float, ...] = ()
+
+
+def breaks(function: Callable[[Any], Any], law: Law) -> Breaks:
+    """Return what a scan over the mean of x ± 10 standard deviations finds.
+
+    Every small interval is bisected towards its larger change, of the value for jumps and of the
+    secant slope for bends. The change over a bracket shrinks with the bracket where the function
+    is smooth, however steep it is, and stays where it is not. At most one break is found in each
+    interval of 1/400 standard deviation.
+
+    Parameters
+    ----------
+    function
+        Maps a vector to a vector; values that are not finite are passed over.
+    law
+        Of x.
+    """
+    rounding = 2.0**-52 * (abs(law.x_mean) / law.x_std + REACH)  # of x, in standard deviations
+
+    def g(z: Any) -> Any:
+        y = np.asarray(function((law.x_mean + law.x_std * z).ravel()), float).reshape(z.shape)
+        return np.where(np.isfinite(y), y, np.nan)
+
+    # An irrational offset keeps round numbers off the grid.
+    edges = np.linspace(-REACH, REACH, _INTERVALS + 1) + math.pi * 1e-5
+    with np.errstate(all="ignore"):
+        at_edges = g(edges)
+        weights = np.where(np.isnan(at_edges), 0.0, np.exp(-0.5 * edges**2))
+        if not weights.any():
+            return Breaks()
+        finite = np.nan_to_num(at_edges)
+        mean = np.average(finite, weights=weights)
+        spread = math.sqrt(np.average((finite - mean) ** 2, weights=weights))
+        found = _jumps(g, edges, at_edges, spread, max(_JUMP_WIDTH, 64 * rounding))
+        jumps = [_simplest(low, high, law) for low, high in _merged(found)]
+        found = _bends(g, edges, spread, max(_BEND_WIDTH, 2e4 * rounding))
+        bends = [_simplest(low, high, law) for low, high in _merged(found)]
+    apart = _MERGED * law.x_std
+    return Breaks(tuple(jumps), tuple(b for b in bends if all(abs(b - j) > apart for j in jumps)))
+
+
+def _jumps(
+    g: Callable[[Any], Any], edges: Any, at_edges: Any, spread: float, width: float
+) -> list[tuple[float, float]]:
+    low, high, at_low, at_high = edges[:-1], edges[1:], at_edges[:-1], at_edges[1:]
+    halvings = math.floor(math.log2((edges[1] - edges[0]) / width))
+    before = np.full(low.shape, np.inf)
+    for left_over in range(halvings, 0, -1):
+        if left_over == 10:
+            before = np.abs(at_high - at_low)
+        middle = (low + high) / 2
+        at_middle = g(middle)
+        left = np.abs(at_middle - at_low) > np.abs(at_high - at_middle)
+        high, at_high = np.where(left, middle, high), np.where(left, at_middle, at_high)
+        low, at_low = np.where(left, low, middle), np.where(left, at_low, at_middle)
+    change = np.abs(at_high - at_low)
+    scale = np.maximum(spread, np.abs(at_low))
+    least = np.maximum(_LEAST_JUMP * scale, _NOISE_FACTOR * _typical(change))
+    found = (change > least) & (change > 0.25 * before) & (halvings > 10)
+    return list(zip(low[found].tolist(), high[found].tolist(), strict=True))
+
+
+def _bends(
+    g: Callable[[Any], Any], edges: Any, spread: float, width: float
+) -> list[tuple[float, float]]:
+    # Windows of two intervals, one from each edge: what is near the end of one is inside another.
+    low, size = edges[:-2], float(edges[2] - edges[0])
+    coarse = max(_COARSE_WIDTH, width)
+    values = g(low + size * np.arange(5)[:, None] / 4)
+    low, values, size = _narrowed(g, low, values, size, coarse)
+    before = _slope_change(values, size)
+    scale = np.maximum(spread, np.abs(values[2]))
+    least = np.maximum(_LEAST_BEND * scale, _NOISE_FACTOR * _typical(before))
+    steep = before > least
+    if width >= coarse or not steep.any():
+        return []
+    low, values, size = _narrowed(g, low[steep], values[:, steep], size, width)
+    change = _slope_change(values, size)
+    found = (change > least[steep]) & (change > 0.25 * before[steep])
+    return [(z, z + size) for z in low[found].tolist()]
+
+
+def _narrowed(
+    g: Callable[[Any], Any], low: Any, values: Any, size: float, width: float
+) -> tuple[Any, Any, float]:
+    """Halve windows, given at five points each, towards the largest change of the slope."""
+    while size > width:
+        bent = np.abs(values[:-2] - 2 * values[1:-1] + values[2:])
+        best = np.argmax(np.nan_to_num(bent), axis=0)
+        kept = np.take_along_axis(values, best + np.arange(3)[:, None], axis=0)
+        low, size = low + size * best / 4, size / 2
+        new = g(low + size * np.array([[0.25], [0.75]]))
+        values = np.stack([kept[0], new[0], kept[1], new[1], kept[2]])
+    return low, values, size
+
+
+def _slope_change(values: Any, size: float) -> Any:
+    return np.abs(values[0] - 2 * values[2] + values[4]) / (size / 2)
+
+
+def _typical(change: Any) -> float:
+    return float(np.median(np.nan_to_num(change)))
+
+
+def _merged(brackets: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return brackets in order, one of those that neighbours found alike."""
+    found: list[tuple[float, float]] = []
+    for low, high in sorted(brackets):
+        if not found or low - found[-1][1] > _MERGED:
+            found.append((low, high))
+    return found
+
+
+def _simplest(low: float, high: float, law: Law) -> float:
+    """Return the decimal number of fewest digits in a bracket, in units of x."""
+    # Half a bracket more on each side: a break on its edge is a round number more often than not.
+    middle, half = law.x_mean + law.x_std * (low + high) / 2, law.x_std * (high - low)
+    decimals = (float(f"{middle:.{digits}e}") for digits in range(17))
+    return next((d for d in (0.0, *decimals) if abs(d - middle) <= half), middle)

@@ -1,0 +1,179 @@
+"""From a function of the user's to the experiment of one draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from bnstats.backends import numpy_backend
+from bnstats.custom.breaks import REACH, Breaks, breaks
+from bnstats.custom.calls import UserFunction
+from bnstats.custom.slopes import careful_slope, disagreement, quick_slope, worst_slope
+from bnstats.errors import BnstatsError
+from bnstats.layers import STANDARD, Event, Expect, Known, Law
+from bnstats.layers._registry import Array, Namespace, pointwise_event, pointwise_moments
+
+_MOST_SPLITS = 16
+_NAMED = 4
+_SLOPE_TOLERANCE = 1e-12  # finite differences are no better
+_TOLERATED = 1e-6  # relative error of slopes that need not be mentioned
+
+
+def elementwise_event(call: UserFunction, kinks: tuple[float, ...]) -> Event:
+    """Return the event of a function and its declared kinks, tried out on a few numbers.
+
+    Raises
+    ------
+    BnstatsError
+        Whatever `UserFunction` raises; or y at one x depends on the other draws, or on chance.
+    """
+    gives_slope = _tried(call)
+
+    @lru_cache(maxsize=8)
+    def under(law: Law) -> Event:
+        return _examined(call, gives_slope, kinks, law)
+
+    return replace(_event(call, gives_slope, tuple(sorted({*kinks})), STANDARD), under=under)
+
+
+def _tried(call: UserFunction) -> bool:
+    """Call a function twice; return whether it gives its slope."""
+    x = np.random.default_rng(0).normal(size=60)
+    with np.errstate(all="ignore"):
+        (y, slope), (some, _) = call(numpy_backend, x), call(numpy_backend, x[1::3])
+    if not np.allclose(y[1::3], some, rtol=1e-6, atol=1e-9, equal_nan=True):
+        raise BnstatsError(
+            f"{call.name} is not elementwise: y at one x depends on the other draws, or on chance",
+            hint="such a layer is a builder that returns an Event: see bnstats/layers/dropout.py",
+        )
+    return slope is not None
+
+
+def _event(call: UserFunction, gives_slope: bool, kinks: tuple[float, ...], law: Law) -> Event:
+    def value(xp: Namespace, x: Array) -> Array:
+        return call(xp, x)[0]
+
+    # The quadrature's panels grow with its splits.
+    splits = tuple(sorted(kinks, key=lambda kink: abs(kink - law.x_mean))[:_MOST_SPLITS])
+    if gives_slope:
+        event = pointwise_event(lambda xp, x: _both(call, xp, x), splits)
+        return replace(event, kinks=kinks)
+
+    def quick(xp: Namespace, x: Array) -> tuple[Array, Array]:
+        # float32 differences would keep three digits.
+        wide = xp.astype(x, xp.float64)
+        slope = quick_slope(lambda at: value(xp, at), xp, wide, kinks, law)
+        return value(xp, x), xp.astype(slope, x.dtype)
+
+    def squared(xp: Namespace, x: Array) -> Array:
+        slope, _ = careful_slope(lambda at: value(xp, at), xp, x, kinks, law)
+        return slope**2
+
+    def squared_error(xp: Namespace, x: Array) -> Array:
+        slope, error = careful_slope(lambda at: value(xp, at), xp, x, kinks, law)
+        return (2 * xp.abs(slope) + error) * error
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        known = pointwise_moments(value, lambda xp, x: quick(xp, x)[1], splits)(law, expect)
+        found = expect(squared, kinks=splits, tolerance=_SLOPE_TOLERANCE)
+        more = expect(squared_error, kinks=splits, tolerance=0.01)
+        power, error = law.dy_std**2, found.error + more.value + more.error
+        ms_dx = Known(power * found.value, power * error, "finite differences")
+        return {**known, "ms_dx": ms_dx}
+
+    return replace(pointwise_event(quick, kinks), moments=moments)
+
+
+def _both(call: UserFunction, xp: Namespace, x: Array) -> tuple[Array, Array]:
+    y, slope = call(xp, x)
+    if slope is None:
+        raise BnstatsError(f"{call.name} returned its slope for some x, but not for all")
+    return y, slope
+
+
+def _examined(
+    call: UserFunction, gives_slope: bool, declared: tuple[float, ...], law: Law
+) -> Event:
+    """Look at a function around a law; return its event with what was found."""
+    grid = law.x_mean + law.x_std * np.linspace(-REACH, REACH, 2001)
+    with np.errstate(all="ignore"):
+        bad = ~np.isfinite(call(numpy_backend, grid)[0])
+    if bad.all():
+        raise BnstatsError(f"{call.name} is not finite at any x within {REACH:g} σ of the mean")
+    hints = [_nonfinite(call.short, grid, bad)] if bad.any() else []
+    found = breaks(lambda x: call(numpy_backend, x)[0], law)
+    steep = Breaks()
+    if gives_slope:
+        steep = breaks(lambda x: _both(call, numpy_backend, x)[1], law)
+    slope_jumps = _new((*found.bends, *steep.jumps), (*declared, *found.jumps), law)
+    jumps = _new(found.jumps, declared, law)
+    bends = _new(steep.bends, (*declared, *jumps, *slope_jumps), law)
+    kinks = tuple(sorted({*declared, *jumps, *slope_jumps, *bends}))
+    if jumps or slope_jumps:
+        hints.append(_kinks_hint(call.short, jumps, slope_jumps))
+    hints += _slope_hints(call, gives_slope, kinks, law)
+    return replace(_event(call, gives_slope, kinks, law), hints=tuple(hints))
+
+
+def _slope_hints(
+    call: UserFunction, gives_slope: bool, kinks: tuple[float, ...], law: Law
+) -> list[str]:
+    def value(x: Array) -> Array:
+        return call(numpy_backend, x)[0]
+
+    if not gives_slope:
+        error = disagreement(value, kinks, law)
+        if error < _TOLERATED:
+            return []
+        return [
+            f"the slope of {call.short} is by finite differences, here with a relative error of "
+            f"{error:.1g}; return (y, slope)"
+        ]
+    worst = worst_slope(value, lambda x: _both(call, numpy_backend, x)[1], kinks, law)
+    if worst is None:
+        return []
+    x, declared, found = worst
+    return [
+        f"the slope of {call.short} at x = {x:.6g} is given as {declared:.6g}, but finite "
+        f"differences say {found:.6g}; dx is as given"
+    ]
+
+
+def _new(found: tuple[float, ...], known: tuple[float, ...], law: Law) -> tuple[float, ...]:
+    """Return in order what is neither known nor twice the same."""
+    kept: list[float] = []
+    for x in sorted(found):
+        if all(abs(x - other) > 1e-6 * law.x_std for other in (*known, *kept)):
+            kept.append(x)
+    return tuple(kept)
+
+
+def _kinks_hint(name: str, jumps: tuple[float, ...], slopes: tuple[float, ...]) -> str:
+    parts = [f"{name} jumps at {_places(jumps)}"] if jumps else []
+    if slopes:
+        parts.append(
+            f"{'its slope' if jumps else f'the slope of {name}'} jumps at {_places(slopes)}"
+        )
+    what = " and ".join(parts)
+    if len(jumps) + len(slopes) > _MOST_SPLITS:
+        return f"{what} (detected; the nearest {_MOST_SPLITS} split the quadrature)"
+    if len(jumps) + len(slopes) > _NAMED:
+        return f"{what} (detected; declare them as kinks)"
+    return f"{what} (detected; declare kinks={tuple(sorted({*jumps, *slopes}))})"
+
+
+def _places(kinks: tuple[float, ...]) -> str:
+    shown = [f"x = {kink:.10g}" for kink in kinks[:_NAMED]]
+    more = len(kinks) - _NAMED
+    return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _nonfinite(name: str, grid: Array, bad: Array) -> str:
+    share = 100 * float(np.mean(bad))
+    return (
+        f"{name} is not finite at x = {float(grid[np.argmax(bad)]):.4g} ({share:.2g} % of the mean "
+        f"± {REACH:g} σ): there may be no exact value; np.maximum(x, 1e-30) or np.clip bounds x"
+    )

@@ -1,0 +1,133 @@
+"""From a typed name to the user's code: a path such as mypkg.mymodule:my_act, or an entry point.
+
+Nothing is imported unless a person, or a program, named it: specs that stand in a file only ever
+find what is loaded already.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import redirect_stdout
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from bnstats.custom.calls import mistake
+from bnstats.custom.registering import layer_of
+from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer, find
+from bnstats.spec import Spec, layer_name, parse, unknown_layer
+
+_GROUP = "bnstats.layers"
+
+
+class Installed(NamedTuple):
+    """A layer that an installed package offers: its name, the package, and where it lives."""
+
+    name: str
+    package: str
+    path: str
+
+
+def read(text: str, *, here: bool = False) -> Spec:
+    """Parse a spec that was typed, importing the user's layer that it names.
+
+    Parameters
+    ----------
+    text
+        E.g. ``sigmoid``, ``mypkg.mymodule:my_act:alpha=2`` or, of an installed package's entry
+        point in the group ``bnstats.layers``, its name.
+    here
+        Whether a path may lie in the current directory, as with ``python -m``.
+
+    Raises
+    ------
+    BnstatsError
+        As `bnstats.spec.parse`, and: the code cannot be imported, or is no layer.
+    """
+    load(layer_name(text), here=here)
+    return parse(text)
+
+
+def load(name: str, *, here: bool = False) -> tuple[Layer, str]:
+    """Import the layer of a name, unless it is known; return it as `bnstats.layers.find` does."""
+    known = find(name)
+    if known is not None:
+        return known
+    path, family = (name, "user") if ":" in name else _entry_point(name)
+    if here and not sys.flags.safe_path and not {"", os.getcwd()} & set(sys.path):
+        sys.path.insert(0, os.getcwd())
+    layer = USER_LAYERS[name] = layer_of(_object(path), name, family=family)
+    return layer, ""
+
+
+def installed() -> tuple[Installed, ...]:
+    """Return the layers that installed packages offer, in order; none of them is imported."""
+    from importlib.metadata import entry_points  # 20 ms, and one more for each package
+
+    found = {
+        Installed(e.name, e.dist.name if e.dist is not None else "?", e.value)
+        for e in entry_points(group=_GROUP)
+    }
+    return tuple(sorted(found))
+
+
+def _entry_point(name: str) -> tuple[str, str]:
+    """Return the path and the package of an installed layer."""
+    offered = installed()
+    found = [entry for entry in offered if entry.name == name]
+    if not found:
+        raise unknown_layer(name, [entry.name for entry in offered])
+    if len(found) > 1:
+        raise BnstatsError(
+            f"layer '{name}' is offered by {' and by '.join(e.package for e in found)}",
+            hint=f"name one by its path: {found[0].path}",
+        )
+    return found[0].path, found[0].package
+
+
+def _object(path: str) -> Any:
+    """Import what a path ``module:attribute`` names."""
+    module_name, _, attribute = path.partition(":")
+    if module_name.endswith(".py"):
+        stem = module_name.removesuffix(".py")
+        raise BnstatsError(
+            f"'{printable(path)}' names a file", hint=f"name the module: {stem}:{attribute}"
+        )
+    try:
+        with redirect_stdout(sys.stderr):  # stdout holds results, and nothing that a module prints
+            found: Any = import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise _failed(module_name, error) from error
+        raise BnstatsError(
+            f"no module '{printable(error.name)}'", where=path, hint=_near(module_name, path)
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise _failed(module_name, error) from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            near = suggestion(part, [n for n in dir(found) if not n.startswith("_")])
+            raise BnstatsError(
+                f"'{printable(module_name)}' has no '{printable(part)}'",
+                where=path,
+                hint=f"did you mean '{near}'?"
+                if near
+                else f"it is {found.__file__}"
+                if getattr(found, "__file__", None)
+                else None,
+            )
+        found = getattr(found, part)
+    return found
+
+
+def _failed(module: str, error: BaseException) -> BnstatsError:
+    told = mistake(f"importing {module}", error)
+    return BnstatsError(told.message, where=told.where, hint=told.hint)
+
+
+def _near(module: str, path: str) -> str:
+    near = suggestion(path.partition(":")[0], [*LAYERS, *ALIASES])
+    if near:
+        return f"did you mean the layer '{near}'?  (parameters are KEY=VALUE)"
+    return f"it is looked for as by python -m {module}: in the current directory and among packages"

@@ -1,0 +1,262 @@
+"""From a function to a layer: its signature is read, its formula is what it is called."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar, overload
+
+from bnstats.custom.calls import UserFunction, mistake
+from bnstats.errors import BnstatsError, printable
+from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Event, Layer, Parameter
+from bnstats.layers._parameters import read_parameter
+from bnstats.layers._registry import Array, Namespace
+
+F = TypeVar("F", bound=Callable[..., Any])
+Kinks = tuple[float, ...] | Callable[..., tuple[float, ...]]
+
+
+@overload
+def register(
+    function: F,
+    *,
+    name: str | None = ...,
+    kinks: Kinks = ...,
+    formula: str | None = ...,
+    gradient: str | None = ...,
+    cite: str = ...,
+    examples: tuple[str, ...] = ...,
+) -> F: ...
+@overload
+def register(
+    function: None = ...,
+    *,
+    name: str | None = ...,
+    kinks: Kinks = ...,
+    formula: str | None = ...,
+    gradient: str | None = ...,
+    cite: str = ...,
+    examples: tuple[str, ...] = ...,
+) -> Callable[[F], F]: ...
+def register(
+    function: Any = None,
+    *,
+    name: str | None = None,
+    kinks: Kinks = (),
+    formula: str | None = None,
+    gradient: str | None = None,
+    cite: str = "",
+    examples: tuple[str, ...] = (),
+) -> Any:
+    """Make a function a layer of this process; also a decorator, with or without arguments.
+
+    Parameters
+    ----------
+    function
+        ``f(x)`` or ``f(xp, x)``, elementwise on arrays, returning y, or y and the slope dy/dx;
+        without the slope it is differentiated numerically. Its other arguments are parameters of
+        the layer. Or a builder: a function of keyword-only parameters that returns an
+        `bnstats.layers.Event`.
+    name
+        Of the layer; the function's own by default.
+    kinks
+        Where y or the slope jumps, or a function of the parameters that returns this. Those left
+        out are searched for, and named in a warning.
+    formula, gradient, cite
+        What a person reads: forward, backward, and where the formula comes from.
+    examples
+        Parameter texts for `bnstats show`.
+
+    Returns
+    -------
+    function
+        As it was given.
+
+    Raises
+    ------
+    BnstatsError
+        The name is that of one of bnstats' own layers; the function takes no array, or a parameter
+        that no spec can hold.
+
+    Examples
+    --------
+    >>> import bnstats
+    >>> @bnstats.register(kinks=(0.0,), formula="y = max(0, x)²")
+    ... def squared_relu(x):
+    ...     return x * x * (x > 0)
+    >>> round(bnstats.exact("squared_relu").mean_y.value, 12)
+    0.5
+    """
+    if function is None:
+        return functools.partial(
+            register,
+            name=name,
+            kinks=kinks,
+            formula=formula,
+            gradient=gradient,
+            cite=cite,
+            examples=examples,
+        )
+    name = str(name or getattr(function, "__name__", type(function).__name__))
+    if not re.fullmatch(r"\w[\w.]*", name):
+        raise BnstatsError(
+            f"'{printable(name, 60)}' cannot be a layer's name", hint='register(f, name="my_act")'
+        )
+    if name in LAYERS or name in ALIASES:
+        raise BnstatsError(
+            f"{name} is one of bnstats' own layers", hint=f'register(f, name="my_{name}")'
+        )
+    layer = layer_of(function, name, kinks)
+    USER_LAYERS[name] = replace(
+        layer,
+        formula=formula or layer.formula,
+        gradient=gradient or layer.gradient,
+        cite=cite,
+        examples=examples or layer.examples,
+    )
+    return function
+
+
+def layer_of(function: Any, name: str, kinks: Kinks = (), family: str = "registered") -> Layer:
+    """Return the layer that an object is, or that its function makes.
+
+    Raises
+    ------
+    BnstatsError
+        The object is neither a layer, nor an elementwise function, nor a builder of events.
+    """
+    if isinstance(function, Layer):
+        return replace(function, name=name, aliases=(), family=family)
+    for known in (*LAYERS.values(), *USER_LAYERS.values()):
+        if inspect.unwrap(known.bind) is function:
+            return replace(known, name=name, aliases=(), family=family)
+    if not callable(function) or isinstance(function, type):
+        what = "a class" if isinstance(function, type) else f"a {type(function).__name__}"
+        raise BnstatsError(
+            f"{name} is {what}, not a function", hint="a layer is a function of an array x"
+        )
+    arguments = _arguments(function, name)
+    defaults = {p.name: p.default for p in arguments.parameters if not p.required}
+
+    @functools.lru_cache(maxsize=16)
+    @functools.wraps(function, updated=())
+    def bind(**values: Any) -> Event:
+        values = defaults | values
+        if arguments.builds:
+            return _built(function, name, values)
+        from bnstats.custom.events import elementwise_event
+
+        try:
+            places = tuple(map(float, kinks(**values) if callable(kinks) else kinks))
+        except (TypeError, ValueError) as error:
+            raise BnstatsError(
+                f"{name}: kinks are numbers, or a function of its parameters", hint="kinks=(0.0,)"
+            ) from error
+        return elementwise_event(UserFunction(name, function, arguments.takes_xp, values), places)
+
+    shown = getattr(function, "__name__", "f")
+    return Layer(
+        name=name,
+        family=family,
+        summary=(inspect.getdoc(function) or "A layer of the user's.").partition("\n")[0],
+        formula=f"y = {shown}(x)",
+        gradient=f"dx = dy·{shown}′(x)",
+        cite="",
+        parameters=arguments.parameters,
+        bind=bind,
+        examples=_example(arguments.parameters),
+    )
+
+
+class _Arguments(NamedTuple):
+    takes_xp: bool
+    builds: bool
+    parameters: tuple[Parameter, ...]
+
+
+def _arguments(function: Any, name: str) -> _Arguments:
+    """Tell f(x) from f(xp, x) and from a builder; every further argument is a parameter."""
+    arrays = getattr(function, "nin", None)  # a ufunc's signature is full of its own options
+    if arrays is not None:
+        if arrays != 1 or getattr(function, "nout", 1) != 1:
+            raise BnstatsError(f"{name} takes {arrays} arrays", hint="a layer takes one array x")
+        return _Arguments(False, False, ())
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # compiled, without a signature
+        return _Arguments(False, False, ())
+    try:
+        hints = typing.get_type_hints(getattr(function, "func", function), include_extras=True)
+    except Exception:  # names that only a type checker imports
+        hints = {}
+    given = [p for p in signature.parameters.values() if p.kind not in (p.VAR_KEYWORD,)]
+    positional = [p.name for p in given if p.kind is not p.KEYWORD_ONLY]
+    takes_xp = len(positional) > 1 and (positional[0] == "xp" or positional[1] == "x")
+    rest = given[2 if takes_xp else 1 if positional else 0 :]
+    try:
+        parameters = [
+            _parameter(p, hints.get(p.name)) for p in rest if p.kind is not p.VAR_POSITIONAL
+        ]
+    except TypeError as error:
+        raise BnstatsError(
+            f"{name}: {error}", hint='annotate it: float, int, bool, Literal["a", "b"]'
+        ) from None
+    return _Arguments(takes_xp, not positional, tuple(p for p in parameters if p is not None))
+
+
+def _parameter(p: inspect.Parameter, hint: Any) -> Parameter | None:
+    """Read a parameter; None for an option, such as ``out=None``, that no spec can hold."""
+    if hint is None:
+        of_default = {bool: bool, int: float, float: float, tuple: int | tuple[int, ...]}
+        untyped = p.default is p.empty
+        hint = float if untyped else of_default.get(type(p.default), type(p.default))
+    try:
+        return read_parameter(p.name, hint, p.default)
+    except TypeError:
+        if p.default is p.empty:
+            raise
+        return None
+
+
+def _example(parameters: tuple[Parameter, ...]) -> tuple[str, ...]:
+    """Return an example of a layer that does not stand alone."""
+    values = {"bool": "true", "size": "2"}
+    needed = [
+        f"{p.name}={p.choices[0] if p.choices else values.get(p.kind, '1')}"
+        for p in parameters
+        if p.required
+    ]
+    return (",".join(needed),) if needed else ()
+
+
+def _built(function: Any, name: str, values: Mapping[str, Any]) -> Event:
+    """Call a builder, and have mistakes in its formulas told as the user's."""
+    try:
+        event = function(**values)
+    except Exception as error:
+        raise mistake(name, error) from error
+    if not isinstance(event, Event):
+        raise BnstatsError(
+            f"{name} returned a {type(event).__name__}",
+            hint="a layer is a function of an array x, or a builder that returns an Event",
+        )
+
+    def told(call: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except Exception as error:
+            raise mistake(name, error) from error
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Callable[..., Array]]:
+        y, backward = told(event.forward, xp, draws)
+        return y, functools.partial(told, backward)
+
+    return replace(
+        event,
+        forward=forward,
+        moments=lambda law, expect: told(event.moments, law, expect),
+    )
