@@ -100,9 +100,74 @@ def _closed_forms() -> dict[str, dict[str, float]]:
             "var_dx": scale**2 * (mpf(1) / 2 + alpha**2 * two),
         }
 
+    half, sixth = mpf(1) / 2, mpf(1) / 6
+    phi, cdf = mp.npdf, mp.ncdf
+    # ∫_{|x|<1} x²φ + P(|X| > 1)
+    clipped = {"mean_y": 0, "var_y": 1 - 2 * phi(1), "var_dx": 1 - 2 * cdf(-1)}
+
+    def randomised(lower: Any, upper: Any) -> dict[str, Any]:
+        mean = (1 - (lower + upper) / 2) / sqrt(2 * pi)
+        square = (lower**2 + lower * upper + upper**2) / 3
+        return {"mean_y": mean, "var_y": (1 + square) / 2 - mean**2, "var_dx": (1 + square) / 2}
+
     return {
         "identity": {"mean_y": 0, "var_y": 1, "var_dx": 1},
         "relu": leaky(mpf(0)),
+        "prelu": leaky(mpf(0.25)),
+        "rrelu": randomised(mpf(1) / 8, mpf(1) / 3),
+        "rrelu:lower=-1,upper=3": randomised(mpf(-1), mpf(3)),
+        "rrelu:lower=0.5,training=false,upper=1": leaky(mpf(0.75)),
+        "relu6": {"mean_y": phi(0) - phi(6) + 6 * cdf(-6), "var_dx": half - cdf(-6)},
+        "keras_relu": leaky(mpf(0)),
+        "keras_relu:negative_slope=0.5,threshold=1": {
+            "mean_y": phi(1) - (phi(1) + cdf(1)) / 2,
+            "var_dx": cdf(-1) + cdf(1) / 4,
+        },
+        "threshold:threshold=1,value=0": {
+            "mean_y": phi(1),
+            "var_y": phi(1) + cdf(-1) - phi(1) ** 2,
+            "var_dx": cdf(-1),
+        },
+        "celu": elu(mpf(1)),
+        "hardtanh": clipped,
+        "sparse_sigmoid": {
+            "mean_y": half,
+            "var_y": clipped["var_y"] / 4,
+            "var_dx": clipped["var_dx"] / 4,
+        },
+        "sparse_plus": {"var_dx": (1 + clipped["var_y"]) / 4},  # its slope is sparse_sigmoid
+        "hardsigmoid": {
+            "mean_y": half,
+            "var_y": (1 - 6 * phi(3) + 16 * cdf(-3)) * sixth**2,
+            "var_dx": (1 - 2 * cdf(-3)) * sixth**2,
+        },
+        "hardshrink": {
+            "mean_y": 0,
+            "var_y": phi(half) + 2 * cdf(-half),
+            "var_dx": 2 * cdf(-half),
+        },
+        "softshrink": {
+            "mean_y": 0,
+            "var_y": mpf(5) / 2 * cdf(-half) - phi(half),
+            "var_dx": 2 * cdf(-half),
+        },
+        "abs": {"mean_y": sqrt(2 / pi), "var_y": 1 - 2 / pi, "var_dx": 1},
+        "square": {"mean_y": 1, "var_y": 2, "var_dx": 4},
+        "exponential": {"mean_y": sqrt(e), "var_y": e**2 - e, "var_dx": e**2},
+        "sin": {"mean_y": 0, "var_y": (1 - e**-2) / 2, "var_dx": (1 + e**-2) / 2},
+        "cos": {
+            "mean_y": 1 / sqrt(e),
+            "var_y": (1 + e**-2) / 2 - 1 / e,
+            "var_dx": (1 - e**-2) / 2,
+        },
+        # Williams: E[erf(X)²] = (2/π)·arcsin(2/3); E[e^(−2X²)] = 1/√5
+        "erf": {
+            "mean_y": 0,
+            "var_y": 2 / pi * mp.asin(mpf(2) / 3),
+            "var_dx": 4 / (pi * sqrt(5)),
+        },
+        "tanhshrink": {"mean_y": 0},
+        "asinh": {"mean_y": 0},
         "leaky_relu": leaky(mpf(0.01)),
         "leaky_relu:negative_slope=0.2": leaky(mpf(0.2)),
         "elu": elu(mpf(1)),
@@ -192,6 +257,47 @@ def rectified_moments(mean: float, std: float) -> dict[str, float]:
             "mean_y": float(first),
             "var_y": float(second - first**2),
             "ms_slope": float(cdf),
+        }
+
+
+def randomised_leaky_moments(lower: float, upper: float, mean: float, std: float) -> dict[str, Any]:
+    """Return moments of max(0, X) + A·min(0, X), X ~ N(mean, std²), A ~ U(lower, upper), as mpf.
+
+    By raw moments: ∫_{x>0} x^k of the normal obeys M_k = mean·M_{k−1} + (k − 1)·std²·M_{k−2}.
+    """
+    with mp.workdps(DIGITS + 20):
+        m, s = mpf(mean), mpf(std)
+
+        def above(m: Any) -> list[Any]:
+            moments = [mp.ncdf(m / s), m * mp.ncdf(m / s) + s * mp.npdf(m / s)]
+            for k in (2, 3, 4):
+                moments.append(m * moments[-1] + (k - 1) * s**2 * moments[-2])
+            return moments
+
+        right, left = above(m), above(-m)
+        low, high = mpf(lower), mpf(upper)
+        slope = [(high ** (k + 1) - low ** (k + 1)) / ((k + 1) * (high - low)) for k in range(5)]
+        raw = [right[k] + (-1) ** k * slope[k] * left[k] for k in range(5)]
+        mu = raw[1]
+        return {
+            "mean": mu,
+            "var": raw[2] - mu**2,
+            "m4": raw[4] - 4 * mu * raw[3] + 6 * mu**2 * raw[2] - 3 * mu**4,
+            "ms_slope": right[0] + slope[2] * left[0],
+            "m4_slope": right[0] + slope[4] * left[0],
+        }
+
+
+def wave_moments(mean: float, std: float) -> dict[str, Any]:
+    """Return mean and variance of sin X and cos X, X ~ N(mean, std²), as mpf, from E[e^ikX]."""
+    with mp.workdps(4 * DIGITS):
+        m, s = mpf(mean), mpf(std)
+        one, two = (mp.exp(1j * k * m - k * k * s * s / 2) for k in (1, 2))
+        return {
+            "sin": (one.imag, (1 - two.real) / 2 - one.imag**2),
+            "cos": (one.real, (1 + two.real) / 2 - one.real**2),
+            "ms_sin": (1 - two.real) / 2,
+            "ms_cos": (1 + two.real) / 2,
         }
 
 

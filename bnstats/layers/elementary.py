@@ -15,18 +15,18 @@ def _exp(x: float) -> float:
 def _lognormal(law: Law) -> Mapping[str, Known]:
     m, s2, dy2 = law.x_mean, law.x_std**2, law.dy_std**2
     w, w_less_1 = _exp(s2), math.expm1(s2) if s2 < 709 else math.inf
-    # rounding of the largest exponent, relative to a moment
-    relative = 2.0**-50 * (1 + 4 * abs(m) + 8 * s2)
 
-    def known(value: float) -> Known:
-        return Known(value, value * relative)
+    def known(value: float, m_times: float, s2_times: float) -> Known:
+        # an exponential has the rounding of its exponent, relative to its value
+        return Known(value, value * 2.0**-51 * (4 + m_times * abs(m) + s2_times * s2))
 
+    power = w**4 + 2 * w**3 + 3 * w**2 - 3
     return {
-        "mean_y": known(_exp(m + s2 / 2)),
-        "var_y": known(w_less_1 * _exp(2 * m + s2)),
-        "m4_y": known(w_less_1**2 * (w**4 + 2 * w**3 + 3 * w**2 - 3) * _exp(4 * m + 2 * s2)),
-        "ms_dx": known(dy2 * _exp(2 * m + 2 * s2)),
-        "m4_dx": known(3 * dy2**2 * _exp(4 * m + 8 * s2)),
+        "mean_y": known(_exp(m + s2 / 2), 1, 0.5),
+        "var_y": known(w_less_1 * _exp(2 * m + s2), 2, 2),
+        "m4_y": known(w_less_1**2 * power * _exp(4 * m + 2 * s2), 4, 8),
+        "ms_dx": known(dy2 * _exp(2 * m + 2 * s2), 2, 2),
+        "m4_dx": known(3 * dy2**2 * _exp(4 * m + 8 * s2), 4, 8),
     }
 
 
@@ -65,14 +65,11 @@ def _of_sine(law: Law, at_mean: float, slope_at_mean: float) -> Mapping[str, Kno
     s2, dy2 = law.x_std**2, law.dy_std**2
     fades, twice = math.exp(-s2), math.exp(-2 * s2)
     bend = 2 * fades * slope_at_mean**2 - math.expm1(-s2)
-    relative = 2.0**-50 * (1 + s2 + abs(law.x_mean))
     mean = at_mean * math.exp(-s2 / 2)
-    var = -0.5 * math.expm1(-s2) * bend
-    ms = dy2 * (twice * slope_at_mean**2 - 0.5 * math.expm1(-2 * s2))
     return {
-        "mean_y": Known(mean, abs(mean) * relative),
-        "var_y": Known(var, var * relative),
-        "ms_dx": Known(ms, ms * relative),
+        "mean_y": Known(mean, abs(mean) * 2.0**-51 * (1 + s2)),
+        "var_y": Known(-0.5 * math.expm1(-s2) * bend),
+        "ms_dx": Known(dy2 * (twice * slope_at_mean**2 - 0.5 * math.expm1(-2 * s2))),
     }
 
 
