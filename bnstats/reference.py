@@ -121,7 +121,6 @@ def _expectation(law: Law) -> Callable[..., Known]:
     ) -> Known:
         centres = {0.0, *kinks}
         splits = [c + d for c in centres for d in (0.0, *_DISTANCES, *(-d for d in _DISTANCES))]
-        felt = rounding
         for reach in _REACHES:
             inside = (z for x in splits if abs(z := (x - law.x_mean) / law.x_std) < reach)
             ends = sorted({-reach, reach, *inside})
@@ -134,9 +133,8 @@ def _expectation(law: Law) -> Callable[..., Known]:
                 previous = value
             if tail <= _TOLERANCE * size:
                 break
-            felt = rounding * (1 + _REACHES[-1] * law.x_std)
         by = "quadrature" if maximum_of == 1 else "order statistics"
-        return Known(value, change + tail + felt * size, by)
+        return Known(value, change + tail + rounding * size, by)
 
     return expect
 
