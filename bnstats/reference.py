@@ -16,7 +16,9 @@ from bnstats.layers import Event, Known, Law
 from bnstats.quantities import QUANTITIES, Quantity
 
 _NODES = 16
-_REACH = 14.0  # in standard deviations of x; the normal density there is 1e-43
+# In standard deviations of x. The normal density is 1e-43 at the first and nearly underflows at the
+# second, which an integrand that grows like an exponential may need.
+_REACHES = (14.0, 38.0)
 _PANELS = (64, 128, 256, 512, 1024, 2048)
 _DISTANCES = tuple(4.0**k for k in range(-14, 25))  # in units of x
 _TOLERANCE = 1e-14
@@ -88,7 +90,7 @@ def _quantity(q: Quantity, moments: dict[str, Known]) -> Exact | None:
 def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
     """Return the standard error times √n of a scalar event's estimate, to first order in 1/n."""
     var, m4 = moments.get(f"var_{q.direction}"), moments.get(f"m4_{q.direction}")
-    if var is None or m4 is None or var.value <= 0:
+    if var is None or m4 is None or var.value <= 0 or m4.error > 1e-3 * m4.value:
         return None
     if q.moment == "mean":
         return math.sqrt(var.value)
@@ -109,7 +111,8 @@ def _expectation(law: Law) -> Callable[..., Known]:
     Composite Gauss-Legendre on ±14 standard deviations, split at the kinks and, because a layer
     bends near them and near 0 on a scale of its own, at distances of powers of four from each.
     Panels are doubled until two successive results agree, and their difference bounds the error.
-    The outermost half standard deviation on each side stands in for the tail that was cut off.
+    The outermost half standard deviation on each side stands in for the tail that was cut off;
+    where it holds a share worth naming, the integral is taken on ±38 standard deviations.
     """
     # Far from 0 the rounding of x itself is felt, by the tails of exponentials above all.
     rounding = _ROUNDING * (1 + abs(law.x_mean) * max(1.0, 1 / law.x_std))
@@ -122,16 +125,19 @@ def _expectation(law: Law) -> Callable[..., Known]:
         tolerance: float = _TOLERANCE,
     ) -> Known:
         centres = {0.0, *kinks}
-        splits = (c + d for c in centres for d in (0.0, *_DISTANCES, *(-d for d in _DISTANCES)))
-        inside = (z for x in splits if abs(z := (x - law.x_mean) / law.x_std) < _REACH)
-        ends = sorted({-_REACH, _REACH, *inside})
-        previous = math.nan
-        for panels in _PANELS:
-            value, size, tail = _composite(function, law, ends, panels, maximum_of)
-            change = abs(value - previous)
-            if change <= tolerance * size:
+        splits = [c + d for c in centres for d in (0.0, *_DISTANCES, *(-d for d in _DISTANCES))]
+        for reach in _REACHES:
+            inside = (z for x in splits if abs(z := (x - law.x_mean) / law.x_std) < reach)
+            ends = sorted({-reach, reach, *inside})
+            previous = math.nan
+            for panels in _PANELS:
+                value, size, tail = _composite(function, law, ends, panels, maximum_of)
+                change = abs(value - previous)
+                if change <= tolerance * size:
+                    break
+                previous = value
+            if tail <= tolerance * size:
                 break
-            previous = value
         by = "quadrature" if maximum_of == 1 else "order statistics"
         return Known(value, change + tail + rounding * size, by)
 
@@ -143,8 +149,9 @@ def _composite(
 ) -> tuple[float, float, float]:
     """Return the integral, that of the absolute value, and the outer edge's share of it."""
     nodes, weights = _gauss_legendre(_NODES)
+    reach = ends[-1]
     edges = [
-        np.linspace(a, b, max(round(panels * (b - a) / (2 * _REACH)), panels // 64) + 1)
+        np.linspace(a, b, max(round(panels * (b - a) / (2 * reach)), panels // 64) + 1)
         for a, b in pairwise(ends)
     ]
     low = np.concatenate([e[:-1] for e in edges])[:, None]
@@ -156,5 +163,5 @@ def _composite(
         density = density * maximum_of * cdf ** (maximum_of - 1)
     y = function(numpy_backend, law.x_mean + law.x_std * z)
     terms = y * density * half * weights
-    outer = np.sum(np.abs(terms[np.abs(low[:, 0] + half[:, 0]) > _REACH - 0.5]))
+    outer = np.sum(np.abs(terms[np.abs(low[:, 0] + half[:, 0]) > reach - 0.5]))
     return math.fsum(terms.ravel()), float(np.sum(np.abs(terms))), float(outer)

@@ -14,168 +14,9 @@ from typing import Any
 
 import mpmath
 import numpy as np
-import pytest
 from mpmath import mp, mpf
 
 DIGITS = 30
-
-
-# --- elementwise activations -----------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Elementwise:
-    """An activation elsewhere: by mpmath (value only), in torch and in jax.
-
-    ``torch(F, x, **params)`` and ``jax(nn, x, **params)`` take the layer's own parameter names;
-    ``cases`` are the parameter values to test, the default first; ``kinks`` is where f is not
-    smooth, as a function of them.
-    """
-
-    mp: Callable[..., Any]
-    torch: Callable[..., Any] | None = None
-    jax: Callable[..., Any] | None = None
-    cases: Sequence[dict[str, Any]] = ({},)
-    kinks: Callable[..., tuple[float, ...]] = lambda **params: ()
-
-
-def _at_zero(**params: Any) -> tuple[float, ...]:
-    return (0.0,)
-
-
-def _mp_elu(x: Any, alpha: float = 1.0) -> Any:
-    return x if x > 0 else alpha * mp.expm1(x)
-
-
-def _mp_selu(x: Any) -> Any:
-    # Solved here rather than copied: the fixed point of mean 0, variance 1 is tested separately.
-    alpha = mpf("1.6732632423543772848170429916717")
-    return mpf("1.0507009873554804934193349852946") * _mp_elu(x, alpha)
-
-
-def _mp_gelu(x: Any, approximate: str = "none") -> Any:
-    if approximate == "tanh":
-        # 1 + tanh u = 2/(1 + e^-2u) does not cancel at either end
-        u = mp.sqrt(2 / mp.pi) * (x + mpf(0.044715) * x**3)
-        return x / (1 + mp.exp(-2 * u))
-    return x * mp.erfc(-x / mp.sqrt(2)) / 2
-
-
-def _mp_softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
-    return x if beta * x > threshold else mp.log1p(mp.exp(beta * x)) / beta
-
-
-def _jax_softplus(nn: Any, x: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
-    import jax.numpy as jnp
-
-    return jnp.where(beta * x > threshold, x, nn.softplus(beta * x) / beta)
-
-
-ELEMENTWISE: dict[str, Elementwise] = {
-    "identity": Elementwise(
-        mp=lambda x: x,
-        torch=lambda F, x: x * 1,  # noqa: N803
-        jax=lambda nn, x: nn.identity(x),
-    ),
-    "relu": Elementwise(
-        mp=lambda x: max(x, mpf(0)),
-        torch=lambda F, x: F.relu(x),  # noqa: N803
-        jax=lambda nn, x: nn.relu(x),
-        kinks=_at_zero,
-    ),
-    "leaky_relu": Elementwise(
-        mp=lambda x, negative_slope=0.01: x if x > 0 else negative_slope * x,
-        torch=lambda F, x, **p: F.leaky_relu(x, **p),  # noqa: N803
-        jax=lambda nn, x, **p: nn.leaky_relu(x, **p),
-        cases=({}, {"negative_slope": 0.2}, {"negative_slope": -0.5}, {"negative_slope": 3.0}),
-        kinks=_at_zero,
-    ),
-    "elu": Elementwise(
-        mp=_mp_elu,
-        torch=lambda F, x, **p: F.elu(x, **p),  # noqa: N803
-        jax=lambda nn, x, **p: nn.elu(x, **p),
-        cases=({}, {"alpha": 0.5}, {"alpha": 2.0}, {"alpha": 1.75}),
-        kinks=_at_zero,
-    ),
-    "selu": Elementwise(
-        mp=_mp_selu,
-        torch=lambda F, x: F.selu(x),  # noqa: N803
-        jax=lambda nn, x: nn.selu(x),
-        kinks=_at_zero,
-    ),
-    "sigmoid": Elementwise(
-        mp=lambda x: 1 / (1 + mp.exp(-x)),
-        torch=lambda F, x: x.sigmoid(),  # noqa: N803
-        jax=lambda nn, x: nn.sigmoid(x),
-    ),
-    "tanh": Elementwise(
-        mp=mp.tanh,
-        torch=lambda F, x: x.tanh(),  # noqa: N803
-        jax=lambda nn, x: nn.tanh(x),
-    ),
-    "gelu": Elementwise(
-        mp=_mp_gelu,
-        torch=lambda F, x, **p: F.gelu(x, **p),  # noqa: N803
-        jax=lambda nn, x, approximate="none": nn.gelu(x, approximate=approximate == "tanh"),
-        cases=({}, {"approximate": "tanh"}),
-    ),
-    "silu": Elementwise(
-        mp=lambda x: x / (1 + mp.exp(-x)),
-        torch=lambda F, x: F.silu(x),  # noqa: N803
-        jax=lambda nn, x: nn.silu(x),
-    ),
-    "softplus": Elementwise(
-        mp=_mp_softplus,
-        torch=lambda F, x, **p: F.softplus(x, **p),  # noqa: N803
-        jax=_jax_softplus,
-        cases=(
-            {},
-            {"beta": 2.5},
-            {"beta": 0.5, "threshold": 1.0},
-            {"beta": 3.0, "threshold": -2.0},
-        ),
-        kinks=lambda beta=1.0, threshold=20.0: (threshold / beta,),
-    ),
-}
-
-
-def mp_values(f: Callable[[Any], Any], xs: Sequence[float]) -> np.ndarray:
-    """Return f at float64 points, correctly rounded."""
-    with mp.workdps(DIGITS + 20):
-        return np.array([float(f(mpf(float(x)))) for x in xs])
-
-
-def mp_slopes(f: Callable[[Any], Any], xs: Sequence[float]) -> np.ndarray:
-    """Return f′ at float64 points by numerical differentiation at 50 digits."""
-    with mp.workdps(DIGITS + 20):
-        return np.array([float(mp.diff(f, mpf(float(x)))) for x in xs])
-
-
-def torch_value_and_slope(name: str, xs: np.ndarray, params: dict[str, Any]) -> tuple[Any, Any]:
-    """Return value and slope by torch's autograd in float64; skips without torch."""
-    torch = pytest.importorskip("torch")
-    call = ELEMENTWISE[name].torch
-    if call is None:
-        pytest.skip(f"torch has no {name}")
-    x = torch.tensor(np.asarray(xs), dtype=torch.float64, requires_grad=True)
-    y = call(torch.nn.functional, x, **params)
-    y.sum().backward()
-    return y.detach().numpy(), x.grad.numpy()
-
-
-def jax_value_and_slope(name: str, xs: np.ndarray, params: dict[str, Any]) -> tuple[Any, Any]:
-    """Return value and slope by jax's autodiff in float64; skips without jax."""
-    jax = pytest.importorskip("jax")
-    jax.config.update("jax_enable_x64", True)
-    call = ELEMENTWISE[name].jax
-    if call is None:
-        pytest.skip(f"jax has no {name}")
-    x = jax.numpy.asarray(np.asarray(xs), dtype="float64")
-
-    def f(v: Any) -> Any:
-        return call(jax.nn, v, **params)
-
-    return np.asarray(f(x)), np.asarray(jax.vmap(jax.grad(f))(x))
 
 
 # --- expectations by mpmath ------------------------------------------------------------------
@@ -259,9 +100,74 @@ def _closed_forms() -> dict[str, dict[str, float]]:
             "var_dx": scale**2 * (mpf(1) / 2 + alpha**2 * two),
         }
 
+    half, sixth = mpf(1) / 2, mpf(1) / 6
+    phi, cdf = mp.npdf, mp.ncdf
+    # ∫_{|x|<1} x²φ + P(|X| > 1)
+    clipped = {"mean_y": 0, "var_y": 1 - 2 * phi(1), "var_dx": 1 - 2 * cdf(-1)}
+
+    def randomised(lower: Any, upper: Any) -> dict[str, Any]:
+        mean = (1 - (lower + upper) / 2) / sqrt(2 * pi)
+        square = (lower**2 + lower * upper + upper**2) / 3
+        return {"mean_y": mean, "var_y": (1 + square) / 2 - mean**2, "var_dx": (1 + square) / 2}
+
     return {
         "identity": {"mean_y": 0, "var_y": 1, "var_dx": 1},
         "relu": leaky(mpf(0)),
+        "prelu": leaky(mpf(0.25)),
+        "rrelu": randomised(mpf(1) / 8, mpf(1) / 3),
+        "rrelu:lower=-1,upper=3": randomised(mpf(-1), mpf(3)),
+        "rrelu:lower=0.5,training=false,upper=1": leaky(mpf(0.75)),
+        "relu6": {"mean_y": phi(0) - phi(6) + 6 * cdf(-6), "var_dx": half - cdf(-6)},
+        "keras_relu": leaky(mpf(0)),
+        "keras_relu:negative_slope=0.5,threshold=1": {
+            "mean_y": phi(1) - (phi(1) + cdf(1)) / 2,
+            "var_dx": cdf(-1) + cdf(1) / 4,
+        },
+        "threshold:threshold=1,value=0": {
+            "mean_y": phi(1),
+            "var_y": phi(1) + cdf(-1) - phi(1) ** 2,
+            "var_dx": cdf(-1),
+        },
+        "celu": elu(mpf(1)),
+        "hardtanh": clipped,
+        "sparse_sigmoid": {
+            "mean_y": half,
+            "var_y": clipped["var_y"] / 4,
+            "var_dx": clipped["var_dx"] / 4,
+        },
+        "sparse_plus": {"var_dx": (1 + clipped["var_y"]) / 4},  # its slope is sparse_sigmoid
+        "hardsigmoid": {
+            "mean_y": half,
+            "var_y": (1 - 6 * phi(3) + 16 * cdf(-3)) * sixth**2,
+            "var_dx": (1 - 2 * cdf(-3)) * sixth**2,
+        },
+        "hardshrink": {
+            "mean_y": 0,
+            "var_y": phi(half) + 2 * cdf(-half),
+            "var_dx": 2 * cdf(-half),
+        },
+        "softshrink": {
+            "mean_y": 0,
+            "var_y": mpf(5) / 2 * cdf(-half) - phi(half),
+            "var_dx": 2 * cdf(-half),
+        },
+        "abs": {"mean_y": sqrt(2 / pi), "var_y": 1 - 2 / pi, "var_dx": 1},
+        "square": {"mean_y": 1, "var_y": 2, "var_dx": 4},
+        "exponential": {"mean_y": sqrt(e), "var_y": e**2 - e, "var_dx": e**2},
+        "sin": {"mean_y": 0, "var_y": (1 - e**-2) / 2, "var_dx": (1 + e**-2) / 2},
+        "cos": {
+            "mean_y": 1 / sqrt(e),
+            "var_y": (1 + e**-2) / 2 - 1 / e,
+            "var_dx": (1 - e**-2) / 2,
+        },
+        # Williams: E[erf(X)²] = (2/π)·arcsin(2/3); E[e^(−2X²)] = 1/√5
+        "erf": {
+            "mean_y": 0,
+            "var_y": 2 / pi * mp.asin(mpf(2) / 3),
+            "var_dx": 4 / (pi * sqrt(5)),
+        },
+        "tanhshrink": {"mean_y": 0},
+        "asinh": {"mean_y": 0},
         "leaky_relu": leaky(mpf(0.01)),
         "leaky_relu:negative_slope=0.2": leaky(mpf(0.2)),
         "elu": elu(mpf(1)),
@@ -351,6 +257,47 @@ def rectified_moments(mean: float, std: float) -> dict[str, float]:
             "mean_y": float(first),
             "var_y": float(second - first**2),
             "ms_slope": float(cdf),
+        }
+
+
+def randomised_leaky_moments(lower: float, upper: float, mean: float, std: float) -> dict[str, Any]:
+    """Return moments of max(0, X) + A·min(0, X), X ~ N(mean, std²), A ~ U(lower, upper), as mpf.
+
+    By raw moments: ∫_{x>0} x^k of the normal obeys M_k = mean·M_{k−1} + (k − 1)·std²·M_{k−2}.
+    """
+    with mp.workdps(DIGITS + 20):
+        m, s = mpf(mean), mpf(std)
+
+        def above(m: Any) -> list[Any]:
+            moments = [mp.ncdf(m / s), m * mp.ncdf(m / s) + s * mp.npdf(m / s)]
+            for k in (2, 3, 4):
+                moments.append(m * moments[-1] + (k - 1) * s**2 * moments[-2])
+            return moments
+
+        right, left = above(m), above(-m)
+        low, high = mpf(lower), mpf(upper)
+        slope = [(high ** (k + 1) - low ** (k + 1)) / ((k + 1) * (high - low)) for k in range(5)]
+        raw = [right[k] + (-1) ** k * slope[k] * left[k] for k in range(5)]
+        mu = raw[1]
+        return {
+            "mean": mu,
+            "var": raw[2] - mu**2,
+            "m4": raw[4] - 4 * mu * raw[3] + 6 * mu**2 * raw[2] - 3 * mu**4,
+            "ms_slope": right[0] + slope[2] * left[0],
+            "m4_slope": right[0] + slope[4] * left[0],
+        }
+
+
+def wave_moments(mean: float, std: float) -> dict[str, Any]:
+    """Return mean and variance of sin X and cos X, X ~ N(mean, std²), as mpf, from E[e^ikX]."""
+    with mp.workdps(4 * DIGITS):
+        m, s = mpf(mean), mpf(std)
+        one, two = (mp.exp(1j * k * m - k * k * s * s / 2) for k in (1, 2))
+        return {
+            "sin": (one.imag, (1 - two.real) / 2 - one.imag**2),
+            "cos": (one.real, (1 + two.real) / 2 - one.real**2),
+            "ms_sin": (1 - two.real) / 2,
+            "ms_cos": (1 + two.real) / 2,
         }
 
 

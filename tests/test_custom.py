@@ -167,7 +167,7 @@ def test_safe_path_keeps_the_current_directory_out(home: Path) -> None:
 
 def test_show_tells_of_a_function(home: Path, cli: Cli) -> None:
     shown = cli("show", "mypkg.acts:relu_at:at=2").out
-    assert "slope jumps at x = 2" in shown
+    assert "not smooth at x = 2" in shown
     assert "bnstats compute mypkg.acts:relu_at:at=1" in shown
     assert "at  float, required" in shown
     shown = cli("show", "mypkg.acts:swish").out

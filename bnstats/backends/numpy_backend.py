@@ -28,6 +28,13 @@ def expit(x: Any) -> Any:
     return np.reciprocal(z, out=z)
 
 
+def erf(x: Any) -> Any:
+    """Error function."""
+    from scipy.special import erf as scipy_erf
+
+    return scipy_erf(x)
+
+
 def erfc(x: Any) -> Any:
     """Complementary error function."""
     from scipy.special import erfc as scipy_erfc

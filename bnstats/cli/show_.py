@@ -54,7 +54,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     if layer.aliases:
         yield f"  also       {', '.join(layer.aliases)}"
     if spec.event.kinks:
-        yield f"  kinks      slope jumps at x = {', '.join(f'{k:g}' for k in spec.event.kinks)}"
+        yield f"  kinks      not smooth at x = {', '.join(f'{k:g}' for k in spec.event.kinks)}"
     if layer.cite:
         yield f"  source     {layer.cite}"
     if layer.parameters:

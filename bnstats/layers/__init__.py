@@ -1,6 +1,16 @@
 """Every layer bnstats knows: importing this package fills the registry."""
 
-from bnstats.layers import dropout, linear, pooling, rectifiers, sigmoidal, smooth
+from bnstats.layers import (
+    dropout,
+    elementary,
+    linear,
+    piecewise,
+    pooling,
+    rectifiers,
+    shrinkage,
+    sigmoidal,
+    smooth,
+)
 from bnstats.layers._parameters import Parameter, ParameterError
 from bnstats.layers._registry import (
     ALIASES,
@@ -33,12 +43,15 @@ __all__ = [
     "Parameter",
     "ParameterError",
     "dropout",
+    "elementary",
     "elementwise",
     "find",
     "linear",
+    "piecewise",
     "pooling",
     "rectifiers",
     "register",
+    "shrinkage",
     "sigmoidal",
     "smooth",
     "structured",

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from bnstats.layers._parameters import Parameter, parameters_of
@@ -89,7 +89,8 @@ class Event:
         (E[dx⁴]), averaged over the event's positions. E[dx] is zero for every layer, because dx
         is linear in dy. Fourth moments are stated only where an event has a single element.
     kinks
-        Where the slope of an elementwise layer jumps, in units of x.
+        Where an elementwise layer is not smooth, in units of x: f, its slope or its curvature
+        jumps.
     hints
         What a user should know about these parameter values.
     inexact
@@ -110,7 +111,7 @@ class Event:
     @property
     def numbers(self) -> int:
         """Random numbers in one draw."""
-        return sum(prod(i.shape) for i in self.inputs.values())
+        return sum(math.prod(i.shape) for i in self.inputs.values())
 
 
 @dataclass(frozen=True)
@@ -211,15 +212,19 @@ def elementwise(
     formula: str,
     gradient: str = "dx = dy·f′(x)",
     *,
+    name: str | None = None,
     kinks: tuple[float, ...] | Callable[..., tuple[float, ...]] = (),
+    closed_form: Callable[[Law], Mapping[str, Known]] | None = None,
     cite: str = "",
     aliases: tuple[str, ...] = (),
     examples: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., tuple[Array, Array]]], Callable[..., tuple[Array, Array]]]:
     """Register an activation: a function of ``(xp, x)`` that returns ``(y, dy/dx)``.
 
-    Its keyword-only arguments are its parameters. ``kinks`` lists where the slope jumps, or is a
-    function of the parameters that does.
+    Its keyword-only arguments are its parameters. ``kinks`` lists where it is not smooth, or is a
+    function of the parameters that does, and that raises `ParameterError` where they make no
+    layer. ``closed_form`` states moments (see `Event`) of a layer without parameters under any
+    law; the others are found by quadrature.
     """
 
     def decorate(
@@ -234,22 +239,33 @@ def elementwise(
             def f(xp: Namespace, x: Array) -> tuple[Array, Array]:
                 return function(xp, x, **values)
 
-            return pointwise_event(f, kinks(**values) if callable(kinks) else kinks)
+            breaks = kinks(**values) if callable(kinks) else kinks
+            return pointwise_event(f, breaks, closed_form)
 
-        structured(formula, gradient, cite=cite, aliases=aliases, examples=examples)(build)
+        structured(formula, gradient, name=name, cite=cite, aliases=aliases, examples=examples)(
+            build
+        )
         return function
 
     return decorate
 
 
-def pointwise_event(f: Pointwise, kinks: tuple[float, ...]) -> Event:
+def pointwise_event(
+    f: Pointwise,
+    kinks: tuple[float, ...],
+    closed_form: Callable[[Law], Mapping[str, Known]] | None = None,
+) -> Event:
     """Return the event of one scalar pair (x, dy) through y = f(x), dx = dy·f′(x)."""
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
         y, slope = f(xp, draws["x"])
         return y, lambda dy: dy * slope
 
-    moments = pointwise_moments(lambda xp, x: f(xp, x)[0], lambda xp, x: f(xp, x)[1], kinks)
+    found = pointwise_moments(lambda xp, x: f(xp, x)[0], lambda xp, x: f(xp, x)[1], kinks)
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        return {**found(law, expect), **(closed_form(law) if closed_form else {})}
+
     return Event({"x": Input(), "dy": Input()}, forward, moments, kinks=kinks)
 
 
@@ -262,12 +278,15 @@ def pointwise_moments(
 
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
         mean = expect(value, kinks=kinks)
+        var = expect(lambda xp, x: (value(xp, x) - mean.value) ** 2, kinks=kinks)
         ms_slope = expect(lambda xp, x: slope(xp, x) ** 2, kinks=kinks)
         m4_slope = expect(lambda xp, x: slope(xp, x) ** 4, kinks=kinks)
         power = law.dy_std**2
+        lost = 2.0**-51 * abs(mean.value)  # rounding of f, of which y − E[y] may leave little else
+        error = var.error + lost * (2 * math.sqrt(var.value) + lost)
         return {
             "mean_y": mean,
-            "var_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 2, kinks=kinks),
+            "var_y": Known(var.value, error, var.by),
             "m4_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 4, kinks=kinks),
             "ms_dx": Known(power * ms_slope.value, power * ms_slope.error, ms_slope.by),
             "m4_dx": Known(3 * power**2 * m4_slope.value, 3 * power**2 * m4_slope.error),

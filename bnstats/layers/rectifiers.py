@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from bnstats.layers._registry import Array, Namespace, elementwise
+import math
+from collections.abc import Mapping
+from typing import Annotated
+
+from bnstats.layers._parameters import ParameterError, Range
+from bnstats.layers._registry import (
+    Array,
+    Backward,
+    Event,
+    Expect,
+    Input,
+    Known,
+    Law,
+    Namespace,
+    elementwise,
+    pointwise_event,
+    structured,
+)
 
 
-@elementwise("y = x", "dx = dy")
+@elementwise("y = x", "dx = dy", aliases=("keras.linear",))
 def identity(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """No activation: the yardstick that every other layer is compared with."""
     return x, xp.ones_like(x)
@@ -27,8 +44,131 @@ def relu(xp: Namespace, x: Array) -> tuple[Array, Array]:
 )
 def leaky_relu(xp: Namespace, x: Array, *, negative_slope: float = 0.01) -> tuple[Array, Array]:
     """Leaky rectified linear unit."""
-    slope = xp.where(x > 0, xp.ones_like(x), negative_slope)
+    above = xp.astype(x > 0, x.dtype)
+    slope = above + (1 - above) * negative_slope  # where() mispredicts
     return x * slope, slope
+
+
+@elementwise(
+    "y = max(0, x) + a·min(0, x),  a = weight",
+    "dx = dy·(1 if x > 0 else a)",
+    kinks=(0.0,),
+    cite="arXiv:1502.01852",
+    aliases=("flax.PReLU:weight=0.01", "keras.PReLU:weight=0"),
+)
+def prelu(xp: Namespace, x: Array, *, weight: float = 0.25) -> tuple[Array, Array]:
+    """Leaky rectified linear unit with a learnt slope, here at its initial value."""
+    return leaky_relu(xp, x, negative_slope=weight)
+
+
+@structured(
+    "y = max(0, x) + a·min(0, x),  a ~ U(lower, upper);  a = (lower + upper)/2 if not training",
+    "dx = dy·(1 if x > 0 else a)",
+    cite="arXiv:1505.00853",
+    examples=("", "training=false"),
+)
+def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) -> Event:
+    """Randomised leaky rectified linear unit: every draw has a slope of its own."""
+    if lower > upper:
+        raise ParameterError(f"lower={lower:g} is above upper={upper:g}")
+    centre, width = (lower + upper) / 2, upper - lower
+
+    def at_centre(xp: Namespace, x: Array) -> tuple[Array, Array]:
+        return leaky_relu(xp, x, negative_slope=centre)
+
+    fixed = pointwise_event(at_centre, kinks=(0.0,))
+    if not training:
+        return fixed
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        x = draws["x"]
+        above = xp.astype(x > 0, x.dtype)
+        factor = above + (1 - above) * (lower + width * draws["slope"])
+        return x * factor, lambda dy: dy * factor
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        # Given x, y is its value g at the mean slope plus min(0, x)·U, where U is uniform on
+        # ±width/2: odd moments of U vanish, and no large terms cancel.
+        known = fixed.moments(law, expect)
+        mean, var_a, m4_a = known["mean_y"].value, width**2 / 12, width**4 / 80
+
+        def extra_var(xp: Namespace, x: Array) -> Array:
+            return var_a * xp.minimum(x, 0) ** 2
+
+        def m4(xp: Namespace, x: Array) -> Array:
+            g, below = at_centre(xp, x)[0] - mean, xp.minimum(x, 0) ** 2
+            return g**4 + 6 * g * g * var_a * below + m4_a * below * below
+
+        below = 0.5 * math.erfc(law.x_mean / (law.x_std * math.sqrt(2)))  # P(x < 0)
+        above = 0.5 * math.erfc(-law.x_mean / (law.x_std * math.sqrt(2)))
+        square, fourth = centre**2 + var_a, centre**4 + 6 * centre**2 * var_a + m4_a
+        power, var, extra = law.dy_std**2, known["var_y"], expect(extra_var)
+        return {
+            "mean_y": known["mean_y"],
+            "var_y": Known(var.value + extra.value, var.error + extra.error, var.by),
+            "m4_y": expect(m4),
+            "ms_dx": Known(power * (above + square * below)),
+            "m4_dx": Known(3 * power**2 * (above + fourth * below)),
+        }
+
+    inputs = {"x": Input(), "dy": Input(), "slope": Input(law="uniform")}
+    return Event(inputs, forward, moments, kinks=fixed.kinks)
+
+
+@elementwise(
+    "y = x if x > threshold, else value",
+    "dx = dy·[x > threshold]",
+    kinks=lambda threshold, value: (threshold,),
+    cite="Torch7 nn",
+    aliases=("keras.ThresholdedReLU:threshold=1,value=0",),
+    examples=("threshold=1,value=0",),
+)
+def threshold(
+    xp: Namespace,
+    x: Array,
+    *,
+    threshold: float,
+    value: float,
+) -> tuple[Array, Array]:
+    """Identity above a threshold, a constant below; f may jump there."""
+    above = xp.astype(x > threshold, x.dtype)
+    return above * x + (1 - above) * value, above
+
+
+def _keras_kinks(
+    negative_slope: float, max_value: float | None, threshold: float
+) -> tuple[float, ...]:
+    del negative_slope
+    if max_value is None:
+        return (threshold,)
+    if max_value <= threshold:
+        raise ParameterError(f"max_value={max_value:g} is not above threshold={threshold:g}")
+    return threshold, max_value
+
+
+@elementwise(
+    "y = min(x, max_value) if x > threshold, else negative_slope·(x − threshold)",
+    "dx = dy·([x < max_value] if x > threshold, else negative_slope)",
+    kinks=_keras_kinks,
+    cite="keras.activations.relu",
+    aliases=("keras.relu",),
+    examples=("negative_slope=0.1,max_value=6,threshold=1",),
+)
+def keras_relu(
+    xp: Namespace,
+    x: Array,
+    *,
+    negative_slope: Annotated[float, Range("[0, inf)")] = 0.0,
+    max_value: Annotated[float | None, Range("(0, inf)")] = None,
+    threshold: Annotated[float, Range("[0, inf)")] = 0.0,
+) -> tuple[Array, Array]:
+    """Keras' relu: leaky below a threshold, where f may jump, and clipped above max_value."""
+    above = xp.astype(x > threshold, x.dtype)
+    leak = (1 - above) * negative_slope
+    if max_value is None:
+        return above * x + leak * (x - threshold), above + leak
+    inside = above * xp.astype(x < max_value, x.dtype)
+    return above * xp.minimum(x, max_value) + leak * (x - threshold), inside + leak
 
 
 @elementwise(
@@ -39,8 +179,25 @@ def leaky_relu(xp: Namespace, x: Array, *, negative_slope: float = 0.01) -> tupl
 )
 def elu(xp: Namespace, x: Array, *, alpha: float = 1.0) -> tuple[Array, Array]:
     """Exponential linear unit."""
-    below = alpha * xp.expm1(xp.minimum(x, 0))
-    return xp.maximum(x, 0) + below, xp.where(x > 0, xp.ones_like(x), below + alpha)
+    above = xp.astype(x > 0, x.dtype)
+    below = xp.minimum(x, 0)
+    slope = above + (1 - above) * (alpha * xp.exp(below))
+    return xp.maximum(x, 0) + alpha * xp.expm1(below), slope
+
+
+@elementwise(
+    "y = x if x > 0 else α·(e^(x/α) − 1)",
+    "dx = dy·(1 if x > 0 else e^(x/α))",
+    kinks=(0.0,),
+    cite="arXiv:1704.07483",
+    examples=("", "alpha=0.5"),
+)
+def celu(
+    xp: Namespace, x: Array, *, alpha: Annotated[float, Range("(0, inf)")] = 1.0
+) -> tuple[Array, Array]:
+    """Exponential linear unit whose slope is continuous for every α."""
+    below = xp.minimum(x, 0) / alpha
+    return xp.maximum(x, 0) + alpha * xp.expm1(below), xp.exp(below)
 
 
 # Klambauer et al., appendix: the fixed point of mean 0 and variance 1, to float64's digits.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from bnstats.layers._registry import Array, Namespace, elementwise
 
 
@@ -21,3 +23,39 @@ def tanh(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Hyperbolic tangent."""
     e = xp.exp(-2 * xp.abs(x))
     return xp.tanh(x), 4 * e / (1 + e) ** 2  # 1 − y² loses its digits where |y| is close to one
+
+
+@elementwise(
+    "y = 1.7159·tanh(2x/3)",
+    "dx = dy·1.7159·2/3·(1 − tanh(2x/3)²)",
+    cite="LeCun, Bottou, Orr and Müller, Efficient BackProp, 1998",
+)
+def lecun_tanh(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """Tanh scaled such that f(±1) is close to ±1."""
+    y, slope = tanh(xp, x * (2 / 3))
+    return 1.7159 * y, (1.7159 * 2 / 3) * slope
+
+
+@elementwise(
+    "y = x/(1 + |x|)",
+    "dx = dy/(1 + |x|)²",
+    kinks=(0.0,),
+    cite="Bergstra, Desjardins, Lamblin and Bengio, DIRO 1337, 2009",
+    aliases=("soft_sign",),
+)
+def softsign(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """Algebraic sigmoid of slow tails; its curvature jumps at 0."""
+    r = 1 / (1 + xp.abs(x))
+    return x * r, r * r
+
+
+@elementwise("y = erf(x)", "dx = dy·2/√π·e^(−x²)", cite="Williams, NIPS 1996")
+def erf(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """Error function."""
+    return xp.erf(x), (2 / math.sqrt(math.pi)) * xp.exp(-x * x)
+
+
+@elementwise("y = arctan(x)", "dx = dy/(1 + x²)", cite="arXiv:2110.01765")
+def atan(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """Inverse tangent."""
+    return xp.atan(x), 1 / (1 + x * x)

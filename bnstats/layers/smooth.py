@@ -9,10 +9,18 @@ from bnstats.layers._parameters import Range
 from bnstats.layers._registry import Array, Namespace, elementwise
 
 
+def _sigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """Return s = 1/(1 + e^-x) and 1 − s, each with all its digits."""
+    e = xp.minimum(xp.exp(-x), xp.finfo(x.dtype).max)  # finite, so that e·s is
+    s = 1 / (1 + e)
+    return s, e * s
+
+
 @elementwise(
     "y = x·Φ(x);  tanh form: y = x/2·(1 + tanh(√(2/π)·(x + 0.044715·x³)))",
     "dx = dy·(Φ(x) + x·φ(x));  tanh form: the derivative of that form",
     cite="arXiv:1606.08415",
+    aliases=("jax.gelu:approximate=tanh",),
     examples=("", "approximate=tanh"),
 )
 def gelu(
@@ -20,10 +28,11 @@ def gelu(
 ) -> tuple[Array, Array]:
     """Gaussian error linear unit; jax's default is the tanh form, torch's the exact one."""
     if approximate == "tanh":
-        c = math.sqrt(2 / math.pi)
-        t = xp.tanh(c * (x + 0.044715 * x * x * x))  # x**3 would take a scalar pow
-        inner = c * (1 + 3 * 0.044715 * x * x)
-        return 0.5 * x * (1 + t), 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * inner
+        c = math.sqrt(8 / math.pi)
+        # (1 + tanh u)/2 is the sigmoid of 2u, which keeps its digits where tanh u is close to −1
+        s, complement = _sigmoid(xp, c * (x + 0.044715 * x * x * x))  # x**3 would take a scalar pow
+        y = x * s
+        return y, s + y * complement * (c * (1 + 3 * 0.044715 * x * x))
     cdf = 0.5 * xp.erfc(x * -math.sqrt(0.5))
     pdf = xp.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi))
     return x * cdf, cdf + x * pdf
@@ -37,8 +46,34 @@ def gelu(
 )
 def silu(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Sigmoid linear unit."""
-    s = xp.expit(x)
-    return x * s, s * (1 + x * (1 - s))
+    s, complement = _sigmoid(xp, x)
+    y = x * s
+    return y, s + y * complement
+
+
+@elementwise(
+    "y = x·tanh(log(1 + e^x))",
+    "dx = dy·(t + x·s·(1 − t²)),  t = tanh(log(1 + e^x)),  s = 1/(1 + e^-x)",
+    cite="arXiv:1908.08681",
+)
+def mish(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """Self-gated like silu, by the tanh of softplus."""
+    # With e = e^x, tanh(log(1 + e)) is n/(n + 2), n = e(e + 2); beyond 30 it is 1 to all digits.
+    e = xp.exp(xp.minimum(x, 30))
+    n = e * (e + 2)
+    share = 1 / (n + 2)
+    t = n * share
+    return x * t, t + x * (4 * e * (e + 1) * share * share)
+
+
+@elementwise(
+    "y = −log(1 + e^-x)",
+    "dx = dy/(1 + e^x)",
+    aliases=("log_sigmoid",),
+)
+def logsigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """Logarithm of the sigmoid."""
+    return xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x))), xp.expit(-x)
 
 
 @elementwise(
@@ -46,6 +81,7 @@ def silu(xp: Namespace, x: Array) -> tuple[Array, Array]:
     "dx = dy/(1 + e^(−βx)), and dy where βx > threshold",
     kinks=lambda beta, threshold: (threshold / beta,),
     cite="Dugas et al., NIPS 2000",
+    aliases=("jax.softplus:threshold=1000", "keras.softplus:threshold=1000"),
 )
 def softplus(
     xp: Namespace,
@@ -62,3 +98,30 @@ def softplus(
         xp.where(linear, x, soft * (1 / beta)),
         xp.where(linear, xp.ones_like(x), xp.expit(z)),
     )
+
+
+@elementwise(
+    "y = (x + √(x² + b))/2",
+    "dx = dy·(1 + x/√(x² + b))/2",
+    cite="arXiv:2112.11687",
+    examples=("", "b=1"),
+)
+def squareplus(
+    xp: Namespace, x: Array, *, b: Annotated[float, Range("(0, inf)")] = 4.0
+) -> tuple[Array, Array]:
+    """Algebraic relative of softplus; at b = 4 its curvature at 0 is 1/4, as that of softplus."""
+    root = xp.sqrt(x * x + b)
+    # the other root of y² − xy = b/4: x + √(x² + b) cancels where x < 0
+    y = xp.maximum(x, 0) + (0.5 * b) / (xp.abs(x) + root)
+    return y, y / root
+
+
+@elementwise(
+    "y = (√(x² + 1) − 1)/2 + x",
+    "dx = dy·(x/(2√(x² + 1)) + 1)",
+    cite="arXiv:2110.01765",
+)
+def bentid(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """Bent identity: slope 1/2 far to the left, 3/2 far to the right."""
+    root = xp.sqrt(x * x + 1)
+    return x * (1 + 0.5 * x / (root + 1)), 1 + 0.5 * x / root
