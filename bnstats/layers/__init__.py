@@ -1,6 +1,14 @@
 """Every layer bnstats knows: importing this package fills the registry."""
 
-from bnstats.layers import dropout, linear, pooling, rectifiers, sigmoidal, smooth
+from bnstats.layers import (
+    average_pooling,
+    dropout,
+    linear,
+    max_pooling,
+    rectifiers,
+    sigmoidal,
+    smooth,
+)
 from bnstats.layers._parameters import Parameter, ParameterError
 from bnstats.layers._registry import (
     ALIASES,
@@ -29,10 +37,11 @@ __all__ = [
     "Layer",
     "Parameter",
     "ParameterError",
+    "average_pooling",
     "dropout",
     "elementwise",
     "linear",
-    "pooling",
+    "max_pooling",
     "rectifiers",
     "register",
     "sigmoidal",
