@@ -25,12 +25,12 @@ def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:
     return value
 
 
-def _laid_out(sides: tuple[Side, ...], *, interior: bool) -> Windows:
+def laid_out(sides: tuple[Side, ...], *, interior: bool) -> Windows:
     """Return the windows unless a draw would take minutes."""
-    laid_out = Windows(sides, interior)
-    if prod(laid_out.kernel) * prod(laid_out.count) > _MOST_ELEMENTS:
+    found = Windows(sides, interior)
+    if prod(found.kernel) * prod(found.count) > _MOST_ELEMENTS:
         raise ParameterError(f"the windows of one draw hold more than {_MOST_ELEMENTS:,} elements")
-    return laid_out
+    return found
 
 
 def windows(
@@ -55,10 +55,10 @@ def windows(
     p = per_side("padding", padding, sides)
     d = per_side("dilation", dilation, sides)
     if input_size is None:
-        return _laid_out(tuple(map(_interior, k, s, d)), interior=True)
+        return laid_out(tuple(map(_interior, k, s, d)), interior=True)
     n = per_side("input_size", input_size, sides)
     rounding = (ceil_mode,) * sides
-    return _laid_out(tuple(map(_finite, k, s, d, p, n, rounding)), interior=False)
+    return laid_out(tuple(map(_finite, k, s, d, p, n, rounding)), interior=False)
 
 
 def _interior(kernel: int, stride: int, dilation: int) -> Side:
@@ -118,7 +118,7 @@ def adaptive_windows(sides: int, output_size: Size, input_size: Size) -> Windows
     """
     o = per_side("output_size", output_size, sides)
     n = per_side("input_size", input_size, sides)
-    return _laid_out(tuple(map(_adaptive, o, n)), interior=False)
+    return laid_out(tuple(map(_adaptive, o, n)), interior=False)
 
 
 def _adaptive(output: int, size: int) -> Side:

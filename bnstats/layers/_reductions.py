@@ -7,19 +7,19 @@ last side is reduced first, and the gradient goes back through the sides in the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from typing import TypeAlias
 
 from bnstats.layers._registry import Array, Backward, Namespace
 from bnstats.layers._windows import Run, Side, Windows
 
-# Reduces the windows of one run, given one array for each position of a window; the gradient with
-# respect to each of these comes back one at a time.
-Reduction: TypeAlias = Callable[
-    [Namespace, Sequence[Array]], tuple[Array, Callable[[Array, int], Array]]
-]
+# y, and the gradient with respect to the i-th position of every window, from dy and i.
+Reduced: TypeAlias = tuple[Array, Callable[[Array, int], Array]]
+# Reduces the windows of one run, given one array for each position of a window.
+Reduction: TypeAlias = Callable[[Namespace, Sequence[Array]], Reduced]
 
 
-def largest(xp: Namespace, taps: Sequence[Array]) -> tuple[Array, Callable[[Array, int], Array]]:
+def largest(xp: Namespace, taps: Sequence[Array]) -> Reduced:
     """Return the largest, and the gradient of each: the first of equals has it, as in torch."""
     y, winner = taps[0], xp.zeros(taps[0].shape, dtype=xp.int32)
     for i, candidate in enumerate(taps[1:], start=1):
@@ -29,7 +29,7 @@ def largest(xp: Namespace, taps: Sequence[Array]) -> tuple[Array, Callable[[Arra
     return y, lambda dy, i: dy * (winner == i)
 
 
-def total(xp: Namespace, taps: Sequence[Array]) -> tuple[Array, Callable[[Array, int], Array]]:
+def total(xp: Namespace, taps: Sequence[Array]) -> Reduced:
     """Return the sum, and the gradient of each."""
     del xp
     y = taps[0]
@@ -41,27 +41,34 @@ def total(xp: Namespace, taps: Sequence[Array]) -> tuple[Array, Callable[[Array,
 def over_windows(
     xp: Namespace, x: Array, windows: Windows, reduction: Reduction, padding: float = 0.0
 ) -> tuple[Array, Backward]:
-    """Reduce the windows of a map (sides, n) with leading axes none; return y and its backward."""
-    y, steps = windows.pad(xp, x, padding), list[Backward]()
-    for axis in reversed(range(len(windows.sides))):
-        y, back = _along(xp, y, windows.sides[axis], axis, reduction)
+    """Reduce every window of a map (sides, n), padded by a number; return y and its backward."""
+    y, backward = over_runs(
+        xp, windows.pad(xp, x, padding), windows.sides, lambda axis, run: reduction
+    )
+    return y, lambda dy: windows.crop(backward(dy))
+
+
+def over_runs(
+    xp: Namespace,
+    x: Array,
+    sides: Sequence[Side],
+    reduction_of: Callable[[int, Run], Reduction],
+) -> tuple[Array, Backward]:
+    """Reduce the windows of a padded map, those of each run along each axis in their own way."""
+    y, steps = x, list[Backward]()
+    for axis, side in reversed(list(enumerate(sides))):
+        y, back = _along(xp, y, side, axis, partial(reduction_of, axis))
         steps.append(back)
-
-    def backward(dy: Array) -> Array:
-        for back in reversed(steps):
-            dy = back(dy)
-        return windows.crop(dy)
-
-    return y, backward
+    return y, lambda dy: reduce(lambda grad, back: back(grad), reversed(steps), dy)
 
 
 def _along(
-    xp: Namespace, x: Array, side: Side, axis: int, reduction: Reduction
+    xp: Namespace, x: Array, side: Side, axis: int, reduction_of: Callable[[Run], Reduction]
 ) -> tuple[Array, Backward]:
     lead = (slice(None),) * axis
 
-    def reduced(run: Run) -> tuple[Array, Callable[[Array, int], Array]]:
-        return reduction(xp, [x[(*lead, run.at(tap))] for tap in range(run.taps)])
+    def reduced(run: Run) -> Reduced:
+        return reduction_of(run)(xp, [x[(*lead, run.at(tap))] for tap in range(run.taps)])
 
     found = [reduced(run) for run in side.runs]
     if len(found) == 1:

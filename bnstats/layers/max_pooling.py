@@ -6,7 +6,7 @@ independent with mean zero, so E[dx²] is dy_std² times the number of windows p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import prod
 from typing import Annotated
@@ -34,18 +34,23 @@ def _max_event(w: Windows, hints: tuple[str, ...] = ()) -> Event:
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
         return over_windows(xp, draws["x"], w, largest, padding=-float("inf"))
 
-    inputs = {"x": Input(w.size), "dy": Input(w.count)}
-    return Event(inputs, forward, partial(max_moments, w), hints=hints)
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        shares = [(extent.inside, share) for extent, share in w.shares.items()]
+        return max_moments(shares, w.per_position(lambda e: 1), prod(w.count) == 1, law, expect)
+
+    return Event({"x": Input(w.size), "dy": Input(w.count)}, forward, moments, hints=hints)
 
 
-def max_moments(w: Windows, law: Law, expect: Expect) -> Mapping[str, Known]:
-    """Return the moments of y, the largest of as many x as its window holds, and of dx."""
+def max_moments(
+    shares: Sequence[tuple[int, float]], windows: float, scalar: bool, law: Law, expect: Expect
+) -> Mapping[str, Known]:
+    """Return the moments where y is the largest of m elements, for pairs of m and its share.
+
+    ``windows`` is their number per position of x; a scalar y has a fourth moment.
+    """
 
     def over_y(value: Callable[[Array], Array]) -> Known:
-        parts = [
-            (share, expect(lambda xp, x: value(x), maximum_of=extent.inside))
-            for extent, share in w.shares.items()
-        ]
+        parts = [(share, expect(lambda xp, x: value(x), maximum_of=m)) for m, share in shares]
         return Known(
             sum(share * known.value for share, known in parts),
             sum(share * known.error for share, known in parts),
@@ -56,9 +61,9 @@ def max_moments(w: Windows, law: Law, expect: Expect) -> Mapping[str, Known]:
     known = {
         "mean_y": mean,
         "var_y": over_y(lambda x: (x - mean.value) ** 2),
-        "ms_dx": Known(law.dy_std**2 * w.per_position(lambda extent: 1)),
+        "ms_dx": Known(law.dy_std**2 * windows),
     }
-    if prod(w.count) == 1:
+    if scalar:
         known["m4_y"] = over_y(lambda x: (x - mean.value) ** 4)
     return known
 
