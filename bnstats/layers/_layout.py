@@ -7,10 +7,13 @@ kept on one stride period of positions, and the event holds every window that re
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from math import gcd, prod
 
 from bnstats.layers._parameters import ParameterError, Size
-from bnstats.layers._windows import Run, Side, Windows
+from bnstats.layers._registry import Array, Backward, Event, Namespace
+from bnstats.layers._windows import Region, Run, Side, Windows
 
 _MOST_ELEMENTS = 10**7
 
@@ -42,23 +45,34 @@ def windows(
     dilation: Size = 1,
     *,
     ceil_mode: bool = False,
+    region: Region = "all",
 ) -> Windows:
     """Lay out sliding windows; sizes as in torch, ``stride=None`` is the kernel's.
 
     Raises
     ------
     ParameterError
-        A tuple of the wrong length, or a kernel larger than the padded input.
+        A tuple of the wrong length, a kernel larger than the padded input, or a region that holds
+        no window or no position.
     """
     k = per_side("kernel_size", kernel_size, sides)
     s = k if stride is None else per_side("stride", stride, sides)
     p = per_side("padding", padding, sides)
     d = per_side("dilation", dilation, sides)
     if input_size is None:
+        if region != "all":
+            raise ParameterError(f"region={region} is a part of a finite map: it needs input_size")
         return laid_out(tuple(map(_interior, k, s, d)), interior=True)
     n = per_side("input_size", input_size, sides)
     rounding = (ceil_mode,) * sides
-    return laid_out(tuple(map(_finite, k, s, d, p, n, rounding)), interior=False)
+    found = laid_out(tuple(map(_finite, k, s, d, p, n, rounding)), interior=False)
+    if region == "all":
+        return found
+    part = replace(found, region=region)
+    for what, held in (("window", part.indices), ("position", part.positions)):
+        if not held:
+            raise ParameterError(f"region={region} holds no {what} of this map")
+    return part
 
 
 def _interior(kernel: int, stride: int, dilation: int) -> Side:
@@ -136,6 +150,27 @@ def _adaptive(output: int, size: int) -> Side:
         kept=slice(0, size),
         margin=0,
     )
+
+
+def in_region(event: Event, w: Windows) -> Event:
+    """Return the event with y and dx of the windows' region alone, as vectors."""
+    if w.region == "all":
+        return event
+
+    def picked(xp: Namespace, values: Array, shape: tuple[int, ...], which: list[int]) -> Array:
+        lead = values.shape[: values.ndim - len(shape) - 1]
+        flat = xp.reshape(values, (*lead, prod(shape), values.shape[-1]))
+        return xp.take(flat, xp.asarray(which), axis=len(lead))
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        y, backward = event.forward(xp, draws)
+
+        def backward_picked(dy: Array) -> Array:
+            return picked(xp, backward(dy), w.size, w.positions)
+
+        return picked(xp, y, w.count, w.indices), backward_picked
+
+    return replace(event, forward=forward)
 
 
 def border_hints(

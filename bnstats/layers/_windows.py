@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from bnstats.layers._registry import Array, Namespace
+
+Region: TypeAlias = Literal["all", "interior", "border"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,26 @@ class Side:
 
         return Extent(held(0, self.size), held(-self.margin, self.size + self.margin))
 
+    @property
+    def full(self) -> tuple[bool, ...]:
+        """Whether each sliding window lies inside the map."""
+        return tuple(extent.inside == self.runs[0].taps for extent in self.extents)
+
+    @cached_property
+    def visits(self) -> tuple[int, ...]:
+        """How many windows hold each position, −1 at the border of the map.
+
+        There a window that would hold it in an unbounded map reaches over the edge or is missing.
+        """
+        (run,) = self.runs
+        found = []
+        for position in range(self.padding[0], self.padding[0] + self.size):
+            starts = (position - tap * run.dilation for tap in range(run.taps))
+            windows = [start // run.step for start in starts if start % run.step == 0]
+            inner = all(0 <= w < self.count and self.full[w] for w in windows)
+            found.append(len(windows) if inner else -1)
+        return tuple(found)
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -111,10 +133,15 @@ class Windows:
         The windows along each side.
     interior
         Whether the map is a piece of an unbounded one.
+    region
+        Which part of a finite map counts. Windows inside the map are interior, those that reach
+        over its edge are border; positions are interior where along each side all the windows are
+        that would hold them in an unbounded map.
     """
 
     sides: tuple[Side, ...]
     interior: bool
+    region: Region = "all"
 
     @property
     def kernel(self) -> tuple[int, ...]:
@@ -163,7 +190,10 @@ class Windows:
             for (a, na), (b, nb) in pairs:
                 step[Extent(a.inside * b.inside, a.padded * b.padded)] += na * nb
             totals = step
-        return {extent: n / prod(self.count) for extent, n in totals.items()}
+        if self.region != "all":
+            border, full = self.region == "border", prod(self.kernel)
+            totals = Counter({e: n for e, n in totals.items() if (e.inside < full) == border})
+        return {extent: n / totals.total() for extent, n in totals.items()}
 
     def per_window(self, value: Callable[[Extent], float]) -> float:
         """Return the mean over the windows of a function of their extent."""
@@ -172,24 +202,47 @@ class Windows:
     def per_position(self, value: Callable[[Extent], float]) -> float:
         """Return the sum over the windows of a function of their extent, for each kept position.
 
-        In the interior there is one window to each stride period.
+        In the interior there is one window to each stride period. Within a window, all positions
+        have the same part in the sum.
         """
+        if self.region != "all":
+            full = Extent(prod(self.kernel), prod(self.kernel))
+            visits = prod(sum(v for v in side.visits if v > 0) for side in self.sides)
+            within, positions = value(full) / full.inside * visits, len(self.positions)
+            if self.region == "interior":
+                return within / positions
+            whole = replace(self, region="all")
+            return (whole.per_position(value) * prod(self.size) - within) / positions
         windows = 1 if self.interior else prod(self.count)
         kept = prod(side.kept.stop - side.kept.start for side in self.sides)
         return float(self.per_window(value) * windows / kept)
 
+    @cached_property
+    def positions(self) -> list[int]:
+        """The positions of the region, in row-major order."""
+        return self._chosen([tuple(v >= 0 for v in side.visits) for side in self.sides])
+
+    @cached_property
+    def indices(self) -> list[int]:
+        """The windows of the region, in row-major order."""
+        return self._chosen([side.full for side in self.sides])
+
+    def _chosen(self, inner: Sequence[tuple[bool, ...]]) -> list[int]:
+        cells = enumerate(itertools.product(*inner))
+        return [i for i, along in cells if all(along) == (self.region == "interior")]
+
     def divisors(self, xp: Namespace, divisor: Callable[[Extent], int], like: Array) -> Array:
-        """Return a divisor for every window, shape (count, 1), or one number where all agree.
+        """Return a divisor for every window, to broadcast with (count, n).
 
         A function of the extent that is a product over the sides.
         """
-        found = {divisor(extent) for extent in self.shares}
-        if len(found) == 1:
-            return found.pop()
-        product: Array = 1.0
+        found: Array = 1
         for axis, side in enumerate(self.sides):
+            values = [divisor(extent) for extent in side.extents]
+            if len(set(values)) == 1:
+                found = found * values[0]
+                continue
             along = [1] * (len(self.sides) + 1)
             along[axis] = side.count
-            values = xp.asarray([divisor(e) for e in side.extents], dtype=like.dtype)
-            product = product * xp.reshape(values, tuple(along))
-        return product
+            found = found * xp.reshape(xp.asarray(values, dtype=like.dtype), tuple(along))
+        return found

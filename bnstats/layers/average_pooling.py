@@ -7,7 +7,13 @@ from functools import partial
 from math import prod
 from typing import Annotated
 
-from bnstats.layers._layout import adaptive_windows, border_hints, refuse_wide_padding, windows
+from bnstats.layers._layout import (
+    adaptive_windows,
+    border_hints,
+    in_region,
+    refuse_wide_padding,
+    windows,
+)
 from bnstats.layers._parameters import Follows, ParameterError, Range, Size
 from bnstats.layers._reductions import over_windows, total
 from bnstats.layers._registry import (
@@ -21,7 +27,7 @@ from bnstats.layers._registry import (
     Namespace,
     structured,
 )
-from bnstats.layers._windows import Extent, Windows, inside, padded
+from bnstats.layers._windows import Extent, Region, Windows, inside, padded
 
 _CITE = "torch.nn.functional; https://arxiv.org/abs/1603.07285 for the geometry"
 
@@ -78,6 +84,7 @@ def avg_pool(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
     input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    region: Region = "all",
 ) -> Event:
     """Mean of each window; padding is 0 and counts as elements unless count_include_pad=false.
 
@@ -87,11 +94,11 @@ def avg_pool(
     refuse_wide_padding(sides, kernel_size, padding)
     if divisor_override == 0:
         raise ParameterError("divisor_override=0 divides by zero")
-    w = windows(sides, kernel_size, stride, padding, input_size, ceil_mode=ceil_mode)
+    w = windows(sides, kernel_size, stride, padding, input_size, ceil_mode=ceil_mode, region=region)
     hints = border_hints(input_size, padding=padding, ceil_mode=ceil_mode)
     if divisor_override is not None:
-        return average_event(w, lambda e: 1, 1 / divisor_override, hints)
-    return average_event(w, padded if count_include_pad else inside, hints=hints)
+        return in_region(average_event(w, lambda e: 1, 1 / divisor_override, hints), w)
+    return in_region(average_event(w, padded if count_include_pad else inside, hints=hints), w)
 
 
 def adaptive_avg_pool(

@@ -13,7 +13,7 @@ from functools import partial
 from math import prod
 from typing import Annotated, Literal
 
-from bnstats.layers._layout import border_hints, windows
+from bnstats.layers._layout import border_hints, in_region, windows
 from bnstats.layers._parameters import ParameterError, Range, Size
 from bnstats.layers._registry import (
     Array,
@@ -26,7 +26,7 @@ from bnstats.layers._registry import (
     Namespace,
     structured,
 )
-from bnstats.layers._windows import Windows, inside
+from bnstats.layers._windows import Region, Windows, inside
 
 Init = Literal[
     "unit_fan_in",
@@ -148,14 +148,16 @@ def conv(
     stride: Annotated[Size, Range("[1, inf)")] = 1,
     padding: Annotated[Size, Range("[0, inf)")] = 0,
     input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    region: Region = "all",
     init: Init = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Annotated[float | None, Range("(0, inf)")] = None,
 ) -> Event:
     """Convolution without bias; the numbers are over fresh weights for every draw."""
-    w = windows(sides, kernel_size, stride, padding, input_size)
+    w = windows(sides, kernel_size, stride, padding, input_size, region=region)
     event = _event(w, (out_channels, in_channels, *w.kernel), init, mode, gain)
-    return replace(event, hints=border_hints(input_size, padding=padding))
+    hints = border_hints(input_size, padding=padding)
+    return in_region(replace(event, hints=hints), w)
 
 
 structured(

@@ -9,7 +9,7 @@ from math import prod, sqrt
 from typing import Annotated
 
 from bnstats.layers._chi import chi
-from bnstats.layers._layout import border_hints, windows
+from bnstats.layers._layout import border_hints, in_region, windows
 from bnstats.layers._parameters import Follows, ParameterError, Range, Size
 from bnstats.layers._reductions import Reduced, Reduction, over_windows
 from bnstats.layers._registry import (
@@ -23,7 +23,7 @@ from bnstats.layers._registry import (
     Namespace,
     structured,
 )
-from bnstats.layers._windows import Windows, inside
+from bnstats.layers._windows import Region, Windows, inside
 from bnstats.layers.average_pooling import average_event
 
 
@@ -68,6 +68,7 @@ def lp_pool(
     stride: Annotated[Size | None, Range("[1, inf)"), Follows("kernel_size")] = None,
     ceil_mode: bool = False,
     input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    region: Region = "all",
 ) -> Event:
     """Norm of each window, of order norm_type: an even number, or 1 for the sum, signs kept.
 
@@ -78,9 +79,10 @@ def lp_pool(
             f"norm_type={norm_type} is NaN where a window's sum of odd powers is negative; "
             "1 and even numbers are defined"
         )
-    w = windows(sides, kernel_size, stride, 0, input_size, ceil_mode=ceil_mode)
+    w = windows(sides, kernel_size, stride, 0, input_size, ceil_mode=ceil_mode, region=region)
     event = _sum_event(w) if norm_type == 1 else _norm_event(w, norm_type)
-    return replace(event, hints=border_hints(input_size, ceil_mode=ceil_mode))
+    hints = border_hints(input_size, ceil_mode=ceil_mode)
+    return in_region(replace(event, hints=hints), w)
 
 
 def _sum_event(w: Windows) -> Event:

@@ -11,7 +11,13 @@ from functools import partial
 from math import prod
 from typing import Annotated
 
-from bnstats.layers._layout import adaptive_windows, border_hints, refuse_wide_padding, windows
+from bnstats.layers._layout import (
+    adaptive_windows,
+    border_hints,
+    in_region,
+    refuse_wide_padding,
+    windows,
+)
 from bnstats.layers._parameters import Follows, ParameterError, Range, Size
 from bnstats.layers._reductions import largest, over_windows
 from bnstats.layers._registry import (
@@ -25,7 +31,7 @@ from bnstats.layers._registry import (
     Namespace,
     structured,
 )
-from bnstats.layers._windows import Windows
+from bnstats.layers._windows import Region, Windows
 
 _CITE = "torch.nn.functional; https://arxiv.org/abs/1603.07285 for the geometry"
 
@@ -77,14 +83,25 @@ def max_pool(
     dilation: Annotated[Size, Range("[1, inf)")] = 1,
     ceil_mode: bool = False,
     input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    region: Region = "all",
 ) -> Event:
     """Largest element of each window; padding is −∞."""
     refuse_wide_padding(sides, kernel_size, padding)
-    w = windows(sides, kernel_size, stride, padding, input_size, dilation, ceil_mode=ceil_mode)
+    w = windows(
+        sides,
+        kernel_size,
+        stride,
+        padding,
+        input_size,
+        dilation,
+        ceil_mode=ceil_mode,
+        region=region,
+    )
     # torch answers −∞, with no position to send dy to
     if any(extent.inside == 0 for extent in w.shares):
         raise ParameterError("a window lies in the padding, its positions skip the whole input")
-    return _max_event(w, border_hints(input_size, padding=padding, ceil_mode=ceil_mode))
+    hints = border_hints(input_size, padding=padding, ceil_mode=ceil_mode)
+    return in_region(_max_event(w, hints), w)
 
 
 def adaptive_max_pool(
@@ -109,6 +126,7 @@ _EXAMPLES = {
         "kernel_size=3",
         "kernel_size=3,stride=2",
         "input_size=8,kernel_size=3,padding=1,stride=2",
+        "input_size=8,kernel_size=3,padding=1,region=border,stride=2",
         "ceil_mode=true,input_size=8,kernel_size=3,stride=2",
         "dilation=2,kernel_size=3,stride=1",
     ),
