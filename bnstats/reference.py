@@ -159,8 +159,10 @@ def _composite(
     z = low + half * (nodes + 1)
     density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     if maximum_of > 1:
-        cdf = 0.5 * numpy_backend.erfc(z * -math.sqrt(0.5))
-        density = density * maximum_of * cdf ** (maximum_of - 1)
+        # Of a distribution function near 1 a high power needs what is missing to 1.
+        tail = 0.5 * numpy_backend.erfc(np.abs(z) * math.sqrt(0.5))
+        log_cdf = np.where(z < 0, np.log(tail), np.log1p(-tail))
+        density = density * maximum_of * np.exp((maximum_of - 1) * log_cdf)
     y = function(numpy_backend, law.x_mean + law.x_std * z)
     terms = y * density * half * weights
     outer = np.sum(np.abs(terms[np.abs(low[:, 0] + half[:, 0]) > reach - 0.5]))

@@ -13,6 +13,7 @@ from functools import partial
 from math import prod
 from typing import Annotated, Literal
 
+from bnstats.layers._layout import border_hints, in_region, windows
 from bnstats.layers._parameters import ParameterError, Range, Size
 from bnstats.layers._registry import (
     Array,
@@ -25,7 +26,7 @@ from bnstats.layers._registry import (
     Namespace,
     structured,
 )
-from bnstats.layers._windows import Windows, padding_hint, windows
+from bnstats.layers._windows import Region, Windows, inside
 
 Init = Literal[
     "unit_fan_in",
@@ -76,7 +77,7 @@ def _weights(
 
 def _event(w: Windows, shape: tuple[int, ...], init: Init, mode: Mode, gain: float | None) -> Event:
     weight_input, weight_ms, weights = _weights(init, mode, gain, shape)
-    spread = (slice(None),) * 2 + (None,) * len(w.kernel) + (slice(None),)
+    spread = (slice(None),) * 2 + (None,) * len(w.sides) + (slice(None),)
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
         x, weight = w.pad(xp, draws["x"], 0.0), weights(xp, draws["weight"])
@@ -97,12 +98,12 @@ def _event(w: Windows, shape: tuple[int, ...], init: Init, mode: Mode, gain: flo
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
         # Weights are symmetric about 0, exchangeable and uncorrelated: only E[W²] enters.
         del expect
-        per_output = sum(m * n for m, n in w.reach().items()) / prod(w.count)
+        per_output, per_input = w.per_window(inside), w.per_position(inside)
         ms_x = law.x_std**2 + law.x_mean**2
         return {
             "mean_y": Known(0.0),
             "var_y": Known(shape[1] * per_output * weight_ms * ms_x),
-            "ms_dx": Known(shape[0] * w.visits() * weight_ms * law.dy_std**2),
+            "ms_dx": Known(shape[0] * per_input * weight_ms * law.dy_std**2),
         }
 
     inputs = {
@@ -147,14 +148,16 @@ def conv(
     stride: Annotated[Size, Range("[1, inf)")] = 1,
     padding: Annotated[Size, Range("[0, inf)")] = 0,
     input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    region: Region = "all",
     init: Init = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Annotated[float | None, Range("(0, inf)")] = None,
 ) -> Event:
     """Convolution without bias; the numbers are over fresh weights for every draw."""
-    w = windows(sides, kernel_size, stride, padding, input_size)
+    w = windows(sides, kernel_size, stride, padding, input_size, region=region)
     event = _event(w, (out_channels, in_channels, *w.kernel), init, mode, gain)
-    return replace(event, hints=padding_hint(padding, input_size))
+    hints = border_hints(input_size, padding=padding)
+    return in_region(replace(event, hints=hints), w)
 
 
 structured(
