@@ -1,6 +1,6 @@
 """Every layer bnstats knows: importing this package fills the registry."""
 
-from bnstats.layers import dropout, linear, pooling, rectifiers, sigmoidal, smooth
+from bnstats.layers import convolution, dropout, linear, pooling, rectifiers, sigmoidal, smooth
 from bnstats.layers._parameters import Parameter, ParameterError
 from bnstats.layers._registry import (
     ALIASES,
@@ -29,6 +29,7 @@ __all__ = [
     "Layer",
     "Parameter",
     "ParameterError",
+    "convolution",
     "dropout",
     "elementwise",
     "linear",

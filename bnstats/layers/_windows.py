@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from bnstats.layers._parameters import ParameterError, Size
 from bnstats.layers._registry import Array, Namespace
@@ -30,13 +30,19 @@ def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:
     return value
 
 
+class Extent(NamedTuple):
+    """How many positions of the input a window holds."""
+
+    inside: int
+
+
 @dataclass(frozen=True)
 class Windows:
     """Windows over one event; every tuple has one entry per side of the map.
 
     Attributes
     ----------
-    kernel, stride, padding
+    kernel, stride, padding, dilation
         As in torch; padding is 0 in the interior view.
     size
         Positions of x an event holds.
@@ -54,6 +60,7 @@ class Windows:
     size: tuple[int, ...]
     count: tuple[int, ...]
     kept: tuple[slice, ...]
+    dilation: tuple[int, ...]
     interior: bool
 
     def offsets(self) -> Iterator[tuple[int, ...]]:
@@ -62,8 +69,9 @@ class Windows:
 
     def at(self, offset: tuple[int, ...]) -> tuple[Any, ...]:
         """Return the index that takes one position of every window from the padded map."""
-        sides = zip(offset, self.stride, self.count, strict=True)
-        return (..., *(slice(o, o + s * (c - 1) + 1, s) for o, s, c in sides), slice(None))
+        starts = (o * d for o, d in zip(offset, self.dilation, strict=True))
+        sides = zip(starts, self.stride, self.count, strict=True)
+        return (..., *(slice(a, a + s * (c - 1) + 1, s) for a, s, c in sides), slice(None))
 
     def pad(self, xp: Namespace, x: Array, value: float) -> Array:
         """Surround the map (sides, n), leading axes allowed, by its padding."""
@@ -101,9 +109,18 @@ class Windows:
         total = sum(n * inside * weight(inside) for inside, n in self.reach().items())
         return total / prod(self.size)
 
+    def per_window(self, value: Callable[[Extent], float]) -> float:
+        """Return the mean over the windows of a function of their extent."""
+        return sum(value(Extent(m)) * n for m, n in self.reach().items()) / prod(self.count)
+
+    def per_position(self, value: Callable[[Extent], float]) -> float:
+        """Return the sum over the windows of a function of their extent, for each kept position."""
+        return self.visits(lambda inside: value(Extent(inside)) / inside if inside else 0.0)
+
     def _inside(self, side: int, window: int) -> int:
         start = window * self.stride[side] - self.padding[side]
-        return max(min(start + self.kernel[side], self.size[side]) - max(start, 0), 0)
+        taps = (start + tap * self.dilation[side] for tap in range(self.kernel[side]))
+        return sum(0 <= position < self.size[side] for position in taps)
 
 
 def _bounded(laid_out: Windows) -> Windows:
@@ -119,6 +136,7 @@ def windows(
     stride: Size | None,
     padding: Size,
     input_size: Size | None,
+    dilation: Size = 1,
 ) -> Windows:
     """Lay out the windows of one event; sizes as in torch, ``stride=None`` is the kernel's.
 
@@ -130,24 +148,30 @@ def windows(
     k = per_side("kernel_size", kernel_size, sides)
     s = k if stride is None else per_side("stride", stride, sides)
     p = per_side("padding", padding, sides)
+    d = per_side("dilation", dilation, sides)
+    reach = tuple(di * (ki - 1) + 1 for ki, di in zip(k, d, strict=True))
     if input_size is None:
-        before = tuple((ki - 1) // si for ki, si in zip(k, s, strict=True))
+        before = tuple((ri - 1) // si for ri, si in zip(reach, s, strict=True))
         starts = tuple(b * si for b, si in zip(before, s, strict=True))
         return _bounded(
             Windows(
                 kernel=k,
                 stride=s,
                 padding=(0,) * sides,
-                size=tuple(a + max(ki, si) for a, ki, si in zip(starts, k, s, strict=True)),
+                size=tuple(a + max(ri, si) for a, ri, si in zip(starts, reach, s, strict=True)),
                 count=tuple(b + 1 for b in before),
                 kept=tuple(slice(a, a + si) for a, si in zip(starts, s, strict=True)),
+                dilation=d,
                 interior=True,
             )
         )
     size = per_side("input_size", input_size, sides)
-    for ki, pi, ni in zip(k, p, size, strict=True):
-        if ki > ni + 2 * pi:
-            raise ParameterError(f"kernel_size={ki} is larger than the padded input, {ni + 2 * pi}")
+    for ki, di, ri, pi, ni in zip(k, d, reach, p, size, strict=True):
+        if ri > ni + 2 * pi:
+            dilated = f" at dilation={di} reaches over {ri} positions," if di > 1 else ""
+            raise ParameterError(
+                f"kernel_size={ki}{dilated} is larger than the padded input, {ni + 2 * pi}"
+            )
     return _bounded(
         Windows(
             kernel=k,
@@ -155,9 +179,10 @@ def windows(
             padding=p,
             size=size,
             count=tuple(
-                (n + 2 * pi - ki) // si + 1 for n, pi, ki, si in zip(size, p, k, s, strict=True)
+                (n + 2 * pi - ri) // si + 1 for n, pi, ri, si in zip(size, p, reach, s, strict=True)
             ),
             kept=tuple(slice(0, n) for n in size),
+            dilation=d,
             interior=False,
         )
     )
@@ -169,3 +194,8 @@ def padding_hint(padding: Size, input_size: Size | None) -> tuple[str, ...]:
     if not padded or input_size is not None:
         return ()
     return ("padding changes nothing in the interior of an unbounded input; add input_size=N",)
+
+
+def border_hints(input_size: Size | None, *, padding: Size) -> tuple[str, ...]:
+    """Say that padding has no effect in the interior view."""
+    return padding_hint(padding, input_size)
