@@ -163,30 +163,15 @@ def _unit_norm(shape: tuple[int, ...], groups: int, *, by_first: bool) -> Weight
 
 def _orthogonal(gain: float, shape: tuple[int, ...]) -> Weights:
     rows, columns = shape[0], prod(shape[1:])
+    # The longer side goes down; permutations to (n, longer, shorter) and back.
+    there, back = ((2, 1, 0), (2, 1, 0)) if rows < columns else ((2, 0, 1), (1, 2, 0))
 
     def orthogonalise(xp: Namespace, w: Array) -> Array:
-        w = xp.reshape(w, (rows, columns, w.shape[-1]))
-        if rows > columns:
-            w = xp.permute_dims(_orthonormal_rows(xp, xp.permute_dims(w, (1, 0, 2))), (1, 0, 2))
-        else:
-            w = _orthonormal_rows(xp, w)
-        return xp.reshape(gain * w, (*shape, w.shape[-1]))
+        w = xp.permute_dims(xp.reshape(w, (rows, columns, w.shape[-1])), there)
+        q, r = xp.linalg.qr(w)
+        # QR of normals is Haar once R's diagonal is positive (Mezzadri, math-ph/0609050).
+        q = q * (gain * xp.sign(xp.linalg.diagonal(r)))[:, None, :]
+        return xp.reshape(xp.permute_dims(q, back), (*shape, q.shape[0]))
 
-    # Row norms, or column norms if there are more rows, are one over the longer side.
+    # The vectors of the shorter side have norm one.
     return Weights(Input(shape), gain**2 / max(rows, columns), orthogonalise)
-
-
-def _orthonormal_rows(xp: Namespace, a: Array) -> Array:
-    """Gram-Schmidt on the rows of matrices (rows, columns, n), rows ≤ columns.
-
-    Of normal elements it makes Haar measure, as QR does once R's diagonal is made positive. The
-    second pass brings orthogonality to rounding however ill-conditioned the matrix.
-    """
-    q = xp.zeros_like(a)
-    for i in range(a.shape[0]):
-        row = a[i]
-        for _ in range(2 if i else 0):
-            along = xp.sum(q[:i] * row, axis=1, keepdims=True)
-            row = row - xp.sum(along * q[:i], axis=0)
-        q = xp.add_at(q, i, row / xp.sqrt(xp.sum(row * row, axis=0)))
-    return q
