@@ -102,8 +102,8 @@ class Conv:
 class Initialisation:
     """Weights elsewhere: their variance in the fans, the law of an element in units of its σ.
 
-    ``torch(init, tensor)`` fills a tensor, ``jax(initializers, axes)`` returns an initializer, where
-    the library has this one; ``axes`` tells jax which axes are torch's in and out.
+    ``torch(init, tensor)`` fills a tensor and ``jax(initializers, axes)`` returns an initializer,
+    where the library has this one; ``axes`` tells jax which axes are torch's in and out.
     """
 
     variance: Callable[[float, float], float]

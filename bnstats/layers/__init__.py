@@ -1,6 +1,15 @@
 """Every layer bnstats knows: importing this package fills the registry."""
 
-from bnstats.layers import convolution, dropout, linear, pooling, rectifiers, sigmoidal, smooth
+from bnstats.layers import (
+    average_pooling,
+    convolution,
+    dropout,
+    linear,
+    max_pooling,
+    rectifiers,
+    sigmoidal,
+    smooth,
+)
 from bnstats.layers._parameters import Parameter, ParameterError
 from bnstats.layers._registry import (
     ALIASES,
@@ -29,11 +38,12 @@ __all__ = [
     "Layer",
     "Parameter",
     "ParameterError",
+    "average_pooling",
     "convolution",
     "dropout",
     "elementwise",
     "linear",
-    "pooling",
+    "max_pooling",
     "rectifiers",
     "register",
     "sigmoidal",

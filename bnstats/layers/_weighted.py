@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from bnstats.layers._initialisation import Init, Mode, fans_of, weights
 from bnstats.layers._parameters import ParameterError
 from bnstats.layers._registry import Array, Backward, Event, Expect, Input, Known, Law, Namespace
-from bnstats.layers._windows import Windows
+from bnstats.layers._windows import Windows, inside
 
 
 def weighted_event(
@@ -82,8 +82,8 @@ def weighted_event(
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
         # Weights have mean 0 and are uncorrelated, so that E[x]² adds to the power of x.
         del expect
-        to_window = columns * w.per_window(lambda extent: extent.inside) * weight.ms
-        to_position = rows * w.per_position(lambda extent: extent.inside) * weight.ms
+        to_window = columns * w.per_window(inside) * weight.ms
+        to_position = rows * w.per_position(inside) * weight.ms
         to_y, to_dx = (to_position, to_window) if transposed else (to_window, to_position)
         return {
             "mean_y": Known(0.0),

@@ -1,8 +1,6 @@
-"""The geometry of sliding windows, shared by pooling and convolution.
+"""The geometry of windows, shared by pooling and convolution; `_layout` lays them out.
 
-Two views of a layer. Without ``input_size`` it is seen in the interior of an unbounded input: dx is
-kept on one stride period of positions, and the event holds every window that reaches into it. With
-``input_size`` it is the finite map, borders and padding included, and dx is kept everywhere.
+A window over several sides is a product of windows along each, so all of it is laid out by side.
 """
 
 from __future__ import annotations
@@ -11,191 +9,187 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any, NamedTuple
 
-from bnstats.layers._parameters import ParameterError, Size
 from bnstats.layers._registry import Array, Namespace
 
-_MOST_ELEMENTS = 10**7
 
+@dataclass(frozen=True)
+class Run:
+    """Equally long windows at equal distances along one side, in positions of the padded map.
 
-def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:
-    """Return one int per side; a tuple of another length raises ParameterError."""
-    if isinstance(value, int):
-        return (value,) * sides
-    if len(value) != sides:
-        text = "x".join(map(str, value))
-        raise ParameterError(f"{name}={text} has {len(value)} sides where the layer has {sides}")
-    return value
+    ``place`` is where they stand among the windows of their side.
+    """
+
+    start: int
+    step: int
+    count: int
+    taps: int
+    dilation: int
+    place: slice
+
+    def at(self, tap: int) -> slice:
+        """Return the slice that takes one position of every window."""
+        first = self.start + tap * self.dilation
+        return slice(first, first + self.step * (self.count - 1) + 1, self.step)
 
 
 class Extent(NamedTuple):
-    """How many positions of the input a window holds."""
+    """How many positions a window holds: of the input, and of the input and its padding."""
 
     inside: int
+    padded: int
+
+
+def inside(extent: Extent) -> int:
+    """Return the positions of a window that are inside the input."""
+    return extent.inside
+
+
+def padded(extent: Extent) -> int:
+    """Return the positions of a window that are inside the input or its padding."""
+    return extent.padded
+
+
+@dataclass(frozen=True)
+class Side:
+    """Windows along one side of a map.
+
+    Attributes
+    ----------
+    size
+        Positions of x an event holds.
+    runs
+        The windows: a single run where they slide, several where they adapt to the size.
+    padding
+        Positions before and after the map; ``ceil_mode`` may need more of them after it.
+    kept
+        The positions of x whose dx belongs to the event.
+    margin
+        How much of the padding on each side counts as elements.
+    """
+
+    size: int
+    runs: tuple[Run, ...]
+    padding: tuple[int, int]
+    kept: slice
+    margin: int
+
+    @property
+    def count(self) -> int:
+        """Windows, i.e. positions of y."""
+        return sum(run.count for run in self.runs)
+
+    @cached_property
+    def extents(self) -> tuple[Extent, ...]:
+        """The extent of every window."""
+        found = [Extent(0, 0)] * self.count
+        for run in self.runs:
+            found[run.place] = [self._extent(run, w) for w in range(run.count)]
+        return tuple(found)
+
+    def _extent(self, run: Run, window: int) -> Extent:
+        first = run.start + window * run.step - self.padding[0]
+
+        def held(low: int, high: int) -> int:
+            taps = (-((first - end) // run.dilation) for end in (low, high))
+            before, upto = (min(max(tap, 0), run.taps) for tap in taps)
+            return upto - before
+
+        return Extent(held(0, self.size), held(-self.margin, self.size + self.margin))
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows over one event; every tuple has one entry per side of the map.
+    """Windows over one event.
 
     Attributes
     ----------
-    kernel, stride, padding, dilation
-        As in torch; padding is 0 in the interior view.
-    size
-        Positions of x an event holds.
-    count
-        Windows, i.e. positions of y.
-    kept
-        The positions of x whose dx belongs to the event, as slices into the unpadded map.
+    sides
+        The windows along each side.
     interior
         Whether the map is a piece of an unbounded one.
     """
 
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    size: tuple[int, ...]
-    count: tuple[int, ...]
-    kept: tuple[slice, ...]
-    dilation: tuple[int, ...]
+    sides: tuple[Side, ...]
     interior: bool
 
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Positions of the largest window, by side."""
+        return tuple(max(run.taps for run in side.runs) for side in self.sides)
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Positions of x an event holds, by side."""
+        return tuple(side.size for side in self.sides)
+
+    @property
+    def count(self) -> tuple[int, ...]:
+        """Windows, i.e. positions of y, by side."""
+        return tuple(side.count for side in self.sides)
+
     def offsets(self) -> Iterator[tuple[int, ...]]:
-        """Yield the positions of a window, in row-major order."""
+        """Yield the positions of a sliding window, in row-major order."""
         return itertools.product(*(range(k) for k in self.kernel))
 
     def at(self, offset: tuple[int, ...]) -> tuple[Any, ...]:
-        """Return the index that takes one position of every window from the padded map."""
-        starts = (o * d for o, d in zip(offset, self.dilation, strict=True))
-        sides = zip(starts, self.stride, self.count, strict=True)
-        return (..., *(slice(a, a + s * (c - 1) + 1, s) for a, s, c in sides), slice(None))
+        """Return the index that takes one position of every sliding window from the padded map."""
+        sides = zip(self.sides, offset, strict=True)
+        return (..., *(side.runs[0].at(o) for side, o in sides), slice(None))
 
     def pad(self, xp: Namespace, x: Array, value: float) -> Array:
         """Surround the map (sides, n), leading axes allowed, by its padding."""
-        if not any(self.padding):
+        if not any(any(side.padding) for side in self.sides):
             return x
-        lead = x.ndim - len(self.padding) - 1
-        widths = [(0, 0)] * lead + [(p, p) for p in self.padding] + [(0, 0)]
+        lead = x.ndim - len(self.sides) - 1
+        widths = [(0, 0)] * lead + [side.padding for side in self.sides] + [(0, 0)]
         return xp.pad(x, widths, constant_values=value)
 
     def crop(self, padded: Array) -> Array:
         """Return the kept positions of a padded map."""
-        sides = zip(self.kept, self.padding, strict=True)
-        return padded[(..., *(slice(s.start + p, s.stop + p) for s, p in sides), slice(None))]
+        kept = ((s.kept.start + s.padding[0], s.kept.stop + s.padding[0]) for s in self.sides)
+        return padded[(..., *(slice(start, stop) for start, stop in kept), slice(None))]
 
-    def reach(self) -> Counter[int]:
-        """Count the windows by how many positions of the input, padding excluded, they hold."""
-        totals: Counter[int] = Counter({1: 1})
-        for side in range(len(self.kernel)):
-            counts = Counter(self._inside(side, w) for w in range(self.count[side]))
-            step: Counter[int] = Counter()
-            for (a, na), (b, nb) in itertools.product(totals.items(), counts.items()):
-                step[a * b] += na * nb
+    @cached_property
+    def shares(self) -> dict[Extent, float]:
+        """The share of the windows by their extent."""
+        totals = Counter({Extent(1, 1): 1})
+        for side in self.sides:
+            step: Counter[Extent] = Counter()
+            pairs = itertools.product(totals.items(), Counter(side.extents).items())
+            for (a, na), (b, nb) in pairs:
+                step[Extent(a.inside * b.inside, a.padded * b.padded)] += na * nb
             totals = step
-        return totals
-
-    def visits(self, weight: Callable[[int], float] = lambda inside: 1.0) -> float:
-        """Mean over the kept positions of the sum, over the windows that hold one, of a weight.
-
-        The weight is a function of the window's count of input positions, as in `reach`. In the
-        interior every window is full, and a position lies in kernel/stride of them per side.
-        """
-        if self.interior:
-            full = prod(self.kernel)
-            return weight(full) * full / prod(self.stride)
-        total = sum(n * inside * weight(inside) for inside, n in self.reach().items())
-        return total / prod(self.size)
+        return {extent: n / prod(self.count) for extent, n in totals.items()}
 
     def per_window(self, value: Callable[[Extent], float]) -> float:
         """Return the mean over the windows of a function of their extent."""
-        return sum(value(Extent(m)) * n for m, n in self.reach().items()) / prod(self.count)
+        return sum(share * value(extent) for extent, share in self.shares.items())
 
     def per_position(self, value: Callable[[Extent], float]) -> float:
-        """Return the sum over the windows of a function of their extent, for each kept position."""
-        return self.visits(lambda inside: value(Extent(inside)) / inside if inside else 0.0)
+        """Return the sum over the windows of a function of their extent, for each kept position.
 
-    def _inside(self, side: int, window: int) -> int:
-        start = window * self.stride[side] - self.padding[side]
-        taps = (start + tap * self.dilation[side] for tap in range(self.kernel[side]))
-        return sum(0 <= position < self.size[side] for position in taps)
+        In the interior there is one window to each stride period.
+        """
+        windows = 1 if self.interior else prod(self.count)
+        kept = prod(side.kept.stop - side.kept.start for side in self.sides)
+        return float(self.per_window(value) * windows / kept)
 
+    def divisors(self, xp: Namespace, divisor: Callable[[Extent], int], like: Array) -> Array:
+        """Return a divisor for every window, shape (count, 1), or one number where all agree.
 
-def _bounded(laid_out: Windows) -> Windows:
-    """Return the windows unless a draw would take minutes."""
-    if prod(laid_out.kernel) * prod(laid_out.count) > _MOST_ELEMENTS:
-        raise ParameterError(f"the windows of one draw hold more than {_MOST_ELEMENTS:,} elements")
-    return laid_out
-
-
-def windows(
-    sides: int,
-    kernel_size: Size,
-    stride: Size | None,
-    padding: Size,
-    input_size: Size | None,
-    dilation: Size = 1,
-) -> Windows:
-    """Lay out the windows of one event; sizes as in torch, ``stride=None`` is the kernel's.
-
-    Raises
-    ------
-    ParameterError
-        A tuple of the wrong length, or a kernel larger than the padded input.
-    """
-    k = per_side("kernel_size", kernel_size, sides)
-    s = k if stride is None else per_side("stride", stride, sides)
-    p = per_side("padding", padding, sides)
-    d = per_side("dilation", dilation, sides)
-    reach = tuple(di * (ki - 1) + 1 for ki, di in zip(k, d, strict=True))
-    if input_size is None:
-        before = tuple((ri - 1) // si for ri, si in zip(reach, s, strict=True))
-        starts = tuple(b * si for b, si in zip(before, s, strict=True))
-        return _bounded(
-            Windows(
-                kernel=k,
-                stride=s,
-                padding=(0,) * sides,
-                size=tuple(a + max(ri, si) for a, ri, si in zip(starts, reach, s, strict=True)),
-                count=tuple(b + 1 for b in before),
-                kept=tuple(slice(a, a + si) for a, si in zip(starts, s, strict=True)),
-                dilation=d,
-                interior=True,
-            )
-        )
-    size = per_side("input_size", input_size, sides)
-    for ki, di, ri, pi, ni in zip(k, d, reach, p, size, strict=True):
-        if ri > ni + 2 * pi:
-            dilated = f" at dilation={di} reaches over {ri} positions," if di > 1 else ""
-            raise ParameterError(
-                f"kernel_size={ki}{dilated} is larger than the padded input, {ni + 2 * pi}"
-            )
-    return _bounded(
-        Windows(
-            kernel=k,
-            stride=s,
-            padding=p,
-            size=size,
-            count=tuple(
-                (n + 2 * pi - ri) // si + 1 for n, pi, ri, si in zip(size, p, reach, s, strict=True)
-            ),
-            kept=tuple(slice(0, n) for n in size),
-            dilation=d,
-            interior=False,
-        )
-    )
-
-
-def padding_hint(padding: Size, input_size: Size | None) -> tuple[str, ...]:
-    """Say that padding has no effect in the interior view."""
-    padded = any(padding) if isinstance(padding, tuple) else padding > 0
-    if not padded or input_size is not None:
-        return ()
-    return ("padding changes nothing in the interior of an unbounded input; add input_size=N",)
-
-
-def border_hints(input_size: Size | None, *, padding: Size) -> tuple[str, ...]:
-    """Say that padding has no effect in the interior view."""
-    return padding_hint(padding, input_size)
+        A function of the extent that is a product over the sides.
+        """
+        found = {divisor(extent) for extent in self.shares}
+        if len(found) == 1:
+            return found.pop()
+        product: Array = 1.0
+        for axis, side in enumerate(self.sides):
+            along = [1] * (len(self.sides) + 1)
+            along[axis] = side.count
+            values = xp.asarray([divisor(e) for e in side.extents], dtype=like.dtype)
+            product = product * xp.reshape(values, tuple(along))
+        return product

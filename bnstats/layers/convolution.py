@@ -11,10 +11,10 @@ from functools import partial
 from typing import Annotated
 
 from bnstats.layers._initialisation import CITE, Init, Mode
+from bnstats.layers._layout import border_hints, per_side, windows
 from bnstats.layers._parameters import ParameterError, Range, Size
 from bnstats.layers._registry import Event, structured
 from bnstats.layers._weighted import weighted_event
-from bnstats.layers._windows import border_hints, per_side, windows
 
 
 def conv(

@@ -11,6 +11,7 @@ from functools import partial
 from math import prod
 from typing import Annotated, Literal
 
+from bnstats.layers._layout import per_side
 from bnstats.layers._parameters import Range, Size
 from bnstats.layers._registry import (
     Array,
@@ -23,7 +24,6 @@ from bnstats.layers._registry import (
     Namespace,
     structured,
 )
-from bnstats.layers._windows import per_side
 
 Scaling = Literal["inverted", "sqrt", "none"]
 _CITE = "JMLR 15 (2014) 1929-1958"

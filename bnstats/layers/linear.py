@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from bnstats.layers._initialisation import CITE, Init, Mode
+from bnstats.layers._layout import windows
 from bnstats.layers._parameters import Range
 from bnstats.layers._registry import Event, structured
 from bnstats.layers._weighted import weighted_event
-from bnstats.layers._windows import windows
 
 
 @structured(
