@@ -372,6 +372,14 @@ def test_the_correction_of_truncated_normals_is_the_libraries_constant():
     assert np.max(np.abs(w)) == pytest.approx(2 / math.sqrt(5) / 0.87962566103423978, rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"), [("glorot_uniform", "xavier_uniform"), ("he_uniform", "kaiming_uniform")]
+)
+def test_the_uniforms_of_keras_and_jax_are_torchs_by_another_name(word, meant):
+    for layer in ("linear", "conv2d", "conv_transpose1d"):
+        assert parse(f"{layer}:init={word}").text == f"{layer}:init={meant}"
+
+
 # --- orthogonal weights --------------------------------------------------------------------------
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from math import prod
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from bnstats.layers._parameters import ParameterError
+from bnstats.layers._parameters import ParameterError, Synonyms
 from bnstats.layers._registry import Array, Input, Namespace
 
 Init = Literal[
@@ -28,6 +28,8 @@ Init = Literal[
     "truncated_normal",
     "orthogonal",
 ]
+_SYNONYMS = Synonyms((("glorot_uniform", "xavier_uniform"), ("he_uniform", "kaiming_uniform")))
+InitName = Annotated[Init, _SYNONYMS]
 Mode = Literal["fan_in", "fan_out"]
 Distribution = Literal["normal", "uniform", "truncated_normal"]
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
-from bnstats.layers._initialisation import CITE, Init, Mode
+from bnstats.layers._initialisation import CITE, InitName, Mode
 from bnstats.layers._layout import border_hints, per_side, windows
 from bnstats.layers._parameters import ParameterError, Range, Size
 from bnstats.layers._registry import Event, structured
@@ -28,7 +28,7 @@ def conv(
     dilation: Annotated[Size, Range("[1, inf)")] = 1,
     groups: Annotated[int, Range("[1, inf)")] = 1,
     input_size: Annotated[Size | None, Range("[1, inf)")] = None,
-    init: Init = "unit_fan_out",
+    init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Annotated[float | None, Range("(0, inf)")] = None,
 ) -> Event:
@@ -57,7 +57,7 @@ def conv_transpose(
     groups: Annotated[int, Range("[1, inf)")] = 1,
     dilation: Annotated[Size, Range("[1, inf)")] = 1,
     input_size: Annotated[Size | None, Range("[1, inf)")] = None,
-    init: Init = "unit_fan_out",
+    init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Annotated[float | None, Range("(0, inf)")] = None,
 ) -> Event:

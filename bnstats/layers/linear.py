@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from bnstats.layers._initialisation import CITE, Init, Mode
+from bnstats.layers._initialisation import CITE, InitName, Mode
 from bnstats.layers._layout import windows
 from bnstats.layers._parameters import Range
 from bnstats.layers._registry import Event, structured
@@ -30,7 +30,7 @@ def linear(
     *,
     in_features: Annotated[int, Range("[1, inf)")] = 4,
     out_features: Annotated[int, Range("[1, inf)")] = 4,
-    init: Init = "unit_fan_out",
+    init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Annotated[float | None, Range("(0, inf)")] = None,
 ) -> Event:
