@@ -126,7 +126,8 @@ def test_closed_forms_by_hand(spec):
 
 @pytest.mark.parametrize("spec", sorted(oracles.closed_forms()))
 def test_dx_scales_with_dy_and_where_the_layer_is_blind_to_scale_not_with_x(spec):
-    blind = parse(spec).layer.family in ("max_pooling", "average_pooling", "linear", "dropout")
+    flat = ("max_pooling", "average_pooling", "linear", "convolution", "dropout")
+    blind = parse(spec).layer.family in flat
     law = Law(0.7, 1.3, 3.0) if blind else Law(0.0, 1.0, 3.0)
     plain, scaled = exact_of(spec)["var_dx"], exact_of(spec, law)["var_dx"]
     assert scaled.value == pytest.approx(9 * plain.value, rel=1e-14)

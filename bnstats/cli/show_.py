@@ -95,6 +95,7 @@ def _parameter(p: Parameter) -> str:
         parts.append(f"default: {p.follows}")
     elif p.default is not None:
         parts.append(f"default: {value_text(p.default)}")
+    parts += [f"{word} is {meant}" for word, meant in p.synonyms]
     return ", ".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from bnstats.layers import (
     average_pooling,
+    convolution,
     dropout,
     elementary,
     fractional_pooling,
@@ -46,6 +47,7 @@ __all__ = [
     "Parameter",
     "ParameterError",
     "average_pooling",
+    "convolution",
     "dropout",
     "elementary",
     "elementwise",
