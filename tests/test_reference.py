@@ -16,7 +16,7 @@ from mpmath import mp, mpf
 from bnstats.api import compute
 from bnstats.layers import LAYERS, STANDARD, Known, Law
 from bnstats.quantities import QUANTITIES
-from bnstats.reference import Exact, _expectation, exact_values
+from bnstats.reference import Exact, Expectation, exact_values
 from bnstats.spec import parse
 
 LAWS = [STANDARD, Law(0.7, 1.3, 2.0), Law(-2.0, 0.5, 0.3)]
@@ -302,7 +302,7 @@ def test_a_bordered_convolution_by_enumeration(init, law):
 
 @pytest.mark.parametrize("law", LAWS)
 def test_normal_moments(law):
-    expect = _expectation(law)
+    expect = Expectation(law)
     m, s = law.x_mean, law.x_std
     raw = [1, m, m**2 + s**2, m**3 + 3 * m * s**2, m**4 + 6 * m**2 * s**2 + 3 * s**4]
     for power, true in enumerate(raw):
@@ -320,7 +320,7 @@ def test_the_error_bound_covers_an_undeclared_kink(kink, jump):
 
     cdf, pdf = float(mp.ncdf(-kink)), float(mp.npdf(kink))
     true = cdf if jump else pdf - kink * cdf
-    blind, told = _expectation(STANDARD)(f), _expectation(STANDARD)(f, kinks=(kink,))
+    blind, told = Expectation(STANDARD)(f), Expectation(STANDARD)(f, kinks=(kink,))
     assert abs(blind.value - true) <= 4 * blind.error
     assert abs(told.value - true) <= told.error < 1e-13
 
@@ -329,7 +329,7 @@ def test_the_error_bound_covers_an_undeclared_kink(kink, jump):
 def test_the_error_bound_covers_the_tail_that_is_cut_off(std):
     # E[e^X] is e^(std²/2); its integrand peaks at X = std standard deviations, and at std 12
     # 2.3 % of it lie beyond 14
-    known = _expectation(Law(0.0, std, 1.0))(lambda xp, x: xp.exp(x))
+    known = Expectation(Law(0.0, std, 1.0))(lambda xp, x: xp.exp(x))
     true = math.exp(std**2 / 2)
     assert abs(known.value - true) <= known.error + 1e-15 * true
 
@@ -346,7 +346,7 @@ def test_a_moment_that_overflows_is_left_out():
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 9, 27, 49])
 def test_the_largest_of_several(count):
-    expect = _expectation(Law(0.5, 2.0, 1.0))
+    expect = Expectation(Law(0.5, 2.0, 1.0))
     true = oracles.largest_of(count)
     known = expect(lambda xp, x: x, maximum_of=count)
     mean = 0.5 + 2 * float(true[1])

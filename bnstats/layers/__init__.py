@@ -1,6 +1,16 @@
 """Every layer bnstats knows: importing this package fills the registry."""
 
-from bnstats.layers import dropout, linear, pooling, rectifiers, sigmoidal, smooth
+from bnstats.layers import (
+    dropout,
+    gated,
+    linear,
+    normalization,
+    pooling,
+    rectifiers,
+    sigmoidal,
+    smooth,
+    softmax,
+)
 from bnstats.layers._parameters import Parameter, ParameterError
 from bnstats.layers._registry import (
     ALIASES,
@@ -31,11 +41,14 @@ __all__ = [
     "ParameterError",
     "dropout",
     "elementwise",
+    "gated",
     "linear",
+    "normalization",
     "pooling",
     "rectifiers",
     "register",
     "sigmoidal",
     "smooth",
+    "softmax",
     "structured",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -54,6 +55,24 @@ class Expect(typing.Protocol):
         maximum_of: int = 1,
     ) -> Known:
         """Return E[function(X)], X being the largest of ``maximum_of`` independent inputs."""
+
+    def integral(
+        self, function: Callable[[Namespace, Array], Array], low: float, high: float
+    ) -> Known:
+        """Return ∫ function(t) dt from low to high.
+
+        The function must be analytic on the whole real line, within ±π/2 of it for any feature of
+        unit width, and negligible at both ends: the trapezoid rule then converges geometrically.
+        """
+
+
+def combined(*terms: tuple[float, Known]) -> Known:
+    """Return Σ c·k over pairs (c, k); the bounds on the errors add up."""
+    return Known(
+        math.fsum(c * k.value for c, k in terms),
+        math.fsum(abs(c) * k.error for c, k in terms),
+        terms[0][1].by,
+    )
 
 
 @dataclass(frozen=True)
