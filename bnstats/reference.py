@@ -18,6 +18,7 @@ from bnstats.quantities import QUANTITIES, Quantity
 _NODES = 16
 _REACH = 14.0  # in standard deviations of x; the normal density there is 1e-43
 _PANELS = (64, 128, 256, 512, 1024, 2048)
+_STEPS = (*_PANELS, 4096, 8192)
 _DISTANCES = tuple(4.0**k for k in range(-14, 25))  # in units of x
 _TOLERANCE = 1e-14
 # Relative rounding of a formula's value and of the sum; the panels' own difference comes on top.
@@ -132,7 +133,10 @@ class Expectation:
         ends = sorted({-_REACH, _REACH, *inside})
         by = "quadrature" if maximum_of == 1 else "order statistics"
         return _converged(
-            lambda panels: _composite(function, law, ends, panels, maximum_of), rounding, by
+            lambda panels: _composite(function, law, ends, panels, maximum_of),
+            _PANELS,
+            rounding,
+            by,
         )
 
     def integral(self, function: Callable[[Any, Any], Any], low: float, high: float) -> Known:
@@ -143,17 +147,20 @@ class Expectation:
         side stands in for the tail that was cut off.
         """
         return _converged(
-            lambda steps: _trapezoid(function, low, high, steps), _ROUNDING, "quadrature"
+            lambda steps: _trapezoid(function, low, high, steps), _STEPS, _ROUNDING, "quadrature"
         )
 
 
 def _converged(
-    rule: Callable[[int], tuple[float, float, float]], rounding: float, by: str
+    rule: Callable[[int], tuple[float, float, float]],
+    refinements: Iterable[int],
+    rounding: float,
+    by: str,
 ) -> Known:
     """Refine a rule that returns a value, its absolute size and its tails' until it settles."""
     previous = math.nan
-    for panels in _PANELS:
-        value, size, tail = rule(panels)
+    for parts in refinements:
+        value, size, tail = rule(parts)
         change = abs(value - previous)
         if change <= _TOLERANCE * size:
             break

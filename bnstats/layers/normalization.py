@@ -101,7 +101,7 @@ def batch_norm(
     batch_size: Annotated[int, Range("[2, inf)")] = 64,
     eps: Annotated[float, Range("[0, inf)")] = 1e-5,
 ) -> Event:
-    """Batch normalisation in training; batch_size counts all elements of a channel, N or N·H·W."""
+    """Batch normalisation in training; batch_size counts N, or N·H·W, elements."""
     return _normalization(batch_size, eps)
 
 
@@ -111,7 +111,7 @@ def layer_norm(
     normalized_shape: Annotated[int, Range("[2, inf)")] = 64,
     eps: Annotated[float, Range("[0, inf)")] = 1e-5,
 ) -> Event:
-    """Layer normalisation; of a normalized_shape with several sides, give the product."""
+    """Layer normalisation; a normalized_shape of several sides is their product."""
     return _normalization(normalized_shape, eps)
 
 
@@ -126,7 +126,7 @@ def rms_norm(
     normalized_shape: Annotated[int, Range("[1, inf)")] = 64,
     eps: Annotated[float | None, Range("[0, inf)")] = None,
 ) -> Event:
-    """Root mean square normalisation; eps defaults to the epsilon of the dtype, as in torch."""
+    """Root mean square normalisation; eps defaults to that of the dtype."""
     return _normalization(normalized_shape, eps, centred=False)
 
 
@@ -138,7 +138,7 @@ def group_norm(
     input_size: Annotated[int, Range("[1, inf)")] = 16,
     eps: Annotated[float, Range("[0, inf)")] = 1e-5,
 ) -> Event:
-    """Group normalisation; one draw is one group, input_size counts a channel's elements (H·W)."""
+    """Group normalisation; input_size counts the elements of a channel, H·W."""
     per_group, rest = divmod(num_channels, num_groups)
     if rest:
         raise ParameterError(
@@ -155,7 +155,7 @@ def instance_norm(
     input_size: Annotated[int, Range("[2, inf)")] = 64,
     eps: Annotated[float, Range("[0, inf)")] = 1e-5,
 ) -> Event:
-    """Instance normalisation; input_size counts the elements of a channel (H·W)."""
+    """Instance normalisation; input_size counts the elements of a channel, H·W."""
     return _normalization(input_size, eps)
 
 
@@ -170,5 +170,5 @@ def standardize(
     n: Annotated[int, Range("[2, inf)")] = 64,
     epsilon: Annotated[float, Range("[0, inf)")] = 1e-5,
 ) -> Event:
-    """Standardisation to mean 0 and variance 1 over n elements; layer_norm as jax names it."""
+    """Standardisation over n elements; jax's layer normalisation."""
     return _normalization(n, epsilon)

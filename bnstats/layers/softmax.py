@@ -25,7 +25,7 @@ from bnstats.layers._registry import (
 
 Size = Annotated[int, Range("[2, inf)")]
 _WIDEST = 24.0
-_TOO_WIDE = f"the quadrature reaches inputs of --x-std up to {_WIDEST:g}"
+_TOO_WIDE = f"the quadrature reaches up to --x-std {_WIDEST:g}"
 _EULER = 0.57721566490153286
 
 
@@ -215,5 +215,5 @@ def sparsemax(*, n: Size = 10) -> Event:
             known["ms_dx"] = Known(0.5 * law.dy_std**2 * math.erf(0.5 / law.x_std))
         return known
 
-    inexact = "" if n == 2 else "which of n > 2 outputs are positive is an n-dimensional integral"
+    inexact = "" if n == 2 else "which outputs are positive depends on all n inputs; known for n=2"
     return _event(n, forward, moments, inexact)
