@@ -39,7 +39,7 @@ class Exact:
         ``closed form``, ``quadrature``, ``order statistics`` or ``symmetry``.
     spread
         Standard error of its sample estimate times √n, from exact fourth moments; None where
-        they are not known.
+        they are not known. 0 for a mean that is the same in every draw.
     """
 
     value: float
@@ -86,7 +86,9 @@ def _quantity(q: Quantity, moments: dict[str, Known]) -> Exact | None:
 
 
 def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
-    """Return the standard error times √n of a scalar event's estimate, to first order in 1/n."""
+    """Return the standard error times √n of an estimate, to first order in 1/n."""
+    if q.moment == "mean" and f"between_{q.direction}" in moments:
+        return math.sqrt(moments[f"between_{q.direction}"].value)
     var, m4 = moments.get(f"var_{q.direction}"), moments.get(f"m4_{q.direction}")
     if var is None or m4 is None or var.value <= 0:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -225,6 +226,14 @@ def test_softmax_of_wide_inputs(spec, std):
     assert abs(sampled["std_dx"].z) < 4.5
 
 
+def test_softmax_of_very_many_is_that_of_the_central_limit():
+    # E[log of the mean of n e^x] = std²/2 − v/(2n) + O(1/n²), v = e^(std²) − 1
+    n, std = 1_000_000, 0.5
+    known = exact_of(f"log_softmax:n={n}", Law(0.0, std, 1.0))["mean_y"]
+    true = -math.log(n) - std**2 / 2 + math.expm1(std**2) / (2 * n)
+    assert abs(known.value - true) <= known.error + 1e-12 < 2e-12
+
+
 @laws
 def test_sparsemax_of_two(law):
     exact = exact_of("sparsemax:n=2", law)
@@ -320,6 +329,51 @@ def test_intervals_cover_although_elements_depend_on_each_other(spec):
         hits += low <= true <= high
     spread = math.sqrt(replications * 0.95 * 0.05)
     assert abs(hits - 0.95 * replications) < 5 * spread
+
+
+CONSTANT = {
+    **dict.fromkeys(["softmax", "softmin", "sparsemax"], ("mean_y", "mean_dx")),
+    **dict.fromkeys(
+        ["layer_norm", "batch_norm", "group_norm", "instance_norm", "standardize"],
+        ("mean_y", "mean_dx"),
+    ),
+    "log_softmax": ("mean_dx",),
+}
+
+
+@pytest.mark.parametrize("sampler", ["iid", "sobol"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_mean_that_is_the_same_in_every_draw_errs_by_rounding(name, sampler):
+    spec = "sparsemax:n=3" if name == "sparsemax" else name
+    law = Law(0.7, 1.3, 2.0)
+    if sampler == "sobol" and parse(spec).event.numbers > 32:
+        pytest.skip("too many dimensions to be quick")
+    result = compute(spec, samples=300, law=law, sampler=sampler, seed=2)
+    for quantity in ("mean_y", "mean_dx"):
+        estimate = result.quantities[quantity]
+        if quantity in CONSTANT.get(name, ()):
+            assert estimate.exact.spread == 0
+            assert 0 < estimate.stderr < 1e-13
+            assert abs(estimate.z) < 1
+        else:
+            assert estimate.stderr > 1e-10
+
+
+def test_a_constant_that_is_wrong_is_far_off():
+    event = parse("softmax:n=4").event
+    leaky = replace(event, forward=lambda xp, d: (event.forward(xp, d)[0] * (1 + 1e-11), None))
+    tally, _ = run(Task(replace(parse("softmax:n=4"), event=leaky), directions=("y",)), 500)
+    found = estimates(tally, exact_values(event, STANDARD), 0.95)["mean_y"]
+    assert found.z > 500
+
+
+def test_constants_of_rows_are_verified(tmp_path, cli: Callable[..., Outcome]):
+    path = tmp_path / "rows.json"
+    specs = ("softmax", "log_softmax", "layer_norm:normalized_shape=8", "sparsemax:n=3")
+    assert cli("compute", *specs, "-n", "20000", "--export", path).code == 0
+    outcome = cli("verify", path, "-n", "20000")
+    assert outcome.code == 0, outcome.out
+    assert "0 failed, 0 undecided" in outcome.out
 
 
 # --- what a user is told ----------------------------------------------------------------------

@@ -88,10 +88,12 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     if eps or k != 2:  # else E[1/v] diverges
         ms_dx = over_u(lambda xp, u, a: u * (k - 1 + 0.5 * (u * eps) ** 2))
     square = Known(mean.value**2, (2 * abs(mean.value) + mean.error) * mean.error)
+    sums = {"between_y": Known(0.0), "between_dx": Known(0.0)} if centred else {}
     return {
         "mean_y": mean,
         "var_y": combined((1.0, ms), (-1.0, square)),
         "ms_dx": combined((power / n, ms_dx)),
+        **sums,
     }
 
 
