@@ -29,10 +29,12 @@ def command(console: Console, name: str) -> None:
 
 
 def _layer(text: str, console: Console) -> Iterator[str]:
+    from bnstats.api import exact
     from bnstats.claims import claim_sets, set_names
     from bnstats.custom import load
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS, STANDARD
+    from bnstats.report.text_ import inexact_lines
     from bnstats.spec import example_specs, layer_name, parse
 
     name = layer_name(text)
@@ -70,6 +72,8 @@ def _layer(text: str, console: Console) -> Iterator[str]:
         yield f"    {key.ljust(8)} {shape}, {given.law}"
     for hint in spec.event.hints:
         yield f"    {hint}"
+    if spec.event.inexact:
+        yield from inexact_lines(exact(spec).missing, spec.event.inexact)
     yield ""
     yield "  examples"
     for example in example_specs(layer):

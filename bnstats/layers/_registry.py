@@ -59,6 +59,24 @@ class Expect(typing.Protocol):
         The quadrature is refined until it changes by less than the relative tolerance.
         """
 
+    def integral(
+        self, function: Callable[[Namespace, Array], Array], low: float, high: float
+    ) -> Known:
+        """Return ∫ function(t) dt from low to high.
+
+        The function must be analytic on the whole real line, within ±π/2 of it for any feature of
+        unit width, and negligible at both ends: the trapezoid rule then converges geometrically.
+        """
+
+
+def combined(*terms: tuple[float, Known]) -> Known:
+    """Return Σ c·k over pairs (c, k); the bounds on the errors add up."""
+    return Known(
+        math.fsum(c * k.value for c, k in terms),
+        math.fsum(abs(c) * k.error for c, k in terms),
+        terms[0][1].by,
+    )
+
 
 @dataclass(frozen=True)
 class Input:
@@ -88,6 +106,8 @@ class Event:
         ``mean_y``, ``var_y``, ``m4_y`` (fourth central moment), ``ms_dx`` (E[dx²]) and ``m4_dx``
         (E[dx⁴]), averaged over the event's positions. E[dx] is zero for every layer, because dx
         is linear in dy. Fourth moments are stated only where an event has a single element.
+        ``between_y`` and ``between_dx`` are the variance of the mean over one event: 0 for
+        outputs that sum to one.
     kinks
         Where an elementwise layer is not smooth, in units of x: f, its slope or its curvature
         jumps.

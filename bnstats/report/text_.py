@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bnstats.notation import plural, signed
-from bnstats.quantities import QUANTITIES
+from bnstats.quantities import ON_SCREEN, QUANTITIES
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, quantity_rows, z_cell
 from bnstats.spec import parse
 
@@ -108,6 +108,17 @@ def _exact_table(result: Mapping[str, Any]) -> Iterator[str]:
             value = signed(f"{exact['value']:.16g}")
             rows.append((QUANTITIES[name].symbol, value, error, exact["by"]))
     yield from _columns(rows)
+    unknown = [n for n in QUANTITIES if not result.get(n, {}).get("exact")]
+    yield from inexact_lines(unknown, parse(result["layer"]).event.inexact)
+
+
+def inexact_lines(unknown: Sequence[str], reason: str) -> Iterator[str]:
+    """Say which of the quantities shown to people have no exact value, and why."""
+    symbols = [QUANTITIES[name].symbol for name in ON_SCREEN if name in unknown]
+    if symbols and reason:
+        yield ""
+        text = f"no exact {', '.join(symbols)}: {reason}"
+        yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
 
 
 def _claims(claims: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
