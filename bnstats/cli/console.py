@@ -11,6 +11,7 @@ import click
 
 _STYLES: dict[str, dict[str, object]] = {
     "name": {"bold": True},
+    "aside": {"dim": True},
     "reproduced": {"fg": "green"},
     "ok": {"fg": "green"},
     "refuted": {"fg": "red", "bold": True},

@@ -52,6 +52,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     yield f"  family     {layer.family}"
     if layer.aliases:
         yield f"  also       {', '.join(layer.aliases)}"
+    yield from _libraries(layer.name)
     if spec.event.kinks:
         yield f"  kinks      slope jumps at x = {', '.join(f'{k:g}' for k in spec.event.kinks)}"
     if layer.cite:
@@ -79,6 +80,21 @@ def _layer(text: str, console: Console) -> Iterator[str]:
         yield "  published values (bnstats compute judges them)"
         for claim in claims:
             yield f"    {claim.spec.text}  {claim.quantity} = {claim.printed.text}  ({claim.set})"
+
+
+def _libraries(layer: str) -> Iterator[str]:
+    """Yield a line for every library that has the layer, wrapped where it is long."""
+    from bnstats.libraries import names_of, with_parameters
+
+    for library, names in names_of(layer).items():
+        text = ", ".join(with_parameters(name, carried) for name, carried in names.items())
+        yield from textwrap.wrap(
+            text,
+            width=80,
+            initial_indent=f"  {library.ljust(11)}",
+            subsequent_indent=" " * 13,
+            break_long_words=False,
+        )
 
 
 def _parameter(p: Parameter) -> str:
