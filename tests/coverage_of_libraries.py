@@ -44,6 +44,8 @@ _WORDS = {
     "normalization": "norm",
     "convolution": "conv",
 }
+# The other libraries' words for torch's parameters.
+_PARAMETERS = {"epsilon": "eps", "pool_size": "kernel_size", "rate": "p", "strides": "stride"}
 _MODES = {"training"}  # not a parameter of the layer: the statistics are those of training
 
 
@@ -108,10 +110,16 @@ class Group:
     patterns: tuple[str, ...]
 
 
-def groups() -> tuple[Group, ...]:
-    """Read the list of names that are left out."""
-    entries = tomllib.loads(LEFT_OUT.read_text("utf-8"))["left_out"]
+def groups(which: str = "left_out") -> tuple[Group, ...]:
+    """Read the list of names that are left out, or of those that differ."""
+    entries = tomllib.loads(LEFT_OUT.read_text("utf-8"))[which]
     return tuple(Group(e["reason"], tuple(e["names"])) for e in entries)
+
+
+def reason_for(name: LibraryName, reasons: Sequence[Group]) -> tuple[str, set[str]]:
+    """Return the first reason whose patterns match a name, and all patterns that do."""
+    matches = [(g.reason, p) for g in reasons for p in g.patterns if fnmatchcase(name.path, p)]
+    return (matches[0][0] if matches else "", {p for _, p in matches})
 
 
 @dataclass(frozen=True)
@@ -144,10 +152,10 @@ def catalogue(names: Iterable[LibraryName], reasons: Sequence[Group]) -> Catalog
         if ours := resolve(name):
             found[name] = ours
             continue
-        matches = [(g, p) for g in reasons for p in g.patterns if fnmatchcase(name.path, p)]
-        used |= {p for _, p in matches}
-        if matches:
-            left_out[name] = matches[0][0].reason
+        reason, patterns = reason_for(name, reasons)
+        used |= patterns
+        if reason:
+            left_out[name] = reason
         else:
             missing.append(name)
     idle = tuple(p for g in reasons for p in g.patterns if p not in used)
@@ -166,7 +174,9 @@ def names_json(c: Catalogue) -> str:
     return json.dumps(dict(sorted(tree.items())), indent=1) + "\n"
 
 
-def table_markdown(c: Catalogue, reasons: Sequence[Group], releases: Mapping[str, str]) -> str:
+def table_markdown(
+    c: Catalogue, reasons: Sequence[Group], excused: Sequence[Group], releases: Mapping[str, str]
+) -> str:
     """Return the table of all names."""
     header = ("ours", *LIBRARIES)
     rows: dict[str, dict[str, list[str]]] = {}
@@ -203,12 +213,17 @@ def table_markdown(c: Catalogue, reasons: Sequence[Group], releases: Mapping[str
         "",
         "## Covered",
         "",
-        "Parameters stand where a library's defaults are not ours; defaults that share a name, and",
-        "the values of all that can be called with x alone, are compared by the same command.",
+        "Parameters stand where a library's defaults are not ours. Defaults of the same meaning,",
+        "and the values of all that can be called with x alone, are compared by the same command;",
+        "what differs is listed below the table.",
         "",
         table(header, [(f"`{spec}`", *cells(by)) for spec, by in sorted(rows.items())]),
         "",
     ]
+    for group in excused:
+        paths = [name.path for name in c.found if reason_for(name, [group])[0]]
+        lines += [f"- {', '.join(paths)}: {group.reason}"] if paths else []
+    lines.append("")
     if alone:
         lines += [f"In none of the libraries: {', '.join(f'`{name}`' for name in alone)}.", ""]
     if c.missing:
@@ -231,31 +246,41 @@ def _releases(releases: Mapping[str, str]) -> str:
 # What can be wrong
 
 
-def problems(c: Catalogue) -> Iterator[str]:
+def problems(c: Catalogue, excused: Sequence[Group]) -> Iterator[str]:
     """Yield what is wrong with the catalogue, whatever the files say."""
     for name in c.missing:
         yield f"MISSING {name.path}: neither a layer here nor left out with a reason"
-    for pattern in c.idle:
-        yield f"{LEFT_OUT.name}: no name needs the pattern {pattern}"
+    needed = set[str]()
     for name, ours in c.found.items():
+        reason, patterns = reason_for(name, excused)
         for one in ours:
-            yield from differing_defaults(name, one)
-            yield from differing_values(name, one)
+            found = [*differing_defaults(name, one), *differing_values(name, one)]
+            needed |= patterns if found else set()
+            yield from found if not reason else ()
+    idle = [*c.idle, *(p for g in excused for p in g.patterns if p not in needed)]
+    yield from (f"{LEFT_OUT.name}: no name needs the pattern {pattern}" for pattern in idle)
 
 
 def differing_defaults(name: LibraryName, ours: str) -> Iterator[str]:
     """Yield the parameters of the same name whose default is another one there than here."""
     layer, carried = target(ours)
     given = dict(item.split("=") for item in carried.split(",") if item)
-    theirs = defaults(name.thing)
+    theirs = {_PARAMETERS.get(n, n): value for n, value in defaults(name.thing).items()}
     for p in LAYERS[layer].parameters:
         there = theirs.get(p.name)
         # Padding by a word, SAME or valid, depends on the map; in its interior there is none.
         if p.name in _MODES or there is None or (p.kind == "size" and isinstance(there, str)):
             continue
         here = given.get(p.name, spelling(p, p.default))
-        if here != spelling(p, there):
+        if here != spelling(p, there) and not _same_number(here, spelling(p, there)):
             yield f"{name.path}: {p.name} is {there!r} by default, {here} in {ours}"
+
+
+def _same_number(a: str, b: str) -> bool:
+    try:
+        return float(a) == float(b)
+    except ValueError:
+        return False
 
 
 def spelling(p: Parameter, value: Any) -> str:
@@ -293,6 +318,7 @@ def differing_values(name: LibraryName, ours: str) -> Iterator[str]:
         yield f"{name.path}: has no weights, {ours} has"
         return
     here = event.forward(numpy_backend, {"x": x.astype(np.float64).T})[0].T
+    here = here.reshape(len(x), -1) if there.ndim > here.ndim else here  # one number, as a vector
     if there.shape != here.shape:
         yield f"{name.path}: y has the shape {there.shape[1:]}, that of {ours} {here.shape[1:]}"
     elif not np.allclose(there, here, rtol=2e-5, atol=2e-6):
@@ -330,10 +356,10 @@ def main(argv: Sequence[str]) -> int:
     if check and (old := older_than_the_table(versions())):
         print(f"nothing checked: {old}")
         return 4
-    reasons = groups()
+    reasons, excused = groups(), groups("differs")
     c = catalogue(enumerate_libraries(), reasons)
-    wanted = {NAMES: names_json(c), TABLE: table_markdown(c, reasons, versions())}
-    wrong = list(problems(c))
+    wanted = {NAMES: names_json(c), TABLE: table_markdown(c, reasons, excused, versions())}
+    wrong = list(problems(c, excused))
     if check:
         wrong += stale(wanted)
     else:

@@ -168,13 +168,15 @@ def _literal(node: ast.expr) -> Any:
 def value_at(name: LibraryName, x: Any) -> Any:
     """Apply a layer at its defaults to a float32 numpy array over its last axis.
 
-    Returns None for what cannot be called with x alone: weights to learn, sizes to choose, or
-    random numbers to draw.
+    Returns None for what wants more than x, e.g. weights or sizes, or an x of more dimensions.
     """
     import numpy as np
 
     call = _caller(name)
-    return None if call is None else np.asarray(call(x))
+    try:
+        return None if call is None else np.asarray(call(x))
+    except (ValueError, RuntimeError):  # torch's Softmax2d on two dimensions
+        return None
 
 
 def _caller(name: LibraryName) -> Callable[[Any], Any] | None:
