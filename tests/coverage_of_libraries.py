@@ -23,7 +23,15 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from library_names import LIBRARIES, LibraryName, defaults, enumerate_libraries, value_at, versions
+from library_names import (
+    LIBRARIES,
+    LibraryName,
+    defaults,
+    enumerate_libraries,
+    required,
+    value_at,
+    versions,
+)
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS, Parameter
@@ -262,10 +270,12 @@ def problems(c: Catalogue, excused: Sequence[Group]) -> Iterator[str]:
 
 
 def differing_defaults(name: LibraryName, ours: str) -> Iterator[str]:
-    """Yield the parameters of the same name whose default is another one there than here."""
+    """Yield the parameters of the same meaning that have another default there, or none."""
     layer, carried = target(ours)
     given = dict(item.split("=") for item in carried.split(",") if item)
     theirs = {_PARAMETERS.get(n, n): value for n, value in defaults(name.thing).items()}
+    demanded = {_PARAMETERS.get(n, n) for n in required(name.thing)}
+    yield from (f"{name.path}: {n} has no default, {ours} carries one" for n in demanded & {*given})
     for p in LAYERS[layer].parameters:
         there = theirs.get(p.name)
         # Padding by a word, SAME or valid, depends on the map; in its interior there is none.

@@ -153,6 +153,9 @@ def test_a_default_that_is_not_ours_is_named() -> None:
     assert differing(lambda x, pool_size=(2, 2), padding="valid", strides=None: x, "max_pool2d")
     assert differing(lambda x, padding=(0, 0), strides=None: x, "max_pool2d") == []
     assert differing(lambda x, padding=1: x, "max_pool2d")
+    assert differing(lambda x, *, negative_slope: x, "keras.leaky_relu") == [
+        "keras.activations.a: negative_slope has no default, keras.leaky_relu carries one"
+    ]
 
 
 def test_a_value_that_is_not_ours_is_named() -> None:

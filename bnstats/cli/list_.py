@@ -122,13 +122,16 @@ def _layer(layer: Layer) -> _Row:
 
 def _names_line(layer: Layer, libraries: dict[str, tuple[str, ...]]) -> str:
     """Return the names of each library, libraries with the same ones together."""
+    from bnstats.libraries import folded
+
     by_names: dict[tuple[str, ...], list[str]] = {}
     for library, names in libraries.items():
         by_names.setdefault(names, []).append(library)
     parts = [f"{', '.join(who)}: {', '.join(names)}" for names, who in by_names.items()]
-    shown = {name for names in libraries.values() for name in names}
+    shown = {folded(name.partition(" ")[0]) for names in libraries.values() for name in names}
     # An alias with a dot is a library's, and that library's names are there.
-    others = [a for a in layer.aliases if "." not in _parted(a)[0] and a not in shown]
+    aliases = (_parted(alias)[0] for alias in layer.aliases)
+    others = [alias for alias in aliases if "." not in alias and folded(alias) not in shown]
     return "; ".join([*parts, *([f"also {', '.join(others)}"] if others else [])])
 
 
