@@ -12,11 +12,12 @@ from bnstats.errors import BnstatsError
 from bnstats.gate import Settings
 from bnstats.layers import LAYERS, STANDARD
 from bnstats.quantities import QUANTITIES
-from bnstats.report.document import claims_entry, document
+from bnstats.report.document import claims_entry, document, joined
 from bnstats.report.json_ import render as render_json
+from bnstats.report.kept import KeptRows
 from bnstats.report.markdown_ import table
 from bnstats.report.rows import estimate_cell, exact_cell, z_cell
-from bnstats.result import Result
+from bnstats.run import Tally
 from bnstats.spec import example_specs, parse
 from bnstats.verification import CONSTANTS, Check, read_constants, verify_constants
 
@@ -40,10 +41,16 @@ def build(
     seed: int = 0,
     workers: int = 1,
     argv: Sequence[str] = (),
+    keep: Path | None = None,
+    on_taken_up: Callable[[int, int], None] = lambda rows, total: None,
     on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None,
+    on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
     """Return the document of all constants, or None when stopped before the end.
+
+    Stopped or killed, a later call with the same ``keep`` and settings returns the document of an
+    uninterrupted one.
 
     Parameters
     ----------
@@ -53,18 +60,37 @@ def build(
         As in `compute`.
     argv
         Recorded in the provenance.
+    keep
+        File to which every row done is appended; those that it holds already are taken up. It is
+        the caller's to remove.
+    on_taken_up
+        Called before the first draw with the number of rows taken up, if any, of how many.
     on_layer, should_stop
         As in `bnstats.verification.Settings`.
+    on_progress
+        As in `compute`, anew for each layer.
     """
     specs = table_specs()
-    results: list[Result] = []
-    for done, spec in enumerate(specs):
-        on_layer(spec, done, len(specs))
-        result = compute(spec, samples=samples, seed=seed, workers=workers, should_stop=should_stop)
+    kept = KeptRows(keep, (samples, seed, *argv)) if keep else None
+    rows = {s: kept.found[s] for s in specs if s in kept.found} if kept else {}
+    if rows:
+        on_taken_up(len(rows), len(specs))
+    for spec in (s for s in specs if s not in rows):
+        on_layer(spec, len(rows), len(specs))
+        result = compute(
+            spec,
+            samples=samples,
+            seed=seed,
+            workers=workers,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
         if should_stop():
             return None
-        results.append(result)
-    return document(results, argv=argv)
+        rows[spec] = document((result,), argv=argv)
+        if kept:
+            kept.add(spec, rows[spec])
+    return joined([rows[spec] for spec in specs])
 
 
 def files(constants: Mapping[str, Any]) -> dict[str, str]:

@@ -29,12 +29,10 @@ def command(console: Console, name: str) -> None:
 
 
 def _layer(text: str, console: Console) -> Iterator[str]:
-    from bnstats.api import exact
     from bnstats.claims import claim_sets, set_names
     from bnstats.custom import load
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS, STANDARD
-    from bnstats.report.text_ import inexact_lines
     from bnstats.spec import example_specs, layer_name, parse
 
     name = layer_name(text)
@@ -55,6 +53,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     yield f"  family     {layer.family}"
     if layer.aliases:
         yield f"  also       {', '.join(layer.aliases)}"
+    yield from _libraries(layer.name)
     if spec.event.kinks:
         yield f"  kinks      not smooth at x = {', '.join(f'{k:g}' for k in spec.event.kinks)}"
     if layer.cite:
@@ -73,6 +72,9 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     for hint in spec.event.hints:
         yield f"    {hint}"
     if spec.event.inexact:
+        from bnstats.api import exact  # imports numpy
+        from bnstats.report.text_ import inexact_lines
+
         yield from inexact_lines(exact(spec).missing, spec.event.inexact)
     yield ""
     yield "  examples"
@@ -84,6 +86,21 @@ def _layer(text: str, console: Console) -> Iterator[str]:
         yield "  published values (bnstats compute judges them)"
         for claim in claims:
             yield f"    {claim.spec.text}  {claim.quantity} = {claim.printed.text}  ({claim.set})"
+
+
+def _libraries(layer: str) -> Iterator[str]:
+    """Yield a line for every library that has the layer, wrapped where it is long."""
+    from bnstats.libraries import names_of, with_parameters
+
+    for library, names in names_of(layer).items():
+        text = ", ".join(with_parameters(name, carried) for name, carried in names.items())
+        yield from textwrap.wrap(
+            text,
+            width=80,
+            initial_indent=f"  {library.ljust(11)}",
+            subsequent_indent=" " * 13,
+            break_long_words=False,
+        )
 
 
 def _parameter(p: Parameter) -> str:

@@ -71,8 +71,8 @@ def command(
     for name in imports:
         load(name, here=True)
     checks: list[Check] = []
-    with interruptible() as interrupted, layers_progress(console, "verify") as on_layer:
-        settings = Settings(samples, seed, family_error, workers, on_layer, interrupted)
+    with interruptible() as interrupted, layers_progress(console, "verify") as progress:
+        settings = Settings(samples, seed, family_error, workers, progress.on_layer, interrupted)
         for check in [source_of(name, settings) for name in what or (RESULTS,)]:
             checks += check()
     status = "interrupted" if interrupted() else "complete"
