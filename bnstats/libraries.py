@@ -44,11 +44,8 @@ def short_names(layer: str) -> dict[str, tuple[str, ...]]:
     """
     found = {}
     for library, names in names_of(layer).items():
-        # Small letters last, so that leaky_relu replaces LeakyReLU and the in-place leaky_relu_.
-        lasts = sorted(
-            ((n.rpartition(".")[2].rstrip("_"), carried) for n, carried in names.items()),
-            key=lambda item: (item[0].islower(), item),
-        )
+        # Capitals sort first: leaky_relu replaces LeakyReLU, and the in-place leaky_relu_.
+        lasts = sorted((n.rpartition(".")[2].rstrip("_"), c) for n, c in names.items())
         kept = {(folded(last), carried): with_parameters(last, carried) for last, carried in lasts}
         found[library] = tuple(sorted(kept.values(), key=lambda text: (not text.islower(), text)))
     return found
