@@ -29,11 +29,9 @@ def command(console: Console, name: str) -> None:
 
 
 def _layer(text: str, console: Console) -> Iterator[str]:
-    from bnstats.api import exact
     from bnstats.claims import claim_sets, set_names
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS
-    from bnstats.report.text_ import inexact_lines
     from bnstats.spec import example_specs, parse, unknown_layer
 
     name = text.partition(":")[0]
@@ -72,6 +70,9 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     for hint in spec.event.hints:
         yield f"    {hint}"
     if spec.event.inexact:
+        from bnstats.api import exact
+        from bnstats.report.text_ import inexact_lines
+
         yield from inexact_lines(exact(spec).missing, spec.event.inexact)
     yield ""
     yield "  examples"

@@ -14,6 +14,7 @@ from bnstats.layers import (
 from bnstats.layers._parameters import Parameter, ParameterError
 from bnstats.layers._registry import (
     ALIASES,
+    CONSTANT,
     LAYERS,
     STANDARD,
     Event,
@@ -29,6 +30,7 @@ from bnstats.layers._registry import (
 
 __all__ = [
     "ALIASES",
+    "CONSTANT",
     "LAYERS",
     "STANDARD",
     "Event",
