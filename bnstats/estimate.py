@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
+from bnstats.layers import CONSTANT
 from bnstats.moments import Moments
 from bnstats.notation import concise
 from bnstats.quantities import QUANTITIES, Direction, Quantity
@@ -128,7 +129,7 @@ def _estimate(
 ) -> Estimate:
     if not m.count:
         return Estimate(math.nan, None, None, 0.0, exact)
-    constant = exact is not None and exact.spread == 0 and q.moment == "mean"
+    constant = exact is not None and exact.by == CONSTANT
     moment, stderr = _moment(q, m, rounding, constant=constant)
     log_scale = q.moment != "mean"
     if log_scale and moment <= 0:
@@ -148,8 +149,7 @@ def _z(estimate: Estimate, m: Moments) -> float | None:
     if exact.spread is not None and m.points == m.count:
         # Two-point values such as a saturated sigmoid's have κ = 1: there 1/n is all there is.
         second_order = exact.value / m.count if estimate.log_scale else 0.0
-        # where theory has no error at all, that of rounding is left
-        stderr = math.hypot(exact.spread / math.sqrt(m.count), second_order) or stderr
+        stderr = math.hypot(exact.spread / math.sqrt(m.count), second_order)
     elif estimate.log_scale:
         stderr *= exact.value / estimate.value  # the relative error is the sample's
     scale = math.hypot(stderr, exact.error)

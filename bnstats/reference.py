@@ -38,11 +38,11 @@ class Exact:
     error
         A bound on its absolute error.
     by
-        ``closed form``, ``quadrature``, ``order statistics``, ``symmetry``, or ``finite
-        differences``: a quadrature of them.
+        ``closed form``, ``quadrature``, ``order statistics``, ``symmetry``, ``constant`` where the
+        event's mean is the same in every draw, or ``finite differences``: a quadrature of them.
     spread
         Standard error of its sample estimate times √n, from exact fourth moments; None where
-        they are not known. 0 for a mean that is the same in every draw.
+        they are not known.
     """
 
     value: float
@@ -60,10 +60,10 @@ def exact_values(event: Event, law: Law) -> dict[str, Exact]:
         moments = {}
     moments = {k: v for k, v in moments.items() if math.isfinite(v.value + v.error)}
     # dx is linear in dy, which has mean zero and is independent of all else.
-    moments["mean_dx"] = Known(0.0, 0.0, "symmetry")
+    moments.setdefault("mean_dx", Known(0.0, 0.0, "symmetry"))
     if "ms_dx" in moments:
         moments["var_dx"] = moments["ms_dx"]
-    if "mean_y" in moments and "var_y" in moments:
+    if "mean_y" in moments and "var_y" in moments and "ms_y" not in moments:
         mean, var = moments["mean_y"], moments["var_y"]
         error = var.error + (2 * abs(mean.value) + mean.error) * mean.error
         moments["ms_y"] = Known(var.value + mean.value**2, error, var.by)
@@ -89,9 +89,7 @@ def _quantity(q: Quantity, moments: dict[str, Known]) -> Exact | None:
 
 
 def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
-    """Return the standard error times √n of an estimate, to first order in 1/n."""
-    if q.moment == "mean" and f"between_{q.direction}" in moments:
-        return math.sqrt(moments[f"between_{q.direction}"].value)
+    """Return the standard error times √n of a scalar event's estimate, to first order in 1/n."""
     var, m4 = moments.get(f"var_{q.direction}"), moments.get(f"m4_{q.direction}")
     if var is None or m4 is None or var.value <= 0 or m4.error > 1e-3 * m4.value:
         return None

@@ -139,7 +139,7 @@ def _why_refuted(
     off = f"off by {100 * (value - truth) / truth:+.0f} %" if truth else "0 is exact"
     parts.append(signed(off) if digits < 2 else f"{digits} digits right")
     spread = reference.spread
-    if claim.samples and spread:
+    if claim.samples and spread is not None:
         errors = abs(value - truth) / (spread / math.sqrt(claim.samples))
         inside = "within" if errors <= 2 else f"{errors:.1f} standard errors off, beyond"
         parts[-1] += f", {inside} the error of its own {claim.samples:,} draws"

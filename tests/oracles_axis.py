@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import oracles
+import oracles_elementwise
 import pytest
 from mpmath import mp, mpf
 
@@ -194,14 +195,14 @@ def jax_value_and_gradient(
 # --- moments ----------------------------------------------------------------------------------
 
 GATES: dict[str, tuple[Callable[[Any], Any], tuple[float, ...]]] = {
-    "glu": (oracles.ELEMENTWISE["sigmoid"].mp, ()),
-    "swiglu": (oracles.ELEMENTWISE["silu"].mp, ()),
-    "geglu": (oracles.ELEMENTWISE["gelu"].mp, ()),
+    "glu": (oracles_elementwise.ELEMENTWISE["sigmoid"].mp, ()),
+    "swiglu": (oracles_elementwise.ELEMENTWISE["silu"].mp, ()),
+    "geglu": (oracles_elementwise.ELEMENTWISE["gelu"].mp, ()),
     "geglu:approximate=tanh": (
-        lambda x: oracles.ELEMENTWISE["gelu"].mp(x, approximate="tanh"),
+        lambda x: oracles_elementwise.ELEMENTWISE["gelu"].mp(x, approximate="tanh"),
         (),
     ),
-    "reglu": (oracles.ELEMENTWISE["relu"].mp, (0.0,)),
+    "reglu": (oracles_elementwise.ELEMENTWISE["relu"].mp, (0.0,)),
 }
 
 

@@ -249,14 +249,6 @@ def test_z_counts_the_error_of_the_exact_value():
     )
 
 
-def test_only_a_mean_may_be_constant_by_theory():
-    ones = np.ones(400)
-    exact = {name: Exact(1.0, 0.0, "test", 0.0) for name in ("mean_y", "rms_y")}
-    found = sample(ones, exact=exact)
-    assert 0 < found["mean_y"].stderr < 1e-13
-    assert found["rms_y"].stderr is None  # fourth moments that vanish are no such promise
-
-
 def test_spread_where_there_should_be_none_is_infinitely_far():
     values = np.random.default_rng(10).normal(size=100)
     assert sample(values, exact={"std_y": Exact(0.0, 0.0, "test")})["std_y"].z == math.inf

@@ -21,6 +21,7 @@ from bnstats.layers import (
 from bnstats.layers._parameters import Parameter, ParameterError
 from bnstats.layers._registry import (
     ALIASES,
+    CONSTANT,
     LAYERS,
     STANDARD,
     USER_LAYERS,
@@ -38,6 +39,7 @@ from bnstats.layers._registry import (
 
 __all__ = [
     "ALIASES",
+    "CONSTANT",
     "LAYERS",
     "STANDARD",
     "USER_LAYERS",

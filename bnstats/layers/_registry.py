@@ -35,6 +35,9 @@ class Law(NamedTuple):
 STANDARD = Law()
 
 
+CONSTANT = "constant"  # how e.g. the mean of outputs that sum to one is known
+
+
 class Known(NamedTuple):
     """A moment that is known without sampling, with a bound on its absolute error."""
 
@@ -106,8 +109,8 @@ class Event:
         ``mean_y``, ``var_y``, ``m4_y`` (fourth central moment), ``ms_dx`` (E[dx²]) and ``m4_dx``
         (E[dx⁴]), averaged over the event's positions. E[dx] is zero for every layer, because dx
         is linear in dy. Fourth moments are stated only where an event has a single element.
-        ``between_y`` and ``between_dx`` are the variance of the mean over one event: 0 for
-        outputs that sum to one.
+        What is the same in every draw, averaged over its positions, is known by `CONSTANT`;
+        ``mean_dx`` and ``ms_y`` are stated where they are.
     kinks
         Where an elementwise layer is not smooth, in units of x: f, its slope or its curvature
         jumps.

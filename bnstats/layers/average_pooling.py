@@ -137,7 +137,7 @@ for _sides in (1, 2, 3):
         _GRADIENT,
         name=f"avg_pool{_sides}d",
         cite=_CITE,
-        aliases=(f"average_pooling{_sides}d:kernel_size=2",),
+        aliases=(f"average_pooling{_sides}d",),
         examples=_EXAMPLES[_sides],
     )(partial(avg_pool, _sides))
     structured(

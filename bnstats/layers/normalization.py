@@ -12,6 +12,7 @@ from typing import Annotated
 
 from bnstats.layers._parameters import ParameterError, Range
 from bnstats.layers._registry import (
+    CONSTANT,
     Array,
     Backward,
     Event,
@@ -26,11 +27,11 @@ from bnstats.layers._registry import (
 
 _FORMULA = "y = (x − μ)/√(v + eps),  μ = mean x,  v = mean (x − μ)²"
 _GRADIENT = "dx = (dy − mean dy − y·mean(y·dy))/√(v + eps)"
-_DOUBLE_EPS = 2.0**-52
+_DOUBLE_EPS = 2.0**-52  # torch's rms_norm takes that of the dtype
 
 
-def _normalization(n: int, eps: float | None, *, centred: bool = True) -> Event:
-    """Return the event of n elements normalised together; ``eps=None`` is the dtype's epsilon."""
+def _normalization(n: int, eps: float, *, centred: bool = True) -> Event:
+    """Return the event of n elements normalised together."""
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
         def mean(v: Array) -> Array:
@@ -41,12 +42,12 @@ def _normalization(n: int, eps: float | None, *, centred: bool = True) -> Event:
 
         x = draws["x"]
         y = centre(x)
-        scale = 1 / xp.sqrt(mean(y * y) + (xp.finfo(x.dtype).eps if eps is None else eps))
+        scale = 1 / xp.sqrt(mean(y * y) + eps)
         y = y * scale
         return y, lambda dy: scale * (centre(dy) - y * mean(y * dy))
 
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        return _moments(law, expect, n, _DOUBLE_EPS if eps is None else eps, centred=centred)
+        return _moments(law, expect, n, eps, centred=centred)
 
     return Event({"x": Input((n,)), "dy": Input((n,))}, forward, moments)
 
@@ -81,23 +82,31 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
 
         return expect.integral(integrand, low, high)
 
-    mean, ms_dx = Known(0.0, 0.0, "symmetry"), Known(math.inf)
+    mean, ms_dx = Known(0.0, 0.0, CONSTANT if centred else "symmetry"), Known(math.inf)
     if m:
         mean = combined((m / math.sqrt(math.pi), over_u(lambda xp, u, a: xp.sqrt(u) / a)))
     ms = over_u(lambda xp, u, a: u * (k * var / n + m * m / a) / a)
     if eps or k != 2:  # else E[1/v] diverges
         ms_dx = over_u(lambda xp, u, a: u * (k - 1 + 0.5 * (u * eps) ** 2))
     square = Known(mean.value**2, (2 * abs(mean.value) + mean.error) * mean.error)
-    sums = {"between_y": Known(0.0), "between_dx": Known(0.0)} if centred else {}
+    if eps <= _DOUBLE_EPS * var and k > 2:  # nothing but rounding moves |y|²
+        ms = ms._replace(by=CONSTANT)
     return {
         "mean_y": mean,
-        "var_y": combined((1.0, ms), (-1.0, square)),
+        "var_y": ms if centred else combined((1.0, ms._replace(by="quadrature")), (-1.0, square)),
+        "ms_y": ms,
         "ms_dx": combined((power / n, ms_dx)),
-        **sums,
+        "mean_dx": Known(0.0, 0.0, CONSTANT if centred else "symmetry"),
     }
 
 
-@structured(_FORMULA, _GRADIENT, cite="arXiv:1502.03167", examples=("", "batch_size=8"))
+@structured(
+    _FORMULA,
+    _GRADIENT,
+    cite="arXiv:1502.03167",
+    aliases=("keras.BatchNormalization:eps=0.001",),
+    examples=("", "batch_size=8"),
+)
 def batch_norm(
     *,
     batch_size: Annotated[int, Range("[2, inf)")] = 64,
@@ -107,7 +116,13 @@ def batch_norm(
     return _normalization(batch_size, eps)
 
 
-@structured(_FORMULA, _GRADIENT, cite="arXiv:1607.06450", examples=("", "normalized_shape=8"))
+@structured(
+    _FORMULA,
+    _GRADIENT,
+    cite="arXiv:1607.06450",
+    aliases=("flax.LayerNorm:eps=1e-6", "keras.LayerNormalization:eps=0.001"),
+    examples=("", "normalized_shape=8"),
+)
 def layer_norm(
     *,
     normalized_shape: Annotated[int, Range("[2, inf)")] = 64,
@@ -121,14 +136,15 @@ def layer_norm(
     "y = x/√(v + eps),  v = mean x²",
     "dx = (dy − y·mean(y·dy))/√(v + eps)",
     cite="arXiv:1910.07467",
+    aliases=("flax.RMSNorm:eps=1e-6", "keras.RMSNormalization:eps=1e-6"),
     examples=("", "normalized_shape=8"),
 )
 def rms_norm(
     *,
     normalized_shape: Annotated[int, Range("[1, inf)")] = 64,
-    eps: Annotated[float | None, Range("[0, inf)")] = None,
+    eps: Annotated[float, Range("[0, inf)")] = _DOUBLE_EPS,
 ) -> Event:
-    """Root mean square normalisation; eps defaults to that of the dtype."""
+    """Root mean square normalisation; eps defaults to that of float64."""
     return _normalization(normalized_shape, eps, centred=False)
 
 
@@ -151,7 +167,13 @@ def group_norm(
     return _normalization(per_group * input_size, eps)
 
 
-@structured(_FORMULA, _GRADIENT, cite="arXiv:1607.08022", examples=("", "input_size=8"))
+@structured(
+    _FORMULA,
+    _GRADIENT,
+    cite="arXiv:1607.08022",
+    aliases=("flax.InstanceNorm:eps=1e-6",),
+    examples=("", "input_size=8"),
+)
 def instance_norm(
     *,
     input_size: Annotated[int, Range("[2, inf)")] = 64,

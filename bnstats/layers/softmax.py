@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple
 
 from bnstats.layers._parameters import Range
 from bnstats.layers._registry import (
+    CONSTANT,
     Array,
     Backward,
     Event,
@@ -26,7 +27,7 @@ from bnstats.layers._registry import (
 Size = Annotated[int, Range("[2, inf)")]
 _WIDEST = 24.0
 _TOO_WIDE = f"the quadrature reaches up to --x-std {_WIDEST:g}"
-_SUMS_TO_ONE = {"between_y": Known(0.0), "between_dx": Known(0.0)}
+_NO_SUM = Known(0.0, 0.0, CONSTANT)
 _EULER = 0.57721566490153286
 
 
@@ -113,7 +114,7 @@ def _softmax(n: int, sign: float) -> Event:
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
         # E[dx₁²]/E[dy²] = E[s₁²·((1 − s₁)² + Σ s_j²)] over j > 1; with 1 − s₁ = Σ s_j this is
         # 2(n − 1)·E[s₁²s₂²] + (n − 1)(n − 2)·E[s₁²s₂s₃].
-        known = {"mean_y": Known(1 / n, 0.0, "symmetry"), **_SUMS_TO_ONE}
+        known = {"mean_y": Known(1 / n, 0.0, CONSTANT), "mean_dx": _NO_SUM}
         if law.x_std <= _WIDEST:
             known["var_y"] = _variance(expect, n, law.x_std)
             fourth = _over_scales(
@@ -159,7 +160,7 @@ def log_softmax(*, n: Size = 10) -> Event:
         # and variance π²/6. Stein: Cov[x, log Σe^x] = x_std²·E[s₁] = x_std²/n.
         std, power = law.x_std, law.dy_std**2
         if std > _WIDEST:
-            return {"between_dx": Known(0.0)}
+            return {"mean_dx": _NO_SUM}
         mean = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * t)
         total = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * (t - mean.value) ** 2)
         spread = _variance(expect, n, std)
@@ -173,7 +174,7 @@ def log_softmax(*, n: Size = 10) -> Event:
             "var_y": min(var, narrow, key=lambda known: known.error),
             # dx₁² has mean 1 − 2·E[s₁] + n·E[s₁²] over dy
             "ms_dx": combined((power * n, spread), (power, Known(1 - 1 / n))),
-            "between_dx": Known(0.0),
+            "mean_dx": _NO_SUM,
         }
 
     return _event(n, forward, moments, _TOO_WIDE)
@@ -206,7 +207,7 @@ def sparsemax(*, n: Size = 10) -> Event:
         return xp.maximum(z, 0), backward
 
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        known = {"mean_y": Known(1 / n, 0.0, "symmetry"), **_SUMS_TO_ONE}
+        known = {"mean_y": Known(1 / n, 0.0, CONSTANT), "mean_dx": _NO_SUM}
         if n == 2:
             # y₁ = ½ + ½·d cut to [0, 1], d = x₁ − x₂ ~ √2·(x − m); both move where |d| < 1
             m, edge = law.x_mean, math.sqrt(0.5)
