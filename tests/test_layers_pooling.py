@@ -386,7 +386,7 @@ def test_hints_name_what_has_no_effect_in_the_interior():
     [
         ("max_pooling2d", "max_pool2d:kernel_size=2"),
         ("max_pooling1d:kernel_size=3,stride=1", "max_pool1d:kernel_size=3,stride=1"),
-        ("average_pooling3d", "avg_pool3d:kernel_size=2"),
+        ("average_pooling3d:kernel_size=2", "avg_pool3d:kernel_size=2"),
         ("global_max_pooling2d:input_size=7", "global_max_pool2d:input_size=7"),
         ("global_average_pooling1d:input_size=7", "global_avg_pool1d:input_size=7"),
     ],

@@ -11,10 +11,11 @@ from functools import partial
 from typing import Annotated
 
 from bnstats.layers._initialisation import CITE, InitName, Mode
-from bnstats.layers._layout import border_hints, per_side, windows
+from bnstats.layers._layout import border_hints, in_region, per_side, windows
 from bnstats.layers._parameters import ParameterError, Range, Size
 from bnstats.layers._registry import Event, structured
 from bnstats.layers._weighted import weighted_event
+from bnstats.layers._windows import Region
 
 
 def conv(
@@ -28,13 +29,15 @@ def conv(
     dilation: Annotated[Size, Range("[1, inf)")] = 1,
     groups: Annotated[int, Range("[1, inf)")] = 1,
     input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    region: Region = "all",
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Annotated[float | None, Range("(0, inf)")] = None,
 ) -> Event:
     """Convolution without bias; the numbers are over fresh weights for every draw."""
+    w = windows(sides, kernel_size, stride, padding, input_size, dilation, region=region)
     event = weighted_event(
-        windows(sides, kernel_size, stride, padding, input_size, dilation),
+        w,
         in_channels,
         out_channels,
         groups=groups,
@@ -42,7 +45,8 @@ def conv(
         mode=mode,
         gain=gain,
     )
-    return replace(event, hints=event.hints + border_hints(input_size, padding=padding))
+    hints = event.hints + border_hints(input_size, padding=padding)
+    return in_region(replace(event, hints=hints), w)
 
 
 def conv_transpose(
