@@ -94,10 +94,15 @@ def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
         return None
     if q.moment == "mean":
         return math.sqrt(var.value)
-    if q.moment == "ms" and moments[f"mean_{q.direction}"].value:
-        return None
-    relative = math.sqrt(max(m4.value / var.value**2 - 1, 0.0))
-    return float(abs(q.power) * relative * var.value**q.power)
+    second, fourth = var.value, m4.value
+    if q.moment == "ms" and (mean := moments[f"mean_{q.direction}"].value):
+        m3 = moments.get(f"m3_{q.direction}")
+        if m3 is None:
+            return None
+        fourth += 4 * m3.value * mean + 6 * second * mean**2 + mean**4
+        second += mean**2
+    relative = math.sqrt(max(fourth / second**2 - 1, 0.0))
+    return float(abs(q.power) * relative * second**q.power)
 
 
 @lru_cache(maxsize=4)

@@ -45,6 +45,11 @@ class Console:
         """Print data on stdout."""
         click.echo(text, color=self.color)
 
+    def note(self, text: str) -> None:
+        """Print on stderr what a user may want to know."""
+        if not self.quiet:
+            click.echo(f"note: {text}", err=True)
+
     def warn(self, text: str) -> None:
         """Print a warning on stderr."""
         if not self.quiet:
