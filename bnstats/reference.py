@@ -99,8 +99,11 @@ def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
         m3 = moments.get(f"m3_{q.direction}")
         if m3 is None:
             return None
-        fourth += 4 * m3.value * mean + 6 * second * mean**2 + mean**4
-        second += mean**2
+        square = mean * mean
+        fourth += 4 * m3.value * mean + 6 * second * square + square * square
+        second += square
+        if not math.isfinite(fourth):
+            return None
     relative = math.sqrt(max(fourth / second**2 - 1, 0.0))
     return float(abs(q.power) * relative * second**q.power)
 
@@ -169,4 +172,6 @@ def _composite(
     y = function(numpy_backend, law.x_mean + law.x_std * z)
     terms = y * density * half * weights
     outer = np.sum(np.abs(terms[np.abs(low[:, 0] + half[:, 0]) > reach - 0.5]))
-    return math.fsum(terms.ravel()), float(np.sum(np.abs(terms))), float(outer)
+    size = float(np.sum(np.abs(terms)))
+    value = math.fsum(terms.ravel()) if math.isfinite(size) else math.nan
+    return value, size, float(outer)

@@ -201,15 +201,15 @@ def digits_right(claimed: float, truth: float) -> int:
     """Return the most significant digits to which a claim is right, at most 16.
 
     It is right to d digits if both numbers round to the same d digits, or if they differ by at
-    most half a unit of the truth's d-th digit: 1.7059 and 1.7048 straddle 1.705.
+    most half a unit of the smaller one's d-th digit: 1.7059 and 1.7048 straddle 1.705.
 
     >>> digits_right(0.2123, 0.2117457), digits_right(1.7059, 1.7048)
     (3, 3)
     """
     for digits in range(16, 0, -1):
-        rounded = f"{truth:.{digits - 1}e}"
-        half_unit = float(f"0.5e{int(rounded.partition('e')[2]) - digits + 1}")
-        if f"{claimed:.{digits - 1}e}" == rounded or abs(claimed - truth) <= half_unit:
+        one, other = (f"{number:.{digits - 1}e}" for number in (claimed, truth))
+        place = min(int(text.partition("e")[2]) for text in (one, other)) - digits + 1
+        if one == other or abs(claimed - truth) <= float(f"0.5e{place}"):
             return digits
     return 0
 

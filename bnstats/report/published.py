@@ -132,7 +132,7 @@ def _set_row(claims: ClaimSet, found: Sequence[Audited]) -> tuple[str, ...]:
 
 def _range(numbers: Iterable[int]) -> str:
     found = sorted(set(numbers))
-    return str(found[0]) if len(found) == 1 else f"{found[0]} to {found[-1]}"
+    return str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
 
 
 def _claim_row(a: Audited) -> tuple[str, ...]:

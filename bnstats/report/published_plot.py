@@ -116,4 +116,4 @@ def _draw_on(axes: Any, shown: Sequence[Mark]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="0.9", lw=0.6)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)
+    axes.figure.legend(loc="outside upper center", ncols=4, frameon=False)
