@@ -144,7 +144,8 @@ def test_a_document_is_complete_ordered_and_anonymous(cli: Cli) -> None:
     (claim,) = (c for c in claims if (c["set"], c["quantity"]) == ("feng2016", "std_dx"))
     assert (claim["printed"], claim["verdict"]) == ("0.2123", "refuted")
     assert (claim["digits_right"], claim["digits_printed"], claim["note"]) == (3, 4, "")
-    assert claim["equal_error_samples"] == pytest.approx(9.2e4, rel=0.01)  # 0.2123 is one SE off
+    # 1e7 draws have a standard error of 5.20e-5; 0.2123 is 5.543e-4 off
+    assert claim["equal_error_samples"] == pytest.approx(1e7 * (5.20e-5 / 5.543e-4) ** 2, rel=0.01)
 
 
 def test_exact_has_the_same_shape_without_the_sampled_fields(cli: Cli) -> None:

@@ -29,7 +29,6 @@ def command(console: Console, name: str) -> None:
 
 
 def _layer(text: str, console: Console) -> Iterator[str]:
-    from bnstats.api import exact
     from bnstats.claims import claim_sets, set_names
     from bnstats.custom import load
     from bnstats.errors import BnstatsError, printable, suggestion
@@ -78,12 +77,9 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     claims = [c for s in claim_sets() for c in s.claims if c.spec.layer is layer]
     if claims:
         yield ""
-        yield "  published values"
+        yield "  published values (bnstats show SET judges them)"
         for claim in claims:
-            outcome = next((v.outcome for v in exact(claim.spec).claims if v.claim is claim), None)
-            verdict = console.style(outcome, outcome) if outcome else "no exact value"
-            text = f"{claim.spec.text}  {claim.quantity} = {claim.printed.text}  ({claim.set})"
-            yield f"    {text}  {verdict}"
+            yield f"    {claim.spec.text}  {claim.quantity} = {claim.printed.text}  ({claim.set})"
 
 
 def _parameter(p: Parameter) -> str:

@@ -132,6 +132,5 @@ def _claims(result: Mapping[str, Any], style: Style) -> Iterator[str]:
     if others:
         symbols = dict.fromkeys(QUANTITIES[c["quantity"]].symbol for c in others)
         sets = dict.fromkeys(c["set"] for c in others)
-        name = result["layer"].partition(":")[0]
-        text = f"also {', '.join(symbols)} ({', '.join(sets)}): bnstats show {name}"
+        text = f"also {', '.join(symbols)}: bnstats verify {' '.join(sets)}"
         yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
