@@ -95,10 +95,18 @@ def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
         return None
     if q.moment == "mean":
         return math.sqrt(var.value)
-    if q.moment == "ms" and moments[f"mean_{q.direction}"].value:
-        return None
-    relative = math.sqrt(max(m4.value / var.value**2 - 1, 0.0))
-    return float(abs(q.power) * relative * var.value**q.power)
+    second, fourth = var.value, m4.value
+    if q.moment == "ms" and (mean := moments[f"mean_{q.direction}"].value):
+        m3 = moments.get(f"m3_{q.direction}")
+        if m3 is None:
+            return None
+        square = mean * mean
+        fourth += 4 * m3.value * mean + 6 * second * square + square * square
+        second += square
+        if not math.isfinite(fourth):
+            return None
+    relative = math.sqrt(max(fourth / second**2 - 1, 0.0))
+    return float(abs(q.power) * relative * second**q.power)
 
 
 @lru_cache(maxsize=4)
@@ -201,4 +209,6 @@ def _composite(
     y = function(numpy_backend, law.x_mean + law.x_std * z)
     terms = y * density * half * weights
     outer = np.sum(np.abs(terms[np.abs(low[:, 0] + half[:, 0]) > reach - 0.5]))
-    return math.fsum(terms.ravel()), float(np.sum(np.abs(terms))), float(outer)
+    size = float(np.sum(np.abs(terms)))
+    value = math.fsum(terms.ravel()) if math.isfinite(size) else math.nan
+    return value, size, float(outer)

@@ -135,9 +135,12 @@ def test_a_document_is_complete_ordered_and_anonymous(cli: Cli) -> None:
     assert list(found["provenance"]) == [*PROVENANCE_KEYS, *SAMPLED_PROVENANCE]
     assert found["provenance"]["argv"] == [*map(str, argv), "--json"]
     assert found["provenance"]["seed"] == 5
-    claim = found["results"][0]["claims"][3]
-    assert (claim["set"], claim["quantity"]) == ("feng2016", "std_dx")
+    claims = found["results"][0]["claims"]
+    (claim,) = (c for c in claims if (c["set"], c["quantity"]) == ("feng2016", "std_dx"))
     assert (claim["printed"], claim["verdict"]) == ("0.2123", "refuted")
+    assert (claim["digits_right"], claim["digits_printed"], claim["note"]) == (3, 4, "")
+    # 1e7 draws have a standard error of 5.20e-5; 0.2123 is 5.543e-4 off
+    assert claim["equal_error_samples"] == pytest.approx(1e7 * (5.20e-5 / 5.543e-4) ** 2, rel=0.01)
 
 
 def test_exact_has_the_same_shape_without_the_sampled_fields(cli: Cli) -> None:

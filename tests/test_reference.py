@@ -111,9 +111,12 @@ def check_spreads(exact: dict[str, Exact], true: dict[str, Any], dy_std: float) 
 @pytest.mark.parametrize(("name", "params"), CASES)
 def test_elementwise_spreads_are_those_of_the_fourth_moments(name, params, law):
     exact = exact_values(LAYERS[name].bind(**params), law)
-    check_spreads(exact, mp_moments(name, tuple(params.items()), law), law.dy_std)
-    if exact["mean_y"].value:
-        assert exact["rms_y"].spread is None  # needs a third moment, which nobody states
+    true = mp_moments(name, tuple(params.items()), law)
+    check_spreads(exact, true, law.dy_std)
+    ms = true["var"] + true["mean"] ** 2
+    spread = mp.sqrt(max(true["raw4"] - ms**2, 0))
+    assert exact["rms_y"].spread == pytest.approx(float(spread / (2 * mp.sqrt(ms))), rel=1e-9)
+    assert exact["gain_rms_y"].spread == pytest.approx(float(spread / (2 * ms**1.5)), rel=1e-9)
 
 
 @pytest.mark.parametrize("spec", sorted(oracles.closed_forms()))

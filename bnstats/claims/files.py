@@ -51,12 +51,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimSet:
-    """Claims from one source: ``title`` says which, ``url`` where it is published."""
+    """Claims from one source.
+
+    ``title`` says which, ``url`` where it is published, ``convention`` what its numbers are.
+    """
 
     name: str
     claims: tuple[Claim, ...]
     title: str = ""
     url: str = ""
+    convention: str = ""
 
 
 def read_claims_file(path: Path) -> ClaimSet:
@@ -101,8 +105,8 @@ def read_claims(content: bytes, name: str) -> ClaimSet:
                 f"{name}, claim {i}: repeats claim {first}   ({claim.spec.text}, {claim.quantity})",
                 hint="keep one of them",
             )
-    title, url = (printable(str(document.get(key, ""))) for key in ("title", "url"))
-    return ClaimSet(stem, claims, title, url)
+    about = (printable(str(document.get(key, ""))) for key in ("title", "url", "convention"))
+    return ClaimSet(stem, claims, *about)
 
 
 def _parse(text: str, name: str) -> dict[str, Any]:

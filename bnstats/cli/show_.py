@@ -83,7 +83,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     claims = [c for s in claim_sets() for c in s.claims if c.spec.layer is layer]
     if claims:
         yield ""
-        yield "  published values (bnstats compute judges them)"
+        yield "  published values (bnstats show SET judges them)"
         for claim in claims:
             yield f"    {claim.spec.text}  {claim.quantity} = {claim.printed.text}  ({claim.set})"
 
@@ -128,6 +128,10 @@ def _claim_set(name: str, console: Console) -> Iterator[str]:
     yield f"{console.style(claims.name, 'name')} — {claims.title}"
     if claims.url:
         yield f"  {claims.url}"
+    if claims.convention:
+        yield from textwrap.wrap(
+            f"convention: {claims.convention}", 78, initial_indent="  ", subsequent_indent="    "
+        )
     yield ""
     cells = []
     for claim in claims.claims:
@@ -140,6 +144,15 @@ def _claim_set(name: str, console: Console) -> Iterator[str]:
         padded = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
         padded[3] = console.style(padded[3], row[3])
         yield f"  {'  '.join(padded)}  {row[4]}"
+    notes: dict[str, list[str]] = {}
+    for claim in claims.claims:
+        if claim.remark:
+            notes.setdefault(claim.remark, []).append(claim.spec.text)
+    if notes:
+        yield ""
+        yield "  notes"
+        for note, layers in notes.items():
+            yield textwrap.indent(textwrap.fill(f"{', '.join(layers)}: {note}", 76), "    ")
     sources = dict.fromkeys(claim.source for claim in claims.claims if claim.source)
     if sources:
         yield ""

@@ -41,7 +41,7 @@ def command(
     seed: int | None,
     workers: int,
 ) -> int:
-    """Regenerate constants.json, constants.md and published.md in results/.
+    """Regenerate constants.json, constants.md, published.md and its plot in results/.
 
     NAME is constants (draw all rows anew) or published (only render what is there again); by
     default both. With --check nothing is written: sampled values must agree statistically with
@@ -72,6 +72,7 @@ def command(
         if name != CONSTANTS or redraw:
             write_atomically(out / name, text)
             console.out(f"wrote {printable(str(out / name))}")
+    _draw(console, out, record)
     if redraw:
         (out / _ROWS).unlink(missing_ok=True)
     return 0
@@ -84,6 +85,22 @@ def _kept(out: Path) -> str:
     if not where.exists():
         return ""
     return f"; the rows done are in {printable(str(where))}, the next run takes them up"
+
+
+def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
+    """Draw the plot where that can be done; the tables are complete without it."""
+    from bnstats.errors import HostError, printable
+    from bnstats.report.files import write_atomically
+    from bnstats.report.published import PLOT
+    from bnstats.report.published_plot import draw
+
+    try:
+        picture = draw(record)
+    except HostError as error:
+        console.note(f"{error.message}: {error.hint}")
+        return
+    write_atomically(out / PLOT, picture)
+    console.out(f"wrote {printable(str(out / PLOT))}")
 
 
 def _check(console: Console, out: Path, samples: int | None, seed: int | None, workers: int) -> int:
@@ -121,10 +138,11 @@ def _build(
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.progress import layers_progress
     from bnstats.report.files import check_directory, check_writable
+    from bnstats.report.published import PLOT
     from bnstats.verification import CONSTANTS
 
     check_directory(out)
-    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, _ROWS):
+    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT, _ROWS):
         check_writable(out / name)
     argv = ["table", *([f"--samples={samples}"] if samples else [])]
     argv += [f"--seed={seed}"] if seed else []

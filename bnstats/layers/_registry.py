@@ -106,11 +106,11 @@ class Event:
         the draws on their last axis.
     moments
         ``moments(law, expect)`` returns what is known exactly of one element of y and dx: any of
-        ``mean_y``, ``var_y``, ``m4_y`` (fourth central moment), ``ms_dx`` (E[dx²]) and ``m4_dx``
-        (E[dx⁴]), averaged over the event's positions. E[dx] is zero for every layer, because dx
-        is linear in dy. Fourth moments are stated only where an event has a single element.
-        What is the same in every draw, averaged over its positions, is known by `CONSTANT`;
-        ``mean_dx`` and ``ms_y`` are stated where they are.
+        ``mean_y``, ``var_y``, ``m3_y`` and ``m4_y`` (third and fourth central moment), ``ms_dx``
+        (E[dx²]) and ``m4_dx`` (E[dx⁴]), averaged over the event's positions. E[dx] is zero for
+        every layer, because dx is linear in dy. Third and fourth moments are stated only where an
+        event has a single element. What is the same in every draw, averaged over its positions, is
+        known by `CONSTANT`; ``mean_dx`` and ``ms_y`` are stated where they are.
     kinks
         Where an elementwise layer is not smooth, in units of x: f, its slope or its curvature
         jumps.
@@ -310,6 +310,7 @@ def pointwise_moments(
         return {
             "mean_y": mean,
             "var_y": Known(var.value, error, var.by),
+            "m3_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 3, kinks=kinks),
             "m4_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 4, kinks=kinks),
             "ms_dx": Known(power * ms_slope.value, power * ms_slope.error, ms_slope.by),
             "m4_dx": Known(3 * power**2 * m4_slope.value, 3 * power**2 * m4_slope.error),

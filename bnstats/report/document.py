@@ -93,9 +93,12 @@ def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
             "decided_by": v.decided_by,
             "relative_error": number(v.relative_error),
             "digits_right": v.digits_right,
+            "digits_printed": v.claim.printed.digits,
             "samples_needed": v.samples_needed,
+            "equal_error_samples": number(v.equal_error_samples),
             "samples": v.claim.samples,
             "source": v.claim.source,
+            "note": v.claim.remark,
         }
         for v in verdicts
     ]
