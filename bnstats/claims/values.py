@@ -38,8 +38,9 @@ class Printed:
     value
         As a number.
     half_width
-        Half a unit of the last decimal printed; 0 for a symbolic value, which claims itself. A
-        whole number without a decimal point counts as symbolic.
+        Half a unit of the last decimal printed, or the tolerance that the claim states; 0 for a
+        symbolic value, which claims itself. A whole number without a decimal point counts as
+        symbolic.
     """
 
     text: str
