@@ -92,6 +92,15 @@ def read_claims_file(path: Path) -> ClaimSet:
     return replace(found, claims=tuple(located))
 
 
+def claim(fields: Mapping[str, str]) -> Claim:
+    """Return one claim from the fields that a file would hold; see `read_claims_file`.
+
+    >>> claim({"layer": "swish", "quantity": "std_y", "value": "0.5"}).spec.text
+    'silu'
+    """
+    return _claim(fields, "", "bnstats_verify")
+
+
 def read_claims(content: bytes, name: str) -> ClaimSet:
     """Parse the content of a claims file called ``name``; see `read_claims_file`."""
     try:

@@ -26,9 +26,7 @@ _TOML = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_JSON = re.compile(
-    r':\s*(?P<value>"(?:\\.|[^"\\])*"|[^\s"\[\]{},]+)|"(?:\\.|[^"\\])*"', re.DOTALL
-)
+_JSON = re.compile(r':\s*(?P<value>"(?:\\.|[^"\\])*"|[^\s"\[\]{},]+)|"(?:\\.|[^"\\])*"', re.DOTALL)
 _CSV = re.compile(r'(?P<value>"(?:[^"]|"")*"|[^,\r\n]+)|(?P<end>\r\n|\r|\n)|,')
 
 

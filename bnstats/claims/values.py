@@ -72,10 +72,8 @@ def parse_value(text: str) -> Printed:
     if len(text) > _MAX_LENGTH:
         raise ValueError(f"a value of {len(text)} characters; the limit is {_MAX_LENGTH}")
     try:
-        decimal = _DECIMAL.fullmatch(text)
-        if decimal:
-            decimals = len(decimal["decimals"] or decimal["bare"] or "")
-            exponent = int(decimal["exponent"] or 0)
+        if parts := decimal_parts(text):
+            decimals, _, exponent = parts
             printed = Printed(text, float(text), float(f"0.5e{exponent - decimals}"))
         else:
             if not _EXPRESSION.fullmatch(text):
@@ -86,6 +84,21 @@ def parse_value(text: str) -> Printed:
     if not math.isfinite(printed.value):
         raise ValueError(f"value '{printable(text, 60)}' is not a finite number")
     return printed
+
+
+def decimal_parts(text: str) -> tuple[int, str, int] | None:
+    """Return decimals, exponent as printed and exponent as a number; None for an expression.
+
+    >>> decimal_parts("6.31e-01"), decimal_parts("0.67"), decimal_parts("1/3")
+    ((2, 'e-01', -1), (2, '', 0), None)
+    """
+    found = _DECIMAL.fullmatch(text)
+    if not found:
+        return None
+    decimals = len(found["decimals"] or found["bare"] or "")
+    if found["exponent"] is None:
+        return decimals, "", 0
+    return decimals, text[found.start("exponent") - 1 :], int(found["exponent"])
 
 
 def _evaluate(node: ast.expr) -> float:
