@@ -24,6 +24,7 @@ from bnstats.gate import Settings
 from bnstats.verification import Check, verify_claims
 
 _MOST_DECIMALS = 100
+_QUOTES = re.compile("\"{3}|'{3}|[\"']?")
 
 
 @dataclass(frozen=True)
@@ -175,11 +176,11 @@ def rewritten(text: str, changes: Iterable[Change]) -> str:
     for change in sorted(changes, key=lambda c: c.place.start, reverse=True):
         start, end = change.place.start + skipped, change.place.end + skipped
         token = text[start:end]
-        if token.count(change.old) == 1:
-            token = token.replace(change.old, change.new)
-        else:  # spelt with escapes
-            quotes = token[: 3 if token[:3] in ('"""', "'''") else 1]
-            token = f"{quotes}{change.new}{quotes}"
+        quotes = _QUOTES.match(token)[0]  # type: ignore[index]
+        inner = token[len(quotes) : len(token) - len(quotes)]
+        plain = inner.strip() == change.old  # or else spelt with escapes
+        inner = inner.replace(change.old, change.new) if plain else change.new
+        token = f"{quotes}{inner}{quotes}"
         text = text[:start] + token + text[end:]
     return text
 

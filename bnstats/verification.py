@@ -203,7 +203,7 @@ def _check_claim(claim: Claim, draws: FreshDraws, settings: Settings, tests: int
         tests=tests,
     )
     final: Outcome = {"reproduced": "ok", "refuted": "fail"}.get(verdict.outcome, "undecided")  # type: ignore[assignment]
-    if final == "ok" and outcome == "undecided":  # the witness has nothing to say
+    if final == "ok" and outcome == "undecided" and exact is not None:  # a witness without a word
         return replace(check, outcome="undecided", reason=draws.doubt, verdict=verdict)
     reason = "" if final == "ok" else str(verdict)
     return replace(check, outcome=final, reason=reason, verdict=verdict)
