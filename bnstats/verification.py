@@ -13,6 +13,7 @@ from typing import Any
 from bnstats.api import check_law
 from bnstats.claims import Claim, claim_set
 from bnstats.claims.files import read_claims_file
+from bnstats.claims.places import Place
 from bnstats.errors import BnstatsError, printable
 from bnstats.estimate import MIN_N_EFF, Estimate
 from bnstats.gate import FreshDraws, Outcome, Settings, Stopped
@@ -49,6 +50,8 @@ class Check:
         Reproduces the fresh draws.
     verdict
         Of a claim.
+    place
+        In the file that was verified.
     """
 
     layer: str
@@ -61,6 +64,7 @@ class Check:
     reason: str = ""
     command: str = ""
     verdict: Verdict | None = None
+    place: Place | None = None
 
 
 def verify(what: str | Path, settings: Settings | None = None) -> tuple[Check, ...]:
@@ -110,7 +114,10 @@ def source_of(what: str | Path, settings: Settings) -> Callable[[], tuple[Check,
         own = document["provenance"].get("seed")
         if own in (settings.seed, settings.seed + 1):  # the two stages' seeds
             settings = replace(settings, seed=own + 1)
-        return lambda: verify_constants(document, settings)
+        place = Place(path)
+        return lambda: tuple(
+            replace(check, place=place) for check in verify_constants(document, settings)
+        )
     is_file = isinstance(what, Path) or path.suffix or len(path.parts) > 1
     claims = read_claims_file(path) if is_file else claim_set(str(what))
     return lambda: verify_claims(claims.claims, settings)
@@ -180,9 +187,8 @@ def _check_claim(claim: Claim, draws: FreshDraws, settings: Settings, tests: int
     name = claim.quantity
     exact = draws.first.quantities[name].exact
     outcome, estimate, z, command = draws.gate(name, lambda e: e.z)
-    check = Check(
-        claim.spec.text, name, "ok", claim.printed.text, exact, estimate, z, command=command
-    )
+    check = Check(claim.spec.text, name, "ok", claim.printed.text, exact, place=claim.place)
+    check = replace(check, estimate=estimate, z=z, command=command)
     known = {} if exact is None else _exact_values(draws.first)
     if exact is not None and outcome == "fail":
         return replace(check, outcome="fail", reason=_WITNESS)
@@ -197,7 +203,7 @@ def _check_claim(claim: Claim, draws: FreshDraws, settings: Settings, tests: int
         tests=tests,
     )
     final: Outcome = {"reproduced": "ok", "refuted": "fail"}.get(verdict.outcome, "undecided")  # type: ignore[assignment]
-    if final == "ok" and outcome == "undecided":  # the witness has nothing to say
+    if final == "ok" and outcome == "undecided" and exact is not None:  # a witness without a word
         return replace(check, outcome="undecided", reason=draws.doubt, verdict=verdict)
     reason = "" if final == "ok" else str(verdict)
     return replace(check, outcome=final, reason=reason, verdict=verdict)

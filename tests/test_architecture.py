@@ -42,9 +42,11 @@ RANKS = {
     "api": 7,
     "gate": 8,
     "verification": 9,
+    "fix": 10,
     "report": 10,
     "constants": 11,
     "cli": 12,
+    "pytest_plugin": 12,
     "__main__": 13,
     "__init__": 13,  # exports everything, lazily
 }

@@ -73,6 +73,13 @@ def test_numbers_keep_their_printed_digits():
     assert read_claims(content, "a.json").claims[0].printed.half_width == 5e-6
 
 
+@pytest.mark.parametrize("value", ["0.2123", "1/5", "1"])
+def test_a_tolerance_takes_the_place_of_half_a_unit(value):
+    content = json.dumps([{**GOOD, "value": value, "tolerance": "1/4"}]).encode()
+    printed = read_claims(content, "a.json").claims[0].printed
+    assert (printed.text, printed.half_width) == (value, 0.25)
+
+
 def test_title_and_url():
     found = read_claims(toml(GOOD, head='title = "T"\nurl = "http://u"'), "a.toml")
     assert isinstance(found, ClaimSet)
@@ -137,6 +144,10 @@ def test_an_unknown_set():
         ([{**GOOD, "samples": "-5"}], "samples '-5' is not a positive number"),
         ([{**GOOD, "samples": "inf"}], "samples 'inf' is not a positive number"),
         ([{**GOOD, "samples": "nan"}], "samples 'nan' is not a positive number"),
+        ([{**GOOD, "tolerance": "0"}], "tolerance '0' is not a positive number"),
+        ([{**GOOD, "tolerance": "-0.1"}], "tolerance '-0.1' is not a positive number"),
+        ([{**GOOD, "tolerance": "1 %"}], "tolerance '1 %' is not a positive number"),
+        ([{**GOOD, "tolerance": "nan"}], "tolerance 'nan' is not a positive number"),
         ([GOOD, {**GOOD, "layer": "relu"}, GOOD], "claim 3: repeats claim 1   (sigmoid, std_dx)"),
         ([GOOD, {**GOOD, "layer": "logistic"}], "claim 2: repeats claim 1"),
         ([{**GOOD, "layer": "\x1b[2J\x07"}], r"claim 1: unknown layer '\x1b[2J\x07'"),
@@ -219,6 +230,16 @@ def test_files_that_cannot_be_read(tmp_path):
     large.write_bytes(b"#" * 4_000_001)
     with pytest.raises(BnstatsError, match="larger than 4 MB"):
         read_claims_file(large)
+
+
+def test_a_long_path_is_read_and_shown_by_its_end(tmp_path):
+    folder = tmp_path / ("d" * 200)
+    folder.mkdir()
+    (folder / "own.toml").write_bytes(toml(GOOD))
+    assert read_claims_file(folder / "own.toml").claims[0].place.line == 5
+    (folder / "own.toml").write_bytes(b"")
+    with pytest.raises(BnstatsError, match=r"^…d+/own\.toml holds no claims$"):
+        read_claims_file(folder / "own.toml")
 
 
 @pytest.mark.parametrize("name", ["a\x00b.toml", "a" * 5000 + ".toml"])

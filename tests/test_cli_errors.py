@@ -313,7 +313,7 @@ def test_no_arguments_at_all_are_a_cry_for_help(cli: Cli) -> None:
 
 
 CLAIM = '[[claim]]\nlayer = "sigmoid"\nquantity = "std_dx"\nvalue = "0.2117"\n'
-FIELDS = "hint:  fields: layer, quantity, value, samples, source, remark\n"
+FIELDS = "hint:  fields: layer, quantity, value, tolerance, samples, source, remark\n"
 SIGMOID = '   (layer = "sigmoid")\n'
 
 

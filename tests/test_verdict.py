@@ -192,6 +192,23 @@ def test_a_sample_at_odds_with_the_exact_value_leaves_a_claim_undecided():
     assert "sample disagrees" in verdict.remark
 
 
+@pytest.mark.parametrize(
+    ("value", "outcome"),
+    [
+        ("0.12", "reproduced"),
+        ("0.13", "reproduced"),
+        ("0.125", "reproduced"),
+        ("0.11", "refuted"),
+        ("0.124", "refuted"),
+        ("0.1199999999999999", "refuted"),
+    ],
+)
+def test_both_ways_to_round_a_tie_hold(value, outcome):
+    # In floats |0.13 − 1/8| is a little more than half a hundredth.
+    known = {"std_dx": Exact(0.125, 0.0, "closed form")}
+    assert judge(claim(value), known).outcome == outcome
+
+
 def test_nothing_to_judge_by_is_an_error():
     with pytest.raises(ValueError, match="std_dx"):
         judge(claim("0.2117"), {}, {})

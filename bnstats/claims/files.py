@@ -7,17 +7,19 @@ import io
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bnstats.claims.places import Place, places
 from bnstats.claims.values import Printed, parse_value
 from bnstats.errors import BnstatsError, printable, suggestion
 from bnstats.quantities import QUANTITIES
 from bnstats.spec import Spec, parse
 
-_FIELDS = ("layer", "quantity", "value", "samples", "source", "remark")
+_FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "source", "remark")
 _MAX_BYTES = 4_000_000
+_MAX_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,14 @@ class Claim:
     quantity
         Name of the quantity claimed, e.g. ``std_dx``.
     printed
-        The value as it stands in the source.
+        The value as it stands in the source; its half-width is the claim's tolerance, if it has
+        one.
     samples
         Monte Carlo draws behind it, where the source says.
     source, remark
         Where it stands, and what a reader should know about it.
+    place
+        Of the value in the file, where that is a user's own.
     """
 
     set: str
@@ -47,6 +52,7 @@ class Claim:
     samples: int | None = None
     source: str = ""
     remark: str = ""
+    place: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,21 @@ def read_claims_file(path: Path) -> ClaimSet:
     except (OSError, ValueError) as error:  # a NUL in the name is a ValueError
         reason = error.strerror if isinstance(error, OSError) else "no file has such a name"
         raise BnstatsError(f"cannot read {_shown(path)}: {reason}") from None
-    return read_claims(content, _shown(path))
+    shown = _shown(path)
+    found = read_claims(content, shown)
+    text = content.decode("utf-8-sig")
+    where = places(text, path, lambda numbered: _rows(_parse(numbered, shown), shown))
+    located = (replace(c, place=p) for c, p in zip(found.claims, where, strict=True))
+    return replace(found, claims=tuple(located))
+
+
+def claim(fields: Mapping[str, str]) -> Claim:
+    """Return one claim from the fields that a file would hold; see `read_claims_file`.
+
+    >>> claim({"layer": "swish", "quantity": "std_y", "value": "0.5"}).spec.text
+    'silu'
+    """
+    return _claim(fields, "", "bnstats_verify")
 
 
 def read_claims(content: bytes, name: str) -> ClaimSet:
@@ -92,10 +112,7 @@ def read_claims(content: bytes, name: str) -> ClaimSet:
     except UnicodeDecodeError:
         raise BnstatsError(f"{name} is not UTF-8 text") from None
     document = _parse(text, name)
-    rows = document.get("claim", [])
-    if not isinstance(rows, list) or not rows:
-        raise BnstatsError(f"{name} holds no claims", hint=_example(name))
-    stem = Path(name).stem
+    stem, rows = Path(name).stem, _rows(document, name)
     claims = tuple(_claim(row, stem, f"{name}, claim {i}") for i, row in enumerate(rows, start=1))
     seen: dict[tuple[str, str], int] = {}
     for i, claim in enumerate(claims, start=1):
@@ -107,6 +124,13 @@ def read_claims(content: bytes, name: str) -> ClaimSet:
             )
     about = (printable(str(document.get(key, ""))) for key in ("title", "url", "convention"))
     return ClaimSet(stem, claims, *about)
+
+
+def _rows(document: Mapping[str, Any], name: str) -> list[Any]:
+    rows = document.get("claim", [])
+    if not isinstance(rows, list) or not rows:
+        raise BnstatsError(f"{name} holds no claims", hint=_example(name))
+    return rows
 
 
 def _parse(text: str, name: str) -> dict[str, Any]:
@@ -164,6 +188,9 @@ def _claim(row: Any, set_name: str, at: str) -> Claim:
         printed = parse_value(fields["value"])
     except ValueError as error:
         raise BnstatsError(f"{at}: {error}{context}") from None
+    if "tolerance" in fields:
+        tolerance = _tolerance(fields["tolerance"], at + context)
+        printed = replace(printed, half_width=tolerance)
     return Claim(
         set=set_name,
         spec=spec,
@@ -184,6 +211,16 @@ def _text(value: Any, key: str, at: str) -> str:
         raise BnstatsError(f"{at}: field '{key}' is too long") from None
 
 
+def _tolerance(text: str, at: str) -> float:
+    try:
+        tolerance = parse_value(text).value
+    except ValueError:
+        tolerance = 0.0
+    if tolerance <= 0:
+        raise BnstatsError(f"{at}: tolerance '{printable(text, 40)}' is not a positive number")
+    return tolerance
+
+
 def _samples(text: str | None, at: str) -> int | None:
     if text is None:
         return None
@@ -197,7 +234,8 @@ def _samples(text: str | None, at: str) -> int | None:
 
 
 def _shown(path: Path) -> str:
-    return printable(str(path))
+    text = str(path)  # of a long path the end, which has the suffix
+    return printable(text if len(text) <= _MAX_SHOWN else f"…{text[1 - _MAX_SHOWN :]}", 4000)
 
 
 def _example(name: str) -> str | None:

@@ -39,9 +39,9 @@ class Printed:
     value
         As a number.
     half_width
-        Half a unit of the last decimal printed, also where a decimal stands under a root; 0 for a
-        symbolic value, which claims itself. A whole number without a decimal point counts as
-        symbolic.
+        Half a unit of the last decimal printed, also where a decimal stands under a root, or the
+        tolerance that the claim states; 0 for a symbolic value, which claims itself. A whole number
+        without a decimal point counts as symbolic.
     digits
         Significant digits printed; None for a symbolic value.
     """
@@ -97,14 +97,28 @@ def parse_value(text: str) -> Printed:
 
 
 def _decimal(text: str) -> Printed | None:
-    decimal = _DECIMAL.fullmatch(text)
-    if decimal is None:
+    parts = decimal_parts(text)
+    if parts is None:
         return None
-    decimals = len(decimal["decimals"] or decimal["bare"] or "")
-    exponent = int(decimal["exponent"] or 0)
+    decimals, _, exponent = parts
     mantissa = re.split("[eE]", text)[0]
     digits = len(re.sub(r"[+\-.]", "", mantissa).lstrip("0"))
     return Printed(text, float(text), float(f"0.5e{exponent - decimals}"), digits)
+
+
+def decimal_parts(text: str) -> tuple[int, str, int] | None:
+    """Return decimals, exponent as printed and exponent as a number; None for an expression.
+
+    >>> decimal_parts("6.31e-01"), decimal_parts("0.67"), decimal_parts("1/3")
+    ((2, 'e-01', -1), (2, '', 0), None)
+    """
+    found = _DECIMAL.fullmatch(text)
+    if not found:
+        return None
+    decimals = len(found["decimals"] or found["bare"] or "")
+    if found["exponent"] is None:
+        return decimals, "", 0
+    return decimals, text[found.start("exponent") - 1 :], int(found["exponent"])
 
 
 def _evaluate(node: ast.expr) -> float:

@@ -160,10 +160,14 @@ def _from_click(error: click.UsageError) -> BnstatsError:
 
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether a call that failed early asked for JSON."""
-    formats = {"--format", "--output-format"}
+    return "--json" in arguments or _wants(arguments, "json")
+
+
+def _wants(arguments: Sequence[str], format_: str) -> bool:
     pairs = set(pairwise(arguments))
-    return "--json" in arguments or any(
-        f"{f}=json" in arguments or (f, "json") in pairs for f in formats
+    return any(
+        f"{option}={format_}" in arguments or (option, format_) in pairs
+        for option in ("--format", "--output-format")
     )
 
 
@@ -182,6 +186,14 @@ def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
         from bnstats.report.json_ import render
 
         click.echo(render(failure(error.message, error.hint, error.exit_code, arguments)))
+    elif _wants(arguments, "github"):
+        from bnstats.report.github import command
+
+        click.echo(command("error", "; ".join(lines), {"title": "bnstats"}))
+    elif _wants(arguments, "junit"):
+        from bnstats.report.junit import junit_error
+
+        click.echo(junit_error("\n".join(lines)))
     return error.exit_code
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from bnstats.cli.console import Console
 from bnstats.cli.options import SAMPLES, WORKERS, Fraction, seed_option
@@ -32,55 +34,87 @@ if TYPE_CHECKING:
     multiple=True,
     help="Load a layer of your own that a file names: no file makes bnstats import code.",
 )
+@click.option("--fix", is_flag=True, help="Rewrite wrong decimals in your files, nothing else.")
+@click.option(
+    "--digits",
+    type=click.IntRange(1, 17),
+    metavar="N",
+    help="With --fix: also replace wrong expressions and whole numbers, by N digits.",
+)
+@click.option("--diff", is_flag=True, help="Print what --fix would change, and change nothing.")
 @click.option("--allow-undecided", is_flag=True, help="Exit 0 where nothing worse was found.")
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts.")
 @click.option(
-    "--output-format", type=click.Choice(["text", "json"]), default="text", show_default=True
+    "--output-format",
+    type=click.Choice(["text", "json", "github", "junit"]),
+    default="text",
+    show_default=True,
+    help="github: annotations, and a summary of the job.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Short for --output-format json.")
 @WORKERS
-@click.pass_obj
+@click.pass_context
 def command(
-    console: Console,
+    ctx: click.Context,
+    /,
     what: tuple[str, ...],
-    samples: int | None,
-    seed: int,
-    family_error: float,
     imports: tuple[str, ...],
+    fix: bool,
+    digits: int | None,
+    diff: bool,
     allow_undecided: bool,
     exit_zero: bool,
     output_format: str,
     as_json: bool,
     workers: int,
+    **options: Any,
 ) -> int:
     """Check constants against exact values and fresh draws.
 
     WHAT is a claim set by name (bnstats list claims), a TOML, JSON or CSV file of claims, or a
-    results document; by default results/constants.json. A row fails only when two independent
-    samples agree that it is wrong. Exit code 1: a constant is wrong; 3: undecided.
+    results document; by default the claims that [tool.bnstats] in pyproject.toml names, or else
+    results/constants.json. A row fails only when two independent samples agree that it is wrong.
+    Exit code 1: a constant is wrong; 3: undecided.
     """
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import layers_progress
+    from bnstats.cli.project import project
     from bnstats.custom import load
     from bnstats.gate import Settings
-    from bnstats.report.checks import checks_document, checks_text
-    from bnstats.report.json_ import render
     from bnstats.verification import RESULTS, source_of
 
+    console: Console = ctx.obj
+    format_ = "json" if as_json else output_format
+    if digits is not None and not (fix or diff):
+        raise click.UsageError("--digits goes with --fix or --diff")
+    if diff and format_ != "text":
+        raise click.UsageError(f"--diff does not go with --output-format {format_}")
+    own = project()
+    unset = (n for n in own.options if ctx.get_parameter_source(n) is ParameterSource.DEFAULT)
+    options |= {name: own.options[name] for name in unset}
     for name in imports:
         load(name, here=True)
     checks: list[Check] = []
     with interruptible() as interrupted, layers_progress(console, "verify") as progress:
-        settings = Settings(samples, seed, family_error, workers, progress.on_layer, interrupted)
-        for check in [source_of(name, settings) for name in what or (RESULTS,)]:
+        settings = Settings(
+            **options, workers=workers, on_layer=progress.on_layer, should_stop=interrupted
+        )
+        sources = [source_of(name, settings) for name in what or own.claims or (RESULTS,)]
+        for check in sources:
             checks += check()
-    status = "interrupted" if interrupted() else "complete"
-    if as_json or output_format == "json":
-        console.out(render(checks_document(checks, status, sys.argv[1:])))
+        stopped = interrupted()
+    if (fix or diff) and not stopped:
+        from bnstats.cli.fix_ import repair
+
+        checks = repair(console, checks, settings, digits, diff=diff, on_stdout=format_ == "text")
+    if diff:
+        from bnstats.report.checks import summary
+
+        click.echo(summary(checks), err=True)
     else:
-        console.out(checks_text(checks, console.style))
-    if interrupted():
+        _print(console, checks, format_, "interrupted" if stopped else "complete", allow_undecided)
+    if stopped:
         click.echo("interrupted: what was checked so far is above", err=True)
         return INTERRUPTED
     outcomes = {check.outcome for check in checks}
@@ -89,3 +123,26 @@ def command(
     if "fail" in outcomes:
         return 1
     return UNDECIDED if "undecided" in outcomes and not allow_undecided else 0
+
+
+def _print(
+    console: Console, checks: Sequence[Check], format_: str, status: str, allow_undecided: bool
+) -> None:
+    if format_ == "json":
+        from bnstats.report.checks import checks_document
+        from bnstats.report.json_ import render
+
+        console.out(render(checks_document(checks, status, sys.argv[1:])))
+    elif format_ == "github":
+        from bnstats.report.github import annotated, append_summary
+
+        console.out(annotated(checks))
+        append_summary(checks)
+    elif format_ == "junit":
+        from bnstats.report.junit import junit
+
+        console.out(junit(checks, allow_undecided=allow_undecided))
+    else:
+        from bnstats.report.checks import checks_text
+
+        console.out(checks_text(checks, console.style))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
+from bnstats.errors import printable
 from bnstats.notation import exact_text, plural, signed
 from bnstats.quantities import QUANTITIES
 from bnstats.report.document import claims_entry, document, exact_entry, number
@@ -27,26 +28,60 @@ def checks_text(checks: Sequence[Check], style: Style = plain) -> str:
             continue
         for check in found:
             lines += _lines(check, style)
+    return "\n".join([*lines, summary(checks)])
+
+
+def summary(checks: Sequence[Check]) -> str:
+    """Return how many constants of how many layers passed, in a line."""
     failed = sum(check.outcome == "fail" for check in checks)
     undecided = sum(check.outcome == "undecided" for check in checks)
     counts = f"{len(checks) - failed - undecided} verified, {failed} failed, {undecided} undecided"
     layers = plural(len({check.layer for check in checks}), "layer")
-    return "\n".join([*lines, f"{plural(len(checks), 'constant')} of {layers}: {counts}"])
+    return f"{plural(len(checks), 'constant')} of {layers}: {counts}"
 
 
-def _lines(check: Check, style: Style) -> Iterator[str]:
-    if check.outcome == "ok" and check.verdict is None:
-        return
+def check_text(check: Check, style: Style = plain) -> str:
+    """Return what `checks_text` says of one claim, or of one constant that did not pass."""
+    return "\n".join(_lines(check, style))
+
+
+def finding(check: Check) -> str:
+    """Return what was wanted and what came: the heart of every format."""
     parts = [f"{'claimed' if check.verdict else 'committed'} {check.wanted}"]
     if check.exact:
         parts.append(f"exact {exact_text(check.exact.value, check.exact.error)}")
     if check.estimate:
         parts.append(f"sampled {check.estimate}")
-    if check.z is not None and check.verdict is None:  # of a claim, the sample is only a witness
-        parts.append(f"z = {signed(f'{check.z:+.2f}')}")
+    z = distance(check)
+    if z is not None:
+        parts.append(f"z = {signed(f'{z:+.3g}' if abs(z) >= 100 else f'{z:+.2f}')}")
+    return f"{check.layer} {QUANTITIES[check.quantity].symbol}: {', '.join(parts)}"
+
+
+def message(check: Check) -> str:
+    """Return all there is to say of a check that did not pass, in a line."""
+    command = f"; to reproduce: {check.command}" if check.command else ""
+    return f"{finding(check)}; {check.reason}{command}"
+
+
+def distance(check: Check) -> float | None:
+    """Return z as people see it: of a wrong claim, standard errors from the claim to the sample.
+
+    Of a claim that holds, or is undecided, the sample is only a witness to the exact value.
+    """
+    if check.verdict is None:
+        return check.z
+    estimate = check.estimate
+    if check.outcome != "fail" or estimate is None or not estimate.stderr:
+        return None
+    return (estimate.value - check.verdict.claim.printed.value) / estimate.stderr
+
+
+def _lines(check: Check, style: Style) -> Iterator[str]:
+    if check.outcome == "ok" and check.verdict is None:
+        return
     label = "FAIL" if check.outcome == "fail" else check.outcome
-    symbol = QUANTITIES[check.quantity].symbol
-    yield f"{style(label.ljust(9), check.outcome)} {check.layer} {symbol}: {', '.join(parts)}"
+    yield f"{style(label.ljust(9), check.outcome)} {finding(check)}"
     if check.outcome != "ok":
         yield f"          {check.reason}"
         if check.command:
@@ -82,4 +117,6 @@ def _check_entry(check: Check) -> dict[str, Any]:
         "z": number(check.z),
         "reason": check.reason,
         "command": check.command,
+        "file": printable(str(check.place.path)) if check.place else None,
+        "line": check.place.line if check.place else None,
     }

@@ -40,6 +40,8 @@ def check_directory(path: Path) -> None:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file under a temporary name and rename it, so that half a file never exists.
 
+    Line ends are written as they are, and a file that is replaced keeps its permissions.
+
     Raises
     ------
     BnstatsError
@@ -49,13 +51,16 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+            "w",
+            encoding="utf-8",
+            newline="",
+            dir=path.parent,
+            prefix=f".{path.name}.",
+            delete=False,
         ) as file:
             temporary = Path(file.name)
             file.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(_permissions(path))
         temporary.replace(path)
     except OSError as error:
         if temporary is not None:
@@ -104,3 +109,11 @@ def _cannot_write(path: Path, error: OSError) -> BnstatsError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     kind = HostError if full else BnstatsError
     return kind(f"cannot write {printable(str(path))}: {error.strerror}")
+
+
+def _permissions(path: Path) -> int:
+    if path.exists():
+        return path.stat().st_mode & 0o7777
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask

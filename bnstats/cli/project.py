@@ -1,0 +1,113 @@
+"""The table [tool.bnstats] of the nearest pyproject.toml that has one."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bnstats.cli.options import Fraction, SampleCount, Seed
+from bnstats.errors import BnstatsError, printable, suggestion
+
+_TYPES: Mapping[str, Any] = {  # of the options, by their names
+    "samples": SampleCount(),
+    "seed": Seed(),
+    "family-error": Fraction(),
+}
+_KEYS = ("claims", *_TYPES)
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a project says of itself.
+
+    Attributes
+    ----------
+    claims
+        What ``bnstats verify`` checks when it is called alone: files, seen from the working
+        directory, and claim sets by name.
+    options
+        Defaults of options, by the names of the command's parameters.
+    """
+
+    claims: tuple[str, ...]
+    options: Mapping[str, Any]
+
+
+def project() -> Project:
+    """Read the nearest pyproject.toml with a [tool.bnstats], upwards from the working directory.
+
+    Raises
+    ------
+    BnstatsError
+        A pyproject.toml on the way cannot be read, or holds what no option understands.
+    """
+    here = Path.cwd()
+    for directory in (here, *here.parents):
+        path = directory / "pyproject.toml"
+        if path.is_file():
+            table = _table(path)
+            if table is not None:
+                return _project(path, table)
+    return Project((), {})
+
+
+def _table(path: Path) -> Any:
+    try:
+        document = tomllib.loads(path.read_bytes().decode())
+    except OSError as error:
+        raise BnstatsError(f"cannot read {_shown(path)}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # not text, or not TOML
+        raise BnstatsError(f"{_shown(path)} cannot be parsed: {printable(str(error))}") from None
+    tools = document.get("tool")
+    return tools.get("bnstats") if isinstance(tools, dict) else None
+
+
+def _project(path: Path, table: Any) -> Project:
+    at = f"{_shown(path)}, [tool.bnstats]"
+    if not isinstance(table, dict):
+        raise BnstatsError(f"{at} is not a table")
+    for key in table:
+        if key not in _KEYS:
+            near = suggestion(key, _KEYS)
+            hint = f"did you mean '{near}'?  " if near else ""
+            raise BnstatsError(
+                f"{at}: unknown key '{printable(key, 40)}'", hint=f"{hint}keys: {', '.join(_KEYS)}"
+            )
+    claims = table.get("claims", [])
+    if not isinstance(claims, list) or not all(isinstance(c, str) and c for c in claims):
+        raise BnstatsError(
+            f"{at}: claims is not a list of files", hint='claims = ["constants.toml"]'
+        )
+    options = {
+        key.replace("-", "_"): _option(key, value, at)
+        for key, value in table.items()
+        if key != "claims"
+    }
+    return Project(tuple(_from_here(c, path.parent) for c in claims), options)
+
+
+def _option(key: str, value: Any, at: str) -> Any:
+    """Return the value as the option of the command line would read it."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BnstatsError(f"{at}: {key} is neither a number nor text")
+    try:
+        return _TYPES[key].convert(str(value), None, None)
+    except click.BadParameter as error:
+        raise BnstatsError(f"{at}: {key}: {error.message}") from None
+
+
+def _from_here(claims: str, directory: Path) -> str:
+    """Return a file as seen from the working directory; a claim set is named without a suffix."""
+    path = Path(claims)
+    is_file = path.suffix or len(path.parts) > 1
+    return os.path.relpath(directory / path) if is_file else claims
+
+
+def _shown(path: Path) -> str:
+    return printable(os.path.relpath(path))

@@ -1,0 +1,48 @@
+"""The pytest fixture ``bnstats_verify``: constants checked beside the code that uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from bnstats.verification import Check
+
+
+@pytest.fixture(scope="session")
+def bnstats_verify() -> Callable[..., Check]:
+    """Check a constant as ``bnstats verify`` does, and fail with the same message.
+
+    ``bnstats_verify("gelu", "gain_y", "1.7009")``: the value as text keeps the zeros that were
+    printed. ``tolerance`` replaces half a unit of the last decimal; ``samples``, ``seed`` and
+    ``family_error`` are those of `bnstats.Settings`. A misspelt layer or quantity, or a value that
+    is no number, raises `bnstats.BnstatsError`.
+    """
+    return _verify
+
+
+def _verify(
+    layer: str,
+    quantity: str,
+    value: str | float,
+    *,
+    tolerance: str | float | None = None,
+    allow_undecided: bool = False,
+    **settings: Any,
+) -> Check:
+    __tracebackhide__ = True
+    # Imported here: pytest loads every plugin at every start, and most runs do not need numpy.
+    from bnstats.claims.files import claim
+    from bnstats.gate import Settings
+    from bnstats.report.checks import check_text
+    from bnstats.verification import verify_claims
+
+    fields = {"layer": layer, "quantity": quantity, "value": str(value)}
+    if tolerance is not None:
+        fields["tolerance"] = str(tolerance)
+    (check,) = verify_claims([claim(fields)], Settings(**settings))
+    if check.outcome == "fail" or (check.outcome == "undecided" and not allow_undecided):
+        pytest.fail(check_text(check), pytrace=False)
+    return check

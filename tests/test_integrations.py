@@ -1,0 +1,431 @@
+"""Where CI lives: [tool.bnstats], the pytest fixture, the pre-commit hook and the GitHub Action."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cli_support import ROOT, Outcome, environment, read_document
+
+import bnstats
+from bnstats import gate
+from bnstats.api import compute
+
+pytest_plugins = ("pytester",)
+
+Cli = Callable[..., Outcome]
+
+GOOD = '[[claim]]\nlayer = "gelu"\nquantity = "gain_y"\nvalue = "1.7009"\n'
+BAD = GOOD.replace("1.7009", "1.7015")
+# pip builds the project with what is installed here, and asks no index for anything. "0" is how
+# pip spells --no-build-isolation in its environment.
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+OFFLINE |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+
+
+def run(*argv: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a program and return what it left behind."""
+    kept = {k: v for k, v in environment().items() if not k.startswith(("GIT_", "GITHUB_"))}
+    return subprocess.run(
+        [str(a) for a in argv],
+        cwd=cwd,
+        env=kept | OFFLINE | env,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+    )
+
+
+# --- [tool.bnstats] ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a repository whose claims its pyproject.toml names; we are in a folder below."""
+    (tmp_path / "sub" / "deep").mkdir(parents=True)
+    (tmp_path / "sub" / "pyproject.toml").write_text("[tool.other]\nclaims = 3\n")  # not ours
+    (tmp_path / "constants.toml").write_text(GOOD)
+    configure(tmp_path, 'claims = ["constants.toml"]\nsamples = "20k"')
+    monkeypatch.chdir(tmp_path / "sub" / "deep")
+    return tmp_path
+
+
+def configure(project: Path, table: str) -> None:
+    (project / "pyproject.toml").write_text(f"[project]\nname = 'x'\n[tool.bnstats]\n{table}\n")
+
+
+def test_verify_alone_checks_what_the_project_names(cli: Cli, project: Path) -> None:
+    code, out, err = cli("verify")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "1 constant of 1 layer: 1 verified, 0 failed, 0 undecided"
+    (project / "constants.toml").write_text(BAD)
+    code, out, err = cli("verify", "--output-format", "github")
+    assert (code, err) == (1, "")
+    assert out.startswith("::error file=../../constants.toml,line=4,")
+    assert "-n 2e4 --seed 1" in out
+    # A set has no suffix, and stays a name.
+    configure(project, 'claims = ["feng2016-repost", "constants.toml"]\nsamples = 2e4')
+    assert cli("verify").out.splitlines()[-1].startswith("3 constants of 3 layers: 0 verified, 3 f")
+    # What the command line names comes first.
+    assert cli("verify", "feng2016-repost").out.splitlines()[-1].startswith("2 constants")
+
+
+@pytest.mark.parametrize(
+    ("argv", "samples", "seed", "family_error"),
+    [
+        ((), 3000, 5, 1e-3),
+        (("-n", "4000", "--seed", "6", "--family-error", "0.01"), 4000, 6, 0.01),
+        (("--seed", "1", "--family-error", "1e-6"), 3000, 1, 1e-6),  # though these are defaults
+    ],
+)
+def test_options_of_the_project_yield_to_the_command_line(
+    cli: Cli,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    argv: tuple[str, ...],
+    samples: int,
+    seed: int,
+    family_error: float,
+) -> None:
+    configure(project, 'claims = ["constants.toml"]\nsamples = 3000\nseed = 5\nfamily-error = 1e-3')
+    seen: list[Any] = []
+
+    class Spy(gate.FreshDraws):
+        def __init__(self, spec: Any, settings: Any, *rest: Any) -> None:
+            seen.append((settings.samples, settings.seed, settings.family_error))
+            super().__init__(spec, settings, *rest)
+
+    monkeypatch.setattr("bnstats.verification.FreshDraws", Spy)
+    cli("verify", *argv)
+    assert seen == [(samples, seed, family_error)]
+
+
+@pytest.mark.parametrize(
+    ("table", "message", "hint"),
+    [
+        (
+            'claim = ["a.toml"]',
+            "unknown key 'claim'",
+            "did you mean 'claims'?  keys: claims, samples, seed, family-error",
+        ),
+        ('claims = "a.toml"', "claims is not a list of files", 'claims = ["constants.toml"]'),
+        ('claims = [""]', "claims is not a list of files", 'claims = ["constants.toml"]'),
+        ("samples = [1]", "samples is neither a number nor text", ""),
+        ("seed = true", "seed is neither a number nor text", ""),
+        ('samples = "many"', "samples: 'many' is not a count such as 1e7, 10M or 2**24", ""),
+        ("seed = -1", "seed: '-1' is not a whole number ≥ 0, nor 'random'", ""),
+        ("family-error = 2", "family-error: 2.0 is not in the range 0<x<1.", ""),
+        ("family-error = nan", "family-error: nan is not in the range 0<x<1", ""),
+    ],
+)
+def test_a_table_at_fault_is_named(
+    cli: Cli, project: Path, table: str, message: str, hint: str
+) -> None:
+    configure(project, table)
+    code, _, err = cli("verify")
+    assert code == 2
+    lines = [f"error: ../../pyproject.toml, [tool.bnstats]: {message}"]
+    assert err.splitlines() == lines + ([f"hint:  {hint}"] if hint else [])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[tool.bnstats", "../../pyproject.toml cannot be parsed: Expected ']' at the end"),
+        (b"\xff", "../../pyproject.toml cannot be parsed: 'utf-8' codec"),
+        (b"tool.bnstats = 3", "../../pyproject.toml, [tool.bnstats] is not a table"),
+        (b"tool = 3", "no results/constants.json here"),
+        (b"", "no results/constants.json here"),
+        (b"[tool.bnstats]\nseed = 2", "no results/constants.json here"),
+        (b'[tool.bnstats]\nclaims = ["a.toml"]', "no such file: ../../a.toml"),
+    ],
+)
+def test_a_project_at_fault_is_named(cli: Cli, project: Path, content: bytes, message: str) -> None:
+    (project / "pyproject.toml").write_bytes(content)
+    code, out, err = cli("verify")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {message}")
+
+
+# --- installed ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a clean git repository of the package, as one that a user names."""
+    path = tmp_path_factory.mktemp("source") / "bnstats"
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(Path(ROOT) / "bnstats", path / "bnstats", ignore=ignore)
+    shutil.copytree(Path(ROOT) / ".github", path / ".github")
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml"):
+        shutil.copy(Path(ROOT) / name, path)
+    commit(path)
+    return path
+
+
+def commit(path: Path) -> str:
+    """Make a git repository of a folder and return the revision."""
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    for argv in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "x")):
+        done = run("git", *argv, cwd=path)
+        assert done.returncode == 0, done.stderr
+    return run("git", "rev-parse", "HEAD", cwd=path).stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def installed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder into which pip has installed the package, entry points included."""
+    site = tmp_path_factory.mktemp("installed") / "site"
+    done = run(sys.executable, "-m", "pip", "install", "--target", site, source, cwd=source)
+    assert done.returncode == 0, done.stderr
+    return site
+
+
+# --- pytest ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pytest_on(
+    pytester: pytest.Pytester, installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], pytest.RunResult]:
+    """Run a test file in a pytest of its own, which finds the plugin by its entry point."""
+    monkeypatch.setenv("PYTHONPATH", str(installed))
+
+    def run_file(text: str) -> pytest.RunResult:
+        pytester.makepyfile(text)
+        return pytester.runpytest_subprocess("-q", "-p", "no:cacheprovider")
+
+    return run_file
+
+
+def test_the_fixture_fails_with_the_message_of_the_command_line(
+    pytest_on: Callable[[str], pytest.RunResult], cli: Cli
+) -> None:
+    result = pytest_on(
+        """
+        import pytest, bnstats
+
+        def test_right(bnstats_verify):
+            check = bnstats_verify("gelu", "gain_y", "1.7009", samples=20_000)
+            assert (check.outcome, check.quantity) == ("ok", "gain_y")
+            bnstats_verify("gelu", "gain_y", 1.7015, tolerance=0.001, samples=20_000)
+
+        def test_wrong(bnstats_verify):
+            bnstats_verify("gelu", "gain_y", "1.7015", samples=20_000, seed=3)
+
+        def test_undecided(bnstats_verify):
+            value = "1.70092624336333300"
+            bnstats_verify("gelu", "gain_y", value, samples=20_000, allow_undecided=True)
+            bnstats_verify("gelu", "gain_y", value, samples=20_000)
+
+        def test_misspelt(bnstats_verify):
+            with pytest.raises(bnstats.BnstatsError, match="^bnstats_verify: unknown layer 'gelo'"):
+                bnstats_verify("gelo", "gain_y", "1.7015")
+            with pytest.raises(bnstats.BnstatsError, match="value '1,7' is not a number"):
+                bnstats_verify("gelu", "gain_y", "1,7")
+        """,
+    )
+    result.assert_outcomes(passed=2, failed=2)
+    Path("a.toml").write_text(BAD)
+    said = cli("verify", "a.toml", "-n", "20000", "--seed", "3").out.splitlines()[:-1]
+    assert said[0].startswith("FAIL      gelu 1/σ[y]: claimed 1.7015, exact 1.70092624, sampled")
+    at = result.outlines.index(said[0])
+    assert result.outlines[at : at + 3] == said
+    assert "test_wrong" in result.outlines[at - 1]  # no traceback between name and message
+    undecided = [line for line in result.outlines if line.startswith("undecided gelu 1/σ[y]")]
+    assert len(undecided) == 1
+
+
+def test_a_pytest_that_does_not_use_the_fixture_loads_nothing(
+    pytest_on: Callable[[str], pytest.RunResult],
+) -> None:
+    result = pytest_on(
+        """
+        import sys
+
+        def test_modules():
+            assert "bnstats.pytest_plugin" in sys.modules
+            ours = {name for name in sys.modules if name.partition(".")[0] == "bnstats"}
+            assert ours == {"bnstats", "bnstats.version", "bnstats.pytest_plugin"}
+            assert not {"numpy", "scipy", "click"} & set(sys.modules)
+        """,
+    )
+    result.assert_outcomes(passed=1)
+
+
+# --- pre-commit --------------------------------------------------------------------------------
+
+
+def test_the_hook_stops_a_commit_fixes_the_file_and_lets_it_pass(
+    source: Path, tmp_path: Path
+) -> None:
+    user = tmp_path / "user"
+    user.mkdir()
+    (user / "constants.toml").write_text(BAD)
+    (user / "other.toml").write_text("not = 'claims'")
+    revision = run("git", "rev-parse", "HEAD", cwd=source).stdout.strip()
+    config = {"repo": str(source), "rev": revision, "hooks": [{"id": "bnstats-verify"}]}
+
+    def hook(*args: str) -> subprocess.CompletedProcess[str]:
+        config["hooks"] = [{"id": "bnstats-verify", "args": ["-n", "20000", *args]}]
+        text = yaml.safe_dump({"repos": [config]})
+        (user / ".pre-commit-config.yaml").write_text(text)
+        run("git", "add", "-A", cwd=user)
+        # Its environment borrows numpy and its kin from ours instead of the network.
+        site = sysconfig.get_path("purelib")
+        home = str(tmp_path / "home")
+        argv = (sys.executable, "-m", "pre_commit", "run", "--all-files")
+        return run(*argv, cwd=user, PRE_COMMIT_HOME=home, PYTHONPATH=site)
+
+    commit(user)
+    done = hook()
+    assert done.returncode == 1, done.stderr
+    assert "- hook id: bnstats-verify\n- exit code: 1\n" in done.stdout
+    assert "FAIL      gelu 1/σ[y]: claimed 1.7015, exact 1.70092624" in done.stdout
+    assert list(tmp_path.glob("home/repo*/*/lib/*/site-packages/bnstats/fix.py"))
+    done = hook("--fix")
+    assert done.returncode == 1
+    assert "- files were modified by this hook" in done.stdout
+    assert "fixed     constants.toml:4: gelu 1/σ[y]: 1.7015 -> 1.7009" in done.stdout
+    assert (user / "constants.toml").read_text() == GOOD
+    done = hook()
+    assert (done.returncode, done.stdout.splitlines()[-1][-6:]) == (0, "Passed"), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("constants.toml", True),
+        ("a/claims.json", True),
+        ("results/constants.csv", True),
+        ("constants.md", False),
+        ("myconstants.toml", False),
+        ("constants.toml.bak", False),
+    ],
+)
+def test_the_hook_is_for_files_of_claims(name: str, wanted: bool) -> None:
+    (hook,) = yaml.safe_load((Path(ROOT) / ".pre-commit-hooks.yaml").read_text())
+    assert bool(re.search(hook["files"], name)) is wanted
+
+
+# --- GitHub ------------------------------------------------------------------------------------
+
+
+class Action:
+    """Runs the steps of our action as GitHub's runner does, in a repository of its own."""
+
+    def __init__(self, source: Path, folder: Path) -> None:
+        self.path = source / ".github" / "actions" / "verify"
+        self.definition = yaml.safe_load((self.path / "action.yml").read_text("utf-8"))
+        self.workspace, self.site = folder / "workspace", folder / "site"
+        self.summary = folder / "summary.md"
+        self.env: dict[str, str] = {}
+        self.workspace.mkdir()
+        (self.workspace / "constants.toml").write_text(BAD)
+        (self.workspace / "pyproject.toml").write_text(
+            '[tool.bnstats]\nclaims = ["constants.toml"]\nsamples = "2e4"\n'
+        )
+
+    def __call__(self, **inputs: str) -> list[subprocess.CompletedProcess[str]]:
+        """Return what each step left behind, up to the first that failed."""
+        declared = self.definition["inputs"]
+        given = {name.replace("_", "-"): value for name, value in inputs.items()}
+        assert given.keys() <= declared.keys()
+        values = {name: given.get(name, entry["default"]) for name, entry in declared.items()}
+        assert self.definition["runs"]["using"] == "composite"
+        done: list[subprocess.CompletedProcess[str]] = []
+        for step in self.definition["runs"]["steps"]:
+            assert step["shell"] == "bash"  # a composite step must name its shell
+            assert "${{" not in step["run"], "an input in a script is a hole for code"
+            env = {k: substituted(v, values) for k, v in step.get("env", {}).items()}
+            script = self.workspace.parent / "step.sh"
+            script.write_text(step["run"], "utf-8")
+            done.append(
+                run(
+                    *("bash", "--noprofile", "--norc", "-eo", "pipefail", script),
+                    cwd=self.workspace,
+                    PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                    PYTHONPATH=str(self.site),
+                    PIP_TARGET=str(self.site),
+                    GITHUB_ACTION_PATH=str(self.path),
+                    GITHUB_WORKSPACE=str(self.workspace),
+                    GITHUB_STEP_SUMMARY=str(self.summary),
+                    **self.env,
+                    **env,
+                )
+            )
+            if done[-1].returncode:
+                break
+        return done
+
+
+def substituted(text: str, inputs: Mapping[str, str]) -> str:
+    return re.sub(r"\$\{\{ inputs\.([\w-]+) \}\}", lambda m: inputs[m[1]], text)
+
+
+@pytest.fixture
+def action(source: Path, tmp_path: Path) -> Action:
+    return Action(source, tmp_path)
+
+
+def test_the_action_annotates_and_fails(action: Action) -> None:
+    install, verify = action()
+    assert install.returncode == 0, install.stderr
+    assert (action.site / "bnstats" / "fix.py").exists()
+    assert (verify.returncode, verify.stderr) == (1, "")
+    first, last = verify.stdout.splitlines()
+    assert first.startswith("::error file=constants.toml,line=4,title=gelu gain_y is wrong::gelu")
+    assert first.endswith("bnstats compute gelu -n 2e4 --seed 1")
+    assert last == "1 constant of 1 layer: 0 verified, 1 failed, 0 undecided"
+    assert "| fail | `gelu` | 1/σ[y]" in action.summary.read_text("utf-8")
+    (action.workspace / "constants.toml").write_text(GOOD)
+    assert [step.returncode for step in action()] == [0, 0]
+
+
+def test_the_actions_inputs_reach_the_command(action: Action) -> None:
+    (action.workspace / "b.toml").write_text(BAD.replace("gelu", "silu"))
+    # More than one line, and nothing that a shell would run.
+    what = "constants.toml\nb.toml $(touch,hacked)\n"
+    _, verify = action(what=what, samples="3000", family_error="0.01")
+    assert verify.returncode == 2
+    assert "$(touch,hacked)" in verify.stderr
+    assert not (action.workspace / "hacked").exists()
+    _, verify = action(what="constants.toml\nb.toml\n", samples="3000")
+    assert verify.returncode == 1
+    assert verify.stdout.splitlines()[-1].startswith("2 constants of 2 layers: 0 verified, 2 f")
+    assert "bnstats compute silu -n 3000 --seed 1" in verify.stdout
+    _, verify = action(family_error="7")
+    assert verify.returncode == 2
+    assert "--family-error" in verify.stderr
+
+
+def test_the_action_installs_the_release_it_is_told(action: Action, source: Path) -> None:
+    wheels = action.workspace.parent / "wheels"
+    done = run(sys.executable, "-m", "pip", "wheel", "-w", wheels, source, cwd=source)
+    assert done.returncode == 0, done.stderr
+    action.env["PIP_FIND_LINKS"] = str(wheels)
+    action.path = Path("/nowhere")  # the release comes from the index, not from beside the action
+    (failed,) = action(version="99.0")
+    assert failed.returncode != 0
+    assert "bnstats==99.0" in failed.stderr
+    install, verify = action(version=bnstats.__version__)
+    assert (install.returncode, verify.returncode) == (0, 1), install.stderr
+
+
+def test_what_reproduces_a_failure_reproduces_it(cli: Cli, project: Path) -> None:
+    (project / "constants.toml").write_text(BAD)
+    (check,) = read_document(cli("verify", "--json").out)["results"][0]["checks"]
+    words = check["command"].split()
+    assert words[:3] == ["bnstats", "compute", "gelu"]
+    again = compute("gelu", samples=int(float(words[4])), seed=int(words[6]))
+    assert again.gain_y.value == check["value"]
