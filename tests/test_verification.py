@@ -251,6 +251,16 @@ def test_the_family_error_sets_the_second_threshold(
     assert code == (1 if outcome == "fail" else 0)
 
 
+def test_several_sources_share_the_family_error(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # Of one test 4.1 and then 2.3 is one in 7e-7, of each of two it is not rare enough.
+    monkeypatch.setattr(gate, "compute", Draws("std_dx", {1: 4.1, 2: 2.3}))
+    path = write_claim(tmp_path / "a.json", "0.2117")
+    assert cli("verify", path).code == 1
+    assert cli("verify", path, path).code == 0
+
+
 @pytest.mark.parametrize(
     ("layer", "times"),
     [

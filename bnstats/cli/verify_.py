@@ -70,10 +70,12 @@ def command(
 
     for name in imports:
         load(name, here=True)
+    sources = what or (RESULTS,)
+    share = family_error / len(sources)
     checks: list[Check] = []
     with interruptible() as interrupted, layers_progress(console, "verify") as on_layer:
-        settings = Settings(samples, seed, family_error, workers, on_layer, interrupted)
-        for check in [source_of(name, settings) for name in what or (RESULTS,)]:
+        settings = Settings(samples, seed, share, workers, on_layer, interrupted)
+        for check in [source_of(name, settings) for name in sources]:
             checks += check()
     status = "interrupted" if interrupted() else "complete"
     if as_json or output_format == "json":
