@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -91,7 +92,9 @@ def _quantity(q: Quantity, moments: dict[str, Known]) -> Exact | None:
 def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
     """Return the standard error times √n of a scalar event's estimate, to first order in 1/n."""
     var, m4 = moments.get(f"var_{q.direction}"), moments.get(f"m4_{q.direction}")
-    if var is None or m4 is None or var.value <= 0 or m4.error > 1e-3 * m4.value:
+    if var is None or m4 is None or m4.error > 1e-3 * m4.value:
+        return None
+    if var.value**2 < sys.float_info.min:  # zero, or so small that its square loses its digits
         return None
     if q.moment == "mean":
         return math.sqrt(var.value)

@@ -91,8 +91,10 @@ def parse_value(text: str) -> Printed:
             printed = Printed(text, _evaluate(ast.parse(text, mode="eval").body), 0.0)
     except (ValueError, SyntaxError, ArithmeticError, RecursionError, MemoryError):
         raise ValueError(f"value '{printable(text, 60)}' is not a number") from None
-    if not math.isfinite(printed.value):
+    if not (math.isfinite(printed.value) and math.isfinite(printed.half_width)):
         raise ValueError(f"value '{printable(text, 60)}' is not a finite number")
+    if printed.digits is not None and not printed.half_width:  # underflow would make it a symbolic value
+        raise ValueError(f"value '{printable(text, 60)}' is too small for its digits to count")
     return printed
 
 

@@ -96,11 +96,13 @@ def command(
     for name in imports:
         load(name, here=True)
     checks: list[Check] = []
+    names = what or own.claims or (RESULTS,)
+    options["family_error"] /= len(names)
     with interruptible() as interrupted, layers_progress(console, "verify") as progress:
         settings = Settings(
             **options, workers=workers, on_layer=progress.on_layer, should_stop=interrupted
         )
-        sources = [source_of(name, settings) for name in what or own.claims or (RESULTS,)]
+        sources = [source_of(name, settings) for name in names]
         for check in sources:
             checks += check()
         stopped = interrupted()
