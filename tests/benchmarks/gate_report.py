@@ -111,9 +111,9 @@ def engine(units: Record, record: Record) -> list[str]:
     return [
         "## z of the real engine at few draws",
         "",
-        "z is normal in the limit of many draws; here every layer is drawn 4096 times only, of most "
-        "a thousandth of the default, and E[y], σ[y], E[dx], σ[dx] are judged against their exact "
-        "values.",
+        "z is normal in the limit of many draws. Here every layer is drawn 4096 times only, most "
+        "of them a thousandth of the default, and E[y], σ[y], E[dx], σ[dx] are judged against the "
+        "exact values.",
         "",
         "| | decisions | beyond ±4 | of normal z |",
         "|---|--:|--:|--:|",
@@ -259,7 +259,7 @@ def plot(record: Record, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     matplotlib.rcParams["svg.hashsalt"] = "gate"
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8.5, 4.2), layout="constrained")
     threshold = second_threshold(tests_of(record["rows"]))
     for i, (layer, unit) in enumerate(units.items()):
         curve = unit.get("std_dx")
@@ -277,6 +277,6 @@ def plot(record: Record, path: Path) -> None:
     axes.set_ylabel("probability of detection")
     axes.set_title("Power of the gate: measured (points) and theory (lines)", fontsize=10)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
