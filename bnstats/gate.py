@@ -44,7 +44,7 @@ class Settings:
     seed
         Of the fresh draws; the second stage uses the next one.
     family_error
-        Chance that any correct constant of one call fails.
+        Chance that any correct constant of one call fails, at most.
     workers
         Processes, at most.
     on_layer
@@ -83,8 +83,8 @@ class FreshDraws:
         """Return the draws that resolve an error of `RESOLVED`, no fewer than the default."""
         pilot = self._draw(max(default // _PILOT_SHARE, 100), self._settings.seed)
         error = max(_relative_error(name, e) for name, e in pilot.quantities.items())
-        needed = round_up(pilot.samples * (_ERRORS_WIDE * error / RESOLVED) ** 2)
-        return max(default, min(needed, _MOST_TIMES * default))
+        widths = min(1e3, _ERRORS_WIDE * error / RESOLVED)  # 1e3 is beyond the most that is drawn
+        return max(default, min(round_up(pilot.samples * widths**2), _MOST_TIMES * default))
 
     def _draw(self, samples: int, seed: int) -> Result:
         stop = self._settings.should_stop

@@ -24,8 +24,8 @@ _MAX_BYTES = 2_000_000
 _MAX_CLAIMS = 10_000
 _MAX_SAMPLES = 10**18
 _MAX_SHOWN = 200
-# tomllib takes time quadratic in the parts of a dotted key, of which no claim has any.
-_MAX_PARTS = 100
+# tomllib takes time quadratic in the parts of a dotted key, and a hundred times a number's memory.
+_MAX_PARTS, _MAX_BARE = 100, 10_000
 _PART = r"""(?:"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|[\w-]++)"""
 _KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
 
@@ -151,8 +151,8 @@ def _parse(text: str, name: str) -> dict[str, Any]:
     suffix = Path(name).suffix.lower()
     try:
         if suffix == ".toml":
-            if any(len(re.findall(_PART, key[0])) > _MAX_PARTS for key in _KEY.finditer(text)):
-                raise BnstatsError(f"{name} cannot be parsed: a key of too many parts")
+            if any(_is_bomb(found[0]) for found in _KEY.finditer(text)):
+                raise BnstatsError(f"{name} cannot be parsed: too long a key or number")
             return tomllib.loads(text, parse_float=str)
         if suffix == ".json":
             document = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
@@ -164,6 +164,12 @@ def _parse(text: str, name: str) -> dict[str, Any]:
     except (RecursionError, ValueError):
         raise BnstatsError(f"{name} cannot be parsed: nested too deeply or too long") from None
     raise BnstatsError(f"{name}: a claims file ends in .toml, .json or .csv")
+
+
+def _is_bomb(token: str) -> bool:
+    if len(token) > _MAX_BARE and token[0] not in "\"'":
+        return True
+    return len(re.findall(_PART, token)) > _MAX_PARTS
 
 
 def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:

@@ -93,7 +93,9 @@ def parse_value(text: str) -> Printed:
         raise ValueError(f"value '{printable(text, 60)}' is not a number") from None
     if not (math.isfinite(printed.value) and math.isfinite(printed.half_width)):
         raise ValueError(f"value '{printable(text, 60)}' is not a finite number")
-    if printed.digits is not None and not printed.half_width:  # underflow would make it a symbolic value
+    if (
+        printed.digits is not None and not printed.half_width
+    ):  # underflow would make it a symbolic value
         raise ValueError(f"value '{printable(text, 60)}' is too small for its digits to count")
     return printed
 
