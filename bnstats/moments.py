@@ -9,6 +9,7 @@ averages away, unless the sums cancel or leave float32's range.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 # A variance below this share of the mean square is rounding: the draws are constant.
@@ -17,6 +18,7 @@ _CONSTANT = 1e-13
 # What float32 sums must keep: of Σa² and Σb² the shares that are spread, and E[b²] within range.
 _SPREAD_A, _SPREAD_B = 1e-2, 1e-4
 _SMALLEST, _LARGEST = 1e-24, 1e30
+_LONGEST = 1000  # elements of an event that float32 adds up without a bias of 1e-8
 
 
 @dataclass(slots=True)  # frozen would double its cost, and every block makes four
@@ -78,7 +80,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         at zero: their units are replicates, see `as_unit`.
     """
     double = values.dtype == xp.float64
-    if not double and weights is not None:
+    if not double and (weights is not None or prod(values.shape[:-1]) > _LONGEST):
         return of(xp, xp.astype(values, xp.float64), pivot, weights)
     v = values - pivot if pivot else values
     b = v * v

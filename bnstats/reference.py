@@ -78,6 +78,8 @@ def _quantity(q: Quantity, moments: dict[str, Known]) -> Exact | None:
         return None
     value = known.value
     error = known.error if value == 0 else max(known.error, _ROUNDING * abs(value))
+    if q.moment != "mean" and value > 0 and error >= 0.5 * value:
+        return None  # as of a moment that diverges
     spread = _spread(q, moments)
     if q.power == 1:
         return Exact(value, error, known.by, spread)
@@ -86,7 +88,7 @@ def _quantity(q: Quantity, moments: dict[str, Known]) -> Exact | None:
     root = value**q.power
     relative = error / value
     # For |power| ≤ 1 the relative error of the power is at most that of the moment, if small.
-    return Exact(root, root * relative, known.by, spread) if relative < 0.5 else None
+    return Exact(root, root * relative, known.by, spread)
 
 
 def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:

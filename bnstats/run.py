@@ -14,8 +14,8 @@ from bnstats.layers import LAYERS, Event, Law
 from bnstats.moments import Moments, as_unit, merge, of
 from bnstats.quantities import Direction
 from bnstats.sampling import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
-from bnstats.sobol import REPLICATES, dimensions, sobol_blocks, sobol_chunks
-from bnstats.workers import FORKS, in_order
+from bnstats.sobol import CHUNK_POINTS, REPLICATES, dimensions, sobol_blocks, sobol_chunks
+from bnstats.workers import in_order
 
 Tally = dict[Direction, Moments]
 
@@ -51,13 +51,16 @@ def run(
     """
     merged: _Merged
     if task.sampler == "sobol":
+        import scipy.special  # noqa: F401  # once, before the workers are forked
+
         dimensions(task.spec.event)  # raises where there are too many
         chunks, merged = sobol_chunks(samples), _Replicates()
+        workers = min(workers, 1 + samples // (4 * CHUNK_POINTS))
     else:
         chunks, merged = iid_chunks(task.spec.event, samples), _Tree()
         workers = min(workers, 1 + samples // (2 * chunk_draws(task.spec.event)))
-    if not FORKS and task.spec.layer.name not in LAYERS:
-        workers = 1  # a layer of the user's own is known in this process alone
+    if task.spec.layer.name not in LAYERS:
+        workers = 1  # a user's function may run threads, torch's or jax's, which no fork survives
     compute = partial(chunk_tally, task, pivot=y_pivot(task.spec.event, task.law))
     _keep_freed_memory()
     for chunk, tally in in_order(compute, chunks, workers, should_stop):

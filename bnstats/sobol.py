@@ -106,9 +106,10 @@ def scrambled(x: Any, seeds: Any) -> Any:
     """Scramble bit-reversed points (dimensions, n) by one seed each; returns them in order.
 
     In a bit-reversed integer, sums and products carry a digit's effect to less significant digits
-    only: each digit is flipped as a hash of the seed and of the more significant ones, which is
-    nested uniform scrambling. The hash is Laine and Karras's (2011) with Vegdahl's constants; see
-    Burley, JCGT 9(4), 2020.
+    only: each digit is flipped as a hash of the seed and of the more significant ones. Pairs of
+    points, on which the variance depends, behave as under nested uniform scrambling; larger sets
+    share the 32 bits of the seed. The hash is Laine and Karras's (2011) with Vegdahl's constants;
+    see Burley, JCGT 9(4), 2020.
     """
     seeds = seeds[:, None]
     x = x ^ x * np.uint32(0x3D20ADEA)

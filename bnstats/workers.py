@@ -18,7 +18,7 @@ from bnstats.errors import HostError
 Work = TypeVar("Work")
 Done = TypeVar("Done")
 
-FORKS = sys.platform == "linux"  # elsewhere a worker begins afresh and is sent its work
+_FORKS = sys.platform == "linux"  # elsewhere a worker begins afresh and is sent its work
 
 _compute: Callable[[Any], Any]  # in a worker process: what it was started for
 
@@ -57,9 +57,10 @@ def in_order(
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    context = multiprocessing.get_context("fork" if FORKS else "spawn")
+    context = multiprocessing.get_context("fork" if _FORKS else "spawn")
     pending: deque[tuple[Work, Future[Done]]] = deque()
-    pool = ProcessPoolExecutor(workers, context, _begin, (compute,))
+    heard, told = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, _begin, (compute, heard))
     try:
         for work in works:
             if should_stop():
@@ -67,7 +68,7 @@ def in_order(
                     pending.pop()
                 break
             with warnings.catch_warnings():
-                # The first one forks. Workers touch nothing that another thread could hold.
+                # The first one forks. Our own code touches nothing that another thread could hold.
                 warnings.filterwarnings("ignore", message=".*fork", category=Warning)
                 pending.append((work, pool.submit(_work, work)))
             if len(pending) > 2 * workers:
@@ -77,13 +78,20 @@ def in_order(
             first, future = pending.popleft()
             yield first, future.result()
     except BrokenProcessPool:
-        raise HostError("a worker process was lost", hint="fewer --workers") from None
+        raise HostError(
+            "a worker process was lost: no memory, or a crash in it", hint="fewer --workers"
+        ) from None
+    except BaseException:  # a second Ctrl-C, or enough is known: nobody waits for the rest
+        told.send_bytes(b"leave")
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
+        heard.close()
+        told.close()
 
 
-def _begin(compute: Callable[[Any], Any]) -> None:
-    """Set a worker process up: it leaves Ctrl-C to its parent, and does not outlive it."""
+def _begin(compute: Callable[[Any], Any], heard: Any) -> None:
+    """Set a worker process up: it leaves Ctrl-C to its parent, and leaves when told or orphaned."""
     import os
     import signal
     from multiprocessing import connection, parent_process
@@ -96,7 +104,7 @@ def _begin(compute: Callable[[Any], Any]) -> None:
     assert parent is not None
 
     def follow() -> None:
-        connection.wait([parent.sentinel])
+        connection.wait([parent.sentinel, heard])
         os._exit(1)
 
     Thread(target=follow, daemon=True).start()

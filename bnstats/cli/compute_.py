@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     type=click.Choice(["float64", "float32"]),
     default="float64",
     show_default=True,
-    help="Of draws and layer; moments are always float64.",
+    help="Of the layer's arithmetic; normals carry 24 bits, moments are float64.",
 )
 @click.option(
     "--direction",

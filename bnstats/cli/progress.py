@@ -76,8 +76,8 @@ def layers_progress(console: Console, what: str) -> Iterator[LayersProgress]:
             update(done, lambda: total, lambda: layer)
 
         def on_progress(draws: int, tally: Tally) -> None:
-            rate = draws / (time.monotonic() - start)
-            update(done, lambda: total, lambda: f"{layer} at {rate:.3g}/s")
+            elapsed = time.monotonic() - start
+            update(done, lambda: total, lambda: f"{layer} at {draws / elapsed:.3g}/s")
 
         yield LayersProgress(on_layer, on_progress)
 

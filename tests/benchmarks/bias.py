@@ -102,7 +102,8 @@ def markdown(found: dict[str, dict[DType, list[tuple[float, float]]]], chunks: i
         ]
         for text, row in found.items():
             cells = (f"{1e9 * bias:+.2f} ({1e9 * error:.2f})" for bias, error in row[dtype])
-            lines.append(f"| `{text}` | {' | '.join(cells)} |".replace("-", "−"))
+            numbers = " | ".join(cells).replace("-", "−")
+            lines.append(f"| `{text}` | {numbers} |")
         lines.append("")
     return "\n".join([*lines, "Written by `python tests/benchmarks/bias.py`.", ""])
 
