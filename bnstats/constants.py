@@ -12,11 +12,15 @@ from bnstats.errors import BnstatsError
 from bnstats.gate import Settings
 from bnstats.layers import LAYERS, STANDARD
 from bnstats.quantities import QUANTITIES
-from bnstats.report.document import claims_entry, document
+from bnstats.report.document import claims_entry, document, joined
 from bnstats.report.json_ import render as render_json
+from bnstats.report.kept import KeptRows
 from bnstats.report.markdown_ import table
+from bnstats.report.published import PLOT
+from bnstats.report.published import render as render_published
+from bnstats.report.published_plot import digest
 from bnstats.report.rows import estimate_cell, exact_cell, z_cell
-from bnstats.result import Result
+from bnstats.run import Tally
 from bnstats.spec import example_specs, parse
 from bnstats.verification import CONSTANTS, Check, read_constants, verify_constants
 
@@ -40,10 +44,16 @@ def build(
     seed: int = 0,
     workers: int = 1,
     argv: Sequence[str] = (),
+    keep: Path | None = None,
+    on_taken_up: Callable[[int, int], None] = lambda rows, total: None,
     on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None,
+    on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
     """Return the document of all constants, or None when stopped before the end.
+
+    Stopped or killed, a later call with the same ``keep`` and settings returns the document of an
+    uninterrupted one.
 
     Parameters
     ----------
@@ -53,18 +63,37 @@ def build(
         As in `compute`.
     argv
         Recorded in the provenance.
+    keep
+        File to which every row done is appended; those that it holds already are taken up. It is
+        the caller's to remove.
+    on_taken_up
+        Called before the first draw with the number of rows taken up, if any, of how many.
     on_layer, should_stop
         As in `bnstats.verification.Settings`.
+    on_progress
+        As in `compute`, anew for each layer.
     """
     specs = table_specs()
-    results: list[Result] = []
-    for done, spec in enumerate(specs):
-        on_layer(spec, done, len(specs))
-        result = compute(spec, samples=samples, seed=seed, workers=workers, should_stop=should_stop)
+    kept = KeptRows(keep, (samples, seed, *argv)) if keep else None
+    rows = {s: kept.found[s] for s in specs if s in kept.found} if kept else {}
+    if rows:
+        on_taken_up(len(rows), len(specs))
+    for spec in (s for s in specs if s not in rows):
+        on_layer(spec, len(rows), len(specs))
+        result = compute(
+            spec,
+            samples=samples,
+            seed=seed,
+            workers=workers,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
         if should_stop():
             return None
-        results.append(result)
-    return document(results, argv=argv)
+        rows[spec] = document((result,), argv=argv)
+        if kept:
+            kept.add(spec, rows[spec])
+    return joined([rows[spec] for spec in specs])
 
 
 def files(constants: Mapping[str, Any]) -> dict[str, str]:
@@ -72,7 +101,7 @@ def files(constants: Mapping[str, Any]) -> dict[str, str]:
     return {
         CONSTANTS: render_json(constants) + "\n",
         CONSTANTS_TABLE: _constants_table(constants),
-        PUBLISHED: _published(constants),
+        PUBLISHED: render_published(constants),
     }
 
 
@@ -101,18 +130,36 @@ def check(directory: Path, settings: Settings) -> tuple[list[str], tuple[Check, 
     rendered = files(constants)
     for name in (CONSTANTS_TABLE, PUBLISHED):
         problems += list(_differing_lines(directory / name, rendered[name]))
+    problems += list(_outdated_plot(directory / PLOT, constants))
     return problems, checks
 
 
 def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
     def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
-        # Floats to nine digits: another machine's exact values round otherwise.
-        return [
-            tuple(f"{v:.9g}" if isinstance(v, float) else v for _, v in sorted(claim.items()))
-            for claim in claims
-        ]
+        return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
 
     return facts(row.get("claims", ())) == facts(claims_entry(exact(spec).claims))
+
+
+def _fact(name: str, value: Any) -> Any:
+    """Return a number with as many digits as another machine's exact values agree to."""
+    if name == "relative_error" and value is not None:
+        return round(value, 12)  # of a value right to its last digit it is rounding alone
+    if name == "equal_error_samples" and value is not None:
+        return f"{value:.2g}"
+    return f"{value:.9g}" if isinstance(value, float) else value
+
+
+def _outdated_plot(path: Path, constants: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the plot, which need not be there: its drawing is an extra."""
+    if not path.exists():
+        return
+    try:
+        shows = digest(constants) in path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        shows = False
+    if not shows:
+        yield f"{path.name}: does not show these claims; bnstats table published draws it anew"
 
 
 def _differing_lines(path: Path, wanted: str) -> Iterator[str]:
@@ -168,64 +215,6 @@ def _constants_table(constants: Mapping[str, Any]) -> str:
             f"seed {constants['provenance']['seed']}.",
             "",
             table(sampled_header, sampled_rows),
-            "",
-        ]
-    )
-
-
-_VERDICT_ORDER = {"refuted": 0, "undecided": 1, "reproduced": 2}
-
-
-def _published(constants: Mapping[str, Any]) -> str:
-    claims = [(row, claim) for row in constants["results"] for claim in row["claims"]]
-    claims.sort(
-        key=lambda pair: (
-            _VERDICT_ORDER[pair[1]["verdict"]],
-            -abs(pair[1]["relative_error"] or 0.0),
-        )
-    )
-    header = (
-        "verdict",
-        "layer",
-        "quantity",
-        "printed",
-        "exact",
-        "sampled",
-        "relative error",
-        "remark",
-        "set",
-        "source",
-    )
-    rows = []
-    for row, claim in claims:
-        entry = row[claim["quantity"]]
-        error = claim["relative_error"] or 0.0
-        refuted = claim["verdict"] == "refuted"
-        rows.append(
-            (
-                claim["verdict"],
-                f"`{row['layer']}`",
-                QUANTITIES[claim["quantity"]].symbol,
-                claim["printed"],
-                exact_cell(entry),
-                estimate_cell(entry),
-                f"{100 * error:+.2g} %".replace("-", "−") if refuted else "",
-                claim["remark"] if refuted else "",
-                claim["set"],
-                claim["source"],
-            )
-        )
-    counts = {o: sum(c["verdict"] == o for _, c in claims) for o in _VERDICT_ORDER}
-    summary = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
-    return "\n".join(
-        [
-            "# Published constants and their verdicts",
-            "",
-            f"{len(claims)} claims: {summary}. A value printed with d decimals claims the interval",
-            "of ± half a unit of its last decimal; an expression or a whole number claims itself.",
-            "Where an exact value is known it decides, and independent draws bear witness.",
-            "",
-            table(header, rows),
             "",
         ]
     )

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 
+from bnstats.layers import CONSTANT
 from bnstats.moments import Moments
 from bnstats.notation import concise
 from bnstats.quantities import QUANTITIES, Direction, Quantity
@@ -128,7 +129,8 @@ def _estimate(
 ) -> Estimate:
     if not m.count:
         return Estimate(math.nan, None, None, 0.0, exact)
-    moment, stderr = _moment(q, m, rounding)
+    constant = exact is not None and exact.by == CONSTANT
+    moment, stderr = _moment(q, m, rounding, constant=constant)
     log_scale = q.moment != "mean"
     if log_scale and moment <= 0:
         return Estimate(0.0 if q.power > 0 else math.inf, None, None, m.n_eff, exact)
@@ -160,8 +162,12 @@ def _z(estimate: Estimate, m: Moments) -> float | None:
     return as_normal((estimate.value - exact.value) / scale, m)
 
 
-def _moment(q: Quantity, m: Moments, rounding: float) -> tuple[float, float | None]:
+def _moment(
+    q: Quantity, m: Moments, rounding: float, *, constant: bool
+) -> tuple[float, float | None]:
     """Return a moment and its standard error by the delta method on (mean a, mean b).
+
+    Of what theory says is the same in every draw, the error is that of rounding.
 
     With c the pivot: E[v] = c + a, Var[v] = b − a², E[v²] = b + 2ca + c²; the gradient of each
     with respect to (a, b) is (1, 0), (−2a, 1), (2c, 1).
@@ -181,6 +187,8 @@ def _moment(q: Quantity, m: Moments, rounding: float) -> tuple[float, float | No
     if q.moment == "var" and stderr > 0:
         # To second order −(ā − E[a])² adds a variance of 2 and a squared bias of 1, in (Var[a]/n)².
         stderr = math.hypot(stderr, math.sqrt(3) * m.aa / n / n)
+    if constant:
+        rounding = max(rounding, _ROUNDING)
     # s = 0 is no information about the error, never "± 0".
-    known = stderr * math.sqrt(n) > _ROUNDING * size
+    known = constant or stderr * math.sqrt(n) > _ROUNDING * size
     return value, math.hypot(stderr, rounding * size) if known else None

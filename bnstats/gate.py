@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from bnstats.api import compute, default_samples
 from bnstats.estimate import MIN_N_EFF, Estimate
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
+from bnstats.quantities import QUANTITIES
 from bnstats.result import Result
 from bnstats.spec import Spec
 from bnstats.verdict import (
@@ -23,6 +25,12 @@ from bnstats.verdict import (
 
 Outcome = Literal["ok", "fail", "undecided"]
 
+# Unless told how many draws to take, a layer is drawn so often that an error of 1 % in its mean, σ
+# or rms is ten standard errors wide, which the first stage misses once in 1e9: up to ten times the
+# default.
+RESOLVED, _ERRORS_WIDE, _MOST_TIMES = 0.01, 10, 10
+_PILOT_SHARE = 100
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -31,11 +39,12 @@ class Settings:
     Attributes
     ----------
     samples
-        Draws per layer; None for the layer's default.
+        Draws per layer; None for the layer's default, or up to ten times as many where an error
+        of 1 % would not be seen otherwise.
     seed
         Of the fresh draws; the second stage uses the next one.
     family_error
-        Chance that any correct constant of one call fails.
+        Chance that any correct constant of one call fails, at most.
     workers
         Processes, at most.
     on_layer
@@ -57,14 +66,25 @@ class Stopped(Exception):  # noqa: N818
 
 
 class FreshDraws:
-    """Draws of one layer, and a second, larger and independent set where the first alarms."""
+    """Draws of one layer, and a second, larger and independent set where the first alarms.
+
+    Attributes
+    ----------
+    samples
+        Draws of the first stage.
+    """
 
     def __init__(self, spec: Spec, settings: Settings, tests: int, law: Law = STANDARD) -> None:
         self._spec, self._settings, self._law = spec, settings, law
-        self._samples = settings.samples or default_samples(spec.event)
+        self.samples = settings.samples or self._resolving(default_samples(spec.event))
         self._threshold = second_threshold(tests, settings.family_error)
-        self.first = self._draw(self._samples, settings.seed)
-        self._second: Result | None = None
+
+    def _resolving(self, default: int) -> int:
+        """Return the draws that resolve an error of `RESOLVED`, no fewer than the default."""
+        pilot = self._draw(max(default // _PILOT_SHARE, 100), self._settings.seed)
+        error = max(_relative_error(name, e) for name, e in pilot.quantities.items())
+        widths = min(1e3, _ERRORS_WIDE * error / RESOLVED)  # 1e3 is beyond the most that is drawn
+        return max(default, min(round_up(pilot.samples * widths**2), _MOST_TIMES * default))
 
     def _draw(self, samples: int, seed: int) -> Result:
         stop = self._settings.should_stop
@@ -80,13 +100,15 @@ class FreshDraws:
             raise Stopped
         return result
 
-    @property
+    @cached_property
+    def first(self) -> Result:
+        """The first stage."""
+        return self._draw(self.samples, self._settings.seed)
+
+    @cached_property
     def second(self) -> Result:
-        """The second stage, drawn when first asked for."""
-        if self._second is None:
-            samples = SECOND_STAGE_FACTOR * self._samples
-            self._second = self._draw(samples, self._settings.seed + 1)
-        return self._second
+        """The second stage, drawn only if it is asked for."""
+        return self._draw(SECOND_STAGE_FACTOR * self.samples, self._settings.seed + 1)
 
     def gate(
         self, name: str, z_of: Callable[[Estimate], float | None]
@@ -117,3 +139,13 @@ class FreshDraws:
     def _command(self, result: Result) -> str:
         count = count_text(result.samples)
         return f"bnstats compute {self._spec.text} -n {count} --seed {result.seed}"
+
+
+def _relative_error(name: str, estimate: Estimate) -> float:
+    """Return the standard error of a mean, σ or rms as a share of it; 0 where that is no size."""
+    exact, quantity = estimate.exact, QUANTITIES[name]
+    if estimate.stderr is None or (quantity.moment != "mean" and quantity.power != 0.5):
+        return 0.0
+    value = estimate.value if exact is None else exact.value
+    error = estimate.stderr if exact is None else exact.error
+    return estimate.stderr / abs(value) if abs(value) > error else 0.0

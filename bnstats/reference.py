@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +21,7 @@ _NODES = 16
 # second, which an integrand that grows like an exponential may need.
 _REACHES = (14.0, 38.0)
 _PANELS = (64, 128, 256, 512, 1024, 2048)
+_STEPS = (*_PANELS, 4096, 8192)
 _DISTANCES = tuple(4.0**k for k in range(-14, 25))  # in units of x
 _TOLERANCE = 1e-14
 # Relative rounding of a formula's value and of the sum; the panels' own difference comes on top.
@@ -37,8 +39,8 @@ class Exact:
     error
         A bound on its absolute error.
     by
-        ``closed form``, ``quadrature``, ``order statistics``, ``symmetry``, or ``finite
-        differences``: a quadrature of them.
+        ``closed form``, ``quadrature``, ``order statistics``, ``symmetry``, ``constant`` where the
+        event's mean is the same in every draw, or ``finite differences``: a quadrature of them.
     spread
         Standard error of its sample estimate times √n, from exact fourth moments; None where
         they are not known.
@@ -54,15 +56,15 @@ def exact_values(event: Event, law: Law) -> dict[str, Exact]:
     """Return the exact quantities of an event under a law of its inputs, as far as known."""
     try:
         with np.errstate(all="ignore"):
-            moments = dict(event.moments(law, _expectation(law)))
+            moments = dict(event.moments(law, Expectation(law)))
     except ArithmeticError:  # beyond float64's range
         moments = {}
     moments = {k: v for k, v in moments.items() if math.isfinite(v.value + v.error)}
     # dx is linear in dy, which has mean zero and is independent of all else.
-    moments["mean_dx"] = Known(0.0, 0.0, "symmetry")
+    moments.setdefault("mean_dx", Known(0.0, 0.0, "symmetry"))
     if "ms_dx" in moments:
         moments["var_dx"] = moments["ms_dx"]
-    if "mean_y" in moments and "var_y" in moments:
+    if "mean_y" in moments and "var_y" in moments and "ms_y" not in moments:
         mean, var = moments["mean_y"], moments["var_y"]
         error = var.error + (2 * abs(mean.value) + mean.error) * mean.error
         moments["ms_y"] = Known(var.value + mean.value**2, error, var.by)
@@ -90,14 +92,24 @@ def _quantity(q: Quantity, moments: dict[str, Known]) -> Exact | None:
 def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
     """Return the standard error times √n of a scalar event's estimate, to first order in 1/n."""
     var, m4 = moments.get(f"var_{q.direction}"), moments.get(f"m4_{q.direction}")
-    if var is None or m4 is None or var.value <= 0 or m4.error > 1e-3 * m4.value:
+    if var is None or m4 is None or m4.error > 1e-3 * m4.value:
+        return None
+    if var.value**2 < sys.float_info.min:  # zero, or so small that its square loses its digits
         return None
     if q.moment == "mean":
         return math.sqrt(var.value)
-    if q.moment == "ms" and moments[f"mean_{q.direction}"].value:
-        return None
-    relative = math.sqrt(max(m4.value / var.value**2 - 1, 0.0))
-    return float(abs(q.power) * relative * var.value**q.power)
+    second, fourth = var.value, m4.value
+    if q.moment == "ms" and (mean := moments[f"mean_{q.direction}"].value):
+        m3 = moments.get(f"m3_{q.direction}")
+        if m3 is None:
+            return None
+        square = mean * mean
+        fourth += 4 * m3.value * mean + 6 * second * square + square * square
+        second += square
+        if not math.isfinite(fourth):
+            return None
+    relative = math.sqrt(max(fourth / second**2 - 1, 0.0))
+    return float(abs(q.power) * relative * second**q.power)
 
 
 @lru_cache(maxsize=4)
@@ -105,47 +117,81 @@ def _gauss_legendre(nodes: int) -> tuple[Any, Any]:
     return np.polynomial.legendre.leggauss(nodes)
 
 
-def _expectation(law: Law) -> Callable[..., Known]:
-    """Return E[g(X)] for X ~ N(x_mean, x_std²), or for the largest of several such X.
+@dataclass(frozen=True)
+class Expectation:
+    """Expectations under the law of x, and integrals, each with a bound on its error.
 
-    Composite Gauss-Legendre on ±14 standard deviations, split at the kinks and, because a layer
-    bends near them and near 0 on a scale of its own, at distances of powers of four from each.
-    Panels are doubled until two successive results agree, and their difference bounds the error.
-    The outermost half standard deviation on each side stands in for the tail that was cut off;
-    where it holds a share worth naming, the integral is taken on ±38 standard deviations.
+    E[g(X)] for X ~ N(x_mean, x_std²), or for the largest of several such X, is composite
+    Gauss-Legendre on ±14 standard deviations, split at the kinks and, because a layer bends near
+    them and near 0 on a scale of its own, at distances of powers of four from each. Panels are
+    doubled until two successive results agree, and their difference bounds the error. The outermost
+    half standard deviation on each side stands in for the tail that was cut off; where it holds a
+    share worth naming, the integral is taken on ±38 standard deviations.
     """
-    # Far from 0 the rounding of x itself is felt, by the tails of exponentials above all.
-    rounding = _ROUNDING * (1 + abs(law.x_mean) * max(1.0, 1 / law.x_std))
 
-    def expect(
+    law: Law
+
+    def __call__(
+        self,
         function: Callable[[Any, Any], Any],
         *,
         kinks: Iterable[float] = (),
         maximum_of: int = 1,
         tolerance: float = _TOLERANCE,
     ) -> Known:
+        """Return E[function(X)], X being the largest of ``maximum_of`` independent inputs."""
+        law = self.law
+        # Far from 0 the rounding of x itself is felt, by the tails of exponentials above all.
+        rounding = _ROUNDING * (1 + abs(law.x_mean) * max(1.0, 1 / law.x_std))
         centres = {0.0, *kinks}
         splits = [c + d for c in centres for d in (0.0, *_DISTANCES, *(-d for d in _DISTANCES))]
         for reach in _REACHES:
             inside = (z for x in splits if abs(z := (x - law.x_mean) / law.x_std) < reach)
             ends = sorted({-reach, reach, *inside})
-            previous = math.nan
-            for panels in _PANELS:
-                value, size, tail = _composite(function, law, ends, panels, maximum_of)
-                change = abs(value - previous)
-                if change <= tolerance * size:
-                    break
-                previous = value
+            rule = partial(_composite, function, law, ends, maximum_of)
+            value, size, tail, change = _converged(rule, _PANELS, tolerance)
             if tail <= tolerance * size:
                 break
         by = "quadrature" if maximum_of == 1 else "order statistics"
         return Known(value, change + tail + rounding * size, by)
 
-    return expect
+    def integral(self, function: Callable[[Any, Any], Any], low: float, high: float) -> Known:
+        """Return ∫ function(t) dt by the trapezoid rule, for a function that vanishes at both ends.
+
+        Steps are halved until two successive results agree (Trefethen and Weideman 2014: for an
+        analytic function the error falls geometrically). The outermost 1/56 of the range on each
+        side stands in for the tail that was cut off.
+        """
+        rule = partial(_trapezoid, function, low, high)
+        value, size, tail, change = _converged(rule, _STEPS, _TOLERANCE)
+        return Known(value, change + tail + _ROUNDING * size, "quadrature")
+
+
+def _converged(
+    rule: Callable[[int], tuple[float, float, float]], refinements: Iterable[int], tolerance: float
+) -> tuple[float, float, float, float]:
+    """Refine a rule until it settles: its value, absolute size, tails' size and last change."""
+    previous = math.nan
+    for parts in refinements:
+        value, size, tail = rule(parts)
+        change = abs(value - previous)
+        if change <= tolerance * size:
+            break
+        previous = value
+    return value, size, tail, change
+
+
+def _trapezoid(
+    function: Callable[[Any, Any], Any], low: float, high: float, steps: int
+) -> tuple[float, float, float]:
+    terms = function(numpy_backend, np.linspace(low, high, steps + 1)) * ((high - low) / steps)
+    edge = steps // 56 + 1
+    outer = np.sum(np.abs(terms[:edge])) + np.sum(np.abs(terms[-edge:]))
+    return math.fsum(terms), float(np.sum(np.abs(terms))), float(outer)
 
 
 def _composite(
-    function: Callable[[Any, Any], Any], law: Law, ends: list[float], panels: int, maximum_of: int
+    function: Callable[[Any, Any], Any], law: Law, ends: list[float], maximum_of: int, panels: int
 ) -> tuple[float, float, float]:
     """Return the integral, that of the absolute value, and the outer edge's share of it."""
     nodes, weights = _gauss_legendre(_NODES)
@@ -159,9 +205,13 @@ def _composite(
     z = low + half * (nodes + 1)
     density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     if maximum_of > 1:
-        cdf = 0.5 * numpy_backend.erfc(z * -math.sqrt(0.5))
-        density = density * maximum_of * cdf ** (maximum_of - 1)
+        # Of a distribution function near 1 a high power needs what is missing to 1.
+        tail = 0.5 * numpy_backend.erfc(np.abs(z) * math.sqrt(0.5))
+        log_cdf = np.where(z < 0, np.log(tail), np.log1p(-tail))
+        density = density * maximum_of * np.exp((maximum_of - 1) * log_cdf)
     y = function(numpy_backend, law.x_mean + law.x_std * z)
     terms = y * density * half * weights
     outer = np.sum(np.abs(terms[np.abs(low[:, 0] + half[:, 0]) > reach - 0.5]))
-    return math.fsum(terms.ravel()), float(np.sum(np.abs(terms))), float(outer)
+    size = float(np.sum(np.abs(terms)))
+    value = math.fsum(terms.ravel()) if math.isfinite(size) else math.nan
+    return value, size, float(outer)

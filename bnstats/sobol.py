@@ -2,8 +2,9 @@
 
 A run is 32 independent nested uniform scrambles (Owen 1995) of the first 2^m Sobol' points; each
 scramble is one unit, and an interval comes from the spread over scrambles. Their means are close to
-normal, as theory has it (Loh 2003), where linear matrix scrambles leave a kurtosis of hundreds and
-intervals far too wide. All random inputs of an event are coordinates, in their own order.
+normal, as theory has it (Loh 2003), and the interval covers what it says. Linear matrix scrambles
+have the same variance, but in rare outliers: a kurtosis of hundreds, and intervals that cover more
+than they say. All random inputs of an event are coordinates, in their own order.
 
 Φ⁻¹(u)² has a log singularity at 0 and 1 that keeps plain points from nominal coverage. So a lone
 normal coordinate is drawn from the logistic law instead, as log(u/(1 − u)), and weighted by the

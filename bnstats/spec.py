@@ -198,6 +198,7 @@ def _value(parameter: Parameter, text: str) -> Any:
 def _typed(parameter: Parameter, text: str) -> Any:
     wrong = f"{parameter.name}={printable(text, 40)} is not "
     if parameter.kind == "word":
+        text = dict(parameter.synonyms).get(text, text)
         if text not in parameter.choices:
             raise ValueError(f"{wrong}one of {', '.join(parameter.choices)}")
         return text

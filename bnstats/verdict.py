@@ -21,7 +21,10 @@ FAMILY_ERROR = 1e-6
 FIRST_THRESHOLD = 4.0
 SECOND_STAGE_FACTOR = 4  # times the samples of the first stage
 
-_SYMBOLIC_TOLERANCE = 1e-12
+# Relative: what float64 can be asked to know of a value, and what a symbolic one may be off by.
+_FLOAT64 = 1e-12
+# An error that so many draws would leave is no sampling error.
+_MOST_DRAWS = 1e12
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,12 @@ class Verdict:
     truth
         The value it was held against.
     digits_right
-        Leading digits that the claim and the truth share once both are rounded to them.
+        See the function of that name.
     samples_needed
         Of an undecided claim: draws that would probably decide it.
+    equal_error_samples
+        Of a refuted decimal: draws whose standard error is as large as its error, where theory
+        knows that standard error.
     """
 
     claim: Claim
@@ -53,6 +59,7 @@ class Verdict:
     truth: float
     digits_right: int
     samples_needed: int | None = None
+    equal_error_samples: float | None = None
 
     @property
     def relative_error(self) -> float | None:
@@ -108,7 +115,7 @@ def _by_exact(
     # The slack is what reading the printed value rounds away: 0.13 holds for 1/8.
     tolerance = printed.half_width + 4 * sys.float_info.epsilon * abs(printed.value)
     if printed.symbolic:
-        tolerance = _SYMBOLIC_TOLERANCE * (abs(printed.value) or 1.0)
+        tolerance = _FLOAT64 * (abs(printed.value) or 1.0)
     digits = digits_right(printed.value, truth)
     shown = exact_text(truth, reference.error)
     outcome: Outcome
@@ -117,35 +124,55 @@ def _by_exact(
     elif distance + reference.error <= tolerance:
         outcome, remark = "reproduced", f"exact {shown}"
     elif distance - reference.error > tolerance:
-        outcome, remark = "refuted", _why_refuted(claim, reference, estimate, exact, digits)
+        outcome, remark = "refuted", _why_refuted(claim, reference, exact, digits)
     else:
         outcome, remark = "undecided", f"exact {shown} is not known to enough digits"
-    return Verdict(claim, outcome, remark, "exact", truth, digits)
+        if distance <= reference.error < abs(truth) / 2:
+            known = math.floor(-math.log10(2 * reference.error / abs(truth)))
+            remark += f"; all {known} that are known are right"
+    draws = _equal_error_samples(claim, reference) if outcome == "refuted" else None
+    return Verdict(claim, outcome, remark, "exact", truth, digits, equal_error_samples=draws)
 
 
-def _why_refuted(
-    claim: Claim,
-    reference: Exact,
-    estimate: Estimate | None,
-    exact: Mapping[str, Exact],
-    digits: int,
-) -> str:
-    value, truth = claim.printed.value, reference.value
+def _equal_error_samples(claim: Claim, reference: Exact) -> float | None:
+    if claim.printed.symbolic or reference.spread is None:
+        return None
+    return (reference.spread / (claim.printed.value - reference.value)) ** 2
+
+
+def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], digits: int) -> str:
+    value, truth, printed = claim.printed.value, reference.value, claim.printed.digits
     # One digit more than is right shows where the claim goes wrong; four are easy to read.
     parts = [f"{truth:.{max(digits + 1, 4)}g}"]
     for name, other in exact.items():
-        near = _SYMBOLIC_TOLERANCE if claim.printed.symbolic else claim.printed.half_width
+        near = _FLOAT64 if claim.printed.symbolic else claim.printed.half_width
         if name != claim.quantity and value and abs(other.value - value) <= near:
             parts.append(f"{claim.printed.text} is {QUANTITIES[name].symbol}")
             return "; ".join(parts)
     off = f"off by {100 * (value - truth) / truth:+.0f} %" if truth else "0 is exact"
-    parts.append(signed(off) if digits < 2 else f"{digits} digits right")
-    spread = reference.spread
-    if claim.samples and spread is not None:
+    of_printed = f" of {printed}" if printed and printed > digits + 1 else ""
+    parts.append(signed(off) if digits < 2 else f"{digits}{of_printed} digits right")
+    spread, draws = reference.spread, _equal_error_samples(claim, reference)
+    if claim.samples and spread:
         errors = abs(value - truth) / (spread / math.sqrt(claim.samples))
         inside = "within" if errors <= 2 else f"{errors:.1f} standard errors off, beyond"
         parts[-1] += f", {inside} the error of its own {claim.samples:,} draws"
+    elif of_printed and draws is not None and draws < _MOST_DRAWS:
+        parts[-1] += f", off by the standard error of {draws:.0e} draws".replace("e+0", "e")
+    if digits < 2:
+        parts += _other_conventions(claim.quantity, truth, exact)
     return "; ".join(parts)
+
+
+def _other_conventions(name: str, truth: float, exact: Mapping[str, Exact]) -> list[str]:
+    """Say what the same power of other moments is, where four digits tell them apart."""
+    wanted = QUANTITIES[name]
+    found: dict[str, list[str]] = {}
+    for other, q in QUANTITIES.items():
+        alike = q.power == wanted.power and "mean" not in (q.moment, wanted.moment)
+        if alike and other in exact and f"{exact[other].value:.4g}" != f"{truth:.4g}":
+            found.setdefault(f"{exact[other].value:.4g}", []).append(q.symbol)
+    return [f"{' and '.join(symbols)}: {value}" for value, symbols in found.items()]
 
 
 def _by_sample(claim: Claim, estimate: Estimate, samples: int, z: float) -> Verdict:
@@ -173,13 +200,18 @@ def _by_sample(claim: Claim, estimate: Estimate, samples: int, z: float) -> Verd
 
 
 def digits_right(claimed: float, truth: float) -> int:
-    """Return the most significant digits to which both round alike, at most 16.
+    """Return the most significant digits to which a claim is right, at most 16.
 
-    >>> digits_right(0.2123, 0.2117457)
-    3
+    It is right to d digits if both numbers round to the same d digits, or if they differ by at
+    most half a unit of the smaller one's d-th digit: 1.7059 and 1.7048 straddle 1.705.
+
+    >>> digits_right(0.2123, 0.2117457), digits_right(1.7059, 1.7048)
+    (3, 3)
     """
     for digits in range(16, 0, -1):
-        if f"{claimed:.{digits - 1}e}" == f"{truth:.{digits - 1}e}":
+        one, other = (f"{number:.{digits - 1}e}" for number in (claimed, truth))
+        place = min(int(text.partition("e")[2]) for text in (one, other)) - digits + 1
+        if one == other or abs(claimed - truth) <= float(f"0.5e{place}"):
             return digits
     return 0
 

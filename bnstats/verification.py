@@ -25,6 +25,8 @@ from bnstats.spec import parse
 from bnstats.verdict import Verdict, judge
 
 RESULTS, CONSTANTS = "results", "constants.json"
+_MAX_BYTES = 16_000_000
+_NOT_A_DOCUMENT = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,8 @@ def read_constants(path: Path) -> Mapping[str, Any]:
     try:
         if path.exists() and not path.is_file():
             raise ValueError("not a file")
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError("too large")
         document = json.loads(path.read_text(encoding="utf-8"))
         _check_document(document)
     except FileNotFoundError:
@@ -296,7 +300,7 @@ def read_constants(path: Path) -> Mapping[str, Any]:
             f"no {printable(str(path))} here",
             hint="bnstats table makes one; bnstats verify feng2016 checks a claim set",
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, RecursionError, *_NOT_A_DOCUMENT):
         raise BnstatsError(
             f"{printable(str(path))} is not a results document of bnstats",
             hint="bnstats table makes one",
@@ -308,16 +312,16 @@ def _check_document(document: Any) -> None:
     """Raise an error of some kind unless a results document has what verification reads."""
     provenance, results = document["provenance"], document["results"]
     law = Law(**provenance["law"])
-    numbers: list[Any] = [*law, provenance.get("seed", 0)]
+    numbers: list[Any] = [*law, seed := provenance.get("seed", 0)]
     check_law(law)
-    if not document["schema"].startswith("bnstats/") or not results:
+    if not document["schema"].startswith("bnstats/") or not results or type(seed) is not int:
         raise ValueError("not a results document")
     for row in results:
         names = QUANTITIES.keys() & row.keys()
         if not names or not isinstance(row["layer"], str):
             raise ValueError("a row without quantities")
         for name in names:
-            numbers += [row[name].get("value"), row[name].get("stderr")]
+            numbers += map(row[name].get, ("value", "stderr", "n_eff"))
             if (exact := row[name]["exact"]) is not None:
                 numbers += [exact["value"], exact["error"], len(exact["by"])]
     if not all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
+import select
 import subprocess
 import sys
+import time
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -44,6 +48,50 @@ def spawn(*argv: object, cwd: object = None, **changes: str) -> Outcome:
         check=False,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+class Terminal:
+    """A run whose stderr, and stdout if asked, is a pseudo-terminal."""
+
+    def __init__(self, *argv: object, stdout: bool = False, **changes: str) -> None:
+        self._end, theirs = pty.openpty()
+        self.process = subprocess.Popen(
+            [*COMMAND, *map(str, argv)],
+            stdin=subprocess.DEVNULL,
+            stdout=theirs if stdout else subprocess.PIPE,
+            stderr=theirs,
+            env=environment(TERM="xterm", **changes),
+        )
+        os.close(theirs)
+        self.screen = ""
+
+    def wait_for(self, pattern: str, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while not re.search(pattern, self.screen):
+            assert time.monotonic() < deadline, self.screen
+            assert self._read(0.2) or self.process.poll() is None, self.screen
+
+    def finish(self, seconds: float = 60) -> tuple[int, str]:
+        """Return the exit code and what came through the pipe."""
+        pipe = self.process.stdout
+        out = pipe.read().decode() if pipe else ""
+        while self._read(0.5) or self.process.poll() is None:
+            pass
+        code = self.process.wait(seconds)
+        if pipe:
+            pipe.close()
+        os.close(self._end)
+        return code, out
+
+    def _read(self, seconds: float) -> bool:
+        if not select.select([self._end], [], [], seconds)[0]:
+            return False
+        try:
+            data = os.read(self._end, 65536)
+        except OSError:  # the other end is closed
+            return False
+        self.screen += data.decode("utf-8", "replace")
+        return bool(data)
 
 
 def read_document(text: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -9,6 +10,8 @@ import pytest
 from cli_support import Outcome
 
 from bnstats.cli.main import main
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras' own default is tensorflow
 
 
 @pytest.fixture

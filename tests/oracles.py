@@ -54,7 +54,7 @@ def normal_points(
 def moments_of(
     f: Callable[[Any], Any], mean: float = 0.0, std: float = 1.0, kinks: Sequence[float] = ()
 ) -> dict[str, Any]:
-    """Return mean, var and m4 (central) of f(X), ms and m4 of its slope, as mpf."""
+    """Return mean, var, m4 (central) and raw4 of f(X), ms and m4 of its slope, as mpf."""
     with mp.workdps(DIGITS):
         m, s = mpf(mean), mpf(std)
         law = normal_points(tuple((mpf(k) - m) / s for k in kinks))
@@ -64,6 +64,7 @@ def moments_of(
             "mean": mu,
             "var": mp.fsum(w * (y - mu) ** 2 for w, y, _ in points),
             "m4": mp.fsum(w * (y - mu) ** 4 for w, y, _ in points),
+            "raw4": mp.fsum(w * y**4 for w, y, _ in points),
             "ms_slope": mp.fsum(w * s**2 for w, _, s in points),
             "m4_slope": mp.fsum(w * s**4 for w, _, s in points),
         }

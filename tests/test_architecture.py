@@ -26,6 +26,7 @@ RANKS = {
     "backends": 1,
     "spec": 2,
     "moments": 2,
+    "libraries": 2,
     "quantities": 2,
     "notation": 2,
     "reference": 3,

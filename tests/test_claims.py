@@ -227,8 +227,8 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(BnstatsError, match="cannot read"):
         read_claims_file(folder)
     large = tmp_path / "large.toml"
-    large.write_bytes(b"#" * 4_000_001)
-    with pytest.raises(BnstatsError, match="larger than 4 MB"):
+    large.write_bytes(b"#" * 2_000_001)
+    with pytest.raises(BnstatsError, match="larger than 2 MB"):
         read_claims_file(large)
 
 

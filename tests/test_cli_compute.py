@@ -6,14 +6,9 @@ import csv
 import errno
 import io
 import json
-import os
-import pty
 import re
-import select
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +16,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from cli_support import COMMAND, VALIDATOR, Outcome, environment, read_document, spawn
+from cli_support import VALIDATOR, Outcome, Terminal, read_document, spawn
 
 from bnstats import api
 from bnstats.constants import table_specs
@@ -140,9 +135,12 @@ def test_a_document_is_complete_ordered_and_anonymous(cli: Cli) -> None:
     assert list(found["provenance"]) == [*PROVENANCE_KEYS, *SAMPLED_PROVENANCE]
     assert found["provenance"]["argv"] == [*map(str, argv), "--json"]
     assert found["provenance"]["seed"] == 5
-    claim = found["results"][0]["claims"][3]
-    assert (claim["set"], claim["quantity"]) == ("feng2016", "std_dx")
+    claims = found["results"][0]["claims"]
+    (claim,) = (c for c in claims if (c["set"], c["quantity"]) == ("feng2016", "std_dx"))
     assert (claim["printed"], claim["verdict"]) == ("0.2123", "refuted")
+    assert (claim["digits_right"], claim["digits_printed"], claim["note"]) == (3, 4, "")
+    # 1e7 draws have a standard error of 5.20e-5; 0.2123 is 5.543e-4 off
+    assert claim["equal_error_samples"] == pytest.approx(1e7 * (5.20e-5 / 5.543e-4) ** 2, rel=0.01)
 
 
 def test_exact_has_the_same_shape_without_the_sampled_fields(cli: Cli) -> None:
@@ -528,50 +526,6 @@ def test_piped_text_is_the_same_whatever_the_terminal(cli: Cli) -> None:
 
 
 # Terminals
-
-
-class Terminal:
-    """A run whose stderr, and stdout if asked, is a pseudo-terminal."""
-
-    def __init__(self, *argv: object, stdout: bool = False, **changes: str) -> None:
-        self._end, theirs = pty.openpty()
-        self.process = subprocess.Popen(
-            [*COMMAND, *map(str, argv)],
-            stdin=subprocess.DEVNULL,
-            stdout=theirs if stdout else subprocess.PIPE,
-            stderr=theirs,
-            env=environment(TERM="xterm", **changes),
-        )
-        os.close(theirs)
-        self.screen = ""
-
-    def wait_for(self, pattern: str, seconds: float = 30) -> None:
-        deadline = time.monotonic() + seconds
-        while not re.search(pattern, self.screen):
-            assert time.monotonic() < deadline, self.screen
-            assert self._read(0.2) or self.process.poll() is None, self.screen
-
-    def finish(self, seconds: float = 60) -> tuple[int, str]:
-        """Return the exit code and what came through the pipe."""
-        pipe = self.process.stdout
-        out = pipe.read().decode() if pipe else ""
-        while self._read(0.5) or self.process.poll() is None:
-            pass
-        code = self.process.wait(seconds)
-        if pipe:
-            pipe.close()
-        os.close(self._end)
-        return code, out
-
-    def _read(self, seconds: float) -> bool:
-        if not select.select([self._end], [], [], seconds)[0]:
-            return False
-        try:
-            data = os.read(self._end, 65536)
-        except OSError:  # the other end is closed
-            return False
-        self.screen += data.decode("utf-8", "replace")
-        return bool(data)
 
 
 def test_progress_on_a_terminal_then_ctrl_c_prints_the_partial_result() -> None:

@@ -31,8 +31,8 @@ NO_KERNAL = """\
 error: max_pool2d has no parameter 'kernal_size'
        max_pool2d:kernal_size=3
                   ^^^^^^^^^^^
-hint:  did you mean 'kernel_size'?  parameters: kernel_size, stride, padding, input_size
-"""
+hint:  did you mean 'kernel_size'?  parameters: kernel_size, stride, padding, dilation, ceil_mode, input_size, region
+"""  # noqa: E501
 COUNT = "is not a count such as 1e7, 10M or 2**24"
 SAMPLES = "Invalid value for '-n' / '--samples'"
 HELP = "hint:  bnstats compute --help\n"

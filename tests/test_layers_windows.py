@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from typing import Any
 
 import numpy as np
 import oracles
 import pytest
+from layer_support import DRAWS, differences, draws_of, embedded, through
 
-from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, Event, ParameterError
 from bnstats.reference import exact_values
-from bnstats.sampling import Chunk, Task, iid_blocks
-from bnstats.spec import Spec, parse
-
-DRAWS = 4
+from bnstats.spec import parse
 
 # sides, kernel, stride, padding, input size: overlapping, gapped, padded, non-square
 FINITE = [
@@ -51,20 +46,6 @@ POOLS = [
     ("avg_pool", {"count_include_pad": False}),
 ]
 pools = pytest.mark.parametrize(("pool", "options"), POOLS, ids=["max", "avg", "avg-exclude-pad"])
-
-
-def draws_of(event: Event, n: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
-    """Return random draws, the last axis over draws."""
-    rng = np.random.default_rng(seed)
-    return {
-        name: rng.normal(size=(*i.shape, n)) if i.law == "normal" else rng.random((*i.shape, n))
-        for name, i in event.inputs.items()
-    }
-
-
-def through(event: Event, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    y, backward = event.forward(numpy_backend, draws)
-    return y, backward(draws["dy"])
 
 
 def pool_event(
@@ -116,36 +97,6 @@ def test_pooling_equals_torch(pool, options, sides, kernel, stride, padding, siz
     np.testing.assert_allclose(dx, expected[1], rtol=1e-13, atol=1e-14)
 
 
-def embedded(
-    event: Event, kernel: tuple[int, ...], stride: tuple[int, ...], lead: tuple[int, ...] = ()
-) -> tuple[dict[str, Any], Any, Any, Any]:
-    """Put an interior event into a larger map: its inputs are pieces of the map's.
-
-    Returns the map's x and dy and the event's draws, then the indices of the event's windows and
-    kept positions in the map.
-    """
-    margin = tuple(2 * k // s + 2 for k, s in zip(kernel, stride, strict=True))  # in windows
-    count = event.inputs["dy"].shape[len(lead) and 1 :]
-    size = event.inputs["x"].shape[len(lead) and 1 :]
-    total = tuple(c + 2 * m for c, m in zip(count, margin, strict=True))
-    full = tuple((t - 1) * s + k for t, s, k in zip(total, stride, kernel, strict=True))
-    rng = np.random.default_rng(7)
-    channels = (event.inputs["x"].shape[:1], event.inputs["dy"].shape[:1]) if lead else ((), ())
-    big = {
-        "x": rng.normal(size=(*channels[0], *full, DRAWS)),
-        "dy": rng.normal(size=(*channels[1], *total, DRAWS)),
-    }
-    at = tuple(m * s for m, s in zip(margin, stride, strict=True))
-    piece = tuple(slice(a, a + n) for a, n in zip(at, size, strict=True))
-    windows = tuple(slice(m, m + c) for m, c in zip(margin, count, strict=True))
-    # the kept period starts where the last of the event's windows does
-    first = tuple(a + (c - 1) * s for a, c, s in zip(at, count, stride, strict=True))
-    kept = tuple(slice(f, f + s) for f, s in zip(first, stride, strict=True))
-    head = (slice(None),) if lead else ()
-    small = {"x": big["x"][(*head, *piece)], "dy": big["dy"][(*head, *windows)]}
-    return big, small, (*head, *windows), (*head, *kept)
-
-
 @interior
 @pools
 def test_the_interior_event_is_a_piece_of_a_large_map(pool, options, sides, kernel, stride):
@@ -189,21 +140,6 @@ def test_pooling_backward_equals_finite_differences(
     np.testing.assert_allclose(through(event, draws)[1], differences(event, draws), atol=1e-8)
 
 
-def differences(event: Event, draws: dict[str, np.ndarray], h: float = 1e-6) -> np.ndarray:
-    """Return d(Σ dy·y)/dx by central differences, an element of x at a time."""
-
-    def loss(x: np.ndarray) -> np.ndarray:
-        y = event.forward(numpy_backend, {**draws, "x": x})[0]
-        return (y * draws["dy"]).reshape(-1, x.shape[-1]).sum(axis=0)
-
-    found = np.empty_like(draws["x"])
-    for position in np.ndindex(draws["x"].shape[:-1]):
-        step = np.zeros_like(draws["x"])
-        step[position] = h
-        found[position] = (loss(draws["x"] + step) - loss(draws["x"] - step)) / (2 * h)
-    return found
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_the_first_of_equal_elements_wins_as_in_torch(seed):
     event = pool_event("max_pool", (3, 2), (2, 1), padding=(1, 1), input_size=(6, 5))
@@ -236,182 +172,6 @@ def test_input_size_accepts_one_number_for_all_sides():
 def test_a_size_of_the_wrong_length_is_refused():
     with pytest.raises(ParameterError, match=r"input_size=6x6x6 has 3 sides .* 2"):
         LAYERS["max_pool2d"].bind(kernel_size=2, input_size=(6, 6, 6))
-
-
-# --- convolution and linear ----------------------------------------------------------------------
-
-CONVS = [
-    {"kernel_size": (3, 3), "stride": (1, 1), "padding": (0, 0), "input_size": (5, 5)},
-    {"kernel_size": (3, 3), "stride": (2, 2), "padding": (1, 1), "input_size": (6, 5)},
-    {"kernel_size": (2, 3), "stride": (1, 2), "padding": (1, 0), "input_size": (3, 7)},
-    {"kernel_size": (1, 1), "stride": (1, 1), "padding": (0, 0), "input_size": (2, 3)},
-    {"kernel_size": (2, 2), "stride": (3, 3), "padding": (0, 0), "input_size": (6, 8)},
-]
-convs = pytest.mark.parametrize("geometry", CONVS, ids=lambda g: "-".join(map(str, g.values())))
-CHANNELS = {"in_channels": 3, "out_channels": 2}
-
-
-def plain_conv(geometry: dict[str, Any]) -> tuple[Event, dict[str, np.ndarray]]:
-    """Return a convolution whose weights are the draws: kaiming with gain √fan is W·1."""
-    fan_in = CHANNELS["in_channels"] * math.prod(geometry["kernel_size"])
-    event = LAYERS["conv2d"].bind(
-        **CHANNELS, **geometry, init="kaiming_normal", gain=math.sqrt(fan_in)
-    )
-    return event, draws_of(event)
-
-
-@convs
-def test_convolution_equals_the_scalar_twin(geometry):
-    event, draws = plain_conv(geometry)
-    y, dx = through(event, draws)
-    shape = oracles.Map(*(geometry[k] for k in ("input_size", "kernel_size", "stride", "padding")))
-    for n in range(DRAWS):
-        expected = oracles.conv_twin(
-            shape, draws["x"][..., n], draws["dy"][..., n], draws["weight"][..., n]
-        )
-        np.testing.assert_allclose(y[..., n], expected[0], rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(dx[..., n], expected[1], rtol=1e-12, atol=1e-12)
-
-
-def torch_conv(draws: dict[str, Any], **options: Any) -> tuple[Any, Any]:
-    torch = pytest.importorskip("torch")
-    ys, dxs = [], []
-    for n in range(draws["x"].shape[-1]):
-        x, dy, weight = (torch.tensor(draws[k][..., n][None]) for k in ("x", "dy", "weight"))
-        x.requires_grad_()
-        y = torch.nn.functional.conv2d(x, weight[0], **options)
-        y.backward(dy)
-        ys.append(y.detach().numpy()[0])
-        dxs.append(x.grad.numpy()[0])
-    return np.stack(ys, -1), np.stack(dxs, -1)
-
-
-@convs
-def test_convolution_equals_torch(geometry):
-    event, draws = plain_conv(geometry)
-    y, dx = through(event, draws)
-    expected = torch_conv(draws, stride=geometry["stride"], padding=geometry["padding"])
-    np.testing.assert_allclose(y, expected[0], rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(dx, expected[1], rtol=1e-12, atol=1e-12)
-
-
-@convs
-def test_convolution_backward_equals_finite_differences(geometry):
-    event, draws = plain_conv(geometry)
-    np.testing.assert_allclose(through(event, draws)[1], differences(event, draws), atol=1e-7)
-
-
-@pytest.mark.parametrize(
-    ("kernel", "stride"), [((3, 3), (1, 1)), ((3, 2), (2, 3)), ((4, 1), (2, 1))]
-)
-def test_the_interior_convolution_is_a_piece_of_a_large_map(kernel, stride):
-    fan_in = 3 * math.prod(kernel)
-    event = LAYERS["conv2d"].bind(
-        **CHANNELS, kernel_size=kernel, stride=stride, init="kaiming_normal", gain=fan_in**0.5
-    )
-    big, small, windows, kept = embedded(event, kernel, stride, lead=(3, 2))
-    weight = draws_of(event)["weight"]
-    y, dx = through(event, {**small, "weight": weight})
-    expected_y, expected_dx = torch_conv({**big, "weight": weight}, stride=stride)
-    np.testing.assert_allclose(y, expected_y[windows], rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(dx, expected_dx[kept], rtol=1e-12, atol=1e-12)
-
-
-def test_linear_is_a_matrix_product():
-    event = LAYERS["linear"].bind(in_features=5, out_features=3, init="xavier_normal", gain=2.0)
-    draws = draws_of(event)
-    y, dx = through(event, draws)
-    for n in range(DRAWS):
-        w = draws["weight"][..., n] * 2 * math.sqrt(2 / (5 + 3))
-        np.testing.assert_allclose(y[:, n], w @ draws["x"][:, n], rtol=1e-12)
-        np.testing.assert_allclose(dx[:, n], w.T @ draws["dy"][:, n], rtol=1e-12)
-    np.testing.assert_allclose(dx, differences(event, draws), atol=1e-7)
-
-
-def drawn_weights(layer: str, n: int, **params: Any) -> np.ndarray:
-    """Return weights as the layer uses them: y for one-hot inputs, dx for one-hot dy."""
-    event = LAYERS[layer].bind(**params)
-    task = Task(Spec(layer, LAYERS[layer], event), seed=5)
-    block = next(iid_blocks(task, Chunk(0, 0, n, False))).draws
-    kernel = event.inputs["weight"].shape[2 : -0 or None]
-    columns = []
-    for position in itertools.product(range(event.inputs["x"].shape[0]), *map(range, kernel)):
-        one_hot = np.zeros_like(block["x"])
-        one_hot[position] = 1.0
-        y = event.forward(numpy_backend, {**block, "x": one_hot})[0]
-        columns.append(y.reshape(y.shape[0], -1, n)[:, 0])
-    return np.stack(columns, axis=1).reshape((*event.inputs["weight"].shape, n))
-
-
-LINEAR = ("linear", {"in_features": 3, "out_features": 5})
-# one window on a map of the kernel's size: y is the kernel's inner product with the map
-CONV = ("conv2d", {**CHANNELS, "kernel_size": (3, 2), "input_size": (3, 2)})
-parametric = pytest.mark.parametrize(("layer", "params"), [LINEAR, CONV], ids=["linear", "conv2d"])
-
-
-@parametric
-def test_unit_weights_have_norm_one_over_their_fan(layer, params):
-    weights = drawn_weights(layer, 20, **params, init="unit_fan_in")
-    over_inputs = tuple(range(1, weights.ndim - 1))
-    np.testing.assert_allclose(np.sum(weights**2, axis=over_inputs), 1.0, rtol=1e-13)
-    weights = drawn_weights(layer, 20, **params, init="unit_fan_out")
-    over_outputs = (0, *range(2, weights.ndim - 1))
-    np.testing.assert_allclose(np.sum(weights**2, axis=over_outputs), 1.0, rtol=1e-13)
-
-
-FANS = {"linear": (3, 5), "conv2d": (18, 12)}  # in: 3·3·2, out: 2·3·2
-
-
-@parametric
-def test_the_fans_are_torchs(layer, params):
-    torch = pytest.importorskip("torch")
-    tensor = torch.empty(LAYERS[layer].bind(**params).inputs["weight"].shape)
-    assert torch.nn.init._calculate_fan_in_and_fan_out(tensor) == FANS[layer]
-
-
-@parametric
-@pytest.mark.parametrize(
-    ("init", "variance"),
-    [
-        ({"init": "xavier_normal"}, lambda i, o: 2 / (i + o)),
-        ({"init": "xavier_uniform"}, lambda i, o: 2 / (i + o)),
-        ({"init": "xavier_uniform", "gain": 3.0}, lambda i, o: 9 * 2 / (i + o)),
-        ({"init": "kaiming_normal"}, lambda i, o: 2 / i),
-        ({"init": "kaiming_uniform"}, lambda i, o: 2 / i),
-        ({"init": "kaiming_normal", "mode": "fan_out"}, lambda i, o: 2 / o),
-        ({"init": "kaiming_uniform", "mode": "fan_out", "gain": 0.5}, lambda i, o: 0.25 / o),
-    ],
-    ids=lambda v: "-".join(map(str, v.values())) if isinstance(v, dict) else "",
-)
-def test_the_variance_of_the_weights_is_that_of_torch_init(layer, params, init, variance):
-    weights = drawn_weights(layer, 500, **params, **init).ravel()
-    expected = variance(*FANS[layer])
-    # five standard errors; kurtosis 3 for normals bounds that of the uniform's 1.8
-    assert np.mean(weights**2) == pytest.approx(expected, rel=5 * math.sqrt(2 / weights.size))
-    assert abs(np.mean(weights)) < 5 * math.sqrt(expected / weights.size)
-    if init["init"].endswith("uniform"):
-        assert np.max(np.abs(weights)) <= math.sqrt(3 * expected)
-        assert np.max(np.abs(weights)) > 0.99 * math.sqrt(3 * expected)
-    else:
-        assert np.max(np.abs(weights)) > 2.5 * math.sqrt(expected)
-
-
-# --- dropout ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.99])
-@pytest.mark.parametrize(
-    ("scaling", "factor"),
-    [("inverted", lambda q: 1 / q), ("sqrt", lambda q: q**-0.5), ("none", lambda q: 1.0)],
-)
-def test_dropout_keeps_and_scales(p, scaling, factor):
-    event = LAYERS["dropout"].bind(p=p, scaling=scaling)
-    draws = draws_of(event, n=2000)
-    y, dx = through(event, draws)
-    kept = draws["mask"] < 1 - p
-    np.testing.assert_allclose(y, np.where(kept, draws["x"] * factor(1 - p), 0), rtol=1e-15)
-    np.testing.assert_allclose(dx, np.where(kept, draws["dy"] * factor(1 - p), 0), rtol=1e-15)
-    assert abs(kept.mean() - (1 - p)) <= 5 * math.sqrt(p * (1 - p) / 2000)
 
 
 def test_no_layer_writes_to_its_inputs():
@@ -447,9 +207,3 @@ def test_sizes_need_one_entry_or_one_for_each_side():
         with pytest.raises(BnstatsError, match="sides where the layer has"):
             parse(spec)
     assert parse("max_pool2d:kernel_size=3x3").text == "max_pool2d:kernel_size=3"
-
-
-@pytest.mark.parametrize("params", ["gain=2,init=unit_fan_in", "init=xavier_normal,mode=fan_out"])
-def test_parameters_without_effect_are_refused(params):
-    with pytest.raises(BnstatsError, match="has no effect with init="):
-        parse(f"linear:{params}")

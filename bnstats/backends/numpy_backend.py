@@ -42,6 +42,13 @@ def erfc(x: Any) -> Any:
     return scipy_erfc(x)
 
 
+def ndtri(p: Any) -> Any:
+    """Inverse of the standard normal's distribution function."""
+    from scipy.special import ndtri as scipy_ndtri
+
+    return scipy_ndtri(p)
+
+
 def inner(left: Any, right: Any) -> float:
     """Return the inner product of two vectors of one dtype, summed in short rows.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,14 @@ from bnstats.quantities import QUANTITIES
 from bnstats.spec import Spec, parse
 
 _FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "source", "remark")
-_MAX_BYTES = 4_000_000
+_MAX_BYTES = 2_000_000
+_MAX_CLAIMS = 10_000
+_MAX_SAMPLES = 10**18
 _MAX_SHOWN = 200
+# tomllib takes time quadratic in the parts of a dotted key, and a hundred times a number's memory.
+_MAX_PARTS, _MAX_BARE = 100, 10_000
+_PART = r"""(?:"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|[\w-]++)"""
+_KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
 
 
 @dataclass(frozen=True)
@@ -57,12 +65,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimSet:
-    """Claims from one source: ``title`` says which, ``url`` where it is published."""
+    """Claims from one source.
+
+    ``title`` says which, ``url`` where it is published, ``convention`` what its numbers are.
+    """
 
     name: str
     claims: tuple[Claim, ...]
     title: str = ""
     url: str = ""
+    convention: str = ""
 
 
 def read_claims_file(path: Path) -> ClaimSet:
@@ -76,9 +88,8 @@ def read_claims_file(path: Path) -> ClaimSet:
     try:
         if path.exists() and not path.is_file():
             raise BnstatsError(f"cannot read {_shown(path)}: not a file")
-        if path.stat().st_size > _MAX_BYTES:
-            raise BnstatsError(f"{_shown(path)} is larger than {_MAX_BYTES // 10**6} MB")
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         raise BnstatsError(f"no such file: {_shown(path)}", hint="bnstats list claims") from None
     except (OSError, ValueError) as error:  # a NUL in the name is a ValueError
@@ -103,6 +114,8 @@ def claim(fields: Mapping[str, str]) -> Claim:
 
 def read_claims(content: bytes, name: str) -> ClaimSet:
     """Parse the content of a claims file called ``name``; see `read_claims_file`."""
+    if len(content) > _MAX_BYTES:
+        raise BnstatsError(f"{name} is larger than {_MAX_BYTES // 10**6} MB")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -118,14 +131,18 @@ def read_claims(content: bytes, name: str) -> ClaimSet:
                 f"{name}, claim {i}: repeats claim {first}   ({claim.spec.text}, {claim.quantity})",
                 hint="keep one of them",
             )
-    title, url = (printable(str(document.get(key, ""))) for key in ("title", "url"))
-    return ClaimSet(stem, claims, title, url)
+    about = (
+        printable(_text(document.get(key, ""), key, name)) for key in ("title", "url", "convention")
+    )
+    return ClaimSet(stem, claims, *about)
 
 
 def _rows(document: Mapping[str, Any], name: str) -> list[Any]:
     rows = document.get("claim", [])
     if not isinstance(rows, list) or not rows:
         raise BnstatsError(f"{name} holds no claims", hint=_example(name))
+    if len(rows) > _MAX_CLAIMS:
+        raise BnstatsError(f"{name} holds more than {_MAX_CLAIMS:,} claims")
     return rows
 
 
@@ -134,18 +151,37 @@ def _parse(text: str, name: str) -> dict[str, Any]:
     suffix = Path(name).suffix.lower()
     try:
         if suffix == ".toml":
+            if any(_is_bomb(found[0]) for found in _KEY.finditer(text)):
+                raise BnstatsError(f"{name} cannot be parsed: too long a key or number")
             return tomllib.loads(text, parse_float=str)
         if suffix == ".json":
             document = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
             return document if isinstance(document, dict) else {"claim": document}
         if suffix == ".csv":
-            rows = csv.DictReader(io.StringIO(text), strict=True)
-            return {"claim": [{k: v for k, v in row.items() if v} for row in rows]}
+            return {"claim": _csv_rows(text, name)}
     except (tomllib.TOMLDecodeError, json.JSONDecodeError, csv.Error) as error:
         raise BnstatsError(f"{name} cannot be parsed: {printable(str(error))}") from None
     except (RecursionError, ValueError):
         raise BnstatsError(f"{name} cannot be parsed: nested too deeply or too long") from None
     raise BnstatsError(f"{name}: a claims file ends in .toml, .json or .csv")
+
+
+def _is_bomb(token: str) -> bool:
+    if len(token) > _MAX_BARE and token[0] not in "\"'":
+        return True
+    return len(re.findall(_PART, token)) > _MAX_PARTS
+
+
+def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:
+    rows = csv.DictReader(io.StringIO(text), strict=True)
+    header = rows.fieldnames or ()
+    # A row costs time in proportion to the header's length, however short it is itself.
+    if len(header) > 2 * len(_FIELDS) or len(set(header)) < len(header):
+        raise BnstatsError(
+            f"{name}: the header has too many fields, or one of them twice",
+            hint=f"fields: {', '.join(_FIELDS)}",
+        )
+    return [{k: v for k, v in row.items() if v} for row in islice(rows, _MAX_CLAIMS + 1)]
 
 
 def _claim(row: Any, set_name: str, at: str) -> Claim:
@@ -224,8 +260,9 @@ def _samples(text: str | None, at: str) -> int | None:
         samples = int(float(text))
     except (ValueError, OverflowError):
         samples = 0
-    if samples < 1:
-        raise BnstatsError(f"{at}: samples '{printable(text, 40)}' is not a positive number")
+    if not 1 <= samples <= _MAX_SAMPLES:
+        what = "a positive number" if samples < 1 else "at most 1e18"
+        raise BnstatsError(f"{at}: samples '{printable(text, 40)}' is not {what}")
     return samples
 
 

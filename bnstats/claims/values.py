@@ -6,7 +6,7 @@ import ast
 import math
 import operator
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bnstats.errors import printable
 
@@ -16,6 +16,7 @@ _DECIMAL = re.compile(
     r"(?:[eE](?P<exponent>[+-]?\d{1,4}))?",
     re.ASCII,
 )
+_ROOT = re.compile(r"sqrt\(([^()]*)\)", re.ASCII)
 _EXPRESSION = re.compile(r"(?:[0-9.+\-*/() \t]|sqrt|exp|log|pi|[0-9][eE])+", re.ASCII)
 _BINARY = {
     ast.Add: operator.add,
@@ -38,14 +39,17 @@ class Printed:
     value
         As a number.
     half_width
-        Half a unit of the last decimal printed, or the tolerance that the claim states; 0 for a
-        symbolic value, which claims itself. A whole number without a decimal point counts as
-        symbolic.
+        Half a unit of the last decimal printed, also where a decimal stands under a root, or the
+        tolerance that the claim states; 0 for a symbolic value, which claims itself. A whole number
+        without a decimal point counts as symbolic.
+    digits
+        Significant digits printed; None for a symbolic value.
     """
 
     text: str
     value: float
     half_width: float
+    digits: int | None = None
 
     @property
     def symbolic(self) -> bool:
@@ -67,23 +71,43 @@ def parse_value(text: str) -> Printed:
     5e-05
     >>> parse_value("sqrt(1/2)").value
     0.7071067811865476
+    >>> parse_value("sqrt(1.55)").digits  # between √1.545 and √1.555
+    3
     """
     text = text.strip()
     if len(text) > _MAX_LENGTH:
         raise ValueError(f"a value of {len(text)} characters; the limit is {_MAX_LENGTH}")
     try:
-        if parts := decimal_parts(text):
-            decimals, _, exponent = parts
-            printed = Printed(text, float(text), float(f"0.5e{exponent - decimals}"))
-        else:
+        printed = _decimal(text)
+        root = _ROOT.fullmatch(text)
+        if root and (under := _decimal(root[1])):
+            value = math.sqrt(under.value)
+            printed = replace(
+                under, text=text, value=value, half_width=under.half_width / value / 2
+            )
+        if printed is None:
             if not _EXPRESSION.fullmatch(text):
                 raise ValueError
             printed = Printed(text, _evaluate(ast.parse(text, mode="eval").body), 0.0)
     except (ValueError, SyntaxError, ArithmeticError, RecursionError, MemoryError):
         raise ValueError(f"value '{printable(text, 60)}' is not a number") from None
-    if not math.isfinite(printed.value):
+    if not (math.isfinite(printed.value) and math.isfinite(printed.half_width)):
         raise ValueError(f"value '{printable(text, 60)}' is not a finite number")
+    if (
+        printed.digits is not None and not printed.half_width
+    ):  # underflow would make it a symbolic value
+        raise ValueError(f"value '{printable(text, 60)}' is too small for its digits to count")
     return printed
+
+
+def _decimal(text: str) -> Printed | None:
+    parts = decimal_parts(text)
+    if parts is None:
+        return None
+    decimals, _, exponent = parts
+    mantissa = re.split("[eE]", text)[0]
+    digits = len(re.sub(r"[+\-.]", "", mantissa).lstrip("0"))
+    return Printed(text, float(text), float(f"0.5e{exponent - decimals}"), digits)
 
 
 def decimal_parts(text: str) -> tuple[int, str, int] | None:

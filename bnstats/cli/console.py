@@ -11,6 +11,7 @@ import click
 
 _STYLES: dict[str, dict[str, object]] = {
     "name": {"bold": True},
+    "aside": {"dim": True},
     "reproduced": {"fg": "green"},
     "ok": {"fg": "green"},
     "refuted": {"fg": "red", "bold": True},
@@ -44,6 +45,11 @@ class Console:
     def out(self, text: str) -> None:
         """Print data on stdout."""
         click.echo(text, color=self.color)
+
+    def note(self, text: str) -> None:
+        """Print on stderr what a user may want to know."""
+        if not self.quiet:
+            click.echo(f"note: {text}", err=True)
 
     def warn(self, text: str) -> None:
         """Print a warning on stderr."""

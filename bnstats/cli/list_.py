@@ -2,44 +2,169 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from bnstats.cli.console import Console
 
+if TYPE_CHECKING:
+    from bnstats.layers import Layer, Parameter
+
+_WIDTH = 80
+_SCHEMA = "bnstats-list/1"
 _HIDDEN = "hidden by bnstats' own layer of this name"
+
+
+class _Row(NamedTuple):
+    """What is listed: in a group, with a line of text, what a word finds, and as data."""
+
+    group: str
+    name: str
+    text: str
+    names: str
+    searched: str
+    entry: dict[str, Any]
 
 
 @click.command("list")
 @click.argument("what", type=click.Choice(["layers", "claims"]), default="layers")
+@click.argument("word", default="")
+@click.option("--family", "families", multiple=True, help="Layers of this family; repeatable.")
 @click.option("--plain", is_flag=True, help="Names only, one a line.")
+@click.option("--json", "as_json", is_flag=True, help="One document, with parameters.")
 @click.pass_obj
-def command(console: Console, what: str, plain: bool) -> None:
-    """List layers (the default) or claim sets; `bnstats show NAME` tells more."""
-    rows = _layers() if what == "layers" else _claims()
-    if plain:
-        console.out("\n".join(name for _, name, _ in rows))
-        return
-    width = max(len(name) for _, name, _ in rows)
-    for group, members in groupby(rows, key=lambda row: row[0]):
+def command(
+    console: Console, what: str, word: str, families: tuple[str, ...], plain: bool, as_json: bool
+) -> None:
+    """List layers (the default) or claim sets; `bnstats show NAME` tells more.
+
+    Under each layer stand the names that torch, jax, flax and keras have for it. WORD keeps what
+    holds it in a name, in a summary or in a formula.
+    """
+    everything = _layers(families) if what == "layers" else _claims(families)
+    rows = _holding(word, everything, what, families)
+    if as_json:
+        from bnstats.report.json_ import render
+
+        console.out(render({"schema": _SCHEMA, what: [row.entry for row in rows]}))
+    elif plain:
+        console.out("\n".join(row.name for row in rows))
+    else:
+        console.out("\n".join(_lines(rows, console)))
+
+
+def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]) -> Sequence[_Row]:
+    from bnstats.errors import BnstatsError, printable, suggestion
+
+    found = [row for row in rows if word.lower() in row.searched.lower()]
+    if found:
+        return found
+    near = suggestion(word, (row.name for row in rows))
+    among = f" of {' and '.join(families)}" if families else ""
+    raise BnstatsError(
+        f"'{printable(word, 60)}' is in none of the {what}{among}",
+        hint=f"did you mean '{near}'?" if near else f"bnstats list {what}",
+    )
+
+
+def _lines(rows: Sequence[_Row], console: Console) -> Iterator[str]:
+    width = max(len(row.name) for row in rows)
+    indent = " " * (width + 4)
+    for group, members in groupby(rows, key=lambda row: row.group):
         if group:
-            console.out(console.style(group, "name"))
-        for _, name, text in members:
-            console.out(f"  {name.ljust(width)}  {text}")
+            yield console.style(group, "name")
+        for row in members:
+            yield f"  {row.name.ljust(width)}  {row.text}"
+            for line in textwrap.wrap(row.names, _WIDTH - len(indent), break_long_words=False):
+                yield f"{indent}{console.style(line, 'aside')}"
 
 
-def _layers() -> list[tuple[str, str, str]]:
+def _layers(families: Sequence[str]) -> list[_Row]:
+    from bnstats.errors import BnstatsError, printable, suggestion
+    from bnstats.layers import LAYERS
+
+    known = sorted({layer.family for layer in LAYERS.values()})
+    for family in families:
+        if family not in known:
+            near = suggestion(family, known)
+            hint = f"did you mean '{near}'?  " if near else ""
+            raise BnstatsError(
+                f"unknown family '{printable(family, 60)}'",
+                hint=f"{hint}families: {', '.join(known)}",
+            )
+    layers = sorted(LAYERS.values(), key=lambda layer: (layer.family, layer.name))
+    if families:
+        return [_layer(layer) for layer in layers if layer.family in families]
+    return [*map(_layer, layers), *_installed()]
+
+
+def _installed() -> Iterator[_Row]:
+    """Yield the layers that installed packages offer, none of them imported."""
     from bnstats.custom import installed
-    from bnstats.layers import LAYERS, find
+    from bnstats.layers import find
 
-    entries = sorted(LAYERS.values(), key=lambda layer: (layer.family, layer.name))
-    rows = [(layer.family, layer.name, _short(layer.formula)) for layer in entries]
-    offered = sorted(installed(), key=lambda entry: (entry.package, entry.name))
-    return rows + [
-        (f"{e.package} (installed)", e.name, e.path if find(e.name) is None else _HIDDEN)
-        for e in offered
-    ]
+    for e in sorted(installed(), key=lambda entry: (entry.package, entry.name)):
+        family = f"{e.package} (installed)"
+        entry = {"name": e.name, "family": family, "path": e.path}
+        text = e.path if find(e.name) is None else _HIDDEN
+        yield _Row(family, e.name, text, "", f"{e.package}\n{e.name}\n{e.path}", entry)
+
+
+def _layer(layer: Layer) -> _Row:
+    from bnstats.libraries import names_of, short_names
+
+    libraries = names_of(layer.name)
+    theirs = [f"{library}.{name}" for library, names in libraries.items() for name in names]
+    entry = {
+        "name": layer.name,
+        "family": layer.family,
+        "summary": layer.summary,
+        "formula": layer.formula,
+        "gradient": layer.gradient,
+        "source": layer.cite,
+        "parameters": [_parameter(p) for p in layer.parameters],
+        "aliases": dict(_parted(alias) for alias in layer.aliases),
+        "libraries": libraries,
+    }
+    texts = (layer.name, *layer.aliases, *theirs, layer.summary, layer.formula)
+    names = _names_line(layer, short_names(layer.name))
+    return _Row(layer.family, layer.name, _short(layer.formula), names, "\n".join(texts), entry)
+
+
+def _names_line(layer: Layer, libraries: dict[str, tuple[str, ...]]) -> str:
+    """Return the names of each library, libraries with the same ones together."""
+    from bnstats.libraries import folded
+
+    by_names: dict[tuple[str, ...], list[str]] = {}
+    for library, names in libraries.items():
+        by_names.setdefault(names, []).append(library)
+    parts = [f"{', '.join(who)}: {', '.join(names)}" for names, who in by_names.items()]
+    shown = {folded(name.partition(" ")[0]) for names in libraries.values() for name in names}
+    # An alias with a dot is a library's, and that library's names are there.
+    aliases = (_parted(alias)[0] for alias in layer.aliases)
+    others = [alias for alias in aliases if "." not in alias and folded(alias) not in shown]
+    return "; ".join([*parts, *([f"also {', '.join(others)}"] if others else [])])
+
+
+def _parted(alias: str) -> tuple[str, str]:
+    name, _, carried = alias.partition(":")
+    return name, carried
+
+
+def _parameter(p: Parameter) -> dict[str, Any]:
+    return {
+        "name": p.name,
+        "kind": p.kind,
+        "required": p.required,
+        "default": p.default,
+        "follows": p.follows,
+        "choices": list(p.choices),
+        "range": p.range.text if p.range else None,
+    }
 
 
 def _short(formula: str) -> str:
@@ -47,7 +172,15 @@ def _short(formula: str) -> str:
     return formula.partition(";")[0].partition(",  ")[0]
 
 
-def _claims() -> list[tuple[str, str, str]]:
+def _claims(families: Sequence[str]) -> list[_Row]:
     from bnstats.claims import claim_sets
+    from bnstats.errors import BnstatsError
 
-    return [("", s.name, f"{len(s.claims):3d} claims   {s.title}") for s in claim_sets()]
+    if families:
+        raise BnstatsError("claim sets have no family", hint="bnstats list layers --family NAME")
+    rows = []
+    for s in claim_sets():
+        text = f"{len(s.claims):3d} claims   {s.title}"
+        entry = {"name": s.name, "title": s.title, "url": s.url, "claims": len(s.claims)}
+        rows.append(_Row("", s.name, text, "", f"{s.name}\n{s.title}", entry))
+    return rows

@@ -54,14 +54,32 @@ def sampling_progress(
         yield on_progress
 
 
+class LayersProgress(NamedTuple):
+    """Callbacks that show which of many layers is at work, and how fast it is drawn."""
+
+    on_layer: Callable[[str, int, int], None]
+    on_progress: Callable[[int, Tally], None] | None
+
+
 @contextmanager
-def layers_progress(console: Console, what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a callback that shows which of many layers is at work."""
+def layers_progress(console: Console, what: str) -> Iterator[LayersProgress]:
+    """Yield callbacks for work over many layers."""
     if not console.progress:
-        yield lambda layer, done, total: None
+        yield LayersProgress(lambda layer, done, total: None, None)
         return
     with _bar(what) as update:
-        yield lambda layer, done, total: update(done, lambda: total, lambda: layer)
+        layer, done, total, start = "", 0, 0, 0.0
+
+        def on_layer(name: str, before: int, among: int) -> None:
+            nonlocal layer, done, total, start
+            layer, done, total, start = name, before, among, time.monotonic()
+            update(done, lambda: total, lambda: layer)
+
+        def on_progress(draws: int, tally: Tally) -> None:
+            rate = draws / (time.monotonic() - start)
+            update(done, lambda: total, lambda: f"{layer} at {rate:.3g}/s")
+
+        yield LayersProgress(on_layer, on_progress)
 
 
 @contextmanager

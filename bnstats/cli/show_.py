@@ -53,6 +53,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     yield f"  family     {layer.family}"
     if layer.aliases:
         yield f"  also       {', '.join(layer.aliases)}"
+    yield from _libraries(layer.name)
     if spec.event.kinks:
         yield f"  kinks      not smooth at x = {', '.join(f'{k:g}' for k in spec.event.kinks)}"
     if layer.cite:
@@ -70,6 +71,11 @@ def _layer(text: str, console: Console) -> Iterator[str]:
         yield f"    {key.ljust(8)} {shape}, {given.law}"
     for hint in spec.event.hints:
         yield f"    {hint}"
+    if spec.event.inexact:
+        from bnstats.api import exact  # imports numpy
+        from bnstats.report.text_ import inexact_lines
+
+        yield from inexact_lines(exact(spec).missing, spec.event.inexact)
     yield ""
     yield "  examples"
     for example in example_specs(layer):
@@ -77,9 +83,24 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     claims = [c for s in claim_sets() for c in s.claims if c.spec.layer is layer]
     if claims:
         yield ""
-        yield "  published values (bnstats compute judges them)"
+        yield "  published values (bnstats show SET judges them)"
         for claim in claims:
             yield f"    {claim.spec.text}  {claim.quantity} = {claim.printed.text}  ({claim.set})"
+
+
+def _libraries(layer: str) -> Iterator[str]:
+    """Yield a line for every library that has the layer, wrapped where it is long."""
+    from bnstats.libraries import names_of, with_parameters
+
+    for library, names in names_of(layer).items():
+        text = ", ".join(with_parameters(name, carried) for name, carried in names.items())
+        yield from textwrap.wrap(
+            text,
+            width=80,
+            initial_indent=f"  {library.ljust(11)}",
+            subsequent_indent=" " * 13,
+            break_long_words=False,
+        )
 
 
 def _parameter(p: Parameter) -> str:
@@ -95,6 +116,7 @@ def _parameter(p: Parameter) -> str:
         parts.append(f"default: {p.follows}")
     elif p.default is not None:
         parts.append(f"default: {value_text(p.default)}")
+    parts += [f"{word} is {meant}" for word, meant in p.synonyms]
     return ", ".join(parts)
 
 
@@ -106,6 +128,10 @@ def _claim_set(name: str, console: Console) -> Iterator[str]:
     yield f"{console.style(claims.name, 'name')} — {claims.title}"
     if claims.url:
         yield f"  {claims.url}"
+    if claims.convention:
+        yield from textwrap.wrap(
+            f"convention: {claims.convention}", 78, initial_indent="  ", subsequent_indent="    "
+        )
     yield ""
     cells = []
     for claim in claims.claims:
@@ -118,6 +144,15 @@ def _claim_set(name: str, console: Console) -> Iterator[str]:
         padded = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
         padded[3] = console.style(padded[3], row[3])
         yield f"  {'  '.join(padded)}  {row[4]}"
+    notes: dict[str, list[str]] = {}
+    for claim in claims.claims:
+        if claim.remark:
+            notes.setdefault(claim.remark, []).append(claim.spec.text)
+    if notes:
+        yield ""
+        yield "  notes"
+        for note, layers in notes.items():
+            yield textwrap.indent(textwrap.fill(f"{', '.join(layers)}: {note}", 76), "    ")
     sources = dict.fromkeys(claim.source for claim in claims.claims if claim.source)
     if sources:
         yield ""

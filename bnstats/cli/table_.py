@@ -11,6 +11,8 @@ import click
 from bnstats.cli.console import Console
 from bnstats.cli.options import SAMPLES, WORKERS, Seed
 
+_ROWS = ".constants.rows"  # beside the tables while they are drawn
+
 
 @click.command("table")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
@@ -39,7 +41,7 @@ def command(
     seed: int | None,
     workers: int,
 ) -> int:
-    """Regenerate constants.json, constants.md and published.md in results/.
+    """Regenerate constants.json, constants.md, published.md and its plot in results/.
 
     NAME is constants (draw all rows anew) or published (only render what is there again); by
     default both. With --check nothing is written: sampled values must agree statistically with
@@ -62,7 +64,7 @@ def command(
     if redraw:
         record = _build(console, out, samples, seed, workers)
         if record is None:
-            click.echo("interrupted: the tables are as they were", err=True)
+            click.echo(f"interrupted: the tables are as they were{_kept(out)}", err=True)
             return INTERRUPTED
     else:
         record = read_constants(out / CONSTANTS)
@@ -70,7 +72,35 @@ def command(
         if name != CONSTANTS or redraw:
             write_atomically(out / name, text)
             console.out(f"wrote {printable(str(out / name))}")
+    _draw(console, out, record)
+    if redraw:
+        (out / _ROWS).unlink(missing_ok=True)
     return 0
+
+
+def _kept(out: Path) -> str:
+    from bnstats.errors import printable
+
+    where = out / _ROWS
+    if not where.exists():
+        return ""
+    return f"; the rows done are in {printable(str(where))}, the next run takes them up"
+
+
+def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
+    """Draw the plot where that can be done; the tables are complete without it."""
+    from bnstats.errors import HostError, printable
+    from bnstats.report.files import write_atomically
+    from bnstats.report.published import PLOT
+    from bnstats.report.published_plot import draw
+
+    try:
+        picture = draw(record)
+    except HostError as error:
+        console.note(f"{error.message}: {error.hint}")
+        return
+    write_atomically(out / PLOT, picture)
+    console.out(f"wrote {printable(str(out / PLOT))}")
 
 
 def _check(console: Console, out: Path, samples: int | None, seed: int | None, workers: int) -> int:
@@ -83,9 +113,9 @@ def _check(console: Console, out: Path, samples: int | None, seed: int | None, w
 
     own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
     fresh = own_seed + 1 if seed is None else seed
-    with interruptible() as interrupted, layers_progress(console, "table") as on_layer:
+    with interruptible() as interrupted, layers_progress(console, "table") as progress:
         settings = Settings(
-            samples, fresh, workers=workers, on_layer=on_layer, should_stop=interrupted
+            samples, fresh, workers=workers, on_layer=progress.on_layer, should_stop=interrupted
         )
         problems, checks = constants.check(out, settings)
         stopped = interrupted()
@@ -108,19 +138,25 @@ def _build(
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.progress import layers_progress
     from bnstats.report.files import check_directory, check_writable
+    from bnstats.report.published import PLOT
     from bnstats.verification import CONSTANTS
 
     check_directory(out)
-    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED):
+    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT, _ROWS):
         check_writable(out / name)
     argv = ["table", *([f"--samples={samples}"] if samples else [])]
     argv += [f"--seed={seed}"] if seed else []
-    with interruptible() as interrupted, layers_progress(console, "table") as on_layer:
+    with interruptible() as interrupted, layers_progress(console, "table") as progress:
         return constants.build(
             samples=samples,
             seed=seed or 0,
             workers=workers,
             argv=argv,
-            on_layer=on_layer,
+            keep=out / _ROWS,
+            on_taken_up=lambda rows, total: console.note(
+                f"{rows} of {total} rows were done by a run that was cut off"
+            ),
+            on_layer=progress.on_layer,
+            on_progress=progress.on_progress,
             should_stop=interrupted,
         )

@@ -96,9 +96,13 @@ def command(
     for name in imports:
         load(name, here=True)
     checks: list[Check] = []
-    with interruptible() as interrupted, layers_progress(console, "verify") as on_layer:
-        settings = Settings(**options, workers=workers, on_layer=on_layer, should_stop=interrupted)
-        sources = [source_of(name, settings) for name in what or own.claims or (RESULTS,)]
+    names = what or own.claims or (RESULTS,)
+    options["family_error"] /= len(names)
+    with interruptible() as interrupted, layers_progress(console, "verify") as progress:
+        settings = Settings(
+            **options, workers=workers, on_layer=progress.on_layer, should_stop=interrupted
+        )
+        sources = [source_of(name, settings) for name in names]
         for check in sources:
             checks += check()
         stopped = interrupted()

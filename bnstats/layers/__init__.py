@@ -1,19 +1,27 @@
 """Every layer bnstats knows: importing this package fills the registry."""
 
 from bnstats.layers import (
+    average_pooling,
+    convolution,
     dropout,
     elementary,
+    fractional_pooling,
+    gated,
     linear,
+    lp_pooling,
+    max_pooling,
+    normalization,
     piecewise,
-    pooling,
     rectifiers,
     shrinkage,
     sigmoidal,
     smooth,
+    softmax,
 )
 from bnstats.layers._parameters import Parameter, ParameterError
 from bnstats.layers._registry import (
     ALIASES,
+    CONSTANT,
     LAYERS,
     STANDARD,
     USER_LAYERS,
@@ -31,6 +39,7 @@ from bnstats.layers._registry import (
 
 __all__ = [
     "ALIASES",
+    "CONSTANT",
     "LAYERS",
     "STANDARD",
     "USER_LAYERS",
@@ -42,17 +51,24 @@ __all__ = [
     "Layer",
     "Parameter",
     "ParameterError",
+    "average_pooling",
+    "convolution",
     "dropout",
     "elementary",
     "elementwise",
     "find",
+    "fractional_pooling",
+    "gated",
     "linear",
+    "lp_pooling",
+    "max_pooling",
+    "normalization",
     "piecewise",
-    "pooling",
     "rectifiers",
     "register",
     "shrinkage",
     "sigmoidal",
     "smooth",
+    "softmax",
     "structured",
 ]

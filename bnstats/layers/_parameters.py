@@ -29,6 +29,13 @@ class Follows:
     name: str
 
 
+@dataclass(frozen=True)
+class Synonyms:
+    """Other libraries' words for choices: ``Synonyms((("glorot_uniform", "xavier_uniform"),))``."""
+
+    words: tuple[tuple[str, str], ...]
+
+
 class ParameterError(ValueError):
     """Parameter values that make no layer; raised by a layer's builder."""
 
@@ -48,6 +55,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     range: Range | None = None
     follows: str | None = None
+    synonyms: tuple[tuple[str, str], ...] = ()
 
 
 def parameters_of(build: Callable[..., Any]) -> tuple[Parameter, ...]:
@@ -90,4 +98,5 @@ def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
         choices=choices,
         range=next((n for n in notes if isinstance(n, Range)), None),
         follows=next((n.name for n in notes if isinstance(n, Follows)), None),
+        synonyms=next((n.words for n in notes if isinstance(n, Synonyms)), ()),
     )

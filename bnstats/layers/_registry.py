@@ -35,6 +35,9 @@ class Law(NamedTuple):
 STANDARD = Law()
 
 
+CONSTANT = "constant"  # how e.g. the mean of outputs that sum to one is known
+
+
 class Known(NamedTuple):
     """A moment that is known without sampling, with a bound on its absolute error."""
 
@@ -58,6 +61,24 @@ class Expect(typing.Protocol):
 
         The quadrature is refined until it changes by less than the relative tolerance.
         """
+
+    def integral(
+        self, function: Callable[[Namespace, Array], Array], low: float, high: float
+    ) -> Known:
+        """Return ∫ function(t) dt from low to high.
+
+        The function must be analytic on the whole real line, within ±π/2 of it for any feature of
+        unit width, and negligible at both ends: the trapezoid rule then converges geometrically.
+        """
+
+
+def combined(*terms: tuple[float, Known]) -> Known:
+    """Return Σ c·k over pairs (c, k); the bounds on the errors add up."""
+    return Known(
+        math.fsum(c * k.value for c, k in terms),
+        math.fsum(abs(c) * k.error for c, k in terms),
+        terms[0][1].by,
+    )
 
 
 @dataclass(frozen=True)
@@ -85,9 +106,11 @@ class Event:
         the draws on their last axis.
     moments
         ``moments(law, expect)`` returns what is known exactly of one element of y and dx: any of
-        ``mean_y``, ``var_y``, ``m4_y`` (fourth central moment), ``ms_dx`` (E[dx²]) and ``m4_dx``
-        (E[dx⁴]), averaged over the event's positions. E[dx] is zero for every layer, because dx
-        is linear in dy. Fourth moments are stated only where an event has a single element.
+        ``mean_y``, ``var_y``, ``m3_y`` and ``m4_y`` (third and fourth central moment), ``ms_dx``
+        (E[dx²]) and ``m4_dx`` (E[dx⁴]), averaged over the event's positions. E[dx] is zero for
+        every layer, because dx is linear in dy. Third and fourth moments are stated only where an
+        event has a single element. What is the same in every draw, averaged over its positions, is
+        known by `CONSTANT`; ``mean_dx`` and ``ms_y`` are stated where they are.
     kinks
         Where an elementwise layer is not smooth, in units of x: f, its slope or its curvature
         jumps.
@@ -287,6 +310,7 @@ def pointwise_moments(
         return {
             "mean_y": mean,
             "var_y": Known(var.value, error, var.by),
+            "m3_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 3, kinks=kinks),
             "m4_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 4, kinks=kinks),
             "ms_dx": Known(power * ms_slope.value, power * ms_slope.error, ms_slope.by),
             "m4_dx": Known(3 * power**2 * m4_slope.value, 3 * power**2 * m4_slope.error),

@@ -1,171 +1,248 @@
-"""The geometry of sliding windows, shared by pooling and convolution.
+"""The geometry of windows, shared by pooling and convolution; `_layout` lays them out.
 
-Two views of a layer. Without ``input_size`` it is seen in the interior of an unbounded input: dx is
-kept on one stride period of positions, and the event holds every window that reaches into it. With
-``input_size`` it is the finite map, borders and padding included, and dx is kept everywhere.
+A window over several sides is a product of windows along each, so all of it is laid out by side.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from bnstats.layers._parameters import ParameterError, Size
 from bnstats.layers._registry import Array, Namespace
 
-_MOST_ELEMENTS = 10**7
+Region: TypeAlias = Literal["all", "interior", "border"]
 
 
-def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:
-    """Return one int per side; a tuple of another length raises ParameterError."""
-    if isinstance(value, int):
-        return (value,) * sides
-    if len(value) != sides:
-        text = "x".join(map(str, value))
-        raise ParameterError(f"{name}={text} has {len(value)} sides where the layer has {sides}")
-    return value
+@dataclass(frozen=True)
+class Run:
+    """Equally long windows at equal distances along one side, in positions of the padded map.
+
+    ``place`` is where they stand among the windows of their side.
+    """
+
+    start: int
+    step: int
+    count: int
+    taps: int
+    dilation: int
+    place: slice
+
+    def at(self, tap: int) -> slice:
+        """Return the slice that takes one position of every window."""
+        first = self.start + tap * self.dilation
+        return slice(first, first + self.step * (self.count - 1) + 1, self.step)
+
+
+class Extent(NamedTuple):
+    """How many positions a window holds: of the input, and of the input and its padding."""
+
+    inside: int
+    padded: int
+
+
+def inside(extent: Extent) -> int:
+    """Return the positions of a window that are inside the input."""
+    return extent.inside
+
+
+def padded(extent: Extent) -> int:
+    """Return the positions of a window that are inside the input or its padding."""
+    return extent.padded
+
+
+@dataclass(frozen=True)
+class Side:
+    """Windows along one side of a map.
+
+    Attributes
+    ----------
+    size
+        Positions of x an event holds.
+    runs
+        The windows: a single run where they slide, several where they adapt to the size.
+    padding
+        Positions before and after the map; ``ceil_mode`` may need more of them after it.
+    kept
+        The positions of x whose dx belongs to the event.
+    margin
+        How much of the padding on each side counts as elements.
+    """
+
+    size: int
+    runs: tuple[Run, ...]
+    padding: tuple[int, int]
+    kept: slice
+    margin: int
+
+    @property
+    def count(self) -> int:
+        """Windows, i.e. positions of y."""
+        return sum(run.count for run in self.runs)
+
+    @cached_property
+    def extents(self) -> tuple[Extent, ...]:
+        """The extent of every window."""
+        found = [Extent(0, 0)] * self.count
+        for run in self.runs:
+            found[run.place] = [self._extent(run, w) for w in range(run.count)]
+        return tuple(found)
+
+    def _extent(self, run: Run, window: int) -> Extent:
+        first = run.start + window * run.step - self.padding[0]
+
+        def held(low: int, high: int) -> int:
+            taps = (-((first - end) // run.dilation) for end in (low, high))
+            before, upto = (min(max(tap, 0), run.taps) for tap in taps)
+            return upto - before
+
+        return Extent(held(0, self.size), held(-self.margin, self.size + self.margin))
+
+    @property
+    def full(self) -> tuple[bool, ...]:
+        """Whether each sliding window lies inside the map."""
+        return tuple(extent.inside == self.runs[0].taps for extent in self.extents)
+
+    @cached_property
+    def visits(self) -> tuple[int, ...]:
+        """How many windows hold each position, −1 at the border of the map.
+
+        There a window that would hold it in an unbounded map reaches over the edge or is missing.
+        """
+        (run,) = self.runs
+        found = []
+        for position in range(self.padding[0], self.padding[0] + self.size):
+            starts = (position - tap * run.dilation for tap in range(run.taps))
+            windows = [start // run.step for start in starts if start % run.step == 0]
+            inner = all(0 <= w < self.count and self.full[w] for w in windows)
+            found.append(len(windows) if inner else -1)
+        return tuple(found)
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows over one event; every tuple has one entry per side of the map.
+    """Windows over one event.
 
     Attributes
     ----------
-    kernel, stride, padding
-        As in torch; padding is 0 in the interior view.
-    size
-        Positions of x an event holds.
-    count
-        Windows, i.e. positions of y.
-    kept
-        The positions of x whose dx belongs to the event, as slices into the unpadded map.
+    sides
+        The windows along each side.
     interior
         Whether the map is a piece of an unbounded one.
+    region
+        Which part of a finite map counts. Windows inside the map are interior, those that reach
+        over its edge are border; positions are interior where along each side all the windows are
+        that would hold them in an unbounded map.
     """
 
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    size: tuple[int, ...]
-    count: tuple[int, ...]
-    kept: tuple[slice, ...]
+    sides: tuple[Side, ...]
     interior: bool
+    region: Region = "all"
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """Positions of the largest window, by side."""
+        return tuple(max(run.taps for run in side.runs) for side in self.sides)
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """Positions of x an event holds, by side."""
+        return tuple(side.size for side in self.sides)
+
+    @property
+    def count(self) -> tuple[int, ...]:
+        """Windows, i.e. positions of y, by side."""
+        return tuple(side.count for side in self.sides)
 
     def offsets(self) -> Iterator[tuple[int, ...]]:
-        """Yield the positions of a window, in row-major order."""
+        """Yield the positions of a sliding window, in row-major order."""
         return itertools.product(*(range(k) for k in self.kernel))
 
     def at(self, offset: tuple[int, ...]) -> tuple[Any, ...]:
-        """Return the index that takes one position of every window from the padded map."""
-        sides = zip(offset, self.stride, self.count, strict=True)
-        return (..., *(slice(o, o + s * (c - 1) + 1, s) for o, s, c in sides), slice(None))
+        """Return the index that takes one position of every sliding window from the padded map."""
+        sides = zip(self.sides, offset, strict=True)
+        return (..., *(side.runs[0].at(o) for side, o in sides), slice(None))
 
     def pad(self, xp: Namespace, x: Array, value: float) -> Array:
         """Surround the map (sides, n), leading axes allowed, by its padding."""
-        if not any(self.padding):
+        if not any(any(side.padding) for side in self.sides):
             return x
-        lead = x.ndim - len(self.padding) - 1
-        widths = [(0, 0)] * lead + [(p, p) for p in self.padding] + [(0, 0)]
+        lead = x.ndim - len(self.sides) - 1
+        widths = [(0, 0)] * lead + [side.padding for side in self.sides] + [(0, 0)]
         return xp.pad(x, widths, constant_values=value)
 
     def crop(self, padded: Array) -> Array:
         """Return the kept positions of a padded map."""
-        sides = zip(self.kept, self.padding, strict=True)
-        return padded[(..., *(slice(s.start + p, s.stop + p) for s, p in sides), slice(None))]
+        kept = ((s.kept.start + s.padding[0], s.kept.stop + s.padding[0]) for s in self.sides)
+        return padded[(..., *(slice(start, stop) for start, stop in kept), slice(None))]
 
-    def reach(self) -> Counter[int]:
-        """Count the windows by how many positions of the input, padding excluded, they hold."""
-        totals: Counter[int] = Counter({1: 1})
-        for side in range(len(self.kernel)):
-            counts = Counter(self._inside(side, w) for w in range(self.count[side]))
-            step: Counter[int] = Counter()
-            for (a, na), (b, nb) in itertools.product(totals.items(), counts.items()):
-                step[a * b] += na * nb
+    @cached_property
+    def shares(self) -> dict[Extent, float]:
+        """The share of the windows by their extent."""
+        totals = Counter({Extent(1, 1): 1})
+        for side in self.sides:
+            step: Counter[Extent] = Counter()
+            pairs = itertools.product(totals.items(), Counter(side.extents).items())
+            for (a, na), (b, nb) in pairs:
+                step[Extent(a.inside * b.inside, a.padded * b.padded)] += na * nb
             totals = step
-        return totals
+        if self.region != "all":
+            border, full = self.region == "border", prod(self.kernel)
+            totals = Counter({e: n for e, n in totals.items() if (e.inside < full) == border})
+        return {extent: n / totals.total() for extent, n in totals.items()}
 
-    def visits(self, weight: Callable[[int], float] = lambda inside: 1.0) -> float:
-        """Mean over the kept positions of the sum, over the windows that hold one, of a weight.
+    def per_window(self, value: Callable[[Extent], float]) -> float:
+        """Return the mean over the windows of a function of their extent."""
+        return sum(share * value(extent) for extent, share in self.shares.items())
 
-        The weight is a function of the window's count of input positions, as in `reach`. In the
-        interior every window is full, and a position lies in kernel/stride of them per side.
+    def per_position(self, value: Callable[[Extent], float]) -> float:
+        """Return the sum over the windows of a function of their extent, for each kept position.
+
+        In the interior there is one window to each stride period. Within a window, all positions
+        have the same part in the sum.
         """
-        if self.interior:
-            full = prod(self.kernel)
-            return weight(full) * full / prod(self.stride)
-        total = sum(n * inside * weight(inside) for inside, n in self.reach().items())
-        return total / prod(self.size)
+        if self.region != "all":
+            full = Extent(prod(self.kernel), prod(self.kernel))
+            visits = prod(sum(v for v in side.visits if v > 0) for side in self.sides)
+            within, positions = value(full) / full.inside * visits, len(self.positions)
+            if self.region == "interior":
+                return within / positions
+            whole = replace(self, region="all")
+            return (whole.per_position(value) * prod(self.size) - within) / positions
+        windows = 1 if self.interior else prod(self.count)
+        kept = prod(side.kept.stop - side.kept.start for side in self.sides)
+        return float(self.per_window(value) * windows / kept)
 
-    def _inside(self, side: int, window: int) -> int:
-        start = window * self.stride[side] - self.padding[side]
-        return max(min(start + self.kernel[side], self.size[side]) - max(start, 0), 0)
+    @cached_property
+    def positions(self) -> list[int]:
+        """The positions of the region, in row-major order."""
+        return self._chosen([tuple(v >= 0 for v in side.visits) for side in self.sides])
 
+    @cached_property
+    def indices(self) -> list[int]:
+        """The windows of the region, in row-major order."""
+        return self._chosen([side.full for side in self.sides])
 
-def _bounded(laid_out: Windows) -> Windows:
-    """Return the windows unless a draw would take minutes."""
-    if prod(laid_out.kernel) * prod(laid_out.count) > _MOST_ELEMENTS:
-        raise ParameterError(f"the windows of one draw hold more than {_MOST_ELEMENTS:,} elements")
-    return laid_out
+    def _chosen(self, inner: Sequence[tuple[bool, ...]]) -> list[int]:
+        cells = enumerate(itertools.product(*inner))
+        return [i for i, along in cells if all(along) == (self.region == "interior")]
 
+    def divisors(self, xp: Namespace, divisor: Callable[[Extent], int], like: Array) -> Array:
+        """Return a divisor for every window, to broadcast with (count, n).
 
-def windows(
-    sides: int,
-    kernel_size: Size,
-    stride: Size | None,
-    padding: Size,
-    input_size: Size | None,
-) -> Windows:
-    """Lay out the windows of one event; sizes as in torch, ``stride=None`` is the kernel's.
-
-    Raises
-    ------
-    ParameterError
-        A tuple of the wrong length, or a kernel larger than the padded input.
-    """
-    k = per_side("kernel_size", kernel_size, sides)
-    s = k if stride is None else per_side("stride", stride, sides)
-    p = per_side("padding", padding, sides)
-    if input_size is None:
-        before = tuple((ki - 1) // si for ki, si in zip(k, s, strict=True))
-        starts = tuple(b * si for b, si in zip(before, s, strict=True))
-        return _bounded(
-            Windows(
-                kernel=k,
-                stride=s,
-                padding=(0,) * sides,
-                size=tuple(a + max(ki, si) for a, ki, si in zip(starts, k, s, strict=True)),
-                count=tuple(b + 1 for b in before),
-                kept=tuple(slice(a, a + si) for a, si in zip(starts, s, strict=True)),
-                interior=True,
-            )
-        )
-    size = per_side("input_size", input_size, sides)
-    for ki, pi, ni in zip(k, p, size, strict=True):
-        if ki > ni + 2 * pi:
-            raise ParameterError(f"kernel_size={ki} is larger than the padded input, {ni + 2 * pi}")
-    return _bounded(
-        Windows(
-            kernel=k,
-            stride=s,
-            padding=p,
-            size=size,
-            count=tuple(
-                (n + 2 * pi - ki) // si + 1 for n, pi, ki, si in zip(size, p, k, s, strict=True)
-            ),
-            kept=tuple(slice(0, n) for n in size),
-            interior=False,
-        )
-    )
-
-
-def padding_hint(padding: Size, input_size: Size | None) -> tuple[str, ...]:
-    """Say that padding has no effect in the interior view."""
-    padded = any(padding) if isinstance(padding, tuple) else padding > 0
-    if not padded or input_size is not None:
-        return ()
-    return ("padding changes nothing in the interior of an unbounded input; add input_size=N",)
+        A function of the extent that is a product over the sides.
+        """
+        found: Array = 1
+        for axis, side in enumerate(self.sides):
+            values = [divisor(extent) for extent in side.extents]
+            if len(set(values)) == 1:
+                found = found * values[0]
+                continue
+            along = [1] * (len(self.sides) + 1)
+            along[axis] = side.count
+            found = found * xp.reshape(xp.asarray(values, dtype=like.dtype), tuple(along))
+        return found

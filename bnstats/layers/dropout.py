@@ -1,12 +1,18 @@
-"""Layers that multiply by a random mask."""
+"""Layers that multiply by, or add, random noise: dropout and its relatives, in training.
+
+Mean, variance and E[dx²] of one element do not depend on how many elements share a mask.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
+from math import prod
 from typing import Annotated, Literal
 
-from bnstats.layers._parameters import Range
+from bnstats.layers._layout import per_side
+from bnstats.layers._parameters import Range, Size
 from bnstats.layers._registry import (
     Array,
     Backward,
@@ -19,44 +25,189 @@ from bnstats.layers._registry import (
     structured,
 )
 
+Scaling = Literal["inverted", "sqrt", "none"]
+_CITE = "JMLR 15 (2014) 1929-1958"
+_FORMULA = "y = x·m·c,  m ~ Bernoulli(1 − p),  c = 1/(1 − p), 1/√(1 − p) or 1"
+_GRADIENT = "dx = dy·m·c"
 
-@structured(
-    "y = x·m·c,  m ~ Bernoulli(1 − p),  c = 1/(1 − p), 1/√(1 − p) or 1",
-    "dx = dy·m·c",
-    cite="JMLR 15 (2014) 1929-1958",
-    examples=("", "scaling=sqrt", "scaling=none", "p=0.1"),
-)
-def dropout(
-    *,
-    p: Annotated[float, Range("[0, 1)")] = 0.5,
-    scaling: Literal["inverted", "sqrt", "none"] = "inverted",
-) -> Event:
-    """Dropout in training; p is the probability that an element is dropped."""
+# What selu tends to at −∞, λ·α, as torch writes it.
+_SATURATION = 1.7580993408473766
+
+
+def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) -> Event:
+    """Return the event of elements that share one mask: y = c·(m·(x + h) − (1 − p)·h)."""
     keep = 1 - p
-    scale = {"inverted": 1 / keep, "sqrt": 1 / math.sqrt(keep), "none": 1.0}[scaling]
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
         x = draws["x"]
         factor = scale * xp.astype(draws["mask"] < keep, x.dtype)  # where() mispredicts
-        return x * factor, lambda dy: dy * factor
+        y = factor * (x + shift) - scale * keep * shift if shift else x * factor
+        return y, lambda dy: dy * factor
 
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        # y = B·X with P(B = c) = keep: central moments about mu = keep·c·E[X], summed over the
-        # two values of B, so that no large terms cancel.
+        # Central moments, summed over the two values of the mask: no large terms cancel. Kept,
+        # y − E[y] is normal with mean p·gap; dropped, it is −(1 − p)·gap.
         del expect
-        m, s = law.x_mean, law.x_std
-        mean = keep * scale * m
-        kept = (scale * m - mean, scale * s)
-        var = keep * (kept[0] ** 2 + kept[1] ** 2) + p * mean**2
-        m4 = keep * (kept[0] ** 4 + 6 * (kept[0] * kept[1]) ** 2 + 3 * kept[1] ** 4) + p * mean**4
+        gap, std = scale * (law.x_mean + shift), scale * law.x_std
+        kept, dropped = p * gap, -keep * gap
         power = (scale * law.dy_std) ** 2
-        return {
-            "mean_y": Known(mean),
-            "var_y": Known(var),
-            "m4_y": Known(m4),
+        known = {
+            "mean_y": Known(keep * scale * law.x_mean),
+            "var_y": Known(keep * (kept**2 + std**2) + p * dropped**2),
             "ms_dx": Known(keep * power),
-            "m4_dx": Known(3 * keep * power**2),
+        }
+        if prod(shape) == 1:
+            m4 = keep * (kept**4 + 6 * (kept * std) ** 2 + 3 * std**4) + p * dropped**4
+            known |= {"m4_y": Known(m4), "m4_dx": Known(3 * keep * power**2)}
+        return known
+
+    inputs = {"x": Input(shape), "dy": Input(shape), "mask": Input(law="uniform")}
+    return Event(inputs, forward, moments)
+
+
+def _scale(p: float, scaling: Scaling) -> float:
+    return {"inverted": 1 / (1 - p), "sqrt": 1 / math.sqrt(1 - p), "none": 1.0}[scaling]
+
+
+@structured(
+    _FORMULA,
+    _GRADIENT,
+    cite=_CITE,
+    examples=("", "scaling=sqrt", "scaling=none", "p=0.1"),
+)
+def dropout(*, p: Annotated[float, Range("[0, 1)")] = 0.5, scaling: Scaling = "inverted") -> Event:
+    """Dropout in training; p is the probability that an element is dropped."""
+    return _masked((), p, _scale(p, scaling))
+
+
+def channel_dropout(
+    sides: int,
+    *,
+    p: Annotated[float, Range("[0, 1)")] = 0.5,
+    input_size: Annotated[Size, Range("[1, inf)")] = 2,
+    scaling: Scaling = "inverted",
+) -> Event:
+    """Dropout of whole channels; an event is one channel's map, all under one mask."""
+    return _masked(per_side("input_size", input_size, sides), p, _scale(p, scaling))
+
+
+for _sides in (1, 2, 3):
+    structured(
+        f"{_FORMULA}, one m for a channel",
+        _GRADIENT,
+        name=f"dropout{_sides}d",
+        cite="arXiv:1411.4280",
+        aliases=(f"spatial_dropout{_sides}d",),
+        examples=("",),
+    )(partial(channel_dropout, _sides))
+
+
+@structured(
+    f"{_FORMULA}, one m for a sample",
+    _GRADIENT,
+    cite="arXiv:1603.09382; scaling as in timm's scale_by_keep: true is inverted, false is none",
+    aliases=("stochastic_depth",),
+    examples=("p=0.1", "p=0.1,scaling=none"),
+)
+def drop_path(
+    *,
+    p: Annotated[float, Range("[0, 1)")],
+    elements: Annotated[int, Range("[1, inf)")] = 4,
+    scaling: Scaling = "inverted",
+) -> Event:
+    """Stochastic depth: a residual branch's output is dropped for a whole sample at a time."""
+    return _masked((elements,), p, _scale(p, scaling))
+
+
+_ALPHA_FORMULA = (
+    "y = a·(m·(x + α) − (1 − p)·α),  m ~ Bernoulli(1 − p),  α = 1.7580993408473766,  "
+    "a = 1/√((1 − p)(1 + α²p))"
+)
+
+
+def _alpha_scale(p: float) -> float:
+    return 1 / math.sqrt((_SATURATION**2 * p + 1) * (1 - p))
+
+
+@structured(
+    _ALPHA_FORMULA,
+    "dx = dy·m·a",
+    cite="arXiv:1706.02515",
+    examples=("", "p=0.1"),
+)
+def alpha_dropout(*, p: Annotated[float, Range("[0, 1)")] = 0.5) -> Event:
+    """Dropout to selu's negative saturation −α, then affine so that N(0, 1) keeps E and σ."""
+    return _masked((), p, _alpha_scale(p), _SATURATION)
+
+
+@structured(
+    f"{_ALPHA_FORMULA}, one m for a channel",
+    "dx = dy·m·a",
+    cite="arXiv:1706.02515",
+    examples=("",),
+)
+def feature_alpha_dropout(
+    *,
+    p: Annotated[float, Range("[0, 1)")] = 0.5,
+    elements: Annotated[int, Range("[1, inf)")] = 4,
+) -> Event:
+    """Alpha dropout of whole channels; an event is one channel's elements, all under one mask."""
+    return _masked((elements,), p, _alpha_scale(p), _SATURATION)
+
+
+@structured(
+    "y = x·n,  n ~ N(1, rate/(1 − rate))",
+    "dx = dy·n",
+    cite="JMLR 15 (2014) 1929-1958, section 10; keras.layers.GaussianDropout",
+    examples=("rate=0.5", "rate=0.1"),
+)
+def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> Event:
+    """Multiplicative normal noise with the mean and the variance of inverted dropout's mask."""
+    std = math.sqrt(rate / (1 - rate))
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        factor = 1 + std * draws["noise"]
+        return draws["x"] * factor, lambda dy: dy * factor
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        # Given the noise z, y − E[y] is normal with mean x_mean·std·z and scale x_std·(1 + std·z).
+        del expect
+        shift, spread, v = (law.x_mean * std) ** 2, law.x_std**2, std**2
+        n2, n4 = 1 + v, 1 + 6 * v + 3 * v**2
+        m4 = 3 * shift**2 + 6 * shift * spread * (1 + 3 * v) + 3 * spread**2 * n4
+        power = law.dy_std**2
+        return {
+            "mean_y": Known(law.x_mean),
+            "var_y": Known(shift + spread * n2),
+            "m4_y": Known(m4),
+            "ms_dx": Known(power * n2),
+            "m4_dx": Known(3 * power**2 * n4),
         }
 
-    inputs = {"x": Input(), "dy": Input(), "mask": Input(law="uniform")}
-    return Event(inputs, forward, moments)
+    return Event({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)
+
+
+@structured(
+    "y = x + stddev·z,  z ~ N(0, 1)",
+    "dx = dy",
+    cite="keras.layers.GaussianNoise",
+    examples=("stddev=0.1",),
+)
+def gaussian_noise(*, stddev: Annotated[float, Range("[0, inf)")]) -> Event:
+    """Additive normal noise."""
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        return draws["x"] + stddev * draws["noise"], lambda dy: dy
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        del expect
+        var, power = law.x_std**2 + stddev**2, law.dy_std**2
+        return {
+            "mean_y": Known(law.x_mean),
+            "var_y": Known(var),
+            "m4_y": Known(3 * var**2),
+            "ms_dx": Known(power),
+            "m4_dx": Known(3 * power**2),
+        }
+
+    return Event({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bnstats.layers import CONSTANT
 from bnstats.notation import bounds, concise, decimals_for, exact_text, signed
 from bnstats.quantities import ON_SCREEN
+from bnstats.verdict import FIRST_THRESHOLD
 
 
 def exact_cell(entry: Mapping[str, Any]) -> str:
@@ -18,16 +20,26 @@ def exact_cell(entry: Mapping[str, Any]) -> str:
     return exact_text(exact["value"], exact["error"], decimals)
 
 
+def _is_constant(entry: Mapping[str, Any]) -> bool:
+    """Whether an estimate is, but for rounding, what theory says it is in every draw."""
+    exact, z = entry["exact"], entry["z"]
+    return bool(exact) and exact["by"] == CONSTANT and z is not None and abs(z) <= FIRST_THRESHOLD
+
+
 def estimate_cell(entry: Mapping[str, Any]) -> str:
     """Write value(standard error)."""
     if entry["value"] is None:
         return "not finite"
+    if _is_constant(entry):
+        return exact_text(entry["value"], entry["stderr"])
     return concise(entry["value"], entry["stderr"])
 
 
 def interval_cell(entry: Mapping[str, Any]) -> str:
     """Write a confidence interval, marked where it cannot be believed."""
     interval = entry["interval"]
+    if _is_constant(entry):
+        return CONSTANT
     if interval is None or None in interval:
         return "no information"
     text = bounds((interval[0], interval[1]))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bnstats.notation import plural, signed
-from bnstats.quantities import QUANTITIES
+from bnstats.quantities import ON_SCREEN, QUANTITIES
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, quantity_rows, z_cell
 from bnstats.spec import parse
 
@@ -39,7 +39,7 @@ def _block(
     yield from _table(result, provenance) if sampled else _exact_table(result)
     if result["claims"]:
         yield ""
-        yield from _claims(result["claims"], style)
+        yield from _claims(result, style)
     if sampled:
         parts = [plural(result["samples"], "sample"), provenance["sampler"], provenance["dtype"]]
         parts += [provenance["backend"], f"seed {provenance['seed']}"]
@@ -108,18 +108,40 @@ def _exact_table(result: Mapping[str, Any]) -> Iterator[str]:
             value = signed(f"{exact['value']:.16g}")
             rows.append((QUANTITIES[name].symbol, value, error, exact["by"]))
     yield from _columns(rows)
+    unknown = [n for n in QUANTITIES if not result.get(n, {}).get("exact")]
+    yield from inexact_lines(unknown, parse(result["layer"]).event.inexact)
 
 
-def _claims(claims: Sequence[Mapping[str, Any]], style: Style) -> Iterator[str]:
+def inexact_lines(unknown: Sequence[str], reason: str) -> Iterator[str]:
+    """Say which of the quantities shown to people have no exact value, and why."""
+    symbols = [QUANTITIES[name].symbol for name in ON_SCREEN if name in unknown]
+    if symbols and reason:
+        yield ""
+        text = f"no exact {', '.join(symbols)}: {reason}"
+        yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def _claims(result: Mapping[str, Any], style: Style) -> Iterator[str]:
+    """Yield the claims on what is shown with their verdicts, and who else claims something."""
+    claims = [c for c in result["claims"] if c["quantity"] in ON_SCREEN]
+    others = [c for c in result["claims"] if c["quantity"] not in ON_SCREEN]
     heads = [
         f"  published ({c['set']})  {QUANTITIES[c['quantity']].symbol} = {c['printed']}   "
         for c in claims
     ]
-    indent = min(max(map(len, heads)), WIDTH - 28)
+    indent = min(max(map(len, heads), default=0), WIDTH - 28)
     for head, claim in zip(heads, claims, strict=True):
         first, *rest = textwrap.wrap(f"{claim['verdict']}: {claim['remark']}", WIDTH - indent)
+        if len(head) > indent:
+            yield head.rstrip()
+            head = ""
         yield head.ljust(indent) + first.replace(
             claim["verdict"], style(claim["verdict"], claim["verdict"]), 1
         )
         for line in rest:
             yield " " * indent + line
+    if others:
+        symbols = dict.fromkeys(QUANTITIES[c["quantity"]].symbol for c in others)
+        sets = dict.fromkeys(c["set"] for c in others)
+        text = f"also {', '.join(symbols)}: bnstats verify {' '.join(sets)}"
+        yield from textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")

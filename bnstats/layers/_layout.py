@@ -1,0 +1,186 @@
+"""Laying out windows by torch's rules: sliding ones, and those that adapt to the size of the map.
+
+Two views of a layer. Without ``input_size`` it is seen in the interior of an unbounded input: dx is
+kept on one stride period of positions, and the event holds every window that reaches into it. With
+``input_size`` it is the finite map, borders and padding included, and dx is kept everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import gcd, prod
+
+from bnstats.layers._parameters import ParameterError, Size
+from bnstats.layers._registry import Array, Backward, Event, Namespace
+from bnstats.layers._windows import Region, Run, Side, Windows
+
+_MOST_ELEMENTS = 10**7
+
+
+def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:
+    """Return one int per side; a tuple of another length raises ParameterError."""
+    if isinstance(value, int):
+        return (value,) * sides
+    if len(value) != sides:
+        text = "x".join(map(str, value))
+        raise ParameterError(f"{name}={text} has {len(value)} sides where the layer has {sides}")
+    return value
+
+
+def laid_out(sides: tuple[Side, ...], *, interior: bool) -> Windows:
+    """Return the windows unless a draw would take minutes."""
+    found = Windows(sides, interior)
+    if prod(found.kernel) * prod(found.count) > _MOST_ELEMENTS:
+        raise ParameterError(f"the windows of one draw hold more than {_MOST_ELEMENTS:,} elements")
+    return found
+
+
+def windows(
+    sides: int,
+    kernel_size: Size,
+    stride: Size | None,
+    padding: Size,
+    input_size: Size | None,
+    dilation: Size = 1,
+    *,
+    ceil_mode: bool = False,
+    region: Region = "all",
+) -> Windows:
+    """Lay out sliding windows; sizes as in torch, ``stride=None`` is the kernel's.
+
+    Raises
+    ------
+    ParameterError
+        A tuple of the wrong length, a kernel larger than the padded input, or a region that holds
+        no window or no position.
+    """
+    k = per_side("kernel_size", kernel_size, sides)
+    s = k if stride is None else per_side("stride", stride, sides)
+    p = per_side("padding", padding, sides)
+    d = per_side("dilation", dilation, sides)
+    if input_size is None:
+        if region != "all":
+            raise ParameterError(f"region={region} is a part of a finite map: it needs input_size")
+        return laid_out(tuple(map(_interior, k, s, d)), interior=True)
+    n = per_side("input_size", input_size, sides)
+    rounding = (ceil_mode,) * sides
+    found = laid_out(tuple(map(_finite, k, s, d, p, n, rounding)), interior=False)
+    if region == "all":
+        return found
+    part = replace(found, region=region)
+    for what, held in (("window", part.indices), ("position", part.positions)):
+        if not held:
+            raise ParameterError(f"region={region} holds no {what} of this map")
+    return part
+
+
+def _interior(kernel: int, stride: int, dilation: int) -> Side:
+    """Lay out the windows from the first to the last that reaches into a period of positions."""
+    reach = dilation * (kernel - 1) + 1
+    before = (reach - 1) // stride
+    period = before * stride
+    return Side(
+        size=period + max(reach, stride),
+        runs=(Run(0, stride, before + 1, kernel, dilation, slice(None)),),
+        padding=(0, 0),
+        kept=slice(period, period + stride),
+        margin=0,
+    )
+
+
+def _finite(
+    kernel: int, stride: int, dilation: int, padding: int, size: int, ceil_mode: bool
+) -> Side:
+    """Lay out the windows of a finite map by torch's rule (pooling_output_shape)."""
+    reach = dilation * (kernel - 1) + 1
+    available = size + 2 * padding
+    count = (available - reach + (stride - 1 if ceil_mode else 0)) // stride + 1
+    if ceil_mode and (count - 1) * stride >= size + padding:
+        count -= 1  # a window that would start in the padding after the map
+    if count < 1:
+        dilated = f" at dilation={dilation} reaches over {reach} positions," if dilation > 1 else ""
+        raise ParameterError(
+            f"kernel_size={kernel}{dilated} is larger than the padded input, {available}"
+        )
+    overhang = max((count - 1) * stride + reach - available, 0)
+    return Side(
+        size=size,
+        runs=(Run(0, stride, count, kernel, dilation, slice(None)),),
+        padding=(padding, padding + overhang),
+        kept=slice(0, size),
+        margin=padding,
+    )
+
+
+def refuse_wide_padding(sides: int, kernel_size: Size, padding: Size) -> None:
+    """Raise ParameterError for padding above half the kernel, as torch's pooling does."""
+    for k, p in zip(
+        per_side("kernel_size", kernel_size, sides),
+        per_side("padding", padding, sides),
+        strict=True,
+    ):
+        if p > k // 2:
+            raise ParameterError(f"padding={p} is more than half of kernel_size={k}")
+
+
+def adaptive_windows(sides: int, output_size: Size, input_size: Size) -> Windows:
+    """Lay out as many windows as ``output_size`` says, as in torch.
+
+    Window i of o on n positions begins at ⌊i·n/o⌋ and ends before ⌈(i+1)·n/o⌉. Where o does not
+    divide n, extents differ and windows overlap; they recur after o/gcd(n, o) of them.
+    """
+    o = per_side("output_size", output_size, sides)
+    n = per_side("input_size", input_size, sides)
+    return laid_out(tuple(map(_adaptive, o, n)), interior=False)
+
+
+def _adaptive(output: int, size: int) -> Side:
+    recur = gcd(size, output)
+    kinds = output // recur
+    starts = [i * size // output for i in range(kinds)]
+    stops = [-(-(i + 1) * size // output) for i in range(kinds)]
+    return Side(
+        size=size,
+        runs=tuple(
+            Run(a, size // recur, recur, b - a, 1, slice(i, None, kinds))
+            for i, (a, b) in enumerate(zip(starts, stops, strict=True))
+        ),
+        padding=(0, 0),
+        kept=slice(0, size),
+        margin=0,
+    )
+
+
+def in_region(event: Event, w: Windows) -> Event:
+    """Return the event with y and dx of the windows' region alone, as vectors."""
+    if w.region == "all":
+        return event
+
+    def picked(xp: Namespace, values: Array, shape: tuple[int, ...], which: list[int]) -> Array:
+        lead = values.shape[: values.ndim - len(shape) - 1]
+        flat = xp.reshape(values, (*lead, prod(shape), values.shape[-1]))
+        return xp.take(flat, xp.asarray(which), axis=len(lead))
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        y, backward = event.forward(xp, draws)
+
+        def backward_picked(dy: Array) -> Array:
+            return picked(xp, backward(dy), w.size, w.positions)
+
+        return picked(xp, y, w.count, w.indices), backward_picked
+
+    return replace(event, forward=forward)
+
+
+def border_hints(
+    input_size: Size | None, *, padding: Size = 0, ceil_mode: bool = False
+) -> tuple[str, ...]:
+    """Say which parameters have no effect in the interior view."""
+    padded = any(padding) if isinstance(padding, tuple) else padding > 0
+    idle = [name for name, given in (("padding", padded), ("ceil_mode", ceil_mode)) if given]
+    if not idle or input_size is not None:
+        return ()
+    change = "change" if len(idle) > 1 else "changes"
+    what = f"{' and '.join(idle)} {change} nothing in the interior of an unbounded input"
+    return (f"{what}; add input_size=N",)

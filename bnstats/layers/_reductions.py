@@ -1,0 +1,89 @@
+"""Maxima and sums over windows, one side of the map after another.
+
+A window is a product of windows along each side, and so are the maximum and the sum over it: the
+last side is reduced first, and the gradient goes back through the sides in the opposite order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from typing import TypeAlias
+
+from bnstats.layers._registry import Array, Backward, Namespace
+from bnstats.layers._windows import Run, Side, Windows
+
+# y, and the gradient with respect to the i-th position of every window, from dy and i.
+Reduced: TypeAlias = tuple[Array, Callable[[Array, int], Array]]
+# Reduces the windows of one run, given one array for each position of a window.
+Reduction: TypeAlias = Callable[[Namespace, Sequence[Array]], Reduced]
+
+
+def largest(xp: Namespace, taps: Sequence[Array]) -> Reduced:
+    """Return the largest, and the gradient of each: the first of equals has it, as in torch."""
+    y, winner = taps[0], xp.zeros(taps[0].shape, dtype=xp.int32)
+    for i, candidate in enumerate(taps[1:], start=1):
+        # No where(): its branches mispredict.
+        winner = xp.maximum(winner, xp.astype(candidate > y, xp.int32) * i)
+        y = xp.maximum(y, candidate)
+    return y, lambda dy, i: dy * (winner == i)
+
+
+def total(xp: Namespace, taps: Sequence[Array]) -> Reduced:
+    """Return the sum, and the gradient of each."""
+    del xp
+    y = taps[0]
+    for tap in taps[1:]:
+        y = y + tap
+    return y, lambda dy, i: dy
+
+
+def over_windows(
+    xp: Namespace, x: Array, windows: Windows, reduction: Reduction, padding: float = 0.0
+) -> tuple[Array, Backward]:
+    """Reduce every window of a map (sides, n), padded by a number; return y and its backward."""
+    y, backward = over_runs(
+        xp, windows.pad(xp, x, padding), windows.sides, lambda axis, run: reduction
+    )
+    return y, lambda dy: windows.crop(backward(dy))
+
+
+def over_runs(
+    xp: Namespace,
+    x: Array,
+    sides: Sequence[Side],
+    reduction_of: Callable[[int, Run], Reduction],
+) -> tuple[Array, Backward]:
+    """Reduce the windows of a padded map, those of each run along each axis in their own way."""
+    y, steps = x, list[Backward]()
+    for axis, side in reversed(list(enumerate(sides))):
+        y, back = _along(xp, y, side, axis, partial(reduction_of, axis))
+        steps.append(back)
+    return y, lambda dy: reduce(lambda grad, back: back(grad), reversed(steps), dy)
+
+
+def _along(
+    xp: Namespace, x: Array, side: Side, axis: int, reduction_of: Callable[[Run], Reduction]
+) -> tuple[Array, Backward]:
+    lead = (slice(None),) * axis
+
+    def reduced(run: Run) -> Reduced:
+        return reduction_of(run)(xp, [x[(*lead, run.at(tap))] for tap in range(run.taps)])
+
+    found = [reduced(run) for run in side.runs]
+    if len(found) == 1:
+        y = found[0][0]
+    else:
+        y = xp.zeros((*x.shape[:axis], side.count, *x.shape[axis + 1 :]), dtype=x.dtype)
+        for run, (part, _) in zip(side.runs, found, strict=True):
+            y = xp.add_at(y, (*lead, run.place), part)
+
+    def backward(dy: Array) -> Array:
+        dx = xp.zeros_like(x)
+        for run, (_, share) in zip(side.runs, found, strict=True):
+            dy_run = dy[(*lead, run.place)]
+            for tap in range(run.taps):
+                dx = xp.add_at(dx, (*lead, run.at(tap)), share(dy_run, tap))
+        return dx
+
+    return y, backward

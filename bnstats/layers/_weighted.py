@@ -1,0 +1,101 @@
+"""Weighted sums over windows, in groups of channels, their weights drawn afresh for every draw.
+
+One linear map takes a map of channels to windows, its transpose takes windows back to the map. They
+are the forward and the backward of a convolution, and the other way round of a transposed one. A
+linear layer is a convolution over no sides at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bnstats.layers._initialisation import Init, Mode, fans_of, weights
+from bnstats.layers._parameters import ParameterError
+from bnstats.layers._registry import Array, Backward, Event, Expect, Input, Known, Law, Namespace
+from bnstats.layers._windows import Windows, inside
+
+
+def weighted_event(
+    w: Windows,
+    in_channels: int,
+    out_channels: int,
+    *,
+    groups: int = 1,
+    init: Init,
+    mode: Mode,
+    gain: float | None,
+    transposed: bool = False,
+) -> Event:
+    """Return the event of a convolution without bias, or of a transposed one.
+
+    Parameters
+    ----------
+    w
+        The windows: of the input's map, or if transposed of the output's.
+    in_channels, out_channels
+        Of the layer; each is split into ``groups``, and a group of outputs sees one of inputs.
+    init, mode, gain
+        As in `bnstats.layers._initialisation.weights`.
+
+    Raises
+    ------
+    ParameterError
+        Channels that do not split into the groups.
+    """
+    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+        if channels % groups:
+            raise ParameterError(f"{name}={channels} is not a multiple of groups={groups}")
+    # Channels of the windows and of the map; torch stores the weights as (windows', map's).
+    outer, inner = (in_channels, out_channels) if transposed else (out_channels, in_channels)
+    rows, columns = outer // groups, inner // groups
+    shape = (outer, columns, *w.kernel)
+    weight = weights(init, mode, gain, shape, groups=groups, transposed=transposed)
+    spread = (slice(None),) * 3 + (None,) * len(w.kernel) + (slice(None),)
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        n = draws["x"].shape[-1]
+        tensor = weight.tensor(xp, draws["weight"])
+        tensor = xp.reshape(tensor, (groups, rows, columns, *w.kernel, n))
+        # of each position of a window: where it lies, and weights (groups, rows, columns, 1…, n)
+        terms = [(w.at(o), tensor[(slice(None),) * 3 + o][spread]) for o in w.offsets()]
+
+        # One channel at a time: all at once would hold rows·columns·positions numbers a draw.
+        def to_windows(x: Array) -> Array:
+            x = w.pad(xp, xp.reshape(x, (groups, columns, *w.size, n)), 0.0)
+            y = sum(part[:, :, c] * x[at][:, None, c] for at, part in terms for c in range(columns))
+            return xp.reshape(y, (outer, *w.count, n))
+
+        def to_map(dy: Array) -> Array:
+            dy = xp.reshape(dy, (groups, rows, *w.count, n))
+            blank = xp.zeros((groups, columns, *w.size, n), dtype=dy.dtype)
+            dx = w.pad(xp, blank, 0.0)
+            for at, part in terms:
+                for r in range(rows):
+                    dx = xp.add_at(dx, at, part[:, r] * dy[:, None, r])
+            dx = w.crop(dx)
+            return xp.reshape(dx, (inner, *dx.shape[2:]))
+
+        if transposed:
+            return to_map(draws["x"]), to_windows
+        return to_windows(draws["x"]), to_map
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        # Weights have mean 0 and are uncorrelated, so that E[x]² adds to the power of x.
+        del expect
+        to_window = columns * w.per_window(inside) * weight.ms
+        to_position = rows * w.per_position(inside) * weight.ms
+        to_y, to_dx = (to_position, to_window) if transposed else (to_window, to_position)
+        return {
+            "mean_y": Known(0.0),
+            "var_y": Known(to_y * (law.x_std**2 + law.x_mean**2)),
+            "ms_dx": Known(to_dx * law.dy_std**2),
+        }
+
+    on_map, on_windows = Input((inner, *w.size)), Input((outer, *w.count))
+    x, dy = (on_windows, on_map) if transposed else (on_map, on_windows)
+    hints: tuple[str, ...] = ()
+    if weight.scaled and (groups > 1 or transposed):
+        fan_in, fan_out = fans_of(shape)
+        stored = "x".join(map(str, shape))
+        hints = (f"fans as torch reads them off the weight, {stored}: in {fan_in}, out {fan_out}",)
+    return Event({"x": x, "dy": dy, "weight": weight.drawn}, forward, moments, hints=hints)

@@ -1,0 +1,116 @@
+"""Convolution and transposed convolution in one to three dimensions, with groups and dilation.
+
+Weights are drawn afresh for every draw: the numbers are over the initialisation too. A depthwise
+convolution is groups=in_channels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Annotated
+
+from bnstats.layers._initialisation import CITE, InitName, Mode
+from bnstats.layers._layout import border_hints, in_region, per_side, windows
+from bnstats.layers._parameters import ParameterError, Range, Size
+from bnstats.layers._registry import Event, structured
+from bnstats.layers._weighted import weighted_event
+from bnstats.layers._windows import Region
+
+
+def conv(
+    sides: int,
+    *,
+    in_channels: Annotated[int, Range("[1, inf)")] = 2,
+    out_channels: Annotated[int, Range("[1, inf)")] = 2,
+    kernel_size: Annotated[Size, Range("[1, inf)")] = 3,
+    stride: Annotated[Size, Range("[1, inf)")] = 1,
+    padding: Annotated[Size, Range("[0, inf)")] = 0,
+    dilation: Annotated[Size, Range("[1, inf)")] = 1,
+    groups: Annotated[int, Range("[1, inf)")] = 1,
+    input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    region: Region = "all",
+    init: InitName = "unit_fan_out",
+    mode: Mode = "fan_in",
+    gain: Annotated[float | None, Range("(0, inf)")] = None,
+) -> Event:
+    """Convolution without bias; the numbers are over fresh weights for every draw."""
+    w = windows(sides, kernel_size, stride, padding, input_size, dilation, region=region)
+    event = weighted_event(
+        w,
+        in_channels,
+        out_channels,
+        groups=groups,
+        init=init,
+        mode=mode,
+        gain=gain,
+    )
+    hints = event.hints + border_hints(input_size, padding=padding)
+    return in_region(replace(event, hints=hints), w)
+
+
+def conv_transpose(
+    sides: int,
+    *,
+    in_channels: Annotated[int, Range("[1, inf)")] = 2,
+    out_channels: Annotated[int, Range("[1, inf)")] = 2,
+    kernel_size: Annotated[Size, Range("[1, inf)")] = 3,
+    stride: Annotated[Size, Range("[1, inf)")] = 1,
+    padding: Annotated[Size, Range("[0, inf)")] = 0,
+    output_padding: Annotated[Size, Range("[0, inf)")] = 0,
+    groups: Annotated[int, Range("[1, inf)")] = 1,
+    dilation: Annotated[Size, Range("[1, inf)")] = 1,
+    input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    init: InitName = "unit_fan_out",
+    mode: Mode = "fan_in",
+    gain: Annotated[float | None, Range("(0, inf)")] = None,
+) -> Event:
+    """Transposed convolution without bias: a convolution's backward as the forward, and back."""
+    output_size = None
+    if input_size is not None:
+        names = ("input_size", "kernel_size", "stride", "padding", "output_padding", "dilation")
+        given = (input_size, kernel_size, stride, padding, output_padding, dilation)
+        by_side = (per_side(k, v, sides) for k, v in zip(names, given, strict=True))
+        output_size = tuple(_output_size(*side) for side in zip(*by_side, strict=True))
+    event = weighted_event(
+        windows(sides, kernel_size, stride, padding, output_size, dilation),
+        in_channels,
+        out_channels,
+        groups=groups,
+        init=init,
+        mode=mode,
+        gain=gain,
+        transposed=True,
+    )
+    hints = border_hints(input_size, padding=padding)
+    hints = hints or border_hints(input_size, padding=output_padding)
+    return replace(event, hints=event.hints + hints)
+
+
+def _output_size(n: int, kernel: int, stride: int, padding: int, extra: int, dilation: int) -> int:
+    """Return the size on which a convolution makes n outputs; ``extra`` chooses among several."""
+    if extra >= stride:
+        raise ParameterError(f"output_padding={extra} is not smaller than stride={stride}")
+    size = (n - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + extra
+    if size < 1:
+        raise ParameterError(f"padding={padding} leaves nothing of the output")
+    return size
+
+
+_EXAMPLES = {1: ("",), 2: ("init=unit_fan_out", "init=unit_fan_in", "stride=2"), 3: ("",)}
+
+for _sides in (1, 2, 3):
+    structured(
+        "y_o,w = Σ_c Σ_k W_o,c,k·x_c,w+k,  W drawn by init",
+        "dx_c,i = Σ_o Σ_w W_o,c,i−w·dy_o,w",
+        name=f"conv{_sides}d",
+        cite=CITE,
+        examples=_EXAMPLES[_sides],
+    )(partial(conv, _sides))
+    structured(
+        "y_o,i = Σ_c Σ_w W_c,o,i−w·x_c,w,  W drawn by init",
+        "dx_c,w = Σ_o Σ_k W_c,o,k·dy_o,w+k",
+        name=f"conv_transpose{_sides}d",
+        cite=CITE,
+        examples=("stride=2",) if _sides == 2 else ("",),
+    )(partial(conv_transpose, _sides))

@@ -1,0 +1,129 @@
+"""Fractional max pooling: windows of one size at random distances, which share out the map.
+
+The random numbers that place them are inputs of the draw. Wherever it lies, a window holds as many
+independent elements as its kernel: what the layer's moments are does not depend on the places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from math import gcd, prod
+from typing import Annotated
+
+from bnstats.layers._layout import laid_out, per_side
+from bnstats.layers._parameters import ParameterError, Range, Size
+from bnstats.layers._reductions import Reduced, Reduction, largest, over_runs
+from bnstats.layers._registry import (
+    Array,
+    Backward,
+    Event,
+    Expect,
+    Input,
+    Known,
+    Law,
+    Namespace,
+    structured,
+)
+from bnstats.layers._windows import Run, Side
+from bnstats.layers.max_pooling import max_moments
+
+
+def _side(kernel: int, output: int, size: int) -> Side:
+    """Lay out the windows of one side, each with all the positions that it may hold.
+
+    torch starts window i of o at ⌊(i + u)·α⌋ − ⌊u·α⌋, u uniform and α = (n − k)/(o − 1): at ⌊i·α⌋,
+    or one position further where the fractions of i·α and u·α add up to 1.
+    """
+    room, gaps = size - kernel, output - 1
+    if room < gaps:
+        raise ParameterError(
+            f"kernel_size={kernel} and output_size={output} need {kernel + output - 1} positions, "
+            f"input_size is {size}"
+        )
+    recur = gcd(room, gaps) or 1  # windows after which the fraction of i·α is 0 again
+    kinds, step = max(gaps // recur, 1), room // recur
+    return Side(
+        size=size,
+        runs=tuple(
+            Run(
+                start=i * step // kinds if gaps else room,
+                step=step,
+                count=-(-(output - i) // kinds),
+                taps=kernel + (i * step % kinds > 0),
+                dilation=1,
+                place=slice(i, None, kinds),
+            )
+            for i in range(kinds)
+        ),
+        padding=(0, 0),
+        kept=slice(0, size),
+        margin=0,
+    )
+
+
+def _shifted(shift: Array) -> Reduction:
+    """Return the maximum over all but the last position, or where the shift is 1 but the first."""
+
+    def reduction(xp: Namespace, taps: Sequence[Array]) -> Reduced:
+        # Products with 0 and 1 are exact, and a where() on random masks mispredicts.
+        y, share = largest(xp, [a * (1 - shift) + b * shift for a, b in pairwise(taps)])
+        last = len(taps) - 1
+
+        def back(dy: Array, tap: int) -> Array:
+            if tap == 0:
+                return share(dy, 0) * (1 - shift)
+            if tap == last:
+                return share(dy, last - 1) * shift
+            return share(dy, tap) * (1 - shift) + share(dy, tap - 1) * shift
+
+        return y, back
+
+    return reduction
+
+
+def fractional_max_pool(
+    sides: int,
+    *,
+    kernel_size: Annotated[Size, Range("[1, inf)")],
+    output_size: Annotated[Size, Range("[1, inf)")],
+    input_size: Annotated[Size, Range("[1, inf)")],
+) -> Event:
+    """Largest element of windows of kernel_size at random distances; new ones for every draw."""
+    k = per_side("kernel_size", kernel_size, sides)
+    o = per_side("output_size", output_size, sides)
+    n = per_side("input_size", input_size, sides)
+    w = laid_out(tuple(map(_side, k, o, n)), interior=False)
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        x, samples = draws["x"], draws["random_samples"]
+
+        def reduction_of(axis: int, run: Run) -> Reduction:
+            if run.taps == k[axis]:
+                return largest
+            # In two dimensions torch's first sample is for the last side, in three for the first.
+            u = samples[1 - axis if sides == 2 else axis]
+            alpha = (n[axis] - k[axis]) / (o[axis] - 1)
+            start = xp.floor((run.place.start + u) * alpha) - xp.floor(u * alpha)
+            return _shifted(xp.astype(start > run.start, x.dtype))
+
+        return over_runs(xp, x, w.sides, reduction_of)
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        return max_moments([(prod(k), 1.0)], prod(o) / prod(n), prod(o) == 1, law, expect)
+
+    inputs = {"x": Input(n), "dy": Input(o), "random_samples": Input((sides,), "uniform")}
+    return Event(inputs, forward, moments)
+
+
+for _sides in (2, 3):
+    structured(
+        "y_w = max of x_i over i in [a_w, a_w + k),  a_w = ⌊(w + u)α⌋ − ⌊uα⌋,  α = (n − k)/(o − 1)",
+        "dx_i = Σ_w dy_w·[x_i is the maximum of w]",
+        name=f"fractional_max_pool{_sides}d",
+        cite="arXiv:1412.6071; torch.nn.functional",
+        examples=("input_size=7,kernel_size=2,output_size=4",)
+        if _sides < 3
+        else ("input_size=4,kernel_size=2,output_size=2",),
+    )(partial(fractional_max_pool, _sides))

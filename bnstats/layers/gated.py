@@ -1,0 +1,139 @@
+"""Activations that join or split channels: gated linear units, maxout, concatenated relu.
+
+One draw is the pair (or the k pieces) that makes one output, or the one input that makes two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Literal
+
+from bnstats.layers._parameters import Range
+from bnstats.layers._registry import (
+    Array,
+    Backward,
+    Event,
+    Expect,
+    Input,
+    Known,
+    Law,
+    Namespace,
+    Pointwise,
+    combined,
+    structured,
+)
+from bnstats.layers.max_pooling import max_pool
+from bnstats.layers.rectifiers import relu
+from bnstats.layers.sigmoidal import sigmoid
+from bnstats.layers.smooth import gelu, silu
+
+_GRADIENT = "da = dy·{0}(b),  db = dy·a·{0}′(b)"
+_CITE = "arXiv:2002.05202"
+
+
+def _gated(gate: Pointwise, kinks: tuple[float, ...] = ()) -> Event:
+    """Return the event of y = a·gate(b) for x = (a, b), the order of torch.nn.functional.glu."""
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        a = draws["x"][0]
+        g, slope = gate(xp, draws["x"][1])
+        return a * g, lambda dy: xp.stack((dy * g, dy * (a * slope)))
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        # a and g = gate(b) are independent: y − E[y] = (a − m)·g + m·(g − E[g]).
+        m, s = law.x_mean, law.x_std
+        mean = expect(lambda xp, b: gate(xp, b)[0], kinks=kinks)
+
+        def of_gate(power: int, central: int) -> Known:
+            def f(xp: Namespace, b: Array) -> Array:
+                g = gate(xp, b)[0]
+                return g**power * (g - mean.value) ** central
+
+            return expect(f, kinks=kinks)
+
+        ms = of_gate(2, 0)
+        ms_slope = expect(lambda xp, b: gate(xp, b)[1] ** 2, kinks=kinks)
+        half = law.dy_std**2 / 2
+        return {
+            "mean_y": combined((m, mean)),
+            "var_y": combined((s**2, ms), (m**2, of_gate(0, 2))),
+            "m4_y": combined(
+                (3 * s**4, of_gate(4, 0)),
+                (6 * s**2 * m**2, of_gate(2, 2)),
+                (m**4, of_gate(0, 4)),
+            ),
+            "ms_dx": combined((half, ms), (half * (s**2 + m**2), ms_slope)),
+        }
+
+    return Event({"x": Input((2,)), "dy": Input()}, forward, moments)
+
+
+@structured("y = a·σ(b),  x = (a, b)", _GRADIENT.format("σ"), cite="arXiv:1612.08083")
+def glu() -> Event:
+    """Gated linear unit; x is one element of each half."""
+    return _gated(sigmoid)
+
+
+@structured("y = a·silu(b),  x = (a, b)", _GRADIENT.format("silu"), cite=_CITE)
+def swiglu() -> Event:
+    """Linear unit gated by silu; x is one element of each half."""
+    return _gated(silu)
+
+
+@structured(
+    "y = a·gelu(b),  x = (a, b)",
+    _GRADIENT.format("gelu"),
+    cite=_CITE,
+    examples=("", "approximate=tanh"),
+)
+def geglu(*, approximate: Literal["none", "tanh"] = "none") -> Event:
+    """Linear unit gated by gelu; x is one element of each half."""
+    return _gated(partial(gelu, approximate=approximate))
+
+
+@structured("y = a·max(0, b),  x = (a, b)", _GRADIENT.format("relu"), cite=_CITE)
+def reglu() -> Event:
+    """Linear unit gated by relu; x is one element of each half."""
+    return _gated(relu, kinks=(0.0,))
+
+
+@structured(
+    "y = max of x_1 … x_k",
+    "dx_i = dy·[x_i is the maximum]",
+    cite="arXiv:1302.4389",
+    examples=("", "k=4"),
+)
+def maxout(*, k: Annotated[int, Range("[1, inf)")] = 2) -> Event:
+    """Maximum of k pieces; the same as max pooling over a window of k."""
+    return max_pool(1, kernel_size=k)
+
+
+@structured(
+    "y = (max(0, x), max(0, −x))", "dx = dy₁·[x > 0] − dy₂·[x < 0]", cite="arXiv:1603.05201"
+)
+def crelu() -> Event:
+    """Concatenated relu; numbers of y are over both outputs."""
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        x = draws["x"]
+        above, below = xp.astype(x > 0, x.dtype), xp.astype(x < 0, x.dtype)
+        y = xp.stack((xp.maximum(x, 0), xp.maximum(-x, 0)))
+        return y, lambda dy: dy[0] * above - dy[1] * below
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        mean = expect(lambda xp, x: 0.5 * xp.abs(x), kinks=(0.0,))
+
+        def spread(xp: Namespace, x: Array) -> Array:
+            # one output is |x|, the other 0
+            return 0.5 * ((xp.abs(x) - mean.value) ** 2 + mean.value**2)
+
+        power = law.dy_std**2
+        return {
+            "mean_y": mean,
+            "var_y": expect(spread, kinks=(0.0,)),
+            "ms_dx": Known(power),
+            "m4_dx": Known(3 * power**2),
+        }
+
+    return Event({"x": Input(), "dy": Input((2,))}, forward, moments)

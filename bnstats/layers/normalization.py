@@ -1,0 +1,198 @@
+"""Normalisation over an axis: one formula, whatever the elements are that share a mean.
+
+One draw is one set of elements that are normalised together, of shape (n,); other sets are
+independent and alike. There are no affine parameters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+from bnstats.layers._parameters import ParameterError, Range
+from bnstats.layers._registry import (
+    CONSTANT,
+    Array,
+    Backward,
+    Event,
+    Expect,
+    Input,
+    Known,
+    Law,
+    Namespace,
+    combined,
+    structured,
+)
+
+_FORMULA = "y = (x − μ)/√(v + eps),  μ = mean x,  v = mean (x − μ)²"
+_GRADIENT = "dx = (dy − mean dy − y·mean(y·dy))/√(v + eps)"
+_DOUBLE_EPS = 2.0**-52  # torch's rms_norm takes that of the dtype
+
+
+def _normalization(n: int, eps: float, *, centred: bool = True) -> Event:
+    """Return the event of n elements normalised together."""
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        def mean(v: Array) -> Array:
+            return xp.mean(v, axis=0, keepdims=True)
+
+        def centre(v: Array) -> Array:
+            return v - mean(v) if centred else v
+
+        x = draws["x"]
+        y = centre(x)
+        scale = 1 / xp.sqrt(mean(y * y) + eps)
+        y = y * scale
+        return y, lambda dy: scale * (centre(dy) - y * mean(y * dy))
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        return _moments(law, expect, n, eps, centred=centred)
+
+    return Event({"x": Input((n,)), "dy": Input((n,))}, forward, moments)
+
+
+def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> dict[str, Known]:
+    """Return the moments by one-dimensional integrals over u = e^t.
+
+    The mean square v, of the deviations or of x, is s²/n times a chi-square of k degrees of
+    freedom about m: its Laplace transform is L(u) = E[e^(−uv)] = a^(−k/2)·e^(−um²/a) with
+    a = 1 + 2us²/n, and (v + eps)^−p is ∫ u^p·e^(−u(v + eps)) dt/Γ(p). With |y|² = nv/(v + eps):
+
+    - E[y] = E[x/√(v + eps)], where E[x·e^(−uv)] = (m/a)·L(u);
+    - E[y²] = E[v/(v + eps)], where E[v·e^(−uv)] = −L′(u) = L(u)·(ks²/(na) + m²/a²);
+    - dx = (P − yyᵀ/n)·dy/√(v + eps), where P leaves k dimensions, one of them y's, which is shrunk
+      by 1 − |y|²/n = eps/(v + eps): E|dx|² = E[(k − 1)/(v + eps) + eps²/(v + eps)³]·E[dy²].
+    """
+    m, k = (0.0, n - 1) if centred else (law.x_mean, n)
+    var, power = law.x_std**2, law.dy_std**2
+    # Integrands begin as u^½ at the slowest; they end as e^(−u·eps), or as u^−½ if that is sooner.
+    # Both ends lie far outside, because what is left there counts as error.
+    low = -math.log(var + m * m + eps) - 90
+    high = math.log(n / var) + 180 if eps == 0 or k > 2 else math.inf
+    if eps:
+        high = min(high, 20 - math.log(eps))
+
+    def over_u(factor: Callable[[Namespace, Array, Array], Array]) -> Known:
+        def integrand(xp: Namespace, t: Array) -> Array:
+            u = xp.exp(t)
+            b = u * (2 * var / n)
+            transform = xp.exp(-0.5 * k * xp.log1p(b) - u * (m * m / (1 + b) + eps))
+            return factor(xp, u, 1 + b) * transform
+
+        return expect.integral(integrand, low, high)
+
+    mean, ms_dx = Known(0.0, 0.0, CONSTANT if centred else "symmetry"), Known(math.inf)
+    if m:
+        mean = combined((m / math.sqrt(math.pi), over_u(lambda xp, u, a: xp.sqrt(u) / a)))
+    ms = over_u(lambda xp, u, a: u * (k * var / n + m * m / a) / a)
+    if eps or k != 2:  # else E[1/v] diverges
+        ms_dx = over_u(lambda xp, u, a: u * (k - 1 + 0.5 * (u * eps) ** 2))
+    square = Known(mean.value**2, (2 * abs(mean.value) + mean.error) * mean.error)
+    if eps <= _DOUBLE_EPS * var and k > 2:  # nothing but rounding moves |y|²
+        ms = ms._replace(by=CONSTANT)
+    return {
+        "mean_y": mean,
+        "var_y": ms if centred else combined((1.0, ms._replace(by="quadrature")), (-1.0, square)),
+        "ms_y": ms,
+        "ms_dx": combined((power / n, ms_dx)),
+        "mean_dx": Known(0.0, 0.0, CONSTANT if centred else "symmetry"),
+    }
+
+
+@structured(
+    _FORMULA,
+    _GRADIENT,
+    cite="arXiv:1502.03167",
+    aliases=("keras.BatchNormalization:eps=0.001",),
+    examples=("", "batch_size=8"),
+)
+def batch_norm(
+    *,
+    batch_size: Annotated[int, Range("[2, inf)")] = 64,
+    eps: Annotated[float, Range("[0, inf)")] = 1e-5,
+) -> Event:
+    """Batch normalisation in training; batch_size counts N, or N·H·W, elements."""
+    return _normalization(batch_size, eps)
+
+
+@structured(
+    _FORMULA,
+    _GRADIENT,
+    cite="arXiv:1607.06450",
+    aliases=("flax.LayerNorm:eps=1e-6", "keras.LayerNormalization:eps=0.001"),
+    examples=("", "normalized_shape=8"),
+)
+def layer_norm(
+    *,
+    normalized_shape: Annotated[int, Range("[2, inf)")] = 64,
+    eps: Annotated[float, Range("[0, inf)")] = 1e-5,
+) -> Event:
+    """Layer normalisation; a normalized_shape of several sides is their product."""
+    return _normalization(normalized_shape, eps)
+
+
+@structured(
+    "y = x/√(v + eps),  v = mean x²",
+    "dx = (dy − y·mean(y·dy))/√(v + eps)",
+    cite="arXiv:1910.07467",
+    aliases=("flax.RMSNorm:eps=1e-6", "keras.RMSNormalization:eps=1e-6"),
+    examples=("", "normalized_shape=8"),
+)
+def rms_norm(
+    *,
+    normalized_shape: Annotated[int, Range("[1, inf)")] = 64,
+    eps: Annotated[float, Range("[0, inf)")] = _DOUBLE_EPS,
+) -> Event:
+    """Root mean square normalisation; eps defaults to that of float64."""
+    return _normalization(normalized_shape, eps, centred=False)
+
+
+@structured(_FORMULA, _GRADIENT, cite="arXiv:1803.08494", examples=("", "num_groups=4"))
+def group_norm(
+    *,
+    num_groups: Annotated[int, Range("[1, inf)")] = 8,
+    num_channels: Annotated[int, Range("[1, inf)")] = 32,
+    input_size: Annotated[int, Range("[1, inf)")] = 16,
+    eps: Annotated[float, Range("[0, inf)")] = 1e-5,
+) -> Event:
+    """Group normalisation; input_size counts the elements of a channel, H·W."""
+    per_group, rest = divmod(num_channels, num_groups)
+    if rest:
+        raise ParameterError(
+            f"num_channels={num_channels} is not a multiple of num_groups={num_groups}"
+        )
+    if per_group * input_size < 2:
+        raise ParameterError("a group of one element has no spread to normalise")
+    return _normalization(per_group * input_size, eps)
+
+
+@structured(
+    _FORMULA,
+    _GRADIENT,
+    cite="arXiv:1607.08022",
+    aliases=("flax.InstanceNorm:eps=1e-6",),
+    examples=("", "input_size=8"),
+)
+def instance_norm(
+    *,
+    input_size: Annotated[int, Range("[2, inf)")] = 64,
+    eps: Annotated[float, Range("[0, inf)")] = 1e-5,
+) -> Event:
+    """Instance normalisation; input_size counts the elements of a channel, H·W."""
+    return _normalization(input_size, eps)
+
+
+@structured(
+    _FORMULA.replace("eps", "epsilon"),
+    _GRADIENT.replace("eps", "epsilon"),
+    cite="jax.nn.standardize",
+    examples=("", "n=8"),
+)
+def standardize(
+    *,
+    n: Annotated[int, Range("[2, inf)")] = 64,
+    epsilon: Annotated[float, Range("[0, inf)")] = 1e-5,
+) -> Event:
+    """Standardisation over n elements; jax's layer normalisation."""
+    return _normalization(n, epsilon)

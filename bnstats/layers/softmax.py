@@ -1,0 +1,222 @@
+"""Activations whose outputs over an axis sum to one, and their logarithms.
+
+One draw is one row: x and dy of shape (n,).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, NamedTuple
+
+from bnstats.layers._parameters import Range
+from bnstats.layers._registry import (
+    CONSTANT,
+    Array,
+    Backward,
+    Event,
+    Expect,
+    Input,
+    Known,
+    Law,
+    Namespace,
+    combined,
+    structured,
+)
+
+Size = Annotated[int, Range("[2, inf)")]
+_WIDEST = 24.0
+_TOO_WIDE = f"the quadrature reaches up to --x-std {_WIDEST:g}"
+_NO_SUM = Known(0.0, 0.0, CONSTANT)
+_EULER = 0.57721566490153286
+
+
+def _event(
+    n: int,
+    forward: Callable[[Namespace, Mapping[str, Array]], tuple[Array, Backward]],
+    moments: Callable[[Law, Expect], Mapping[str, Known]],
+    inexact: str,
+) -> Event:
+    return Event({"x": Input((n,)), "dy": Input((n,))}, forward, moments, inexact=inexact)
+
+
+class _Tilted(NamedTuple):
+    """Moments of w = e^(x + t) under the law of x tilted by e^−w, for each t.
+
+    ``none`` is P = E[e^−w]^n; ``m1``, ``m2`` and ``var`` are E[w·e^−w]/E[e^−w] and so on.
+    """
+
+    none: Array
+    m1: Array
+    m2: Array
+    var: Array
+
+
+def _tilted(xp: Namespace, t: Array, n: int, std: float) -> _Tilted:
+    """Return the tilted moments for x ~ N(0, std²) by the trapezoid rule over x/std.
+
+    The integrands are entire; their finest feature, the fall of e^−w, is one unit of x wide.
+    """
+    step = 0.2 / max(std, 0.5)
+    reach = math.ceil(14 / step)
+    z = step * xp.arange(-reach, reach + 1)
+    weight = step / math.sqrt(2 * math.pi) * xp.exp(-0.5 * z * z)
+    w = xp.exp(t[:, None] + std * z)
+    # P from 1 − E[e^−w], which keeps its digits where n of them count
+    gone = xp.sum(weight * xp.expm1(-w), axis=1)
+    none = xp.exp(n * xp.log1p(xp.maximum(gone, -1)))
+    weight = weight * xp.exp(-w)
+    weight = weight / xp.sum(weight, axis=1, keepdims=True)
+    # About the mean of x: w = centre·(1 + rise) keeps its variance however small std is.
+    mean = xp.sum(weight * z, axis=1, keepdims=True)
+    rise = xp.expm1(xp.minimum(std * (z - mean), 350))  # beyond, the weight is 0
+    centre = xp.exp(t + std * mean[:, 0])
+    mean = xp.sum(weight * rise, axis=1, keepdims=True)
+    var = centre * centre * xp.sum(weight * (rise - mean) ** 2, axis=1)
+    m1 = centre * (1 + mean[:, 0])
+    return _Tilted(none, m1, m1 * m1 + var, var)
+
+
+def _over_scales(
+    expect: Expect, n: int, std: float, function: Callable[[Namespace, Array, _Tilted], Array]
+) -> Known:
+    """Integrate P(t)·function(t, tilted moments) over t.
+
+    With S = Σ e^x, 1/S^d is ∫ e^(td)·e^(−e^t·S) dt/Γ(d), so that a moment of the softmax of total
+    degree d, E[s₁^a·s₂^b⋯] is the integral of E[w^a·e^−w]·E[w^b·e^−w]⋯/Γ(d): the n inputs part.
+    """
+    low, high = -60 - 14 * std, 6 + 14 * std
+
+    def integrand(xp: Namespace, t: Array) -> Array:
+        tilted = _tilted(xp, t, n, std)
+        return tilted.none * function(xp, t, tilted)
+
+    return expect.integral(integrand, low, high)
+
+
+def _variance(expect: Expect, n: int, std: float) -> Known:
+    """Return Var[s₁] = (1 − 1/n)·E[s₁² − s₁s₂], the mean of s being 1/n."""
+    return combined((1 - 1 / n, _over_scales(expect, n, std, lambda xp, t, w: w.var)))
+
+
+def _softmax(n: int, sign: float) -> Event:
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        z = sign * draws["x"]
+        y = xp.exp(z - xp.max(z, axis=0, keepdims=True))
+        y = y / xp.sum(y, axis=0, keepdims=True)
+
+        def backward(dy: Array) -> Array:
+            g = y * dy
+            return sign * (g - y * xp.sum(g, axis=0, keepdims=True))
+
+        return y, backward
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        # E[dx₁²]/E[dy²] = E[s₁²·((1 − s₁)² + Σ s_j²)] over j > 1; with 1 − s₁ = Σ s_j this is
+        # 2(n − 1)·E[s₁²s₂²] + (n − 1)(n − 2)·E[s₁²s₂s₃].
+        known = {"mean_y": Known(1 / n, 0.0, CONSTANT), "mean_dx": _NO_SUM}
+        if law.x_std <= _WIDEST:
+            known["var_y"] = _variance(expect, n, law.x_std)
+            fourth = _over_scales(
+                expect, n, law.x_std, lambda xp, t, w: w.m2 * (2 * w.m2 + (n - 2) * w.m1 * w.m1)
+            )
+            known["ms_dx"] = combined((law.dy_std**2 * (n - 1) / 6, fourth))
+        return known
+
+    return _event(n, forward, moments, _TOO_WIDE)
+
+
+@structured("y = e^x/Σ e^x", "dx = y·(dy − Σ y·dy)", examples=("", "n=2", "n=100"))
+def softmax(*, n: Size = 10) -> Event:
+    """Softmax over n elements."""
+    return _softmax(n, 1.0)
+
+
+@structured("y = e^−x/Σ e^−x", "dx = −y·(dy − Σ y·dy)", examples=("", "n=2"))
+def softmin(*, n: Size = 10) -> Event:
+    """Softmax of −x over n elements."""
+    return _softmax(n, -1.0)
+
+
+@structured("y = x − log Σ e^x", "dx = dy − e^y·Σ dy", examples=("", "n=2", "n=100"))
+def log_softmax(*, n: Size = 10) -> Event:
+    """Logarithm of the softmax over n elements."""
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        z = draws["x"] - xp.max(draws["x"], axis=0, keepdims=True)
+        e = xp.exp(z)
+        top = xp.astype(z == 0, z.dtype)
+        # Σe − 1 without the one that would round off the rest: y keeps its digits near 0
+        rest = xp.sum(e - top, axis=0, keepdims=True) + (xp.sum(top, axis=0, keepdims=True) - 1)
+        y = z - xp.log1p(rest)
+
+        def backward(dy: Array) -> Array:
+            return dy - e * (xp.sum(dy, axis=0, keepdims=True) / (1 + rest))
+
+        return y, backward
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        # T = log E − log Σe^x, E standard exponential, has P(T > t) = E[e^−w]^n; log E has mean −γ
+        # and variance π²/6. Stein: Cov[x, log Σe^x] = x_std²·E[s₁] = x_std²/n.
+        std, power = law.x_std, law.dy_std**2
+        if std > _WIDEST:
+            return {"mean_dx": _NO_SUM}
+        mean = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * t)
+        total = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * (t - mean.value) ** 2)
+        spread = _variance(expect, n, std)
+        var = combined((1.0, total), (1.0, Known(std**2 * (1 - 2 / n) - math.pi**2 / 6)))
+        # Where that cancels: Var[log Σe^x] exceeds x_std²/n by up to ½·x_std²·n·Var[s₁], because
+        # in Hermite polynomials Var[f] is Σ a_k and x_std²·E[|∇f|²] is Σ k·a_k.
+        excess = std**2 * n * spread.value / 4
+        narrow = Known(std**2 * (1 - 1 / n) + excess, excess, "quadrature")
+        return {
+            "mean_y": combined((1.0, mean), (1.0, Known(_EULER))),
+            "var_y": min(var, narrow, key=lambda known: known.error),
+            # dx₁² has mean 1 − 2·E[s₁] + n·E[s₁²] over dy
+            "ms_dx": combined((power * n, spread), (power, Known(1 - 1 / n))),
+            "mean_dx": _NO_SUM,
+        }
+
+    return _event(n, forward, moments, _TOO_WIDE)
+
+
+@structured(
+    "y = max(0, x − τ),  τ such that Σ y = 1",
+    "dx = dy − mean of dy over y > 0,  0 elsewhere",
+    cite="arXiv:1602.02068",
+    examples=("", "n=2"),
+)
+def sparsemax(*, n: Size = 10) -> Event:
+    """Sparsemax: the projection of n elements onto the probability simplex."""
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        x = draws["x"]
+        z = xp.sort(x - xp.max(x, axis=0, keepdims=True), axis=0)
+        # τ = max over k of (sum of the k largest − 1)/k: it rises while they exceed it, then falls
+        total, tau = z[-1:], z[-1:] - 1
+        for k in range(2, n + 1):
+            total = total + z[n - k : n - k + 1]
+            tau = xp.maximum(tau, (total - 1) / k)
+        z = x - xp.max(x, axis=0, keepdims=True) - tau
+        support = xp.astype(z > 0, z.dtype)
+        size = xp.sum(support, axis=0, keepdims=True)
+
+        def backward(dy: Array) -> Array:
+            return support * (dy - xp.sum(support * dy, axis=0, keepdims=True) / size)
+
+        return xp.maximum(z, 0), backward
+
+    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+        known = {"mean_y": Known(1 / n, 0.0, CONSTANT), "mean_dx": _NO_SUM}
+        if n == 2:
+            # y₁ = ½ + ½·d cut to [0, 1], d = x₁ − x₂ ~ √2·(x − m); both move where |d| < 1
+            m, edge = law.x_mean, math.sqrt(0.5)
+            spread = expect(
+                lambda xp, x: 0.25 * xp.minimum(2 * (x - m) ** 2, 1), kinks=(m - edge, m + edge)
+            )
+            known["var_y"] = spread
+            known["ms_dx"] = Known(0.5 * law.dy_std**2 * math.erf(0.5 / law.x_std))
+        return known
+
+    inexact = "" if n == 2 else "which outputs are positive depends on all n inputs; known for n=2"
+    return _event(n, forward, moments, inexact)

@@ -1,0 +1,72 @@
+"""What the tests of layers with structure share: draws, both directions, and larger maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bnstats.backends import numpy_backend
+from bnstats.layers import Event
+
+DRAWS = 4
+
+
+def draws_of(event: Event, n: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
+    """Return random draws, the last axis over draws."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: rng.normal(size=(*i.shape, n)) if i.law == "normal" else rng.random((*i.shape, n))
+        for name, i in event.inputs.items()
+    }
+
+
+def through(event: Event, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    y, backward = event.forward(numpy_backend, draws)
+    return y, backward(draws["dy"])
+
+
+def differences(event: Event, draws: dict[str, np.ndarray], h: float = 1e-6) -> np.ndarray:
+    """Return d(Σ dy·y)/dx by central differences, an element of x at a time."""
+
+    def loss(x: np.ndarray) -> np.ndarray:
+        y = event.forward(numpy_backend, {**draws, "x": x})[0]
+        return (y * draws["dy"]).reshape(-1, x.shape[-1]).sum(axis=0)
+
+    found = np.empty_like(draws["x"])
+    for position in np.ndindex(draws["x"].shape[:-1]):
+        step = np.zeros_like(draws["x"])
+        step[position] = h
+        found[position] = (loss(draws["x"] + step) - loss(draws["x"] - step)) / (2 * h)
+    return found
+
+
+def embedded(
+    event: Event, reach: tuple[int, ...], stride: tuple[int, ...], lead: tuple[int, ...] = ()
+) -> tuple[dict[str, Any], Any, Any, Any]:
+    """Put an interior event into a larger map: its inputs are pieces of the map's.
+
+    ``reach`` is how far a window extends, ``lead`` the channels in and out, if there are any.
+    Returns the map's x and dy and the event's draws, then the indices of the event's windows and
+    kept positions in the map.
+    """
+    margin = tuple(2 * r // s + 2 for r, s in zip(reach, stride, strict=True))  # in windows
+    count = event.inputs["dy"].shape[len(lead) and 1 :]
+    size = event.inputs["x"].shape[len(lead) and 1 :]
+    total = tuple(c + 2 * m for c, m in zip(count, margin, strict=True))
+    full = tuple((t - 1) * s + r for t, s, r in zip(total, stride, reach, strict=True))
+    rng = np.random.default_rng(7)
+    channels = (event.inputs["x"].shape[:1], event.inputs["dy"].shape[:1]) if lead else ((), ())
+    big = {
+        "x": rng.normal(size=(*channels[0], *full, DRAWS)),
+        "dy": rng.normal(size=(*channels[1], *total, DRAWS)),
+    }
+    at = tuple(m * s for m, s in zip(margin, stride, strict=True))
+    piece = tuple(slice(a, a + n) for a, n in zip(at, size, strict=True))
+    windows = tuple(slice(m, m + c) for m, c in zip(margin, count, strict=True))
+    # the kept period starts where the last of the event's windows does
+    first = tuple(a + (c - 1) * s for a, c, s in zip(at, count, stride, strict=True))
+    kept = tuple(slice(f, f + s) for f, s in zip(first, stride, strict=True))
+    head = (slice(None),) if lead else ()
+    small = {"x": big["x"][(*head, *piece)], "dy": big["dy"][(*head, *windows)]}
+    return big, small, (*head, *windows), (*head, *kept)
