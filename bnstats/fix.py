@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from pathlib import Path
 from statistics import NormalDist
 
@@ -148,7 +148,7 @@ def significant(low: float, high: float, digits: int) -> str | None:
 
 def _significant(low: Decimal, high: Decimal, digits: int) -> str | None:
     """Round to significant digits, but at least one decimal: a whole number claims to be exact."""
-    middle = (low + high) / 2
+    middle = Context(prec=digits).plus((low + high) / 2)  # 0.0097 to one digit is 0.01
     decimals = max(digits - 1 - middle.adjusted(), 1) if middle else digits
     return _rounded(low, high, decimals) if decimals <= _MOST_DECIMALS else None
 
