@@ -23,7 +23,7 @@ from bnstats.errors import BnstatsError, printable
 from bnstats.gate import Settings
 from bnstats.verification import Check, verify_claims
 
-_MOST_DECIMALS = 100
+_MOST_DECIMALS = 40
 _QUOTES = re.compile("\"{3}|'{3}|[\"']?")
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,12 @@ def test_the_fixture_fails_with_the_message_of_the_command_line(
     assert "test_wrong" in result.outlines[at - 1]  # no traceback between name and message
     undecided = [line for line in result.outlines if line.startswith("undecided gelu 1/σ[y]")]
     assert len(undecided) == 1
+
+
+def test_what_is_installed_registers_the_fixture(installed: Path) -> None:
+    (found,) = metadata.distributions(path=[str(installed)])
+    plugins = [e.value for e in found.entry_points if e.group == "pytest11"]
+    assert plugins == ["bnstats.pytest_plugin"]
 
 
 def test_a_pytest_that_does_not_use_the_fixture_loads_nothing(
