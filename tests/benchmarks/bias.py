@@ -96,9 +96,10 @@ def markdown(found: dict[str, dict[DType, list[tuple[float, float]]]], chunks: i
         lines += [
             f"## {dtype}",
             "",
-            f"The largest is {max(told):.1e} of the {len(told)} that are known to a quarter of the bar;",
-            f"the other {len(measured) - len(told)} are noisier, because rounding tips a maximum or",
-            f"a sign now and then. {over} of all exceed the bar of {bar:.0e} by four standard errors.",
+            f"The largest is {max(told):.1e} of the {len(told)} that are known to a quarter of the",
+            f"bar; the other {len(measured) - len(told)} are noisier, because rounding tips a maximum",
+            f"or a sign now and then. {over} of all exceed the bar of {bar:.0e} by four standard",
+            "errors.",
             "",
             "| layer | " + " | ".join(QUANTITIES) + " |",
             "|---|" + "--:|" * len(QUANTITIES),
