@@ -93,11 +93,12 @@ def markdown(found: dict[str, dict[DType, list[tuple[float, float]]]], chunks: i
         measured = [bias for row in found.values() for bias in row[dtype]]
         told = [abs(bias) for bias, error in measured if 4 * error < bar]
         over = sum(exceeded(bias, dtype) for bias in measured)
+        rest = len(measured) - len(told)
         lines += [
             f"## {dtype}",
             "",
             f"The largest is {max(told):.1e} of the {len(told)} that are known to a quarter of the",
-            f"bar; the other {len(measured) - len(told)} are noisier, because rounding tips a maximum",
+            f"bar; the other {rest} are noisier, because rounding tips a maximum",
             f"or a sign now and then. {over} of all exceed the bar of {bar:.0e} by four standard",
             "errors.",
             "",
