@@ -14,6 +14,7 @@ import argparse
 import json
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,9 @@ def main() -> int:
         known = known_tests(options.work)
         for test in known.failed:
             print(f"left out, because it does not pass without a mutation: {test}")
+        control = replace(todo[0], source=todo[0].path.read_text(encoding="utf-8"))
+        if (found := judge(control, known))["outcome"] != "survived":
+            raise SystemExit(f"without a mutation, {found['by']} fails too")
         with log.open("a", encoding="utf-8") as file:
             for i, mutant in enumerate(todo, 1):
                 row = {"key": mutant.key, "tests_digest": tests, **judge(mutant, known)}

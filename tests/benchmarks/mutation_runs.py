@@ -30,11 +30,8 @@ from mutants import Mutant, definition, statements
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
 LAYERS = ROOT / "bnstats" / "layers"
-TEST_FILES = sorted(
-    path
-    for pattern in ("test_layers_*.py", "test_reference.py", "test_spec.py", "test_libraries.py")
-    for path in TESTS.glob(pattern)
-)
+_PATTERNS = "test_layers_* test_re[fg]* test_spec test_libraries test_cli_show_list"
+TEST_FILES = sorted(path for pattern in _PATTERNS.split() for path in TESTS.glob(f"{pattern}.py"))
 _SLOW = "numpy scipy.special scipy.integrate hypothesis mpmath torch jax jax.numpy click rich"
 _MEMORY = 6 * 2**30  # a mutant may ask for far too much
 _FIRST, _MOST = 3.0, 30.0  # seconds of tests in a first attempt, and in all
