@@ -257,9 +257,12 @@ def test_lp_pooling_has_torchs_gradient_where_all_elements_are_zero(norm):
 @pytest.mark.parametrize("norm", [2, 4, 12, 300])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 40.0])
-def test_lp_pooling_keeps_its_digits_where_powers_leave_the_range(norm, dtype, scale):
+@pytest.mark.parametrize("rest", [(-0.75, 0.5), (-0.0375, 0.025)])  # 0.0375^−300 overflows
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_lp_pooling_keeps_its_digits_where_powers_leave_the_range(norm, dtype, scale, rest, first):
     event = event_of("lp_pool", {"norm_type": norm, "kernel_size": 3, "input_size": (3,)})
-    x = np.array([[1.0], [-0.75], [0.5]], dtype) * np.dtype(dtype).type(scale)
+    x = np.roll(np.array([[1.0], [rest[0]], [rest[1]]], dtype), first, axis=0)
+    x *= np.dtype(dtype).type(scale)
     y, dx = through(event, {"x": x, "dy": np.ones((1, 1), dtype)})
     assert y.dtype == dx.dtype == dtype
     with mp.workdps(40):
@@ -341,6 +344,7 @@ def test_every_small_geometry_is_torchs_or_refused_by_both(pool, options):
         ("max_pool1d:kernel_size=3,padding=2", "padding=2 is more than half of kernel_size=3"),
         ("max_pool1d:kernel_size=3,padding=2,dilation=2", "more than half of kernel_size=3"),
         ("avg_pool2d:kernel_size=3x1,padding=1", "padding=1 is more than half of kernel_size=1"),
+        ("avg_pool2d:kernel_size=4000x2501", "hold more than 10,000,000 elements"),
         ("max_pool1d:kernel_size=2,dilation=3,padding=1,input_size=2", "skip the whole input"),
         ("max_pool1d:kernel_size=3,dilation=2,input_size=4", "reaches over 5 positions"),
         ("avg_pool1d:kernel_size=5,input_size=4", "kernel_size=5 is larger than .* 4"),
@@ -357,6 +361,10 @@ def test_every_small_geometry_is_torchs_or_refused_by_both(pool, options):
 def test_what_makes_no_layer_is_refused_with_its_reason(spec, message):
     with pytest.raises(Exception, match=message):
         parse(spec)
+
+
+def test_the_largest_window_is_a_layer():
+    assert LAYERS["avg_pool2d"].bind(kernel_size=(4000, 2500)).numbers == 10**7 + 1
 
 
 @pytest.mark.parametrize(

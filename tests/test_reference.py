@@ -57,7 +57,7 @@ def check(exact: dict[str, Exact], mean: Any, var: Any, ms_dx: Any, slack: float
         distance = abs(known.value - expected[name])
         assert distance <= known.error + rounding, f"{name}: {known} is not {expected[name]!r}"
         scale = max(abs(expected[name]), expected["std_y"] if name == "mean_y" else 0.0)
-        assert known.error <= slack * scale, f"{name}: {known} is too loose"
+        assert 0 <= known.error <= slack * scale, f"{name}: {known} is too loose"
 
 
 # --- elementwise ------------------------------------------------------------------------------
@@ -168,7 +168,9 @@ def test_waves_of_any_normal(law):
         check(exact_of(name, law), *waves[name], power * waves[slope])
 
 
-@pytest.mark.parametrize("law", [*ANY_SCALE, Law(0.0, 8.0, 1.0), Law(300.0, 4.0, 1.0)])
+@pytest.mark.parametrize(
+    "law", [*ANY_SCALE, Law(0.0, 8.0, 1.0), Law(150.3, 0.7, 1.0), Law(300.0, 4.0, 1.0)]
+)
 def test_the_exponential_of_any_normal(law):
     with mp.workdps(60):
         m, v = mpf(law.x_mean), mpf(law.x_std) ** 2
@@ -533,6 +535,21 @@ EXAMPLES = [
     for layer in LAYERS.values()
     for example in layer.examples or ("",)
 ]
+
+
+@pytest.mark.parametrize("spec", EXAMPLES)
+def test_only_moments_of_dx_see_dy_and_their_bounds_scale_with_them(spec):
+    event = parse(spec).event
+    laws = [Law(0.7, 1.3, dy_std) for dy_std in (1.0, 2.0)]
+    with np.errstate(all="ignore"):
+        plain, scaled = (event.moments(law, Expectation(law)) for law in laws)
+    assert set(plain) == set(scaled)
+    for name, known in plain.items():
+        assert known.error >= 0, name
+        factor = {"ms_dx": 4, "m4_dx": 16}.get(name, 1)
+        value, error, by = scaled[name]
+        assert (value, by) == (pytest.approx(factor * known.value, rel=1e-15), known.by), name
+        assert error == pytest.approx(factor * known.error, rel=1e-15), name
 
 
 @pytest.mark.parametrize(("law", "seed"), [(STANDARD, 11), (LAWS[1], 12)], ids=["standard", "law"])
