@@ -26,15 +26,16 @@ EXPLANATIONS = Path(__file__).with_name("mutation.toml")
 
 
 def read_outcomes(log: Path) -> dict[str, dict[str, Any]]:
-    """Return the last outcome of each mutant; a torn last line is left out."""
-    found = {}
+    """Return the last outcome of each mutant, and its first; a torn last line is left out."""
+    found: dict[str, dict[str, Any]] = {}
     if log.exists():
         for line in log.read_text(encoding="utf-8").splitlines():
             try:
                 row = json.loads(line)
             except json.JSONDecodeError:
                 continue
-            found[row["key"]] = row
+            first = found.get(row["key"], row)
+            found[row["key"]] = row | {"first": first.get("first", first["outcome"])}
     return found
 
 
@@ -94,7 +95,8 @@ def main() -> int:
         with log.open("a", encoding="utf-8") as file:
             for i, mutant in enumerate(todo, 1):
                 row = {"key": mutant.key, "tests_digest": tests, **judge(mutant, known)}
-                outcomes[mutant.key] = row
+                first = outcomes.get(mutant.key, {}).get("first", row["outcome"])
+                outcomes[mutant.key] = row | {"first": first}
                 print(json.dumps(row), file=file, flush=True)
                 if row["outcome"] == "survived":
                     print(f"{i}/{len(todo)} {mutant.path.name}:{mutant.line} survived", end="")

@@ -22,6 +22,7 @@ def summary(
         row = rows[name]
         row["judged"] += 1
         row[outcome["outcome"]] += 1
+        row["at_first"] += outcome["first"] != "survived"
         if outcome["outcome"] == "survived":
             why = explained.get((name, now), "")
             row["explained"] += bool(why)
@@ -30,8 +31,10 @@ def summary(
             )
     total = sum(rows.values(), Counter())
     columns = ("mutants", "judged", "killed", "timeout", "survived", "explained")
+    untaught = {k: total[k] for k in ("mutants", "judged")} | {"killed": total["at_first"]}
     return {
         "total": {c: total[c] for c in columns} | _score(total),
+        "at_first": {"noticed": total["at_first"]} | _score(Counter(untaught)),
         "files": {name: {c: row[c] for c in columns} | _score(row) for name, row in rows.items()},
         "survivors": sorted(survivors, key=lambda s: (s["file"], s["line"], s["now"])),
     }
@@ -62,16 +65,20 @@ def _cells(name: str, row: dict[str, Any]) -> str:
 
 
 def markdown(record: dict[str, Any]) -> str:
-    total = record["total"]
+    total, first = record["total"], record["at_first"]
     lines = [
         "# Mutation score of the tests over bnstats/layers",
         "",
         f"Of {total['mutants']} mutants, {total['judged']} were drawn at random, the files in",
         f"proportion (seed {record['seed']}). The tests notice",
-        f"{total['killed'] + total['timeout']} of them, {total['score']:.1%}, 95 % interval",
-        f"{total['low']:.1%} to {total['high']:.1%};",
+        f"{total['killed'] + total['timeout']} of them, {total['score']:.1%};",
         f"{total['timeout']} of these ran into a time limit, which counts as noticed.",
         f"Of the {total['survived']} survivors, {total['explained']} are explained below.",
+        "",
+        "Tests have been added because of survivors, so that this says little of the mutants that",
+        f"were not drawn. When each was first judged, {first['noticed']} were noticed,",
+        f"{first['score']:.1%}, 95 % interval {first['low']:.1%} to {first['high']:.1%}:",
+        "that holds for all of them.",
         "",
         "A mutant changes one operator to its nearest neighbour (`+` to `-`, `<` to `<=` or `>=`),",
         "one number by one, one truth value, one condition, one loop, one finite end of a legal",
