@@ -106,3 +106,7 @@ def test_the_smallest_group_has_two_elements():
     assert event.inputs["x"].shape == (2,)
     with pytest.raises(BnstatsError, match="a group of one element"):
         parse("group_norm:num_groups=4,num_channels=4,input_size=1")
+
+
+def test_every_layer_names_its_source():
+    assert not [name for name, layer in LAYERS.items() if not layer.cite]

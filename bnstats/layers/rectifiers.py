@@ -22,7 +22,7 @@ from bnstats.layers._registry import (
 )
 
 
-@elementwise("y = x", "dx = dy", aliases=("keras.linear",))
+@elementwise("y = x", "dx = dy", aliases=("keras.linear",), cite="torch.nn")
 def identity(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """No activation: the yardstick that every other layer is compared with."""
     return x, xp.ones_like(x)

@@ -7,7 +7,9 @@ import math
 from bnstats.layers._registry import Array, Namespace, elementwise
 
 
-@elementwise("y = 1/(1 + e^-x)", "dx = dy·y·(1 − y)", aliases=("logistic",))
+@elementwise(
+    "y = 1/(1 + e^-x)", "dx = dy·y·(1 − y)", aliases=("logistic",), cite="torch.nn.functional"
+)
 def sigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Logistic sigmoid."""
     e = xp.minimum(xp.exp(-x), xp.finfo(x.dtype).max)  # finite, so that e·y is
@@ -18,7 +20,7 @@ def sigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
     return y, e
 
 
-@elementwise("y = tanh(x)", "dx = dy·(1 − y²)")
+@elementwise("y = tanh(x)", "dx = dy·(1 − y²)", cite="torch.nn.functional")
 def tanh(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Hyperbolic tangent."""
     e = xp.exp(-2 * xp.abs(x))

@@ -70,6 +70,7 @@ def mish(xp: Namespace, x: Array) -> tuple[Array, Array]:
     "y = −log(1 + e^-x)",
     "dx = dy/(1 + e^x)",
     aliases=("log_sigmoid",),
+    cite="torch.nn.functional",
 )
 def logsigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Logarithm of the sigmoid."""

@@ -126,19 +126,31 @@ def _softmax(n: int, sign: float) -> Event:
     return _event(n, forward, moments, _TOO_WIDE)
 
 
-@structured("y = e^x/Σ e^x", "dx = y·(dy − Σ y·dy)", examples=("", "n=2", "n=100"))
+@structured(
+    "y = e^x/Σ e^x", "dx = y·(dy − Σ y·dy)", cite="Bridle, NIPS 1989", examples=("", "n=2", "n=100")
+)
 def softmax(*, n: Size = 10) -> Event:
     """Softmax over n elements."""
     return _softmax(n, 1.0)
 
 
-@structured("y = e^−x/Σ e^−x", "dx = −y·(dy − Σ y·dy)", examples=("", "n=2"))
+@structured(
+    "y = e^−x/Σ e^−x",
+    "dx = −y·(dy − Σ y·dy)",
+    cite="torch.nn.functional",
+    examples=("", "n=2"),
+)
 def softmin(*, n: Size = 10) -> Event:
     """Softmax of −x over n elements."""
     return _softmax(n, -1.0)
 
 
-@structured("y = x − log Σ e^x", "dx = dy − e^y·Σ dy", examples=("", "n=2", "n=100"))
+@structured(
+    "y = x − log Σ e^x",
+    "dx = dy − e^y·Σ dy",
+    cite="torch.nn.functional",
+    examples=("", "n=2", "n=100"),
+)
 def log_softmax(*, n: Size = 10) -> Event:
     """Logarithm of the softmax over n elements."""
 
