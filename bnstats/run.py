@@ -75,8 +75,8 @@ def run(
 def _keep_freed_memory() -> None:
     """Free a large block once: glibc then recycles smaller ones instead of unmapping them.
 
-    Blocks hold arrays at its default threshold of 128 KiB, above which each temporary is mapped and
-    page-faulted anew; without this a float64 sigmoid takes 7 % longer. The memory is never touched.
+    The arrays of a block exceed its default threshold of 128 KiB, above which each temporary is
+    mapped and page-faulted anew. The memory is never touched.
     """
     np.empty(2**21)
 

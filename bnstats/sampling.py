@@ -43,7 +43,7 @@ class Task:
     law
         Of the inputs.
     dtype
-        Of the draws and the layer's arithmetic; moments are float64.
+        Of the draws and the layer's arithmetic; moments are merged in float64.
     directions
         Which of y and dx to keep. Draws are the same whichever are kept.
     sampler

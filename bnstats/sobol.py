@@ -28,7 +28,7 @@ from bnstats.quantities import Direction
 from bnstats.sampling import Block, Chunk, Task, scaled, stream
 
 REPLICATES = 32
-MIN_LEVEL = 12  # 2^12 points a scramble; below, intervals cover less than they say
+MIN_LEVEL = 12  # 2^12 points a scramble; below, no interval has been measured
 MAX_DIMENSIONS = 256
 CHUNK_POINTS = 1 << 16  # at most
 

@@ -29,6 +29,7 @@ from bnstats.layers._registry import (
     Known,
     Law,
     Namespace,
+    combined,
     structured,
 )
 from bnstats.layers._windows import Region, Windows
@@ -56,12 +57,8 @@ def max_moments(
     """
 
     def over_y(value: Callable[[Array], Array]) -> Known:
-        parts = [(share, expect(lambda xp, x: value(x), maximum_of=m)) for m, share in shares]
-        return Known(
-            sum(share * known.value for share, known in parts),
-            sum(share * known.error for share, known in parts),
-            "order statistics",
-        )
+        parts = ((share, expect(lambda xp, x: value(x), maximum_of=m)) for m, share in shares)
+        return combined(*parts)._replace(by="order statistics")
 
     mean = over_y(lambda x: x)
     known = {
