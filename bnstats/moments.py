@@ -105,15 +105,46 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         return Moments(n, n, 0.0, pivot, mean_a, mean_b, sum_bb=sum_bb)
     sum_a, sum_aa, sum_ab = xp.total(a), xp.inner(a, a), xp.inner(a, b)
     sum_b = sum_aa if scalar else xp.total(b)
+    found = from_sums(n, sum_a, sum_aa, sum_ab, sum_b, sum_bb, pivot=pivot)
+    if not (double or (found.aa > _SPREAD_A * sum_aa and found.bb > _SPREAD_B * sum_bb)):
+        return of(xp, xp.astype(values, xp.float64), pivot)
+    return found
+
+
+def from_sums(
+    n: float,
+    sum_a: float,
+    sum_aa: float,
+    sum_ab: float,
+    sum_b: float,
+    sum_bb: float,
+    *,
+    pivot: float,
+    nonfinite: float = 0.0,
+) -> Moments:
+    """Return the moments of n draws from the sums of a, a², ab, b and b² over them.
+
+    Parameters
+    ----------
+    n
+        Draws that entered the sums; of none, the sums do not matter.
+    sum_a, sum_aa, sum_ab, sum_b, sum_bb
+        In float64, of values from which the pivot was subtracted.
+    pivot
+        What was subtracted.
+    nonfinite
+        Draws that were left out.
+    """
+    if not n:
+        return Moments(nonfinite=nonfinite, pivot=pivot)
     mean_a, mean_b = sum_a / n, sum_b / n
     aa, bb = sum_aa - sum_a * mean_a, sum_bb - sum_b * mean_b
-    if not (double or (aa > _SPREAD_A * sum_aa and bb > _SPREAD_B * sum_bb)):
-        return of(xp, xp.astype(values, xp.float64), pivot)
     aa = aa if aa > _CONSTANT * sum_aa else 0.0
     bb = bb if bb > _CONSTANT * sum_bb else 0.0
     return Moments(
         count=n,
         points=n,
+        nonfinite=nonfinite,
         pivot=pivot,
         mean_a=mean_a,
         mean_b=mean_b,

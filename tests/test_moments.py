@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnstats.backends import numpy_backend as xp
-from bnstats.moments import Moments, merge, of
+from bnstats.moments import Moments, from_sums, merge, of
 
 FIELDS = [f.name for f in fields(Moments)]
 
@@ -184,6 +184,39 @@ def test_constant_values_have_no_spread():
         assert m.aa == pytest.approx(0, abs=1e-15)
         assert m.bb == pytest.approx(0, abs=1e-17)
         assert min(m.aa, m.bb) >= 0
+
+
+def raw_sums(values: np.ndarray, pivot: float) -> list[float]:
+    """Return n and the sums of a, a², ab, b and b², each rounded once."""
+    draws = values.reshape(-1, values.shape[-1])
+    v = [[Fraction(float(e)) - Fraction(pivot) for e in draw] for draw in draws.T]
+    a = [sum(draw) / len(draw) for draw in v]
+    b = [sum(e * e for e in draw) / len(draw) for draw in v]
+    pairs = list(zip(a, b, strict=True))
+    terms = ([p for p, _ in pairs], [p * p for p, _ in pairs], [p * q for p, q in pairs],
+             [q for _, q in pairs], [q * q for _, q in pairs])  # fmt: skip
+    return [float(len(a)), *(float(sum(t)) for t in terms)]
+
+
+@pytest.mark.parametrize("shape", [(40,), (3, 40)])
+def test_raw_sums_tell_the_moments(shape):
+    values = np.random.default_rng(8).gamma(2.0, size=shape)
+    m = from_sums(*raw_sums(values, 1.5), pivot=1.5, nonfinite=2.0)
+    assert (m.pivot, m.nonfinite, m.points) == (1.5, 2.0, 40.0)
+    assert m.sum_bb == raw_sums(values, 1.5)[-1]
+    assert_close(m, two_pass(values, 1.5))
+
+
+def test_raw_sums_of_constants_have_no_spread():
+    for value in (0.1, -3.7):
+        m = from_sums(*raw_sums(np.full(1001, value), 0.0), pivot=0.0)
+        assert (m.aa, m.ab, m.bb) == (0.0, 0.0, 0.0)
+        assert m.mean_a == pytest.approx(value, rel=1e-15)
+
+
+def test_sums_of_no_draws():
+    nothing = from_sums(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, pivot=0.5, nonfinite=7.0)
+    assert nothing == Moments(nonfinite=7.0, pivot=0.5)
 
 
 numbers = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=30)
