@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from bnstats.backends import check_name, chosen, load
 from bnstats.claims import claims_on
 from bnstats.custom import read
-from bnstats.errors import BnstatsError
+from bnstats.errors import BnstatsError, printable
 from bnstats.estimate import MIN_N_EFF, Estimate, estimates
 from bnstats.layers import STANDARD, Event, Law
 from bnstats.notation import count_text
@@ -57,6 +58,8 @@ def compute(
     precision: float | None = None,
     max_time: float | None = None,
     workers: int = 1,
+    backend: str = "numpy",
+    device: str | None = None,
     law: Law = STANDARD,
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -90,6 +93,12 @@ def compute(
         Seconds after which no further chunk is begun.
     workers
         Processes, at most; outside Linux they import the caller's main module anew.
+    backend
+        ``"numpy"``, or ``"torch"`` or ``"jax"`` where they are installed. Those two share one
+        stream of draws, which is not numpy's, and have no sobol points.
+    device
+        Of the backend: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"cuda:all"``; its fastest by
+        default.
     law
         Of the inputs: ``Law(x_mean, x_std, dy_std)``.
     on_progress
@@ -106,6 +115,8 @@ def compute(
     ------
     BnstatsError
         An unknown layer or parameter, or an argument outside its range.
+    HostError
+        A backend or a device that is not here.
 
     Examples
     --------
@@ -136,9 +147,11 @@ def compute(
     for name, value in (("precision", precision), ("max-time", max_time)):
         if value is not None and not 0 < value < math.inf:
             raise BnstatsError(f"{name} {value} is not a positive number")
-    task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler)
+    devices = _devices(backend, device, sampler)
+    task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler, backend, device)
     deadline = math.inf if max_time is None else time.monotonic() + max_time
     begun = False
+    told: list[str] = []
 
     def met(tally: Tally) -> bool:
         return precision is not None and half_width(tally, confidence) <= precision
@@ -156,6 +169,7 @@ def compute(
         on_progress=on_progress,
         # However short the time, the first checkpoint is reached: an empty result helps nobody.
         should_stop=lambda: should_stop() or (begun and time.monotonic() > deadline),
+        on_warning=told.append,
     )
     if should_stop():
         status = "interrupted"
@@ -174,12 +188,38 @@ def compute(
         seed=seed,
         dtype=dtype,
         confidence=confidence,
-        chunk=CHUNK_POINTS if sampler == "sobol" else chunk_draws(spec.event),
+        chunk=_chunk(task),
         sampler=sampler,
+        backend=backend,
+        device=devices,
         status=status,
         nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
     )
-    return replace(result, warnings=_warnings(result))
+    return replace(result, warnings=(*_warnings(result), *told))
+
+
+def _chunk(task: Task) -> int | None:
+    if task.backend != "numpy":
+        return None
+    return CHUNK_POINTS if task.sampler == "sobol" else chunk_draws(task.spec.event)
+
+
+def _devices(backend: str, device: str | None, sampler: Sampler) -> str:
+    """Return the names of the devices that will be used."""
+    check_name(backend)
+    if backend == "numpy":
+        if device not in (None, "cpu"):
+            raise BnstatsError(
+                f"backend numpy computes on the cpu, not on '{printable(str(device))}'",
+                hint=f"--backend torch --device {printable(str(device))}",
+            )
+        return "cpu"
+    if sampler == "sobol":
+        raise BnstatsError(
+            f"sampler sobol runs on numpy, not on {backend}",
+            hint="--backend numpy, or --sampler iid",
+        )
+    return ", ".join(d.name for d in chosen(backend, load(backend), device))
 
 
 def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:

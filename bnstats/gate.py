@@ -47,6 +47,8 @@ class Settings:
         Chance that any correct constant of one call fails, at most.
     workers
         Processes, at most.
+    backend, device
+        As for `bnstats.compute`.
     on_layer
         Called with each layer's spec and how many are done of how many.
     should_stop
@@ -57,6 +59,8 @@ class Settings:
     seed: int = 1
     family_error: float = FAMILY_ERROR
     workers: int = 1
+    backend: str = "numpy"
+    device: str | None = None
     on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None
     should_stop: Callable[[], bool] = lambda: False
 
@@ -93,6 +97,8 @@ class FreshDraws:
             samples=samples,
             seed=seed,
             workers=self._settings.workers,
+            backend=self._settings.backend,
+            device=self._settings.device,
             law=self._law,
             should_stop=stop,
         )

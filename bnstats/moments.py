@@ -18,7 +18,7 @@ _CONSTANT = 1e-13
 # What float32 sums must keep: of Σa² and Σb² the shares that are spread, and E[b²] within range.
 _SPREAD_A, _SPREAD_B = 1e-2, 1e-4
 _SMALLEST, _LARGEST = 1e-24, 1e30
-_LONGEST = 1000  # elements of an event that float32 adds up without a bias of 1e-8
+LONGEST = 1000  # elements of an event that float32 adds up without a bias of 1e-8
 
 
 @dataclass(slots=True)  # frozen would double its cost, and every block makes four
@@ -80,7 +80,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         at zero: their units are replicates, see `as_unit`.
     """
     double = values.dtype == xp.float64
-    if not double and (weights is not None or prod(values.shape[:-1]) > _LONGEST):
+    if not double and (weights is not None or prod(values.shape[:-1]) > LONGEST):
         return of(xp, xp.astype(values, xp.float64), pivot, weights)
     v = values - pivot if pivot else values
     b = v * v
@@ -90,7 +90,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
     n = float(a.shape[0])
     wb = b if weights is None else b * weights
     sum_bb = xp.inner(wb, b)
-    if not (double or _SMALLEST * n < sum_bb < _LARGEST * n):
+    if not (double or float32_holds(n, sum_bb)):
         return of(xp, xp.astype(values, xp.float64), pivot)
     if sum_bb - sum_bb != 0:  # an infinity or NaN somewhere
         good = xp.isfinite(b * b)
@@ -106,9 +106,14 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
     sum_a, sum_aa, sum_ab = xp.total(a), xp.inner(a, a), xp.inner(a, b)
     sum_b = sum_aa if scalar else xp.total(b)
     found = from_sums(n, sum_a, sum_aa, sum_ab, sum_b, sum_bb, pivot=pivot)
-    if not (double or (found.aa > _SPREAD_A * sum_aa and found.bb > _SPREAD_B * sum_bb)):
+    if not (double or float32_suffices(found, sum_aa, sum_bb)):
         return of(xp, xp.astype(values, xp.float64), pivot)
     return found
+
+
+def float32_suffices(found: Moments, sum_aa: float, sum_bb: float) -> bool:
+    """Whether moments from float32 sums keep their digits, or too much of Σa² or Σb² cancels."""
+    return found.aa > _SPREAD_A * sum_aa and found.bb > _SPREAD_B * sum_bb
 
 
 def from_sums(
@@ -153,6 +158,11 @@ def from_sums(
         bb=bb,
         sum_bb=sum_bb,
     )
+
+
+def float32_holds(n: float, sum_bb: float) -> bool:
+    """Whether neither b² nor what it is made of left the range of float32."""
+    return _SMALLEST * n < sum_bb < _LARGEST * n
 
 
 def as_unit(m: Moments) -> Moments:

@@ -89,10 +89,13 @@ class Result(Record[Estimate]):
     ----------
     samples
         Independent draws taken.
-    seed, dtype, sampler, confidence
+    seed, dtype, sampler, backend, confidence
         As asked for.
+    device
+        Those that computed.
     chunk
-        Draws per chunk, at most; fixed by the layer and the sampler.
+        Draws per chunk, at most; fixed by the layer and the sampler. None where each draw has a
+        place of its own in the stream: on torch and jax.
     status
         ``complete``, ``interrupted`` or ``target_not_met``.
     nonfinite
@@ -103,8 +106,10 @@ class Result(Record[Estimate]):
     seed: int = 0
     dtype: DType = "float64"
     sampler: Sampler = "iid"
+    backend: str = "numpy"
+    device: str = "cpu"
     confidence: float = 0.95
-    chunk: int = 0
+    chunk: int | None = None
     status: str = "complete"
     nonfinite: Mapping[str, int] = field(default_factory=dict)
 

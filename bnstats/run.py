@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial, reduce
 from typing import Protocol
 
 import numpy as np
 
+from bnstats.accelerated import accelerated
 from bnstats.backends import numpy_backend
 from bnstats.layers import LAYERS, Event, Law
 from bnstats.moments import Moments, as_unit, merge, of
@@ -28,6 +29,7 @@ def run(
     enough: Callable[[Tally], bool] = lambda tally: False,
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    on_warning: Callable[[str], None] = lambda text: None,
 ) -> tuple[Tally, int]:
     """Draw ``samples`` events and return their moments and how many were drawn.
 
@@ -48,8 +50,14 @@ def run(
         Called after each chunk with the draws so far and their merged moments.
     should_stop
         Asked between chunks; a true answer ends the run early.
+    on_warning
+        Called with what a backend had to do otherwise than was asked for.
     """
     merged: _Merged
+    pivot = y_pivot(task.spec.event, task.law)
+    if task.backend != "numpy":
+        merged, computed = _Tree(), accelerated(task, samples, pivot, should_stop, on_warning)
+        return _merge(computed, merged, enough, on_progress)
     if task.sampler == "sobol":
         import scipy.special  # noqa: F401  # once, before the workers are forked
 
@@ -61,9 +69,18 @@ def run(
         workers = min(workers, 1 + samples // (2 * chunk_draws(task.spec.event)))
     if task.spec.layer.name not in LAYERS:
         workers = 1  # a user's function may run threads, torch's or jax's, which no fork survives
-    compute = partial(chunk_tally, task, pivot=y_pivot(task.spec.event, task.law))
     _keep_freed_memory()
-    for chunk, tally in in_order(compute, chunks, workers, should_stop):
+    computed = in_order(partial(chunk_tally, task, pivot=pivot), chunks, workers, should_stop)
+    return _merge(computed, merged, enough, on_progress)
+
+
+def _merge(
+    computed: Iterable[tuple[Chunk, Tally]],
+    merged: _Merged,
+    enough: Callable[[Tally], bool],
+    on_progress: Callable[[int, Tally], None] | None,
+) -> tuple[Tally, int]:
+    for chunk, tally in computed:
         merged.push(chunk, tally)
         if on_progress is not None:
             on_progress(merged.draws, merged.total())

@@ -48,6 +48,8 @@ class Task:
         Which of y and dx to keep. Draws are the same whichever are kept.
     sampler
         ``iid`` draws, or ``sobol``: scrambled point sets.
+    backend, device
+        What computes, see `bnstats.backends`; no device is the backend's first.
     """
 
     spec: Spec
@@ -56,6 +58,8 @@ class Task:
     dtype: DType = "float64"
     directions: tuple[Direction, ...] = ("y", "dx")
     sampler: Sampler = "iid"
+    backend: str = "numpy"
+    device: str | None = None
 
 
 class Chunk(NamedTuple):

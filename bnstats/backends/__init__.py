@@ -1,1 +1,144 @@
-"""Array libraries that can run the formulas; each is a namespace ``xp`` and little more."""
+"""Array libraries that can run the formulas; each is a namespace ``xp`` and little more.
+
+numpy is the default and the reference, and samples in `bnstats.sampling`. The others are optional
+and run `bnstats.accelerated` on the devices that they find. Besides array functions their modules
+offer what `Accelerator` lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NamedTuple, Protocol
+
+from bnstats.errors import BnstatsError, HostError, printable, suggestion
+
+ACCELERATORS = {"torch": "torch", "jax": "jax"}  # backend: the package that it needs
+BACKENDS = ("numpy", *ACCELERATORS)
+
+Keys = list[tuple[int, int]]
+Warn = Callable[[str], None]
+Launch = Callable[[Keys, int, int, Warn], Any]
+
+
+class Device(NamedTuple):
+    """A device that a backend found.
+
+    Attributes
+    ----------
+    name
+        ``cpu:0``, ``cuda:1``.
+    about
+        What a person calls it.
+    memory
+        Bytes that the backend may use; None where it does not tell.
+    handle
+        The library's own object.
+    """
+
+    name: str
+    about: str
+    memory: int | None
+    handle: Any
+
+    @property
+    def kind(self) -> str:
+        """The part of the name that devices of one kind share."""
+        return self.name.partition(":")[0]
+
+
+class Accelerator(Protocol):
+    """What the module of an optional backend offers besides the namespace of `xp`."""
+
+    def version(self) -> str:
+        """Return the library's version."""
+
+    def devices(self) -> list[Device]:
+        """Return the devices at hand, the fastest kind first."""
+
+    def launcher(self, block: Callable[[Any, Any, Any], Any], size: int, device: Device) -> Launch:
+        """Return a function that adds ``block(first, remaining, keys)`` up over blocks of a size.
+
+        The block gets 64-bit scalars and words of shape (ROUNDS + 1, 2). The function takes the
+        keys, the first draw, the number of draws, and whom to warn; it need not wait for the
+        device.
+        """
+
+    def host(self, sums: Any) -> Any:
+        """Wait for what a launch returned, as a numpy array."""
+
+    def is_out_of_memory(self, error: BaseException) -> bool:
+        """Whether an exception of a launch or of `host` means that a block was too large."""
+
+
+def load(name: str) -> Any:
+    """Import the module of an optional backend.
+
+    Raises
+    ------
+    BnstatsError
+        There is no backend of that name.
+    HostError
+        Its library is not installed, or does not import.
+    """
+    check_name(name)
+    package = ACCELERATORS[name]
+    missing = [p for p in _needs(name) if find_spec(p) is None]
+    if missing:
+        raise HostError(f"backend '{name}' is not installed", hint=f"pip install 'bnstats[{name}]'")
+    try:
+        return import_module(f"bnstats.backends.{name}_backend")
+    except Exception as error:
+        told = printable(str(error).partition("\n")[0], 160)
+        raise HostError(
+            f"backend '{name}': importing {package} raised {type(error).__name__}: {told}",
+            hint=f"python -c 'import {package}' shows the whole of it",
+        ) from error
+
+
+def check_name(name: str) -> None:
+    """Raise BnstatsError unless there is a backend of that name."""
+    if name not in BACKENDS:
+        near = suggestion(name, BACKENDS)
+        raise BnstatsError(
+            f"backend '{printable(name)}' is not one of {', '.join(BACKENDS)}",
+            hint=f"did you mean '{near}'?" if near else None,
+        )
+
+
+def _needs(name: str) -> tuple[str, ...]:
+    return ("torch", "array_api_compat") if name == "torch" else (name,)
+
+
+def is_installed(name: str) -> bool:
+    """Whether the library of a backend is there."""
+    return name == "numpy" or all(find_spec(p) is not None for p in _needs(name))
+
+
+def chosen(name: str, backend: Accelerator, wanted: str | None) -> list[Device]:
+    """Return the devices that ``cuda``, ``cuda:1`` or ``cuda:all`` means; None is the first found.
+
+    Raises
+    ------
+    HostError
+        There is none; the message says what is there.
+    """
+    found = backend.devices()
+    if wanted is None:
+        return found[:1]
+    kind, _, which = wanted.partition(":")
+    if wanted == kind:
+        devices = [d for d in found if d.kind == kind][:1]
+    elif which == "all":
+        devices = [d for d in found if d.kind == kind]
+    else:
+        devices = [d for d in found if d.name == wanted]
+    if not devices:
+        names = ", ".join(d.name for d in found)
+        raise HostError(
+            f"{name} finds no device '{printable(wanted)}' here",
+            hint=f"it finds {names}; a kind such as {found[0].kind} means its first, "
+            f"{found[0].kind}:all all of them",
+        )
+    return devices

@@ -16,6 +16,7 @@ from bnstats.cli.options import (
     WORKERS,
     Duration,
     Fraction,
+    backend_options,
     law_options,
     output_options,
     seed_option,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     help="forward keeps y only, backward dx only.",
 )
 @WORKERS
+@backend_options
 @law_options
 @output_options
 @click.pass_obj
@@ -81,6 +83,8 @@ def command(
     dtype: DType,
     direction: str,
     workers: int,
+    backend: str,
+    device: str | None,
     x_mean: float,
     x_std: float,
     dy_std: float,
@@ -133,6 +137,8 @@ def command(
                     max_time=max_time,
                     direction=direction,
                     workers=workers,
+                    backend=backend,
+                    device=device,
                     law=law,
                     on_progress=on_progress,
                     should_stop=interrupted,

@@ -129,6 +129,26 @@ WORKERS = click.option(
 )
 
 
+def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --backend and --device."""
+    for option in (
+        click.option(
+            "--device",
+            metavar="NAME",
+            help="Of the backend: cpu, cuda, cuda:1 or cuda:all.  [default: its fastest]",
+        ),
+        click.option(
+            "--backend",
+            metavar="NAME",
+            default="numpy",
+            show_default=True,
+            help="numpy, torch or jax: see bnstats list backends.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def seed_option(default: int) -> Callable[..., Any]:
     """Return the --seed option with a command's default."""
     return click.option(

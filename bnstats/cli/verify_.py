@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import SAMPLES, WORKERS, Fraction, seed_option
+from bnstats.cli.options import SAMPLES, WORKERS, Fraction, backend_options, seed_option
 
 if TYPE_CHECKING:
     from bnstats.verification import Check
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Short for --output-format json.")
 @WORKERS
+@backend_options
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -15,7 +15,7 @@ from bnstats.result import Record, Result
 from bnstats.verdict import Verdict
 from bnstats.version import __version__
 
-_LIBRARIES = ("numpy", "scipy")  # named where they took part
+_LIBRARIES = ("numpy", "scipy")  # named where they took part, as is the backend
 SCHEMA = "bnstats/1"
 STATUSES = ("complete", "target_not_met", "interrupted")  # the last one found is the document's
 
@@ -134,7 +134,7 @@ def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str
         "bnstats": __version__,
         **{
             name: sys.modules[name].__version__
-            for name in ("numpy", "scipy")
+            for name in (*_LIBRARIES, *{r.backend for r in records if isinstance(r, Result)})
             if name in sys.modules
         },
         "python": platform.python_version(),
@@ -147,8 +147,8 @@ def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str
     found["law"] = first.law._asdict()
     if isinstance(first, Result):
         found |= {
-            "backend": "numpy",
-            "device": "cpu",
+            "backend": first.backend,
+            "device": first.device,
             "sampler": first.sampler,
             "dtype": first.dtype,
             "seed": first.seed,

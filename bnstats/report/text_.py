@@ -42,7 +42,11 @@ def _block(
         yield from _claims(result, style)
     if sampled:
         parts = [plural(result["samples"], "sample"), provenance["sampler"], provenance["dtype"]]
-        parts += [provenance["backend"], f"seed {provenance['seed']}"]
+        backend, device = provenance["backend"], provenance["device"]
+        parts += [
+            backend if backend == "numpy" else f"{backend} on {device}",
+            f"seed {provenance['seed']}",
+        ]
         if seconds is not None:
             parts.append(f"{seconds:.1f} s")
         yield ""

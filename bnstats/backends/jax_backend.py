@@ -1,0 +1,136 @@
+"""jax: a whole chunk of draws is one call of a function that XLA has compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special as special
+import numpy as np
+from jax import lax
+
+from bnstats.backends import Device, Keys, Launch, Warn
+
+expit = special.expit
+erf = special.erf
+erfc = special.erfc
+ndtri = special.ndtri
+
+
+def __getattr__(name: str) -> Any:
+    """Hand out jax.numpy's own functions."""
+    return getattr(jnp, name)
+
+
+def add_at(target: Any, key: Any, values: Any) -> Any:
+    """Return the target with values added at a basic index."""
+    return target.at[key].add(values)
+
+
+def multiply_words(constant: int, words: Any) -> tuple[Any, Any]:
+    """Return the high and low words of products."""
+    product = words.astype(jnp.uint64) * jnp.uint64(constant)
+    return (product >> jnp.uint64(32)).astype(jnp.uint32), product.astype(jnp.uint32)
+
+
+def words_to_float32(words: Any) -> Any:
+    """Return words as numbers."""
+    return words.astype(jnp.float32)
+
+
+def counter(first: Any, count: int) -> tuple[Any, Any]:
+    """Return the low words of ``count`` 64-bit numbers from a multiple of it on, and the high."""
+    low = first.astype(jnp.uint32) + lax.iota(jnp.uint32, count)
+    return low, jnp.broadcast_to((first >> 32).astype(jnp.uint32), (count,))
+
+
+def words(values: Any) -> Any:
+    """Return whole numbers below 2^32 as words."""
+    return jnp.asarray(values, dtype=jnp.uint32)
+
+
+def repeat(count: int, step: Callable[[Any, Any], Any], state: Any) -> Any:
+    """Return a state after steps.
+
+    On a processor as a loop: what its body computes is stored, where straight code would be
+    computed anew for everything that uses it. On a GPU as straight code, which fuses.
+    """
+    if jax.default_backend() == "cpu":
+        return lax.fori_loop(0, count, step, state)
+    for i in range(count):
+        state = step(i, state)
+    return state
+
+
+def version() -> str:
+    """Return jax's version."""
+    return str(jax.__version__)
+
+
+def devices() -> list[Device]:
+    """Return jax's devices, those of its default platform first."""
+    handles = jax.local_devices()
+    if handles[0].platform != "cpu":
+        handles += jax.local_devices(backend="cpu")
+    kinds = [_kind(h) for h in handles]
+    numbers = [kinds[:i].count(kind) for i, kind in enumerate(kinds)]
+    return [
+        Device(f"{kind}:{number}", h.device_kind, (h.memory_stats() or {}).get("bytes_limit"), h)
+        for kind, number, h in zip(kinds, numbers, handles, strict=True)
+    ]
+
+
+def _kind(handle: Any) -> str:
+    if handle.platform != "gpu":
+        return str(handle.platform)
+    return "rocm" if "rocm" in handle.client.platform_version else "cuda"
+
+
+def scope(device: Device) -> AbstractContextManager[Any]:
+    """Return the context in which formulas run: 64-bit types, on a device."""
+    return _Scope(device)
+
+
+class _Scope:
+    def __init__(self, device: Device) -> None:
+        self._contexts = (jax.enable_x64(True), jax.default_device(device.handle))
+
+    def __enter__(self) -> None:
+        for context in self._contexts:
+            context.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        for context in reversed(self._contexts):
+            context.__exit__(*error)
+
+
+def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -> Launch:
+    """Return a function that adds blocks up in one compiled loop; it does not wait for it."""
+
+    @jax.jit
+    def whole(first: Any, draws: Any, keys: Any) -> Any:
+        def add(i: Any, sums: Any) -> Any:
+            return sums + block(first + i * size, jnp.minimum(draws - i * size, size), keys)
+
+        like = jax.eval_shape(block, first, draws, keys)
+        return lax.fori_loop(0, -(-draws // size), add, jnp.zeros(like.shape, like.dtype))
+
+    def launch(keys: Keys, first: int, draws: int, on_warning: Warn) -> Any:
+        del on_warning  # jax fuses everything, or fails
+        with scope(device):
+            return whole(jnp.int64(first), jnp.int64(draws), words(keys))
+
+    return launch
+
+
+def host(sums: Any) -> Any:
+    """Wait for what a launch returned."""
+    return np.asarray(sums)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether XLA could not allocate."""
+    return "RESOURCE_EXHAUSTED" in str(error)
