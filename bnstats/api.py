@@ -10,18 +10,18 @@ from dataclasses import replace
 from bnstats.backends import check_name, chosen, load
 from bnstats.claims import claims_on
 from bnstats.custom import read
+from bnstats.doubts import doubts
 from bnstats.errors import BnstatsError, printable
-from bnstats.estimate import MIN_N_EFF, Estimate, estimates
+from bnstats.estimate import Estimate, estimates
 from bnstats.layers import STANDARD, Event, Law
-from bnstats.notation import count_text
-from bnstats.quantities import ON_SCREEN, QUANTITIES, Direction
+from bnstats.quantities import Direction
 from bnstats.reference import Exact, exact_values
 from bnstats.result import Reference, Result
 from bnstats.run import Tally, run
 from bnstats.sampling import DType, Sampler, Task, chunk_draws
 from bnstats.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.spec import Spec
-from bnstats.verdict import FIRST_THRESHOLD, Verdict, judge, round_up
+from bnstats.verdict import Verdict, judge
 
 DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "both": ("y", "dx"),
@@ -32,8 +32,6 @@ MAX_SAMPLES: dict[Sampler, int] = {"iid": 10**18, "sobol": MAX_POINTS}
 
 _ROUNDOFF: dict[DType, float] = {"float64": 0.0, "float32": 2.0**-24}
 _DEFAULT_NUMBERS: dict[Sampler, int] = {"iid": 20_000_000, "sobol": 4_000_000}
-# Below this gain in variance over independent draws, sobol points are not worth their cost.
-_WORTHWHILE_GAIN = 2.0
 
 
 def default_samples(event: Event, sampler: Sampler = "iid") -> int:
@@ -195,7 +193,7 @@ def compute(
         status=status,
         nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
     )
-    return replace(result, warnings=(*_warnings(result), *told))
+    return replace(result, warnings=(*doubts(result), *told))
 
 
 def _chunk(task: Task) -> int | None:
@@ -307,54 +305,3 @@ def _checked_samples(samples: int | float) -> int:
             hint="e.g. 1e7, 10M or 2**24",
         )
     return int(samples)
-
-
-def _warnings(result: Result) -> tuple[str, ...]:
-    found = list(result.spec.event.hints)
-    for direction, bad in result.nonfinite.items():
-        if bad:
-            found.append(
-                f"{bad:,} of {result.samples:,} draws of {direction} are not finite and are left "
-                "out; smaller parameters or a smaller --x-std keep them finite"
-            )
-        std = result.quantities.get(f"std_{direction}")
-        if std and bad < result.samples:
-            found += _doubts(direction, std, result.samples)
-        if std and result.sampler == "sobol" and _gain(std, result.samples) < _WORTHWHILE_GAIN:
-            found.append(
-                f"σ[{direction}]: sobol points are no better than independent draws in "
-                f"{result.spec.event.numbers} dimensions; --sampler iid is faster"
-            )
-    for name in (n for n in ON_SCREEN if n in result.quantities):
-        estimate = result.quantities[name]
-        if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and estimate.reliable:
-            found.append(
-                f"{QUANTITIES[name].symbol} is {abs(estimate.z):.1f} standard errors from its "
-                "exact value: if another --seed agrees, a formula or a backend is wrong"
-            )
-    return tuple(found)
-
-
-def _gain(std: Estimate, points: int) -> float:
-    """Return how many times below that of as many independent draws the variance of σ̂ is."""
-    if not std.stderr or std.n_eff <= 0:
-        return math.inf
-    independent = 0.25 * max(1 / std.n_eff - 1 / points, 0.0)
-    return independent / (std.stderr / std.value) ** 2
-
-
-def _doubts(direction: str, std: Estimate, samples: int) -> list[str]:
-    """Say why the intervals of a direction cannot be trusted, if so, and what helps."""
-    if std.value == 0 and std.exact is not None and std.exact.value == 0:
-        return []
-    if std.value == 0:
-        return [f"σ[{direction}] is 0 in this sample: no information on its error; try a larger -n"]
-    if std.interval is None:
-        return [f"σ[{direction}]: no information on its error in this sample; try a larger -n"]
-    if std.n_eff < MIN_N_EFF:
-        needed = round_up(samples * 1.2 * MIN_N_EFF / max(std.n_eff, 1.0))
-        return [
-            f"{direction}: {std.n_eff:.0f} effective draws are too few for its intervals; "
-            f"try -n {count_text(needed)}"
-        ]
-    return []

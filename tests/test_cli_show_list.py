@@ -105,7 +105,8 @@ def test_what_finds_nothing_is_an_error_with_a_hint(cli: Cli) -> None:
         "error: 'qqq\\x1b' is in none of the layers of smooth\nhint:  bnstats list layers\n"
     )
     assert cli("list", "claims", "--family", "smooth").err == (
-        "error: claim sets have no family\nhint:  bnstats list layers --family NAME\n"
+        "error: claims have no family: bnstats list layers --family NAME\n"
+        "hint:  bnstats list --help\n"
     )
 
 
@@ -262,7 +263,7 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
     [
         ("bnstats ver", {"verify"}),
         ("bnstats ", {"compute", "exact", "table", "verify", "list", "show", "completion"}),
-        ("bnstats list ", {"layers", "claims"}),
+        ("bnstats list ", {"layers", "claims", "backends"}),
         ("bnstats compute relu --direc", {"--direction"}),
         ("bnstats compute relu --dtype ", {"float64", "float32"}),
     ],

@@ -31,7 +31,7 @@ class _Row(NamedTuple):
 
 
 @click.command("list")
-@click.argument("what", type=click.Choice(["layers", "claims"]), default="layers")
+@click.argument("what", type=click.Choice(["layers", "claims", "backends"]), default="layers")
 @click.argument("word", default="")
 @click.option("--family", "families", multiple=True, help="Layers of this family; repeatable.")
 @click.option("--plain", is_flag=True, help="Names only, one a line.")
@@ -40,13 +40,15 @@ class _Row(NamedTuple):
 def command(
     console: Console, what: str, word: str, families: tuple[str, ...], plain: bool, as_json: bool
 ) -> None:
-    """List layers (the default) or claim sets; `bnstats show NAME` tells more.
+    """List layers (the default), claim sets or backends; `bnstats show NAME` tells more.
 
     Under each layer stand the names that torch, jax, flax and keras have for it. WORD keeps what
     holds it in a name, in a summary or in a formula.
     """
-    everything = _layers(families) if what == "layers" else _claims(families)
-    rows = _holding(word, everything, what, families)
+    if families and what != "layers":
+        raise click.UsageError(f"{what} have no family: bnstats list layers --family NAME")
+    lists = {"layers": lambda: _layers(families), "claims": _claims, "backends": _backends}
+    rows = _holding(word, lists[what](), what, families)
     if as_json:
         from bnstats.report.json_ import render
 
@@ -172,15 +174,40 @@ def _short(formula: str) -> str:
     return formula.partition(";")[0].partition(",  ")[0]
 
 
-def _claims(families: Sequence[str]) -> list[_Row]:
+def _claims() -> list[_Row]:
     from bnstats.claims import claim_sets
-    from bnstats.errors import BnstatsError
 
-    if families:
-        raise BnstatsError("claim sets have no family", hint="bnstats list layers --family NAME")
     rows = []
     for s in claim_sets():
         text = f"{len(s.claims):3d} claims   {s.title}"
         entry = {"name": s.name, "title": s.title, "url": s.url, "claims": len(s.claims)}
         rows.append(_Row("", s.name, text, "", f"{s.name}\n{s.title}", entry))
+    return rows
+
+
+def _backends() -> list[_Row]:
+    """Return a row for each backend; those that are installed are imported to ask for devices."""
+    from bnstats.backends import BACKENDS, is_installed, load
+    from bnstats.errors import HostError
+
+    rows = []
+    for name in BACKENDS:
+        entry: dict[str, Any] = {"name": name, "version": None, "devices": []}
+        text = f"not installed: pip install 'bnstats[{name}]'"
+        if name == "numpy":
+            import numpy
+
+            entry |= {"version": numpy.__version__, "devices": [{"name": "cpu", "about": ""}]}
+        elif is_installed(name):
+            try:
+                backend = load(name)
+            except HostError as error:
+                text = error.message
+            else:
+                found = [{"name": d.name, "about": d.about} for d in backend.devices()]
+                entry |= {"version": backend.version(), "devices": found}
+        if entry["version"]:
+            devices = [f"{d['name']} {d['about']}".strip() for d in entry["devices"]]
+            text = f"{entry['version']}   {', '.join(devices)}"
+        rows.append(_Row("", name, text, "", name, entry))
     return rows

@@ -1,0 +1,178 @@
+"""From chunks to moments, each device a lane; chunks are finished in order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+from math import isfinite
+from typing import Any, TypeAlias
+
+from bnstats.accelerated.block import Block, is_short
+from bnstats.accelerated.draws import round_keys
+from bnstats.backends import Device, Launch, chosen, load
+from bnstats.errors import BnstatsError, HostError, printable
+from bnstats.moments import Moments, float32_holds, float32_suffices, from_sums
+from bnstats.quantities import Direction
+from bnstats.sampling import Chunk, Task
+
+Tally: TypeAlias = dict[Direction, Moments]
+
+# Random numbers per block, by kind of device: what a cache holds, or what keeps a GPU busy.
+_BLOCK_NUMBERS = {"cpu": 2**16}
+_LARGEST_BLOCK = 2**26
+_BYTES_PER_NUMBER = 64  # what a block may take of a device's memory, where nothing is fused
+_CHUNK_BLOCKS = 64  # a chunk is some tens of milliseconds of work
+_COLUMNS = 256  # of a processor's sums: the adds of one row do not wait for each other
+
+
+def accelerated(
+    task: Task,
+    samples: int,
+    pivot: float,
+    should_stop: Callable[[], bool],
+    on_warning: Callable[[str], None],
+) -> Iterator[tuple[Chunk, Tally]]:
+    """Yield chunks of independent draws with their moments, in order.
+
+    Parameters
+    ----------
+    task
+        Names the backend and its devices, which take turns.
+    samples
+        Draws.
+    pivot
+        Of y.
+    should_stop
+        Asked before each chunk is begun.
+    on_warning
+        Told where the device had too little memory, or could not fuse a layer.
+
+    Raises
+    ------
+    BnstatsError
+        The backend cannot run this layer.
+    HostError
+        The backend or the device is missing, or the smallest block is too large for it.
+    """
+    xp = load(task.backend)
+    devices = chosen(task.backend, xp, task.device)
+    lanes = [_Lane(task, pivot, xp, device, on_warning) for device in devices]
+    waiting: deque[tuple[Chunk, _Lane, Any]] = deque()
+    for chunk in _chunks(samples, min(lane.size for lane in lanes) * _CHUNK_BLOCKS):
+        if should_stop():
+            break
+        lane = lanes[chunk.unit % len(lanes)]
+        waiting.append((chunk, lane, lane.begin(chunk)))
+        if len(waiting) > len(lanes):
+            chunk, lane, begun = waiting.popleft()
+            yield chunk, lane.finish(chunk, begun)
+    for chunk, lane, begun in waiting:
+        yield chunk, lane.finish(chunk, begun)
+
+
+def _chunks(samples: int, size: int) -> Iterator[Chunk]:
+    for i in range(-(-samples // size)):
+        yield Chunk(i, i * size, min(size, samples - i * size), (i + 1) & i == 0)
+
+
+class _Lane:
+    """One device at work on a task."""
+
+    def __init__(
+        self,
+        task: Task,
+        pivot: float,
+        xp: Any,
+        device: Device,
+        on_warning: Callable[[str], None],
+    ) -> None:
+        self._task, self._pivot, self._xp, self._device = task, pivot, xp, device
+        self._on_warning = on_warning
+        self._keys = round_keys(task.seed, task.spec.text)
+        numbers = _BLOCK_NUMBERS.get(device.kind, _LARGEST_BLOCK)
+        if device.memory is not None:
+            numbers = min(numbers, device.memory // _BYTES_PER_NUMBER)
+        draws = max(numbers // task.spec.event.numbers, 2)
+        self.size = 1 << (draws.bit_length() - 1)
+
+    def begin(self, chunk: Chunk, *, careful: bool = False) -> Any:
+        """Set the device to work on a chunk; None where it has not the memory."""
+        try:
+            launch = _launch(self._block(careful), self._xp, self._device)
+            return launch(self._keys, chunk.first, chunk.draws, self._on_warning)
+        except BnstatsError:
+            raise
+        except Exception as error:
+            if self._xp.is_out_of_memory(error):
+                return None
+            raise self._refused(error) from error
+
+    def _block(self, careful: bool) -> Block:
+        task = replace(self._task, seed=0)  # the keys tell it: a program serves all seeds
+        columns = _COLUMNS if self._device.kind == "cpu" else 1
+        return Block(task, self._pivot, self.size, columns, careful)
+
+    def finish(self, chunk: Chunk, begun: Any) -> Tally:
+        """Wait for a chunk; return its moments."""
+        found = self._moments(chunk, self._wait(chunk, begun, careful=False), careful=False)
+        if found is None:
+            again = self.begin(chunk, careful=True)
+            found = self._moments(chunk, self._wait(chunk, again, careful=True), careful=True)
+        assert found is not None
+        return found
+
+    def _wait(self, chunk: Chunk, begun: Any, *, careful: bool) -> Any:
+        while True:
+            if begun is not None:
+                try:
+                    return self._xp.host(begun).sum(axis=-1)
+                except Exception as error:
+                    if not self._xp.is_out_of_memory(error):
+                        raise self._refused(error) from error
+            self._halve()
+            begun = self.begin(chunk, careful=careful)
+
+    def _halve(self) -> None:
+        if self.size <= 2:
+            raise HostError(
+                f"{self._device.name} has not the memory for two draws of {self._task.spec.text}",
+                hint="--backend numpy needs less",
+            )
+        self.size //= 2
+        self._on_warning(
+            f"{self._device.name} ran out of memory: went on with blocks of {self.size:,} draws"
+        )
+
+    def _refused(self, error: Exception) -> BnstatsError:
+        told = printable(str(error).partition("\n")[0], 160)
+        return BnstatsError(
+            f"{self._task.spec.text} does not run on {self._task.backend}: "
+            f"{type(error).__name__}: {told}",
+            hint="--backend numpy runs every layer",
+        )
+
+    def _moments(self, chunk: Chunk, sums: Any, *, careful: bool) -> Tally | None:
+        """Return the moments behind power sums; None where only careful sums would do."""
+        tally: Tally = {}
+        for direction, row in zip(self._task.directions, sums.tolist(), strict=True):
+            n, a, aa, ab, b, bb = row if careful else (float(chunk.draws), *row)
+            pivot = self._pivot if direction == "y" else 0.0
+            found = from_sums(n, a, aa, ab, b, bb, pivot=pivot, nonfinite=chunk.draws - n)
+            if not careful:
+                if not isfinite(bb):
+                    return None
+                if is_short(self._task) and not (
+                    float32_holds(n, bb) and float32_suffices(found, aa, bb)
+                ):
+                    return None
+            tally[direction] = found
+        return tally
+
+
+@lru_cache(maxsize=8)
+def _launch(block: Block, xp: Any, device: Device) -> Launch:
+    """Compile a block, or find it compiled: verification draws a layer several times."""
+    launch: Launch = xp.launcher(partial(block, xp), block.size, device)
+    return launch
