@@ -31,6 +31,7 @@ from typing import Any
 from benchmarks_report import PRECISIONS, markdown
 
 HERE = Path(__file__).parent
+ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"  # for jax
 CFLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp-simd", "-mprefer-vector-width=512"]
 BNSTATS = [sys.executable, "-m", "bnstats"]
 CONTENDERS = [sys.executable, str(HERE / "contenders.py")]
@@ -108,7 +109,7 @@ def alternate(jobs: dict[str, Job], rounds: int, env: dict[str, str]) -> dict[st
 def environment(bytecode: str) -> dict[str, str]:
     """Return the environment of an installed package: its bytecode is cached."""
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"PYTHONPYCACHEPREFIX": bytecode}
+    return kept | {"PYTHONPYCACHEPREFIX": bytecode, "XLA_FLAGS": ONE_THREAD}
 
 
 def compute(spec: str, *options: str | int) -> Job:
@@ -150,6 +151,9 @@ def throughput_contenders(draws: int, kernel: str | None) -> tuple[dict[str, Con
     for dtype in ("float64", "float32"):
         for workers, label in ((1, "one worker"), (2, "two workers")):
             jobs[f"bnstats {dtype}, {label}"] = sigmoid("--dtype", dtype, "--workers", workers)
+        if find_spec("jax"):
+            options = ("--dtype", dtype, "--backend", "jax", "--device", "cpu")
+            jobs[f"bnstats {dtype} on jax"] = sigmoid(*options)
     contenders = {name: Contender(job, draws // 10, draws) for name, job in jobs.items()}
     points = min(2**24, 1 << draws.bit_length())
     for workers, label in ((1, "one worker"), (2, "two workers")):

@@ -10,7 +10,9 @@ PRECISIONS = (1e-3, 1e-4, 1e-5, 1e-6)
 NORMAL_95 = 1.959963984540054
 MOST_WAITED = 20  # seconds; longer is marked as extrapolated
 PLAIN, TORCH, KERNEL, COPIES = "plain script", "torch eager", "C kernel", "C kernel, two copies"
+JAX = "jax jit"
 SINGLE, DOUBLE = "bnstats {}, one worker", "bnstats {}, two workers"
+ON_JAX = "bnstats {} on jax"
 SMOOTH = ("relu", "sigmoid", "tanh", "gelu")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -121,28 +123,43 @@ def memory_table(found: list[Run]) -> list[str]:
     return [head, "|---|---|---|--:|--:|--:|--:|", *rows]
 
 
+def _short(name: str) -> str:
+    return name.removeprefix("bnstats ")
+
+
+def _faster(
+    text: str, rival: Run, ours: Run, times: float, ns: Callable[[Run], list[float]]
+) -> Bar:
+    """Judge how many times as fast we are, by whole processes or by loops; show both."""
+    value = ratios(ns(rival), ns(ours))
+    other, label = (loop, "loops") if ns is whole else (whole, "whole processes")
+    shown = f"{spread(value)}; {label} {spread(ratios(other(rival), other(ours)))}"
+    return text, shown, median(value) >= times
+
+
 def speed_bars(found: dict[str, Run]) -> list[Bar]:
     """Judge by medians; a bar without a word on it compares whole processes."""
     bars: list[Bar] = []
-    for dtype, times in (("float32", 6.0), ("float64", 3.5), ("float64", 2.0)):
-        runs = found[SINGLE.format(dtype)]
-        value = ratios(whole(found[PLAIN]), whole(runs))
-        ours = ratios(loop(found[PLAIN]), loop(runs))
-        issue = " (issue 2)" if times == 2 else ""
-        text = f"{dtype}, one worker: at least {times:g} times as fast as the plain script{issue}"
-        bars.append((text, f"{spread(value)}; loops {spread(ours)}", median(value) >= times))
-    if TORCH in found:
-        runs = found[SINGLE.format("float32")]
-        value = ratios(loop(found[TORCH]), loop(runs))
-        process = ratios(whole(found[TORCH]), whole(runs))
-        text = "float32, one worker: at least the speed of torch eager, one thread (loops)"
-        shown = f"{spread(value)}; whole processes {spread(process)}"
-        bars.append((text, shown, median(value) >= 1))
+    engines = [(d, name.format(d)) for name in (SINGLE, ON_JAX) for d in ("float32", "float64")]
+    engines = [(dtype, name) for dtype, name in engines if name in found]
+    for dtype, name in engines:
+        times = {"float32": 6.0, "float64": 3.5}[dtype]
+        text = f"{_short(name)}: at least {times:g} times as fast as the plain script"
+        bars.append(_faster(text, found[PLAIN], found[name], times, whole))
+    double = SINGLE.format("float64")
+    text = f"{_short(double)}: at least 2 times as fast as the plain script (issue 2)"
+    bars.append(_faster(text, found[PLAIN], found[double], 2, whole))
+    for rival in (TORCH, JAX):
+        for dtype, name in engines if rival in found else ():
+            if dtype == "float32" and (rival == TORCH or name == ON_JAX.format(dtype)):
+                text = f"{_short(name)}: at least the speed of {rival}, one thread (loops)"
+                bars.append(_faster(text, found[rival], found[name], 1, loop))
     if KERNEL not in found:
         return bars
-    for dtype, most in (("float32", 2.2), ("float64", 4.0)):
-        value = ratios(loop(found[SINGLE.format(dtype)]), loop(found[KERNEL]))
-        text = f"{dtype}, one worker: loop within {most:g} times the C kernel's"
+    for dtype, name in engines:
+        most = {"float32": 2.2, "float64": 4.0}[dtype]
+        value = ratios(loop(found[name]), loop(found[KERNEL]))
+        text = f"{_short(name)}: loop within {most:g} times the C kernel's"
         bars.append((text, spread(value), median(value) <= most))
     for dtype in ("float64", "float32"):
         one, two = found[SINGLE.format(dtype)], found[DOUBLE.format(dtype)]

@@ -10,7 +10,6 @@ needs. Every library is imported where it is used, so that a process pays for it
 from __future__ import annotations
 
 import math
-import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -52,9 +51,7 @@ def torch(n: int, *, autograd: bool = False) -> list[float]:
 
 
 def jax(n: int) -> list[float]:
-    flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    os.environ["XLA_FLAGS"] = flags
-    import jax
+    import jax  # XLA_FLAGS of benchmarks.py keep it to one thread
     from jax import numpy as jnp
 
     jax.config.update("jax_threefry_partitionable", False)  # half the time of the default
