@@ -21,7 +21,7 @@ Tally: TypeAlias = dict[Direction, Moments]
 
 # Random numbers per block, by kind of device: what a cache holds, or what keeps a GPU busy.
 _BLOCK_NUMBERS = {"cpu": 2**16}
-_LARGEST_BLOCK = 2**26
+_LARGEST_BLOCK = 2**27
 _BYTES_PER_NUMBER = 64  # what a block may take of a device's memory, where nothing is fused
 _CHUNK_BLOCKS = 64  # a chunk is some tens of milliseconds of work
 _COLUMNS = 256  # of a processor's sums: the adds of one row do not wait for each other
