@@ -156,15 +156,14 @@ class Normals:
     def __init__(self, capacity: int, dtype: DType) -> None:
         pairs = (capacity + 1) // 2
         self._out = np.empty(2 * pairs, dtype)
-        self._single = self._out if dtype == "float32" else np.empty(2 * pairs, np.float32)
         self._work = np.empty(pairs, np.float32)
 
     def draw(self, generator: np.random.Generator, count: int) -> Any:
         """Return ``count`` normals, valid until the next call."""
         pairs = (count + 1) // 2
-        both, work = self._single[: 2 * pairs], self._work[:pairs]
-        radius, angle = both[:pairs], both[pairs:]
-        integers = generator.integers(0, 2**64, pairs, dtype=np.uint64).view(np.uint32)
+        out, work = self._out[: 2 * pairs], self._work[:pairs]
+        radius, angle = out.view(np.float32)[-2 * pairs :].reshape(2, pairs)
+        integers = generator.bit_generator.random_raw(pairs).view(np.uint32)
         cells = integers[:pairs]
         radius[...] = cells
         if cells.min() < _TAIL_CELLS:
@@ -182,6 +181,6 @@ class Normals:
         np.sin(angle, out=angle)
         angle *= radius
         radius *= work
-        if both.dtype != self._out.dtype:
-            self._out[: 2 * pairs] = both
-        return self._out[:count]
+        out[:pairs] = radius
+        out[pairs:] = angle
+        return out[:count]

@@ -144,7 +144,7 @@ FLOAT32_VALUES = {
 def test_float32_values_lose_nothing_that_matters(mean, sigma, shape):
     """Sums of float32 products err by rounding; where that would not average out, by nothing."""
     values = np.random.default_rng(5).normal(mean, sigma, shape).astype(np.float32)
-    with np.errstate(over="ignore"):  # as in a run
+    with np.errstate(all="ignore"):  # as in a run
         single, double = of(xp, values, 0.5), of(xp, values.astype(np.float64), 0.5)
     assert (single.count, single.nonfinite) == (double.count, double.nonfinite)
     scale = math.sqrt(double.mean_b)

@@ -111,8 +111,12 @@ class Given:
     def __init__(self, cells, angles, tail=(), phase=0.5):
         self.cells, self.angles, self.tail, self.phase = cells, angles, tail, phase
 
-    def integers(self, low, high, size, dtype):
-        assert (low, high, size, dtype) == (0, 2**64, len(self.cells), np.uint64)
+    @property
+    def bit_generator(self):
+        return self
+
+    def random_raw(self, size):
+        assert size == len(self.cells)
         halves = np.concatenate([self.cells, self.angles])
         return np.asarray(halves, np.uint32).view(np.uint64)
 
@@ -167,8 +171,12 @@ class Recorder:
     def __init__(self, generator):
         self.generator, self.tail = generator, ()
 
-    def integers(self, *arguments, **named):
-        self.words = self.generator.integers(*arguments, **named)
+    @property
+    def bit_generator(self):
+        return self
+
+    def random_raw(self, size):
+        self.words = self.generator.bit_generator.random_raw(size)
         return self.words
 
     def random(self, *arguments):
