@@ -83,7 +83,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
     if not double and (weights is not None or prod(values.shape[:-1]) > _LONGEST):
         return of(xp, xp.astype(values, xp.float64), pivot, weights)
     v = values - pivot if pivot else values
-    b = v * v
+    b = xp.square(v)  # sooner done than v * v
     scalar = v.ndim == 1
     a = v if scalar else xp.mean(v, axis=tuple(range(v.ndim - 1)))
     b = b if scalar else xp.mean(b, axis=tuple(range(v.ndim - 1)))
