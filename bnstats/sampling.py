@@ -163,6 +163,7 @@ class Normals:
         """Return ``count`` normals, valid until the next call."""
         pairs = (count + 1) // 2
         out, work = self._out[: 2 * pairs], self._work[:pairs]
+        # The transform works in the output's own memory: the less of it, the more stays in L2.
         radius, angle = out.view(np.float32)[-2 * pairs :].reshape(2, pairs)
         integers = generator.bit_generator.random_raw(pairs).view(np.uint32)
         cells = integers[:pairs]
@@ -182,6 +183,6 @@ class Normals:
         np.sin(angle, out=angle)
         angle *= radius
         radius *= work
-        out[:pairs] = radius
+        out[:pairs] = radius  # in float32 the array itself, and nothing is copied
         out[pairs:] = angle
         return out[:count]
