@@ -83,13 +83,18 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
     if not double and (weights is not None or prod(values.shape[:-1]) > LONGEST):
         return of(xp, xp.astype(values, xp.float64), pivot, weights)
     v = values - pivot if pivot else values
-    b = v * v
+    b = xp.square(v)  # sooner done than v * v
     scalar = v.ndim == 1
     a = v if scalar else xp.mean(v, axis=tuple(range(v.ndim - 1)))
     b = b if scalar else xp.mean(b, axis=tuple(range(v.ndim - 1)))
     n = float(a.shape[0])
-    wb = b if weights is None else b * weights
-    sum_bb = xp.inner(wb, b)
+    if weights is None:
+        more = () if scalar else ((b, None),)
+        sum_a, sum_aa, sum_ab, sum_bb, *sums_b = xp.inner((a, None), (a, a), (a, b), (b, b), *more)
+        sum_b = sum_aa if scalar else sums_b[0]
+    else:
+        wb = b * weights
+        sum_a, sum_b, sum_bb = xp.inner((a, weights), (wb, None), (wb, b))
     if not (double or float32_holds(n, sum_bb)):
         return of(xp, xp.astype(values, xp.float64), pivot)
     if sum_bb - sum_bb != 0:  # an infinity or NaN somewhere
@@ -101,10 +106,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
             kept = None if weights is None else weights[good]
             return replace(of(xp, values[..., good], pivot, kept), nonfinite=bad)
     if weights is not None:
-        mean_a, mean_b = xp.inner(a, weights) / n, xp.total(wb) / n
-        return Moments(n, n, 0.0, pivot, mean_a, mean_b, sum_bb=sum_bb)
-    sum_a, sum_aa, sum_ab = xp.total(a), xp.inner(a, a), xp.inner(a, b)
-    sum_b = sum_aa if scalar else xp.total(b)
+        return Moments(n, n, 0.0, pivot, sum_a / n, sum_b / n, sum_bb=sum_bb)
     found = from_sums(n, sum_a, sum_aa, sum_ab, sum_b, sum_bb, pivot=pivot)
     if not (double or float32_suffices(found, sum_aa, sum_bb)):
         return of(xp, xp.astype(values, xp.float64), pivot)

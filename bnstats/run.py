@@ -109,6 +109,7 @@ def chunk_tally(task: Task, chunk: Chunk, pivot: float) -> Tally:
                 v = y if direction == "y" else backward(draws["dy"])
                 found = of(numpy_backend, v, pivot if direction == "y" else 0.0, weights)
                 tally[direction] = merge(tally[direction], found)
+            del y, backward, v  # their memory, still in the cache, serves the next block
     return tally
 
 

@@ -144,7 +144,7 @@ FLOAT32_VALUES = {
 def test_float32_values_lose_nothing_that_matters(mean, sigma, shape):
     """Sums of float32 products err by rounding; where that would not average out, by nothing."""
     values = np.random.default_rng(5).normal(mean, sigma, shape).astype(np.float32)
-    with np.errstate(over="ignore"):  # as in a run
+    with np.errstate(all="ignore"):  # as in a run
         single, double = of(xp, values, 0.5), of(xp, values.astype(np.float64), 0.5)
     assert (single.count, single.nonfinite) == (double.count, double.nonfinite)
     scale = math.sqrt(double.mean_b)
@@ -217,6 +217,19 @@ def test_raw_sums_of_constants_have_no_spread():
 def test_sums_of_no_draws():
     nothing = from_sums(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, pivot=0.5, nonfinite=7.0)
     assert nothing == Moments(nonfinite=7.0, pivot=0.5)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("n", [1, 255, 256, 8192, 3 * 8192 + 7])
+def test_inner_products_of_several_pairs_in_one_call(n, dtype):
+    a, b = (np.random.default_rng(k).normal(0.5, 1, n).astype(dtype) for k in (9, 10))
+    terms = {(0, 1): a.astype(float) * b, (1, 1): b.astype(float) ** 2, (0, None): a.astype(float)}
+    vectors = {0: a, 1: b, None: None}
+    found = xp.inner(*((vectors[i], vectors[j]) for i, j in terms))
+    rel = 1e-13 if dtype == "float64" else 1e-6
+    for sums, products in zip(found, terms.values(), strict=True):
+        assert type(sums) is float
+        assert sums == pytest.approx(math.fsum(products), abs=rel * math.fsum(abs(products)))
 
 
 numbers = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=30)

@@ -111,8 +111,12 @@ class Given:
     def __init__(self, cells, angles, tail=(), phase=0.5):
         self.cells, self.angles, self.tail, self.phase = cells, angles, tail, phase
 
-    def integers(self, low, high, size, dtype):
-        assert (low, high, size, dtype) == (0, 2**64, len(self.cells), np.uint64)
+    @property
+    def bit_generator(self):
+        return self
+
+    def random_raw(self, size):
+        assert size == len(self.cells)
         halves = np.concatenate([self.cells, self.angles])
         return np.asarray(halves, np.uint32).view(np.uint64)
 
@@ -167,8 +171,12 @@ class Recorder:
     def __init__(self, generator):
         self.generator, self.tail = generator, ()
 
-    def integers(self, *arguments, **named):
-        self.words = self.generator.integers(*arguments, **named)
+    @property
+    def bit_generator(self):
+        return self
+
+    def random_raw(self, size):
+        self.words = self.generator.bit_generator.random_raw(size)
         return self.words
 
     def random(self, *arguments):
@@ -303,7 +311,7 @@ def test_known_answers():
 @pytest.mark.parametrize("spec", ["relu", "dropout", "max_pool2d:kernel_size=3,stride=2", "linear"])
 def test_blocks_have_the_events_shapes(spec, dtype):
     event = parse(spec).event
-    size = block_draws(event)
+    size = block_draws(event, dtype)
     wanted = 2 * size + 3
     lengths = []
     task = Task(parse(spec), dtype=dtype)
@@ -318,18 +326,19 @@ def test_blocks_have_the_events_shapes(spec, dtype):
     assert lengths == [size, size, 3]
 
 
-def test_a_chunk_is_a_whole_number_of_blocks():
+@dtypes
+def test_a_chunk_is_a_whole_number_of_blocks(dtype):
     for name in LAYERS:
         layer = LAYERS[name]
         if any(p.required for p in layer.parameters):
             continue
         event = parse(name).event
-        assert chunk_draws(event) % block_draws(event) == 0
+        assert chunk_draws(event) % block_draws(event, dtype) == 0
 
 
 def test_an_event_larger_than_a_block_is_drawn_one_at_a_time():
     event = Event({"x": Input((300, 300)), "dy": Input((2,))}, None, None)  # type: ignore[arg-type]
-    assert block_draws(event) == 1
+    assert block_draws(event, "float64") == 1
     task = Task(Spec("big", LAYERS["relu"], event))
     sizes = [b.draws["x"].shape for b in iid_blocks(task, Chunk(0, 0, 3, False))]
     assert sizes == [(300, 300, 1)] * 3

@@ -24,7 +24,7 @@ from bnstats import sampling
 from bnstats.constants import table_specs
 from bnstats.layers import STANDARD
 from bnstats.run import chunk_tally, y_pivot
-from bnstats.sampling import Chunk, DType, Task, chunk_draws
+from bnstats.sampling import Chunk, DType, Task, block_draws, chunk_draws
 from bnstats.spec import parse
 
 BARS: dict[DType, float] = {"float64": 1e-8, "float32": 1e-7}
@@ -62,10 +62,11 @@ def biases(text: str, dtype: DType, seed: int, chunks: int) -> list[tuple[float,
     """Return the relative bias of each quantity, and its standard error over chunks."""
     spec = parse(text)
     pivot, size = y_pivot(spec.event, STANDARD), chunk_draws(spec.event)
+    block = block_draws(spec.event, dtype)  # fixes which integers make a pair
     rows = []
     for c in range(chunks):
         ours = moments(Task(spec, seed, dtype=dtype), Chunk(c, 0, size, False), pivot)
-        with mock.patch.object(sampling, "Normals", Float64Normals):
+        with mock.patch.multiple(sampling, Normals=Float64Normals, block_draws=lambda *_: block):
             true = moments(Task(spec, seed), Chunk(c, 0, size, False), pivot)
         scales = (true[1], true[1], true[2])
         rows.append([(a - b) / s for a, b, s in zip(ours, true, scales, strict=True)])
