@@ -58,7 +58,7 @@ def repeat(count: int, step: Callable[[Any, Any], Any], state: Any) -> Any:
     On a processor as a loop: what its body computes is stored, where straight code would be
     computed anew for everything that uses it. On a GPU as straight code, which fuses.
     """
-    device = jax.config.jax_default_device  # that of `scope`
+    device = getattr(jax.config, "jax_default_device", None)  # that of `scope`
     if (jax.default_backend() if device is None else device.platform) == "cpu":
         return lax.fori_loop(0, count, step, state)
     for i in range(count):
