@@ -195,7 +195,8 @@ class UserFunction:
             )
         if shape != x.shape:
             raise BnstatsError(
-                f"{self.name} returned {what} of shape {shape} for x of shape {x.shape}",
+                f"{self.name} returned {what} of shape {tuple(shape)} for x of shape "
+                f"{tuple(x.shape)}",
                 hint="an elementwise layer returns one number for each x",
             )
         if dtype != x.dtype:

@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from bnstats.backends import ACCELERATORS
+from bnstats.backends import ACCELERATORS, is_installed
 from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
@@ -99,10 +99,11 @@ def _object(path: str) -> Any:
         with redirect_stdout(sys.stderr):  # stdout holds results, and nothing that a module prints
             found: Any = import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name in ACCELERATORS.values():
+        library = str(error.name).partition(".")[0]
+        if library in ACCELERATORS and not is_installed(library):
             raise HostError(
-                f"{printable(path)} needs {error.name}, which is not installed",
-                hint=f"pip install 'bnstats[{error.name}]'",
+                f"{printable(path)} needs {library}, which is not installed",
+                hint=f"pip install 'bnstats[{library}]'",
             ) from error
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise _failed(module_name, error) from error

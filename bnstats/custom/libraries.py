@@ -17,6 +17,12 @@ def library_of(array: Any) -> str:
     return ""
 
 
+def root_library(found: Any) -> str:
+    """Return the library whose module an object is, or comes from, or the empty text."""
+    name = getattr(found, "__module__", None) or getattr(found, "__name__", "")
+    return _ROOTS.get(str(name).partition(".")[0], "")
+
+
 def adapter(library: str) -> Any:
     """Import the module that differentiates functions of torch or of jax."""
     if library == "torch":

@@ -25,7 +25,9 @@ class ModuleCall:
         """Return what the module's forward does."""
         module = self._module
         state = {
-            name: tensor.detach().to(x.device, x.dtype if tensor.is_floating_point() else None)
+            name: tensor.detach().to(
+                x.device, x.dtype if tensor.is_floating_point() else tensor.dtype, copy=True
+            )
             for name, tensor in (*module.named_parameters(), *module.named_buffers())
         }
         return torch.func.functional_call(module, state, (x,)) if state else module(x)
@@ -72,12 +74,12 @@ def vjp(call: Call, x: Array, *, traced: bool = True) -> tuple[Array, Pull]:
         return _recorded(call, x)
     compiler: Any = torch.compiler
     if not traced:
-        found: tuple[Array, Pull] = compiler.disable(_recorded)(call, x)
-        return found
+        y, pull = compiler.disable(_recorded)(call, x)
+        return y, compiler.disable(pull)
     # This fuses with the rest, as autograd.grad does not.
-    differentiated: Any = torch.func.vjp(lambda at: call(at.clone()), x)
-    y, pull = differentiated
-    return y, lambda dy: pull(dy)[0]
+    found: Any = torch.func.vjp(lambda at: call(at.clone()), x)
+    y, back = found
+    return y, lambda dy: back(dy)[0]
 
 
 def _recorded(call: Call, x: Array) -> tuple[Array, Pull]:

@@ -5,25 +5,26 @@ from __future__ import annotations
 import sys
 import warnings
 from dataclasses import replace
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 from bnstats.backends import ACCELERATORS, numpy_backend
 from bnstats.custom.calls import UserFunction
-from bnstats.custom.libraries import adapter, library_of
+from bnstats.custom.libraries import adapter, library_of, root_library
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
 from bnstats.layers._registry import Array
 from bnstats.libraries import names_of
 
-_NO_NUMPY = ("Tensor", "ndarray")  # in the messages of functions that numpy's arrays do not suit
-
 
 def tried(call: UserFunction) -> UserFunction:
     """Return a function with what a few calls tell of it.
 
-    A function belongs to torch or jax if it returns their arrays, or if it fails with numpy's but
-    not with theirs.
+    A function belongs to torch or jax if it is theirs, or compiled by them; if it returns their
+    arrays; if it fails with numpy's and names one of them or works with its arrays; or if it has a
+    torch.autograd.Function inside.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def _elementwise(call: UserFunction, x: Array) -> UserFunction:
     if slope is not None:
         return replace(call, gives_slope=True)
     if call.library == "torch":
-        call = replace(call, traced=not adapter("torch").has_own_backward(call.value, x))
+        call = replace(call, traced=not _has_own_backward(call, x))
     if call.knows_slope:
         call.with_slope(numpy_backend, x)
     return call
@@ -62,21 +63,37 @@ def _elementwise(call: UserFunction, x: Array) -> UserFunction:
 
 def _library(call: UserFunction, x: Array) -> str:
     loaded = [name for name, package in ACCELERATORS.items() if package in sys.modules]
-    if not loaded:
-        return "numpy"
+    made_by = library_of(call.function) or root_library(call.function)
+    if made_by in loaded:
+        return made_by
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = call.function(x.copy(), **call.values)
-    except Exception as error:
-        told = str(error)
-        if not any(word in told for word in _NO_NUMPY):
-            return "numpy"
+    except Exception:
         others = (name for name in loaded if _takes(call, name, x))
-        of_torch = "torch" if "torch" in loaded and "Tensor" in told else "numpy"
-        return next(others, of_torch)
+        return _named(call.function) or next(others, "numpy")
     library = library_of(found[0] if isinstance(found, tuple) and found else found)
-    return library if library in ACCELERATORS else "numpy"
+    if library in ACCELERATORS:
+        return library
+    return "torch" if "torch" in loaded and _has_own_backward(call, x) else "numpy"
+
+
+def _has_own_backward(call: UserFunction, x: Array) -> bool:
+    try:
+        of_torch = replace(call, library="torch").value
+        found: bool = adapter("torch").has_own_backward(of_torch, x)
+    except BnstatsError:
+        return False
+    return found
+
+
+def _named(function: Any) -> str:
+    """Return the accelerator that a function's code names, or the empty text."""
+    names = getattr(getattr(function, "__code__", None), "co_names", ())
+    modules = (getattr(function, "__globals__", {}).get(name) for name in names)
+    libraries = (root_library(m) for m in modules if isinstance(m, ModuleType))
+    return next((library for library in libraries if library in ACCELERATORS), "")
 
 
 def _takes(call: UserFunction, library: str, x: Array) -> bool:
