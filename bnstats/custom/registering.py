@@ -59,9 +59,10 @@ def register(
     ----------
     function
         ``f(x)`` or ``f(xp, x)``, elementwise on arrays, returning y, or y and the slope dy/dx;
-        without the slope it is differentiated numerically. Its other arguments are parameters of
-        the layer. Or a builder: a function of keyword-only parameters that returns an
-        `bnstats.layers.Event`.
+        without the slope it is differentiated numerically, or by autodiff where arrays are torch's
+        or jax's. Its other arguments are parameters of the layer. Or an elementwise
+        torch.nn.Module, or a class of these. Or a builder: a function of keyword-only parameters
+        that returns an `bnstats.layers.Event`.
     name
         Of the layer; the function's own by default.
     kinks

@@ -48,14 +48,22 @@ def built(module: type[torch.nn.Module], values: Mapping[str, Any]) -> torch.nn.
 def value(call: Call, x: Any) -> Any:
     """Return what a function of tensors returns, a tuple of them or None, as numpy's arrays."""
     with torch.no_grad():
-        return tuple(None if v is None else v.numpy() for v in call(torch.tensor(x)))
+        return tuple(None if v is None else _numpy(v) for v in call(_tensor(x)))
 
 
 def value_and_slope(call: Call, x: Any) -> tuple[Any, Any]:
     """Return an elementwise function and its derivative as numpy's arrays."""
-    at = torch.tensor(x)
+    at = _tensor(x)
     y, pull = vjp(call, at)
-    return y.numpy(), pull(torch.ones_like(at)).numpy()
+    return _numpy(y), _numpy(pull(torch.ones_like(at)))
+
+
+def _tensor(x: Any) -> Array:
+    return torch.tensor(x, device="cpu")  # whatever the default device is
+
+
+def _numpy(found: Array) -> Any:
+    return found.detach().cpu().numpy()
 
 
 def vjp(call: Call, x: Array, *, traced: bool = True) -> tuple[Array, Pull]:
@@ -103,7 +111,7 @@ def has_own_backward(call: Call, x: Any) -> bool:
     torch.compile differentiates the forward pass of some of these instead of calling them.
     """
     with torch.enable_grad():
-        y = call(torch.tensor(x).requires_grad_().clone())
+        y = call(_tensor(x).requires_grad_().clone())
     seen, waiting = set[Any](), [y.grad_fn]
     while waiting:
         node = waiting.pop()
