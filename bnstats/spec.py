@@ -199,7 +199,9 @@ def _typed(parameter: Parameter, text: str) -> Any:
     wrong = f"{parameter.name}={printable(text, 40)} is not "
     if parameter.kind == "word":
         text = dict(parameter.synonyms).get(text, text)
-        if text not in parameter.choices:
+        if not parameter.choices and not re.fullmatch(r"[\w.+-]+", text, re.ASCII):
+            raise ValueError(f"{wrong}a word")
+        if parameter.choices and text not in parameter.choices:
             raise ValueError(f"{wrong}one of {', '.join(parameter.choices)}")
         return text
     if parameter.kind == "bool":

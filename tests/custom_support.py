@@ -1,4 +1,4 @@
-"""A package of a user's, as files: what tests of custom layers name by its path."""
+"""Packages of a user's, as files: what tests of custom layers name by its path."""
 
 MODULE = '''
 """Activations of the user's."""
@@ -21,6 +21,12 @@ def tanh_pair(xp, x):
     """Tanh with its slope."""
     t = xp.tanh(x)
     return t, 1 - t * t
+
+def bell(xp, x):
+    return xp.exp(-x * x)
+
+def cubic(x):
+    return x * x * x / (1 + x * x)
 
 def relu_at(xp, x, *, at: float):
     return xp.maximum(x - at, 0), xp.astype(x > at, x.dtype)
@@ -61,4 +67,101 @@ def late(x):
     return x
 def untypable(x, *, table: dict): return x
 def no_event(*, p: float = 0.5): return p
+'''
+
+TORCH_MODULE = '''
+"""Activations of the user's, in torch."""
+
+import torch
+from torch import nn
+
+class Swish(nn.Module):
+    """Swish with a learned factor."""
+    def __init__(self, beta: float = 1.0):
+        super().__init__()
+        self.beta = nn.Parameter(torch.tensor(beta))
+
+    def forward(self, x):
+        return x * torch.sigmoid(self.beta * x)
+
+class Bumps(nn.Module):
+    def __init__(self, width: int = 4, *, device=None):
+        super().__init__()
+        self.centres = nn.Parameter(torch.randn(width))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, x):
+        self.calls += 1
+        return torch.tanh(x[..., None] - self.centres).sum(-1)
+
+class StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.round()
+
+    @staticmethod
+    def backward(ctx, dy):
+        return 3 * dy
+
+class NoBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+swish = Swish()
+evaluated = nn.Sequential(nn.GELU(), nn.Dropout(0.5)).eval()
+training = nn.Sequential(nn.GELU(), nn.Dropout(0.5))
+in_place = nn.Sequential(nn.SiLU(inplace=True))
+rounded = StraightThrough.apply
+no_backward = NoBackward.apply
+def within(x): return 1 * StraightThrough.apply(x) + 0
+def silu(x): return x * torch.sigmoid(x)
+def method(x): return x.sigmoid()
+def tanh_pair(x):
+    t = torch.tanh(x)
+    return t, 1 - t * t
+def constant(x): return torch.full_like(x, 3.0)
+def branches(x): return torch.tanh(x) if x > 0 else x
+def halved(x): return torch.tanh(x)[::2]
+def narrow(x): return torch.tanh(x).float()
+def misspelt(x): return torch.tanh(x).tnh()
+def array(x): return torch.tanh(x).detach().numpy()
+def softmax(x): return torch.softmax(x, -1)
+class Fussy(nn.Module):
+    def __init__(self, gain: float = 1.0):
+        super().__init__()
+        if gain > 1:
+            raise ValueError("gain is above 1")
+    def forward(self, x):
+        return x
+'''
+
+JAX_MODULE = '''
+"""Activations of the user's, in jax."""
+
+import jax
+import jax.numpy as jnp
+
+def silu(x, *, beta=1.0):
+    """Swish."""
+    return x * jax.nn.sigmoid(beta * x)
+
+@jax.jit
+def compiled(x):
+    return x / (1 + x * x)
+
+@jax.custom_vjp
+def rounded(x):
+    return jnp.round(x)
+
+rounded.defvjp(lambda x: (jnp.round(x), None), lambda _, dy: (3 * dy,))
+
+def tanh_pair(x):
+    t = jnp.tanh(x)
+    return t, 1 - t * t
+
+def branches(x): return jnp.tanh(x) if x[0] > 0 else x
+def halved(x): return jnp.tanh(x)[::2]
+def narrow(x): return jnp.tanh(x).astype(jnp.float16)
+def softmax(x): return jax.nn.softmax(x)
 '''

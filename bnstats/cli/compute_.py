@@ -96,7 +96,8 @@ def command(
     """Estimate E[y], σ[y], E[dx], σ[dx] and Var[dx] by sampling.
 
     SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE, e.g. max_pool2d:kernel_size=3,stride=2; NAME may be
-    the path of a function of your own, mypkg.mymodule:my_act.
+    the path of a function of your own, mypkg.mymodule:my_act, or of a torch module or a jax
+    function, torch.nn:GELU or jax.nn:silu, which their autodiff differentiates.
     """
     from bnstats.api import check_law, compute, default_samples
     from bnstats.cli.interrupt import interruptible

@@ -8,6 +8,11 @@
 
 - `register` makes a function a layer of one process.
 
+A function of torch's tensors or of jax's arrays, and a torch.nn.Module or its class, is a layer as
+well: ``torch.nn:GELU:approximate=tanh``, ``jax.nn:silu``. It is differentiated by its library's
+autodiff; under ``--backend numpy``, and for exact values, it gets numpy's arrays by way of the
+processor. Other functions are called with the arrays of the backend as they are.
+
 Nothing is imported unless it is named by a person or a program; a file names only what is loaded.
 """
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import linecache
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bnstats.custom.libraries import adapter, library_of
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import ParameterError
 from bnstats.layers._registry import Array, Namespace
@@ -25,10 +26,13 @@ _REMEDIES = {
     "truth value": "x is an array of draws: np.where(x > 0, a, b) instead of if x > 0",
     "to Python scalars": "x is an array of draws: np.tanh(x) instead of math.tanh(x)",
     "must be real number": "x is an array of draws: np.tanh(x) instead of math.tanh(x)",
+    "Boolean value of Tensor": "x is a tensor of draws: torch.where(x > 0, a, b) instead of "
+    "if x > 0",
+    "boolean conversion": "x is an array of draws: jnp.where(x > 0, a, b) instead of if x > 0",
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UserFunction:
     """An elementwise function of the user's with its parameters bound.
 
@@ -39,17 +43,32 @@ class UserFunction:
     function
         Called as ``function(x, **values)``, or ``function(xp, x, **values)`` if ``takes_xp``.
         Returns y, or y and the slope dy/dx.
+    library
+        ``torch`` or ``jax`` where it takes that library's arrays alone, and gets numpy's by way of
+        them. ``numpy`` where it takes numpy's; it is called with any other library's as they are.
+    gives_slope
+        Whether it returns the slope.
+    traced
+        Whether torch.compile may look into it.
     """
 
     name: str
     function: Any
     takes_xp: bool
     values: Mapping[str, Any]
+    library: str = "numpy"
+    gives_slope: bool = False
+    traced: bool = True
 
     @property
     def short(self) -> str:
         """The name without its module."""
         return self.name.rpartition(":")[2]
+
+    @property
+    def knows_slope(self) -> bool:
+        """Whether its slope on numpy's arrays is more than a finite difference."""
+        return self.gives_slope or self.library != "numpy"
 
     def __call__(self, xp: Namespace, x: Array) -> tuple[Array, Array | None]:
         """Return y and the slope, None where the function gives none.
@@ -58,15 +77,92 @@ class UserFunction:
         ------
         BnstatsError
             The function raises, writes to x, or returns something other than an array, or two, of
-            the shape and dtype of x.
+            the shape and dtype of x; or it takes no arrays of x's library.
         """
-        given = _read_only(x)
+        if self._is_foreign(x):
+            found: tuple[Array, Array | None] = adapter(self.library).value(self._alone, x)
+            return found
+        return self._called(xp, x)
+
+    def with_slope(self, xp: Namespace, x: Array) -> tuple[Array, Array]:
+        """Return y and the slope of a function that `knows_slope`.
+
+        Raises
+        ------
+        BnstatsError
+            As a call does; or the slope is missing.
+        """
+        if not self.gives_slope:
+            try:
+                found: tuple[Array, Array] = adapter(self.library).value_and_slope(self.value, x)
+            except Exception as error:
+                raise mistake(f"differentiating {self.name}", error) from error
+            return found
+        y, slope = self(xp, x)
+        if slope is None:
+            raise BnstatsError(f"{self.name} returned its slope for some x, but not for all")
+        return y, slope
+
+    def vjp(self, xp: Namespace, x: Array) -> tuple[Array, Callable[[Array], Array]]:
+        """Return y and the function from dy to dx; on torch and jax by their autodiff.
+
+        Raises
+        ------
+        BnstatsError
+            As a call does; or the library cannot differentiate the function.
+        """
+        library = library_of(x)
+        if self.gives_slope or library == "numpy":
+            y, slope = self.with_slope(xp, x)
+            return y, lambda dy: dy * slope
+        options = {"traced": self.traced} if library == "torch" else {}
+        try:
+            y, pull = adapter(library).vjp(lambda at: self.value(at, xp), x, **options)
+        except Exception as error:
+            raise mistake(f"differentiating {self.name}", error) from error
+
+        def checked(dy: Array) -> Array:
+            try:
+                return pull(dy)
+            except Exception as error:
+                raise mistake(f"differentiating {self.name}", error) from error
+
+        return y, checked
+
+    def _is_foreign(self, x: Array) -> bool:
+        return self.library != "numpy" and library_of(x) == "numpy"
+
+    def _alone(self, x: Array) -> tuple[Array, Array | None]:
+        return self._called(None, x)
+
+    def value(self, x: Array, xp: Namespace = None) -> Array:
+        """Return y alone, of a function that gives no slope.
+
+        Raises
+        ------
+        BnstatsError
+            As a call does; or it gives a slope for this x.
+        """
+        y, slope = self._called(xp, x)
+        if slope is not None:
+            raise BnstatsError(f"{self.name} returned its slope for some x, but not for all")
+        return y
+
+    def _called(self, xp: Namespace, x: Array) -> tuple[Array, Array | None]:
+        library, given = library_of(x), _read_only(x)
+        if self.library not in ("numpy", library):
+            raise BnstatsError(
+                f"{self.name} takes {self.library}'s arrays and does not run on {library}",
+                hint=f"--backend {self.library}, or --backend numpy",
+            )
         try:
             if self.takes_xp:
                 returned = self.function(xp, given, **self.values)
             else:
                 returned = self.function(given, **self.values)
         except Exception as error:
+            if self.library != library:
+                raise self._refused(library, error) from error
             raise mistake(self.name, error) from error
         if not isinstance(returned, tuple):
             return self._checked("y", returned, x), None
@@ -74,9 +170,20 @@ class UserFunction:
             raise BnstatsError(f"{self.name} returned {len(returned)} values", hint=_SLOPE)
         return self._checked("y", returned[0], x), self._checked("the slope", returned[1], x)
 
+    def _refused(self, library: str, error: Exception) -> BnstatsError:
+        told = printable(str(error).partition("\n")[0], 160)
+        return BnstatsError(
+            f"{self.name} does not run on {library}: {type(error).__name__}: {told}",
+            where=_place(error),
+            hint="--backend numpy runs it; a function f(xp, x) that takes its functions from xp, "
+            "as xp.exp(x), runs on each",
+        )
+
     def _checked(self, what: str, found: Any, x: Array) -> Array:
         shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", None)
-        if shape is None or dtype is None or type(found) is not type(x):
+        library = library_of(x)
+        alike = library_of(found) == library and (library != "numpy" or type(found) is type(x))
+        if shape is None or dtype is None or not alike:
             if shape == () or isinstance(found, int | float):
                 raise BnstatsError(
                     f"{self.name} returned a scalar as {what}, not an array of x's shape",
@@ -88,7 +195,8 @@ class UserFunction:
             )
         if shape != x.shape:
             raise BnstatsError(
-                f"{self.name} returned {what} of shape {shape} for x of shape {x.shape}",
+                f"{self.name} returned {what} of shape {tuple(shape)} for x of shape "
+                f"{tuple(x.shape)}",
                 hint="an elementwise layer returns one number for each x",
             )
         if dtype != x.dtype:

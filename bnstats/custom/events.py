@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -11,10 +11,18 @@ import numpy as np
 from bnstats.backends import numpy_backend
 from bnstats.custom.breaks import REACH, Breaks, breaks
 from bnstats.custom.calls import UserFunction
+from bnstats.custom.libraries import library_of
 from bnstats.custom.slopes import careful_slope, disagreement, quick_slope, worst_slope
+from bnstats.custom.trial import tried
 from bnstats.errors import BnstatsError
 from bnstats.layers import STANDARD, Event, Expect, Known, Law
-from bnstats.layers._registry import Array, Namespace, pointwise_event, pointwise_moments
+from bnstats.layers._registry import (
+    Array,
+    Backward,
+    Namespace,
+    pointwise_event,
+    pointwise_moments,
+)
 
 _MOST_SPLITS = 16
 _NAMED = 4
@@ -30,37 +38,24 @@ def elementwise_event(call: UserFunction, kinks: tuple[float, ...]) -> Event:
     BnstatsError
         Whatever `UserFunction` raises; or y at one x depends on the other draws, or on chance.
     """
-    gives_slope = _tried(call)
+    call = tried(call)
 
     @lru_cache(maxsize=8)
     def under(law: Law) -> Event:
-        return _examined(call, gives_slope, kinks, law)
+        return _examined(call, kinks, law)
 
-    return replace(_event(call, gives_slope, tuple(sorted({*kinks})), STANDARD), under=under)
-
-
-def _tried(call: UserFunction) -> bool:
-    """Call a function twice; return whether it gives its slope."""
-    x = np.random.default_rng(0).normal(size=60)
-    with np.errstate(all="ignore"):
-        (y, slope), (some, _) = call(numpy_backend, x), call(numpy_backend, x[1::3])
-    if not np.allclose(y[1::3], some, rtol=1e-6, atol=1e-9, equal_nan=True):
-        raise BnstatsError(
-            f"{call.name} is not elementwise: y at one x depends on the other draws, or on chance",
-            hint="such a layer is a builder that returns an Event: see bnstats/layers/dropout.py",
-        )
-    return slope is not None
+    return replace(_event(call, tuple(sorted({*kinks})), STANDARD), under=under)
 
 
-def _event(call: UserFunction, gives_slope: bool, kinks: tuple[float, ...], law: Law) -> Event:
+def _event(call: UserFunction, kinks: tuple[float, ...], law: Law) -> Event:
     def value(xp: Namespace, x: Array) -> Array:
         return call(xp, x)[0]
 
     # The quadrature's panels grow with its splits.
     splits = tuple(sorted(kinks, key=lambda kink: abs(kink - law.x_mean))[:_MOST_SPLITS])
-    if gives_slope:
-        event = pointwise_event(lambda xp, x: _both(call, xp, x), splits)
-        return replace(event, kinks=kinks)
+    if call.knows_slope:
+        event = pointwise_event(call.with_slope, splits)
+        return replace(event, kinks=kinks, forward=_differentiated(call))
 
     def quick(xp: Namespace, x: Array) -> tuple[Array, Array]:
         # float32 differences would keep three digits.
@@ -84,19 +79,23 @@ def _event(call: UserFunction, gives_slope: bool, kinks: tuple[float, ...], law:
         ms_dx = Known(power * found.value, power * error, "finite differences")
         return {**known, "ms_dx": ms_dx}
 
-    return replace(pointwise_event(quick, kinks), moments=moments)
+    event = pointwise_event(quick, kinks)
+    by_autodiff = _differentiated(call)
+
+    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+        on_numpy = library_of(draws["x"]) == "numpy"
+        return event.forward(xp, draws) if on_numpy else by_autodiff(xp, draws)
+
+    return replace(event, forward=forward, moments=moments)
 
 
-def _both(call: UserFunction, xp: Namespace, x: Array) -> tuple[Array, Array]:
-    y, slope = call(xp, x)
-    if slope is None:
-        raise BnstatsError(f"{call.name} returned its slope for some x, but not for all")
-    return y, slope
+def _differentiated(
+    call: UserFunction,
+) -> Callable[[Namespace, Mapping[str, Array]], tuple[Array, Backward]]:
+    return lambda xp, draws: call.vjp(xp, draws["x"])
 
 
-def _examined(
-    call: UserFunction, gives_slope: bool, declared: tuple[float, ...], law: Law
-) -> Event:
+def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> Event:
     """Look at a function around a law; return its event with what was found."""
     grid = law.x_mean + law.x_std * np.linspace(-REACH, REACH, 2001)
     with np.errstate(all="ignore"):
@@ -106,25 +105,23 @@ def _examined(
     hints = [_nonfinite(call.short, grid, bad)] if bad.any() else []
     found = breaks(lambda x: call(numpy_backend, x)[0], law)
     steep = Breaks()
-    if gives_slope:
-        steep = breaks(lambda x: _both(call, numpy_backend, x)[1], law)
+    if call.knows_slope:
+        steep = breaks(lambda x: call.with_slope(numpy_backend, x)[1], law)
     slope_jumps = _new((*found.bends, *steep.jumps), (*declared, *found.jumps), law)
     jumps = _new(found.jumps, declared, law)
     bends = _new(steep.bends, (*declared, *jumps, *slope_jumps), law)
     kinks = tuple(sorted({*declared, *jumps, *slope_jumps, *bends}))
     if jumps or slope_jumps:
         hints.append(_kinks_hint(call.short, jumps, slope_jumps))
-    hints += _slope_hints(call, gives_slope, kinks, law)
-    return replace(_event(call, gives_slope, kinks, law), hints=tuple(hints))
+    hints += _slope_hints(call, kinks, law)
+    return replace(_event(call, kinks, law), hints=tuple(hints))
 
 
-def _slope_hints(
-    call: UserFunction, gives_slope: bool, kinks: tuple[float, ...], law: Law
-) -> list[str]:
+def _slope_hints(call: UserFunction, kinks: tuple[float, ...], law: Law) -> list[str]:
     def value(x: Array) -> Array:
         return call(numpy_backend, x)[0]
 
-    if not gives_slope:
+    if not call.knows_slope:
         error = disagreement(value, kinks, law)
         if error < _TOLERATED:
             return []
@@ -132,7 +129,7 @@ def _slope_hints(
             f"the slope of {call.short} is by finite differences, here with a relative error of "
             f"{error:.1g}; return (y, slope)"
         ]
-    worst = worst_slope(value, lambda x: _both(call, numpy_backend, x)[1], kinks, law)
+    worst = worst_slope(value, lambda x: call.with_slope(numpy_backend, x)[1], kinks, law)
     if worst is None:
         return []
     x, declared, found = worst

@@ -12,9 +12,10 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from bnstats.backends import ACCELERATORS, is_installed
 from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of
-from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.errors import BnstatsError, HostError, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer, find
 from bnstats.spec import Spec, layer_name, parse, unknown_layer
 
@@ -98,6 +99,12 @@ def _object(path: str) -> Any:
         with redirect_stdout(sys.stderr):  # stdout holds results, and nothing that a module prints
             found: Any = import_module(module_name)
     except ModuleNotFoundError as error:
+        library = str(error.name).partition(".")[0]
+        if library in ACCELERATORS and not is_installed(library):
+            raise HostError(
+                f"{printable(path)} needs {library}, which is not installed",
+                hint=f"pip install 'bnstats[{library}]'",
+            ) from error
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise _failed(module_name, error) from error
         raise BnstatsError(

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar, overload
 
 from bnstats.custom.calls import UserFunction, mistake
+from bnstats.custom.libraries import adapter, is_module
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Event, Layer, Parameter
 from bnstats.layers._parameters import read_parameter
@@ -58,9 +59,10 @@ def register(
     ----------
     function
         ``f(x)`` or ``f(xp, x)``, elementwise on arrays, returning y, or y and the slope dy/dx;
-        without the slope it is differentiated numerically. Its other arguments are parameters of
-        the layer. Or a builder: a function of keyword-only parameters that returns an
-        `bnstats.layers.Event`.
+        without the slope it is differentiated numerically, or by autodiff where arrays are torch's
+        or jax's. Its other arguments are parameters of the layer. Or an elementwise
+        torch.nn.Module, or a class of these. Or a builder: a function of keyword-only parameters
+        that returns an `bnstats.layers.Event`.
     name
         Of the layer; the function's own by default.
     kinks
@@ -134,7 +136,8 @@ def layer_of(function: Any, name: str, kinks: Kinks = (), family: str = "registe
     for known in (*LAYERS.values(), *USER_LAYERS.values()):
         if inspect.unwrap(known.bind) is function:
             return replace(known, name=name, aliases=(), family=family)
-    if not callable(function) or isinstance(function, type):
+    module = is_module(function)
+    if not callable(function) or (isinstance(function, type) and not module):
         what = "a class" if isinstance(function, type) else f"a {type(function).__name__}"
         raise BnstatsError(
             f"{name} is {what}, not a function", hint="a layer is a function of an array x"
@@ -150,15 +153,18 @@ def layer_of(function: Any, name: str, kinks: Kinks = (), family: str = "registe
             return _built(function, name, values)
         from bnstats.custom.events import elementwise_event
 
+        call = UserFunction(name, function, arguments.takes_xp, values)
+        if module:
+            call = _module_call(function, name, values)
         try:
             places = tuple(map(float, kinks(**values) if callable(kinks) else kinks))
         except (TypeError, ValueError) as error:
             raise BnstatsError(
                 f"{name}: kinks are numbers, or a function of its parameters", hint="kinks=(0.0,)"
             ) from error
-        return elementwise_event(UserFunction(name, function, arguments.takes_xp, values), places)
+        return elementwise_event(call, places)
 
-    shown = getattr(function, "__name__", "f")
+    shown = getattr(function, "__name__", name.rpartition(":")[2])
     return Layer(
         name=name,
         family=family,
@@ -172,6 +178,15 @@ def layer_of(function: Any, name: str, kinks: Kinks = (), family: str = "registe
     )
 
 
+def _module_call(module: Any, name: str, values: Mapping[str, Any]) -> UserFunction:
+    torch = adapter("torch")
+    try:
+        made = torch.built(module, values) if isinstance(module, type) else module
+    except Exception as error:
+        raise mistake(name, error) from error
+    return UserFunction(name, torch.ModuleCall(made), False, {}, library="torch")
+
+
 class _Arguments(NamedTuple):
     takes_xp: bool
     builds: bool
@@ -179,7 +194,13 @@ class _Arguments(NamedTuple):
 
 
 def _arguments(function: Any, name: str) -> _Arguments:
-    """Tell f(x) from f(xp, x) and from a builder; every further argument is a parameter."""
+    """Tell f(x) from f(xp, x) and from a builder; every further argument is a parameter.
+
+    Of a class of modules every argument is one; of a module, none.
+    """
+    is_class = isinstance(function, type)
+    if is_module(function) and not is_class:
+        return _Arguments(False, False, ())
     arrays = getattr(function, "nin", None)  # a ufunc's signature is full of its own options
     if arrays is not None:
         if arrays != 1 or getattr(function, "nout", 1) != 1:
@@ -189,14 +210,15 @@ def _arguments(function: Any, name: str) -> _Arguments:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # compiled, without a signature
         return _Arguments(False, False, ())
+    declared = function.__init__ if is_class else getattr(function, "func", function)
     try:
-        hints = typing.get_type_hints(getattr(function, "func", function), include_extras=True)
+        hints = typing.get_type_hints(declared, include_extras=True)
     except Exception:  # names that only a type checker imports
         hints = {}
     given = [p for p in signature.parameters.values() if p.kind not in (p.VAR_KEYWORD,)]
     positional = [p.name for p in given if p.kind is not p.KEYWORD_ONLY]
     takes_xp = len(positional) > 1 and (positional[0] == "xp" or positional[1] == "x")
-    rest = given[2 if takes_xp else 1 if positional else 0 :]
+    rest = given if is_class else given[2 if takes_xp else 1 if positional else 0 :]
     try:
         parameters = [
             _parameter(p, hints.get(p.name)) for p in rest if p.kind is not p.VAR_POSITIONAL
@@ -205,14 +227,15 @@ def _arguments(function: Any, name: str) -> _Arguments:
         raise BnstatsError(
             f"{name}: {error}", hint='annotate it: float, int, bool, Literal["a", "b"]'
         ) from None
-    return _Arguments(takes_xp, not positional, tuple(p for p in parameters if p is not None))
+    found = tuple(p for p in parameters if p is not None)
+    return _Arguments(takes_xp and not is_class, not positional and not is_class, found)
 
 
 def _parameter(p: inspect.Parameter, hint: Any) -> Parameter | None:
     """Read a parameter; None for an option, such as ``out=None``, that no spec can hold."""
-    if hint is None:
+    untyped = p.default is p.empty
+    if hint is None or (not untyped and {bool, float} <= {*typing.get_args(hint)}):  # ArrayLike
         of_default = {bool: bool, int: float, float: float, tuple: int | tuple[int, ...]}
-        untyped = p.default is p.empty
         hint = float if untyped else of_default.get(type(p.default), type(p.default))
     try:
         return read_parameter(p.name, hint, p.default)

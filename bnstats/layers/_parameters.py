@@ -46,7 +46,10 @@ Size: TypeAlias = int | tuple[int, ...]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a layer, as read off the signature of its builder."""
+    """A parameter of a layer, as read off the signature of its builder.
+
+    A word without choices is any word: only a user's layer has such.
+    """
 
     name: str
     kind: Literal["int", "float", "bool", "word", "size"]
@@ -79,6 +82,8 @@ def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
     kind: Literal["int", "float", "bool", "word", "size"]
     if typing.get_origin(hint) is Literal:
         kind, choices = "word", typing.get_args(hint)
+    elif hint is str:
+        kind = "word"
     elif tuple[int, ...] in typing.get_args(hint):
         kind = "size"
     elif bool in (hint, *typing.get_args(hint)):

@@ -1,0 +1,44 @@
+"""Whose arrays a function takes: numpy's, torch's or jax's."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+_ROOTS = {"numpy": "numpy", "torch": "torch", "jax": "jax", "jaxlib": "jax"}
+
+
+def library_of(array: Any) -> str:
+    """Return the library whose array an object is, or the empty text."""
+    for kind in type(array).__mro__:
+        root = kind.__module__.partition(".")[0]
+        if root in _ROOTS:
+            return _ROOTS[root]
+    return ""
+
+
+def root_library(found: Any) -> str:
+    """Return the library whose module an object is, or comes from, or the empty text."""
+    name = getattr(found, "__module__", None) or getattr(found, "__name__", "")
+    return _ROOTS.get(str(name).partition(".")[0], "")
+
+
+def adapter(library: str) -> Any:
+    """Import the module that differentiates functions of torch or of jax."""
+    if library == "torch":
+        from bnstats.custom import torch_functions
+
+        return torch_functions
+    from bnstats.custom import jax_functions
+
+    return jax_functions
+
+
+def is_module(found: Any) -> bool:
+    """Whether an object is a torch.nn.Module, or a class of them; torch is not imported for it."""
+    torch = sys.modules.get("torch.nn")
+    if torch is None:
+        return False
+    return isinstance(found, torch.Module) or (
+        isinstance(found, type) and issubclass(found, torch.Module)
+    )
