@@ -125,7 +125,7 @@ WORKERS = click.option(
     metavar="N",
     default=_processors,
     show_default="all processors",
-    help="Processes, at most; the digits do not depend on them.",
+    help="Processes of the numpy backend, at most; the digits do not depend on them.",
 )
 
 
