@@ -179,11 +179,9 @@ class Draws:
         self.quantity, self.z = quantity, z
         self.asked: list[tuple[int, int]] = []
 
-    def __call__(
-        self, spec: Any, *, samples: int, seed: int, workers: int | None, law: Any, should_stop: Any
-    ) -> Any:
+    def __call__(self, spec: Any, *, samples: int, seed: int, **how: Any) -> Any:
         self.asked.append((seed, samples))
-        result = compute(spec, samples=1000, seed=seed, workers=workers)
+        result = compute(spec, samples=1000, seed=seed, workers=how["workers"])
         entry = replace(result.quantities[self.quantity], z=self.z[seed])
         calm = {k: replace(e, z=0.0) for k, e in result.quantities.items()}
         found = {
