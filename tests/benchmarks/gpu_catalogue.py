@@ -7,6 +7,7 @@ seconds, and a row that breaks its process takes no other with it.
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -50,9 +51,9 @@ def jobs(backends: list[str], device: str, seed: int, *, quick: bool) -> list[Jo
     specs = [parse(text).text for text in (QUICK_ROWS if quick else table_specs())]
     share = 100 if quick else 1
     return [
-        Job(spec, b, dtype, device, seed, share)
-        for b in backends
+        Job(spec, backend, dtype, device, seed, share)
         for dtype in DTYPES
+        for backend in backends
         for spec in specs
     ]
 
@@ -194,6 +195,7 @@ def finished(wanted: list[Job], workers: int, deadline: float) -> Iterator[tuple
             yield job, row(job)
         return
     waiting = list(wanted)
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # of each worker
     while waiting and time.monotonic() < deadline:
         # A worker that dies takes the pool with it: those that it did not finish get a new one,
         # and the first of them, the likely culprit, is left out.

@@ -16,11 +16,12 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from bnstats.api import compute
 
-LAYERS = ("relu", "sigmoid", "gelu", "max_pool2d:kernel_size=3", "softmax")
+LAYERS = ("sigmoid", "relu", "gelu", "max_pool2d:kernel_size=3", "softmax")
 SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {  # of a draw's x and dy
     "max_pool2d:kernel_size=3": ((3, 3), (1, 1)),
     "softmax": ((10,), (10,)),
@@ -49,33 +50,29 @@ def per_draw(layer: str) -> int:
 def contenders(layer: str, device: str, backends: list[str], *, quick: bool) -> list[Contender]:
     """Return those for a layer on a device, ours first."""
     found = [
-        Contender(f"bnstats {b}, {d}", lambda b=b, d=d: ours(layer, b, device, d))
+        Contender(f"bnstats {b}, {d}", partial(ours, layer, b, device, d))
         for b in backends
         for d in ("backward", "both")
     ]
-    sizes = (2**16,) if quick else (2**20, 2**23, 2**26) if device != "cpu" else (2**20,)
-    for size in sizes:
-        block, name = max(size // per_draw(layer), 1), f"blocks of 2^{size.bit_length() - 1}"
-        for label, ways in (
-            ("torch eager", {}),
-            ("torch autograd", {"autograd": True}),
-            ("torch.compile", {"compiled": True}),
-        ):
-            if ways.get("compiled") and device == "cpu":
-                continue
-            found.append(
-                Contender(
-                    f"{label}{VARIANT}{name}",
-                    lambda block=block, ways=ways: torch_user(layer, device, block, **ways),
-                )
-            )
-        if layer not in SHAPES and device != "cpu":
-            found.append(
-                Contender(f"cupy{VARIANT}{name}", lambda block=block: cupy_user(layer, block))
-            )
-        found.append(
-            Contender(f"jax script{VARIANT}{name}", lambda block=block: jax_user(layer, block))
+    gpu, first = device != "cpu", layer == LAYERS[0]  # the bars' layer gets more trials
+    eager = (2**16,) if quick else (2**20, 2**23, 2**26) if gpu else (2**20,)
+    compiled = eager[1:] if first else eager[-1:]
+    users: list[tuple[str, tuple[int, ...], Callable[[int], Run]]] = [
+        ("torch eager", eager, lambda n: torch_user(layer, device, n)),
+        ("torch autograd", eager, lambda n: torch_user(layer, device, n, autograd=True)),
+        ("jax script", compiled if gpu else eager, lambda n: jax_user(layer, n)),
+    ]
+    if gpu:
+        compiler = partial(torch_user, layer, device, compiled=True)
+        users += [("torch.compile", compiled, compiler), ("cupy", eager, partial(cupy_user, layer))]
+    found += [
+        Contender(
+            f"{label}{VARIANT}blocks of 2^{size.bit_length() - 1}",
+            partial(make, max(size // per_draw(layer), 1)),
         )
+        for label, sizes, make in users
+        for size in sizes
+    ]
     if layer == "sigmoid" and device != "cpu":
         for approximate in (False, True):
             label = "special function unit" if approximate else "libdevice"
@@ -83,7 +80,7 @@ def contenders(layer: str, device: str, backends: list[str], *, quick: bool) -> 
                 found.append(
                     Contender(
                         f"Triton kernel, {label}{VARIANT}{size} lanes, {warps} warps",
-                        lambda a=approximate, s=size, w=warps: triton_kernel(a, s, w),
+                        partial(triton_kernel, approximate, size, warps),
                     )
                 )
     return found
@@ -110,6 +107,8 @@ def ours(layer: str, backend: str, device: str, direction: str) -> Run:
 
 
 def cupy_user(layer: str, block: int) -> Run:
+    if layer in SHAPES:
+        raise NotImplementedError("no elementwise kernel can do it")
     from gpu_kernels import cupy_elementwise
 
     return cupy_elementwise(layer, block)
@@ -160,7 +159,10 @@ def torch_user(
         with torch.no_grad():
             return formula(x, dy).std()
 
-    step = torch.compile(one, dynamic=False) if compiled else one
+    step = one
+    if compiled:
+        torch._dynamo.config.recompile_limit = 64  # else the ninth function would run unfused
+        step = torch.compile(one, dynamic=False)
 
     def run(draws: int) -> float:
         total: Any = 0.0

@@ -164,9 +164,8 @@ def speed(record: Record) -> list[str]:
                 billions = spread([v / 1e9 for v in values])
                 lines.append(f"| {layer} | {name} | {billions} | {share} | {row['first']} |")
             elif timed(found, kind) in (None, name):
-                lines.append(
-                    f"| {layer} | {name} | not measured: {cell(reason(found, name))} | | |"
-                )
+                told = cell(reason(found, name))
+                lines.append(f"| {layer} | {name} | not measured: {told} | | |")
     copy = record["speed"].get("bandwidth", {})
     if "seconds" in copy:
         bytes_ = [copy["bytes"] / s for s in copy["seconds"]]
@@ -174,8 +173,8 @@ def speed(record: Record) -> list[str]:
         lines += [
             "",
             f"A large copy moves {spread([v / 1e9 for v in bytes_])} ·10⁹ bytes per second, read "
-            f"and written. Unfused code that moves {BYTES_PER_DX} bytes per dx is limited to {limit} "
-            "·10⁹ dx per second by it.",
+            f"and written. Unfused code of {BYTES_PER_DX} bytes per dx is limited by it to "
+            f"{limit} ·10⁹ dx per second.",
         ]
     else:
         lines += ["", f"Bandwidth: not measured: {reason(copy, '')}."]
@@ -184,13 +183,16 @@ def speed(record: Record) -> list[str]:
 
 def catalogue(record: Record) -> list[str]:
     rows, total = record["catalogue"], record.get("rows", 0)
+    rounding = (
+        "at most 4 units in the last place, plus four times what numpy's own float32 is off by"
+    )
     lines = [
         "## The catalogue",
         "",
         f"z of {', '.join(MEASURED)} against exact values where they are known and against numpy's "
         f"engine at another seed (family-wise error {FAMILY_ERROR:g}; 4.6 % of normal z lie beyond "
-        "2, 0.27 % beyond 3). Outputs: on equal inputs at most 4 units in the last place, plus four "
-        "times what numpy's own float32 is off by, from numpy's float64.",
+        f"2, 0.27 % beyond 3). Outputs: on equal inputs {rounding}, from numpy's "
+        "float64.",
         "",
         "| backend | rows done | z against | z | largest (limit) | beyond 2 | beyond 3 | verdict |",
         "|---|--:|---|--:|--:|--:|--:|---|",
