@@ -248,8 +248,8 @@ def test_a_piece_that_hangs_is_stopped(tool: SimpleNamespace, tmp_path: Path) ->
 
 
 def test_contenders_are_timed_and_checked(tool: SimpleNamespace) -> None:
-    def make(value: float) -> Any:
-        return lambda: lambda draws: (sum(range(min(draws, 10**5))), value)[1]
+    def make(value: float, work: int = 1) -> Any:
+        return lambda: lambda draws: (sum(range(work * min(draws, 10**5))), value)[1]
 
     def broken() -> Any:
         raise ImportError("no such library")
@@ -257,15 +257,19 @@ def test_contenders_are_timed_and_checked(tool: SimpleNamespace) -> None:
     contender = tool.contenders.Contender
     others = [
         contender("bnstats torch, backward", make(0.21174569972066581)),
-        contender("torch eager in blocks of 2^4", make(0.21174569972066581)),
+        contender("torch eager in blocks of 2^4", make(0.21174569972066581, work=50)),
         contender("torch eager in blocks of 2^5", make(0.21174569972066581)),
+        contender("torch eager in blocks of 2^6", make(0.21174569972066581, work=50)),
         contender("wrong", make(0.2)),
         contender("absent", broken),
     ]
     found = tool.speed.throughput("sigmoid", "cpu", [], quick=True, others=others)
     rows = found["contenders"]
     assert rows["absent"]["error"] == "ImportError: no such library"
-    assert sum("seconds" in rows[n] for n in rows if n.startswith("torch eager")) == 1
+    assert tool.report.timed(found, "torch eager") == "torch eager in blocks of 2^5"
+    assert [n for n in rows if n.startswith("torch eager") and "seconds" in rows[n]] == [
+        "torch eager in blocks of 2^5"
+    ]
     assert len(rows["wrong"]["seconds"]) == tool.speed.ROUNDS[True]
     assert tool.report.right(found, "bnstats torch, backward")
     assert not tool.report.right(found, "wrong")
