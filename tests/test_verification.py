@@ -180,8 +180,18 @@ class Draws:
         self.asked: list[tuple[int, int]] = []
 
     def __call__(
-        self, spec: Any, *, samples: int, seed: int, workers: int | None, law: Any, should_stop: Any
+        self,
+        spec: Any,
+        *,
+        samples: int,
+        seed: int,
+        workers: int | None,
+        backend: str,
+        device: str | None,
+        law: Any,
+        should_stop: Any,
     ) -> Any:
+        assert (backend, device) == ("numpy", None)
         self.asked.append((seed, samples))
         result = compute(spec, samples=1000, seed=seed, workers=workers)
         entry = replace(result.quantities[self.quantity], z=self.z[seed])
