@@ -55,7 +55,8 @@ def over_runs(
     reduction_of: Callable[[int, Run], Reduction],
 ) -> tuple[Array, Backward]:
     """Reduce the windows of a padded map, those of each run along each axis in their own way."""
-    y, steps = x, list[Backward]()
+    y = x
+    steps: list[Backward] = []  # torch.compile cannot trace list[Backward]()
     for axis, side in reversed(list(enumerate(sides))):
         y, back = _along(xp, y, side, axis, partial(reduction_of, axis))
         steps.append(back)
