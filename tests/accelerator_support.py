@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bnstats.accelerated.draws import group_draws, round_keys
 from bnstats.backends import ACCELERATORS, BACKENDS, Device, is_installed, load, numpy_backend
+from bnstats.layers import STANDARD, Law
+from bnstats.sampling import Task
+from bnstats.spec import parse
 
 each = pytest.mark.parametrize("name", ACCELERATORS)
 each_and_numpy = pytest.mark.parametrize("name", BACKENDS)
@@ -92,3 +97,34 @@ def compiled(name: str, function: Any) -> Any:
 
         return jax.jit(function)
     return function
+
+
+@cache
+def drawn(
+    name: str, spec: str, groups: int, seed: int = 0, first: int = 0, law: Law = STANDARD
+) -> dict[str, np.ndarray]:
+    """Return groups of draws in order, the places of a group one after the other."""
+    keys = round_keys(seed, parse(spec).text)
+    with scope(name):
+        places = _drawer(name, spec, groups, law)(scalar(name, first), words(name, keys))
+        parts = [{k: np.asarray(v) for k, v in place.items()} for place in places]
+    return {
+        k: np.stack([p[k] for p in parts], axis=-1).reshape(*parts[0][k].shape[:-1], -1)
+        for k in parts[0]
+    }
+
+
+@cache
+def _drawer(name: str, spec: str, groups: int, law: Law) -> Any:
+    # float64, so that no backend's own fusions change what a float32 normal is
+    task, xp = Task(parse(spec), law=law), namespace(name)
+    return compiled(name, lambda first, keys: group_draws(task, xp, first, groups, keys))
+
+
+def scalar(name: str, value: int) -> Any:
+    """Return a whole number as a 64-bit scalar of the backend."""
+    if name == "torch":
+        import torch
+
+        return torch.tensor(value)
+    return namespace(name).int64(value)

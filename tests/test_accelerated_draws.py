@@ -5,49 +5,16 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from functools import cache
-from typing import Any
 
 import numpy as np
 import pytest
-from accelerator_support import compiled, each, each_and_numpy, namespace, scope, words
+from accelerator_support import drawn, each, each_and_numpy, namespace, scalar, scope, words
 from oracles_philox import MOST, ULP, exact_pair, twin
 
 from bnstats.accelerated.draws import draws_per_group, group_draws, round_keys
-from bnstats.layers import STANDARD, Law
+from bnstats.layers import Law
 from bnstats.sampling import Task
 from bnstats.spec import parse
-
-
-@cache
-def drawn(
-    name: str, spec: str, groups: int, seed: int = 0, first: int = 0, law: Law = STANDARD
-) -> dict[str, np.ndarray]:
-    """Return groups of draws in order, the places of a group one after the other."""
-    keys = round_keys(seed, parse(spec).text)
-    with scope(name):
-        places = _drawer(name, spec, groups, law)(_scalar(name, first), words(name, keys))
-        parts = [{k: np.asarray(v) for k, v in place.items()} for place in places]
-    return {
-        k: np.stack([p[k] for p in parts], axis=-1).reshape(*parts[0][k].shape[:-1], -1)
-        for k in parts[0]
-    }
-
-
-@cache
-def _drawer(name: str, spec: str, groups: int, law: Law) -> Any:
-    # float64, so that no backend's own fusions change what a float32 normal is
-    task, xp = Task(parse(spec), law=law), namespace(name)
-    return compiled(name, lambda first, keys: group_draws(task, xp, first, groups, keys))
-
-
-def _scalar(name: str, value: int) -> Any:
-    if name == "torch":
-        import torch
-
-        return torch.tensor(value)
-    return namespace(name).int64(value)
-
 
 LAYERS = [
     "sigmoid",  # two draws a call
@@ -123,7 +90,7 @@ def test_draws_have_the_type_of_the_task(name, dtype):
         task = Task(parse(spec), law=Law(3.0, 0.5, 2.0), dtype=dtype)
         with scope(name):
             keys = words(name, round_keys(0, spec))
-            places = group_draws(task, namespace(name), _scalar(name, 0), 8, keys)
+            places = group_draws(task, namespace(name), scalar(name, 0), 8, keys)
             assert {str(np.asarray(v).dtype) for p in places for v in p.values()} == {dtype}
 
 

@@ -62,7 +62,8 @@ def test_outputs_agree_to_rounding_on_equal_inputs(name, spec):
     The worst of all are 3.2, the 27 terms of conv_transpose3d.
     """
     draws = draws_of(parse(spec).event, 8)
-    types = ("float64", "float32")
+    # What jax compiles takes its time; its float64 is compared in the tails, and over whole runs.
+    types = ("float32",) if name == "jax" else ("float64", "float32")
     sets = [{k: v.astype(dtype) for k, v in draws.items()} for dtype in types]
     for dtype, both, draws in zip(types, by_backend(name, spec, *sets), sets, strict=True):
         for found, expected in zip(both, by_numpy(spec, draws), strict=True):
