@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,8 +144,16 @@ class FreshDraws:
         return f"too few effective draws; try -n {count_text(needed)}"
 
     def _command(self, result: Result) -> str:
-        count = count_text(result.samples)
-        return f"bnstats compute {self._spec.text} -n {count} --seed {result.seed}"
+        count, settings = count_text(result.samples), self._settings
+        command = f"bnstats compute {self._spec.text} -n {count} --seed {result.seed}"
+        for name, value in self._law._asdict().items():
+            if value != getattr(STANDARD, name):
+                command += f" --{name.replace('_', '-')} {value!r}"
+        if settings.backend != "numpy":
+            command += f" --backend {settings.backend}"
+        if settings.device is not None:
+            command += f" --device {shlex.quote(settings.device)}"
+        return command
 
 
 def _relative_error(name: str, estimate: Estimate) -> float:

@@ -180,6 +180,7 @@ class Draws:
         self.asked: list[tuple[int, int]] = []
 
     def __call__(self, spec: Any, *, samples: int, seed: int, **how: Any) -> Any:
+        assert (how["backend"], how["device"]) == ("numpy", None)
         self.asked.append((seed, samples))
         result = compute(spec, samples=1000, seed=seed, workers=how["workers"])
         entry = replace(result.quantities[self.quantity], z=self.z[seed])

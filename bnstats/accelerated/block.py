@@ -13,12 +13,6 @@ from bnstats.sampling import Task
 Array: TypeAlias = Any
 
 
-def is_short(task: Task) -> bool:
-    """Whether sums may begin in float32."""
-    longest = max(prod(i.shape) for i in task.spec.event.inputs.values())
-    return task.dtype == "float32" and longest <= LONGEST
-
-
 @dataclass(frozen=True, eq=False)
 class Block:
     """From a block's first draw, how many of its draws count, and the keys, to power sums.
@@ -57,6 +51,13 @@ class Block:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Block) and self._key() == other._key()
 
+    @property
+    def is_short(self) -> bool:
+        """Whether sums begin in float32."""
+        longest = max(prod(i.shape) for i in self.task.spec.event.inputs.values())
+        in_columns = self.columns > 1 and self.task.dtype == "float32"
+        return in_columns and longest <= LONGEST and not self.careful
+
     def __call__(self, xp: Any, first: Array, remaining: Array, keys: Array) -> Array:
         """Return the sums, of shape (directions, 5 or 6, columns)."""
         task, places = self.task, draws_per_group(self.task.spec.event)
@@ -79,7 +80,7 @@ class Block:
 
     def _sums(self, xp: Any, v: Array, pivot: float, counts: Array) -> Array:
         columns = min(self.columns, v.shape[-1])
-        if self.careful or columns == 1 or not is_short(self.task):
+        if not self.is_short:
             v = xp.astype(v, xp.float64)
         a = v = v - pivot
         b = v * v

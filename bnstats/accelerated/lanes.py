@@ -9,7 +9,9 @@ from functools import lru_cache, partial
 from math import isfinite
 from typing import Any, TypeAlias
 
-from bnstats.accelerated.block import Block, is_short
+import numpy as np
+
+from bnstats.accelerated.block import Block
 from bnstats.accelerated.draws import round_keys
 from bnstats.backends import Device, Launch, chosen, load
 from bnstats.errors import BnstatsError, HostError, printable
@@ -59,7 +61,7 @@ def accelerated(
     xp = load(task.backend)
     devices = chosen(task.backend, xp, task.device)
     lanes = [_Lane(task, pivot, xp, device, on_warning) for device in devices]
-    waiting: deque[tuple[Chunk, _Lane, Any]] = deque()
+    waiting: deque[tuple[Chunk, _Lane, tuple[int, Any]]] = deque()
     for chunk in _chunks(samples, min(lane.size for lane in lanes) * _CHUNK_BLOCKS):
         if should_stop():
             break
@@ -97,16 +99,16 @@ class _Lane:
         draws = max(numbers // task.spec.event.numbers, 2)
         self.size = 1 << (draws.bit_length() - 1)
 
-    def begin(self, chunk: Chunk, *, careful: bool = False) -> Any:
-        """Set the device to work on a chunk; None where it has not the memory."""
+    def begin(self, chunk: Chunk, *, careful: bool = False) -> tuple[int, Any]:
+        """Set the device to work on a chunk; return the blocks' size, and None for no memory."""
         try:
             launch = _launch(self._block(careful), self._xp, self._device)
-            return launch(self._keys, chunk.first, chunk.draws, self._on_warning)
+            return self.size, launch(self._keys, chunk.first, chunk.draws, self._on_warning)
         except BnstatsError:
             raise
         except Exception as error:
             if self._xp.is_out_of_memory(error):
-                return None
+                return self.size, None
             raise self._refused(error) from error
 
     def _block(self, careful: bool) -> Block:
@@ -114,7 +116,7 @@ class _Lane:
         columns = _COLUMNS if self._device.kind == "cpu" else 1
         return Block(task, self._pivot, self.size, columns, careful)
 
-    def finish(self, chunk: Chunk, begun: Any) -> Tally:
+    def finish(self, chunk: Chunk, begun: tuple[int, Any]) -> Tally:
         """Wait for a chunk; return its moments."""
         found = self._moments(chunk, self._wait(chunk, begun, careful=False), careful=False)
         if found is None:
@@ -123,15 +125,18 @@ class _Lane:
         assert found is not None
         return found
 
-    def _wait(self, chunk: Chunk, begun: Any, *, careful: bool) -> Any:
+    def _wait(self, chunk: Chunk, begun: tuple[int, Any], *, careful: bool) -> Any:
         while True:
-            if begun is not None:
+            size, sums = begun
+            if sums is not None:
                 try:
-                    return self._xp.host(begun).sum(axis=-1)
+                    with np.errstate(all="ignore"):  # parts may be infinite, of either sign
+                        return self._xp.host(sums).sum(axis=-1)
                 except Exception as error:
                     if not self._xp.is_out_of_memory(error):
                         raise self._refused(error) from error
-            self._halve()
+            if size == self.size:  # or a chunk before this one has halved it by now
+                self._halve()
             begun = self.begin(chunk, careful=careful)
 
     def _halve(self) -> None:
@@ -163,7 +168,7 @@ class _Lane:
             if not careful:
                 if not isfinite(bb):
                     return None
-                if is_short(self._task) and not (
+                if self._block(careful).is_short and not (
                     float32_holds(n, bb) and float32_suffices(found, aa, bb)
                 ):
                     return None

@@ -8,9 +8,10 @@ offer what `Accelerator` lists.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
 
@@ -22,7 +23,8 @@ Warn = Callable[[str], None]
 Launch = Callable[[Keys, int, int, Warn], Any]
 
 
-class Device(NamedTuple):
+@dataclass(frozen=True)
+class Device:
     """A device that a backend found.
 
     Attributes
@@ -32,14 +34,14 @@ class Device(NamedTuple):
     about
         What a person calls it.
     memory
-        Bytes that the backend may use; None where it does not tell.
+        Bytes that the backend may use now; None where it does not tell.
     handle
         The library's own object.
     """
 
     name: str
     about: str
-    memory: int | None
+    memory: int | None = field(compare=False)
     handle: Any
 
     @property

@@ -36,8 +36,9 @@ def multiply_words(constant: int, words: Any) -> tuple[Any, Any]:
     return (product >> jnp.uint64(32)).astype(jnp.uint32), product.astype(jnp.uint32)
 
 
-def words_to_float32(words: Any) -> Any:
-    """Return words as numbers."""
+def words_to_float32(words: Any, bits: int = 32) -> Any:
+    """Return words of at most so many bits as numbers."""
+    del bits
     return words.astype(jnp.float32)
 
 

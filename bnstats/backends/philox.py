@@ -63,9 +63,9 @@ def normal_pair(xp: Namespace, radial: Array, angular: Array) -> tuple[Array, Ar
     dy alike to the last bit, whatever float32 makes of π, and sine and cosine need no reduction:
     their polynomials are those of Cephes (sinf.c, cosf.c), right to 1 ulp.
     """
-    fine = (xp.words_to_float32(angular & 255) + 0.5) * 2.0**-8
+    fine = (xp.words_to_float32(angular & 255, 8) + 0.5) * 2.0**-8
     radius = xp.sqrt(-2.0 * xp.log((xp.words_to_float32(radial) + fine) * 2.0**-32))
-    angle = (xp.words_to_float32(angular >> 11) + 0.5) * (pi / 4 * 2.0**-21)
+    angle = (xp.words_to_float32(angular >> 11, 21) + 0.5) * (pi / 4 * 2.0**-21)
     z = angle * angle
     sine = ((-1.9515295891e-4 * z + 8.3321608736e-3) * z - 1.6666654611e-1) * z * angle + angle
     cosine = (

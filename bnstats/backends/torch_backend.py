@@ -10,6 +10,7 @@ from typing import Any
 
 import array_api_compat.torch as standard
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from bnstats.backends import Device, Keys, Launch, Warn
 from bnstats.errors import printable
@@ -45,10 +46,10 @@ def multiply_words(constant: int, words: Any) -> tuple[Any, Any]:
     return (product >> 32) & _WORD, product & _WORD
 
 
-def words_to_float32(words: Any) -> Any:
-    """Return words as numbers; by way of int32, which a GPU converts sooner than int64."""
+def words_to_float32(words: Any, bits: int = 32) -> Any:
+    """Return words of at most so many bits as numbers, by way of int32, as GPUs like it."""
     signed = words.to(torch.int32).to(torch.float32)
-    return torch.where(signed < 0, signed + 2.0**32, signed)
+    return torch.where(signed < 0, signed + 2.0**32, signed) if bits == 32 else signed
 
 
 def counter(first: Any, count: int) -> tuple[Any, Any]:
@@ -86,30 +87,41 @@ def devices() -> list[Device]:
 
 def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -> Launch:
     """Return a function that adds blocks up; on a GPU it does not wait for it."""
-    run, eager = block, device.kind == "cpu"
-    if not eager:
-        run = torch.compile(block, fullgraph=False, dynamic=False)
+    run = block if device.kind == "cpu" else None
+
+    def compiled(*inputs: Any) -> Any:
+        return torch.compile(one_graph(block, *inputs), fullgraph=True, dynamic=False)
 
     def launch(keys: Keys, first: int, draws: int, on_warning: Warn) -> Any:
-        nonlocal run, eager
+        nonlocal run
         with device.handle, torch.no_grad():
-            at, left, key_words = torch.tensor(first), torch.tensor(draws), words(keys)
-            sums: Any = 0.0
+            at, left = (torch.full((), v, dtype=torch.int64) for v in (first, draws))
+            key_words, sums = words(keys), 0.0
             for _ in range(-(-draws // size)):
-                ready = left.clamp(max=size)
+                inputs = at, left.clamp(max=size), key_words
                 try:
-                    found = run(at, ready, key_words)
+                    run = run or compiled(*inputs)
+                    found = run(*inputs)
                 except Exception as error:
-                    if eager or is_out_of_memory(error):
+                    if run is block or is_out_of_memory(error):
                         raise
                     on_warning(f"torch.compile failed, so it ran unfused: {_first_line(error)}")
-                    run, eager = block, True
-                    found = run(at, ready, key_words)
+                    run = block
+                    found = run(*inputs)
                 sums = sums + found
                 at, left = at + size, left - size
         return sums
 
     return launch
+
+
+def one_graph(block: Callable[..., Any], *inputs: Any) -> Any:
+    """Return a function as one graph of torch's own operations, its gradients among them.
+
+    Left to trace the Python itself, torch.compile breaks it into pieces that it does not fuse, and
+    after eight variants of one function it compiles no more, without a word.
+    """
+    return make_fx(block, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
 
 
 def _first_line(error: BaseException) -> str:

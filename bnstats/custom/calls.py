@@ -48,8 +48,6 @@ class UserFunction:
         them. ``numpy`` where it takes numpy's; it is called with any other library's as they are.
     gives_slope
         Whether it returns the slope.
-    traced
-        Whether torch.compile may look into it.
     """
 
     name: str
@@ -58,7 +56,6 @@ class UserFunction:
     values: Mapping[str, Any]
     library: str = "numpy"
     gives_slope: bool = False
-    traced: bool = True
 
     @property
     def short(self) -> str:
@@ -115,9 +112,8 @@ class UserFunction:
         if self.gives_slope or library == "numpy":
             y, slope = self.with_slope(xp, x)
             return y, lambda dy: dy * slope
-        options = {"traced": self.traced} if library == "torch" else {}
         try:
-            y, pull = adapter(library).vjp(lambda at: self.value(at, xp), x, **options)
+            y, pull = adapter(library).vjp(lambda at: self.value(at, xp), x)
         except Exception as error:
             raise mistake(f"differentiating {self.name}", error) from error
 

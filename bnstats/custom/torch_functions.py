@@ -66,31 +66,8 @@ def _numpy(found: Array) -> Any:
     return found.detach().cpu().numpy()
 
 
-def vjp(call: Call, x: Array, *, traced: bool = True) -> tuple[Array, Pull]:
-    """Return y and the function from dy to dx.
-
-    Parameters
-    ----------
-    call
-        From x to y.
-    x
-        Is not written to: ``call`` gets a copy.
-    traced
-        Whether torch.compile may look inside; `has_own_backward` says where it may not.
-    """
-    if not torch.compiler.is_compiling():
-        return _recorded(call, x)
-    compiler: Any = torch.compiler
-    if not traced:
-        y, pull = compiler.disable(_recorded)(call, x)
-        return y, compiler.disable(pull)
-    # This fuses with the rest, as autograd.grad does not.
-    found: Any = torch.func.vjp(lambda at: call(at.clone()), x)
-    y, back = found
-    return y, lambda dy: back(dy)[0]
-
-
-def _recorded(call: Call, x: Array) -> tuple[Array, Pull]:
+def vjp(call: Call, x: Array) -> tuple[Array, Pull]:
+    """Return y and the function from dy to dx; x is not written to, ``call`` gets a copy."""
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
         y = call(leaf.clone())
@@ -106,10 +83,7 @@ def _recorded(call: Call, x: Array) -> tuple[Array, Pull]:
 
 
 def has_own_backward(call: Call, x: Any) -> bool:
-    """Whether a function's gradient is a torch.autograd.Function of the user's.
-
-    torch.compile differentiates the forward pass of some of these instead of calling them.
-    """
+    """Whether a function's gradient is a torch.autograd.Function of the user's."""
     with torch.enable_grad():
         y = call(_tensor(x).requires_grad_().clone())
     seen, waiting = set[Any](), [y.grad_fn]

@@ -54,8 +54,6 @@ def _elementwise(call: UserFunction, x: Array) -> UserFunction:
         )
     if slope is not None:
         return replace(call, gives_slope=True)
-    if call.library == "torch":
-        call = replace(call, traced=not _has_own_backward(call, x))
     if call.knows_slope:
         call.with_slope(numpy_backend, x)
     return call

@@ -1,0 +1,76 @@
+"""torch.compile, which a GPU gets: a block is one graph, and every layer is compiled anew.
+
+Here graphs are collected, and run as torch traced them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from accelerator_support import namespace
+
+from bnstats.accelerated.block import Block
+from bnstats.accelerated.draws import round_keys
+from bnstats.backends import Device
+from bnstats.run import y_pivot
+from bnstats.sampling import Task
+from bnstats.spec import parse
+
+torch: Any = pytest.importorskip("torch")
+
+COMPILED = [
+    "relu",
+    "mish",
+    "rrelu",
+    "swiglu",
+    "softmax",
+    "layer_norm:normalized_shape=8",
+    "max_pool2d:kernel_size=3",
+    "linear:init=orthogonal",
+]
+
+
+def warn(text: str) -> None:
+    raise AssertionError(text)
+
+
+@pytest.fixture
+def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the list of graphs that will be compiled; each is run uncompiled."""
+    found: list[Any] = []
+    whole = torch.compile
+
+    def collect(graph: Any, _: Any) -> Any:
+        found.append(graph)
+        return graph.forward
+
+    def compile_(function: Any, **options: Any) -> Any:
+        return whole(function, **{**options, "backend": collect})
+
+    torch.compiler.reset()
+    monkeypatch.setattr(torch, "compile", compile_)
+    return found
+
+
+def launched(spec: str, kind: str, *, careful: bool = False, size: int = 64, draws: int = 150):
+    task = Task(parse(spec), dtype="float32")
+    pivot = y_pivot(task.spec.event, task.law)  # as in a run, what the layer keeps is kept by now
+    block = Block(task, pivot, size, 1, careful)
+    xp = namespace("torch")
+    device = Device(f"{kind}:0", "", None, torch.device("cpu"))
+    launch = xp.launcher(lambda *a: block(xp, *a), size, device)
+    return launch(round_keys(0, spec), 2**33, draws, warn)
+
+
+def test_every_layer_is_one_graph_that_gives_what_eager_gives(
+    graphs: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More layers than torch compiles of one function before it gives up without a word."""
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 4)
+    for done, spec in enumerate(COMPILED):
+        assert torch.allclose(launched(spec, "cuda"), launched(spec, "cpu"), rtol=1e-12, atol=0)
+        assert len(graphs) == done + 1, spec  # of three blocks: neither broken nor made anew
+    launched("relu", "cuda", careful=True)
+    launched("relu", "cuda", size=32)
+    assert len(graphs) == len(COMPILED) + 2
