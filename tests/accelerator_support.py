@@ -35,7 +35,7 @@ class NumpyWords:
         return (product >> np.uint64(32)).astype(np.uint32), product.astype(np.uint32)
 
     @staticmethod
-    def words_to_float32(words: Any) -> Any:
+    def words_to_float32(words: Any, bits: int = 32) -> Any:
         return words.astype(np.float32)
 
     @staticmethod

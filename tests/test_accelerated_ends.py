@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from collections.abc import Callable
 from typing import Any
 
@@ -109,7 +110,7 @@ def test_blocks_fit_the_device(name):
     cpu = processor(name)
 
     def size(spec: str, kind: str, memory: int | None) -> int:
-        device = cpu._replace(name=f"{kind}:0", memory=memory)
+        device = replace(cpu, name=f"{kind}:0", memory=memory)
         return lanes._Lane(Task(parse(spec)), 0.0, xp, device, print).size
 
     assert size("relu", "cpu", None) == 2**15

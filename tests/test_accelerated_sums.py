@@ -23,7 +23,7 @@ from accelerator_support import (
 )
 
 from bnstats.accelerated import lanes
-from bnstats.accelerated.block import Block, is_short
+from bnstats.accelerated.block import Block
 from bnstats.accelerated.draws import round_keys
 from bnstats.api import compute
 from bnstats.layers import Law
@@ -225,8 +225,16 @@ def test_equal_blocks_are_one_program():
     assert [other for other in others if other == one] == []
 
 
-def test_long_events_and_float64_are_summed_in_float64_from_the_first():
-    assert is_short(Task(parse("relu"), dtype="float32"))
-    assert is_short(Task(parse("layer_norm:normalized_shape=1000"), dtype="float32"))
-    assert not is_short(Task(parse("relu")))
-    assert not is_short(Task(parse("layer_norm:normalized_shape=1001"), dtype="float32"))
+@pytest.mark.parametrize(
+    ("spec", "dtype", "columns", "careful", "short"),
+    [
+        ("relu", "float32", 256, False, True),
+        ("layer_norm:normalized_shape=1000", "float32", 256, False, True),
+        ("relu", "float64", 256, False, False),
+        ("relu", "float32", 1, False, False),  # on a GPU
+        ("relu", "float32", 256, True, False),
+        ("layer_norm:normalized_shape=1001", "float32", 256, False, False),
+    ],
+)
+def test_only_short_columns_of_float32_are_summed_in_float32(spec, dtype, columns, careful, short):
+    assert Block(Task(parse(spec), dtype=dtype), 0.0, 512, columns, careful).is_short == short
