@@ -78,11 +78,12 @@ def scope(name: str) -> AbstractContextManager[Any]:
 
 def array(name: str, values: Any) -> Any:
     """Return a numpy array as the backend's own, on the processor."""
+    xp = namespace(name)
     if name == "torch":
         import torch
 
         return torch.from_numpy(np.array(values))
-    return namespace(name).asarray(values)
+    return xp.asarray(values)
 
 
 def words(name: str, values: Any) -> Any:

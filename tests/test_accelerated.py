@@ -112,6 +112,7 @@ def test_torch_and_jax_draw_alike(spec):
 @each
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_same_seed_gives_the_same_digits(name, dtype):
+    namespace(name)
     one = compute("relu", samples=50_000, seed=3, backend=name, dtype=dtype)
     again = compute("relu", samples=50_000, seed=3, backend=name, dtype=dtype)
     assert one.quantities == again.quantities

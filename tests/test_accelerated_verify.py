@@ -48,16 +48,16 @@ def test_an_error_of_a_hundredth_fails_and_can_be_repeated(cli: Cli, tmp_path: P
 
 
 @each
-@pytest.mark.parametrize(("planted", "outcome"), [(1.0, "ok"), (1.01, "fail"), (0.99, "fail")])
+@pytest.mark.parametrize(("planted", "outcome"), [(1.0, "ok"), (1.01, "fail")])
 def test_fresh_draws_alone_tell_an_error_of_a_hundredth(name: str, planted: float, outcome: str):
     namespace(name)
-    settings = Settings(samples=400_000, seed=4, backend=name)
+    settings = Settings(samples=200_000, seed=4, backend=name)
     draws = FreshDraws(parse("sigmoid"), settings, tests=1)
     wanted = planted * 0.211745699721
     found, _, z, command = draws.gate("std_dx", lambda e: (e.value - wanted) / e.stderr)
     assert found == outcome
     assert (abs(z) < 4) == (outcome == "ok")
-    seed, count = (4, "4e5") if outcome == "ok" else (5, "1.6e6")
+    seed, count = (4, "2e5") if outcome == "ok" else (5, "8e5")
     assert command == f"bnstats compute sigmoid -n {count} --seed {seed} --backend {name}"
 
 

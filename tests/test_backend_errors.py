@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import sys
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from accelerator_support import each, namespace
-from cli_support import Outcome, read_document
+from cli_support import ROOT, Outcome, read_document
 
 from bnstats import backends
 from bnstats.api import compute
@@ -46,8 +48,8 @@ def test_a_backend_that_is_not_installed(cli: Cli, monkeypatch, name, package):
 
 
 def test_the_pip_command_names_an_extra_that_there_is():
-    extras = importlib.metadata.metadata("bnstats").get_all("Provides-Extra") or []
-    assert set(ACCELERATORS) <= set(extras)
+    project = tomllib.loads(Path(ROOT, "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(ACCELERATORS) <= project["optional-dependencies"].keys()
 
 
 @each

@@ -24,8 +24,6 @@ COMPILED = [
     "mish",
     "rrelu",
     "swiglu",
-    "softmax",
-    "layer_norm:normalized_shape=8",
     "max_pool2d:kernel_size=3",
     "linear:init=orthogonal",
 ]
@@ -67,7 +65,7 @@ def test_every_layer_is_one_graph_that_gives_what_eager_gives(
     graphs: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More layers than torch compiles of one function before it gives up without a word."""
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 4)
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 3)
     for done, spec in enumerate(COMPILED):
         assert torch.allclose(launched(spec, "cuda"), launched(spec, "cpu"), rtol=1e-12, atol=0)
         assert len(graphs) == done + 1, spec  # of three blocks: neither broken nor made anew
