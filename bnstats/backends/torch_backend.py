@@ -100,7 +100,8 @@ def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -
             for _ in range(-(-draws // size)):
                 inputs = at, left.clamp(max=size), key_words
                 try:
-                    run = run or compiled(*inputs)
+                    if run is None:
+                        run = compiled(*inputs)
                     found = run(*inputs)
                 except Exception as error:
                     if run is block or is_out_of_memory(error):
