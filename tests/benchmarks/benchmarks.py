@@ -31,7 +31,7 @@ from typing import Any
 from benchmarks_report import PRECISIONS, markdown
 
 HERE = Path(__file__).parent
-ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"  # for jax
+ONE_THREAD = {"NPROC": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}  # for jax
 CFLAGS = ["-O3", "-march=native", "-ffast-math", "-fopenmp-simd", "-mprefer-vector-width=512"]
 BNSTATS = [sys.executable, "-m", "bnstats"]
 CONTENDERS = [sys.executable, str(HERE / "contenders.py")]
@@ -109,7 +109,7 @@ def alternate(jobs: dict[str, Job], rounds: int, env: dict[str, str]) -> dict[st
 def environment(bytecode: str) -> dict[str, str]:
     """Return the environment of an installed package: its bytecode is cached."""
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"PYTHONPYCACHEPREFIX": bytecode, "XLA_FLAGS": ONE_THREAD}
+    return kept | {"PYTHONPYCACHEPREFIX": bytecode} | ONE_THREAD
 
 
 def compute(spec: str, *options: str | int) -> Job:

@@ -51,7 +51,7 @@ def torch(n: int, *, autograd: bool = False) -> list[float]:
 
 
 def jax(n: int) -> list[float]:
-    import jax  # XLA_FLAGS of benchmarks.py keep it to one thread
+    import jax  # benchmarks.py keeps it to one thread
     from jax import numpy as jnp
 
     jax.config.update("jax_threefry_partitionable", False)  # half the time of the default
