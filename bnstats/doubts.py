@@ -8,10 +8,13 @@ from bnstats.estimate import MIN_N_EFF, Estimate
 from bnstats.notation import count_text
 from bnstats.quantities import ON_SCREEN, QUANTITIES
 from bnstats.result import Result
+from bnstats.sampling import Sampler
 from bnstats.verdict import FIRST_THRESHOLD, round_up
 
 # Below this gain in variance over independent draws, sobol points are not worth their cost.
 _WORTHWHILE_GAIN = 2.0
+# A standard error below this share of the exact one has missed the tails.
+_ENOUGH_SEEN = 0.7
 
 
 def doubts(result: Result) -> tuple[str, ...]:
@@ -25,7 +28,7 @@ def doubts(result: Result) -> tuple[str, ...]:
             )
         std = result.quantities.get(f"std_{direction}")
         if std and bad < result.samples:
-            found += _on_direction(direction, std, result.samples)
+            found += _on_direction(direction, std, result.samples, result.sampler)
         if std and result.sampler == "sobol" and _gain(std, result.samples) < _WORTHWHILE_GAIN:
             found.append(
                 f"σ[{direction}]: sobol points are no better than independent draws in "
@@ -49,7 +52,7 @@ def _gain(std: Estimate, points: int) -> float:
     return independent / (std.stderr / std.value) ** 2
 
 
-def _on_direction(direction: str, std: Estimate, samples: int) -> list[str]:
+def _on_direction(direction: str, std: Estimate, samples: int, sampler: Sampler) -> list[str]:
     """Say why the intervals of a direction cannot be trusted, if so, and what helps."""
     if std.value == 0 and std.exact is not None and std.exact.value == 0:
         return []
@@ -63,4 +66,19 @@ def _on_direction(direction: str, std: Estimate, samples: int) -> list[str]:
             f"{direction}: {std.n_eff:.0f} effective draws are too few for its intervals; "
             f"try -n {count_text(needed)}"
         ]
+    seen = _share_seen(std, samples)
+    if sampler == "iid" and seen < _ENOUGH_SEEN:
+        return [
+            f"σ[{direction}]: this sample takes its standard error for {seen:.2f} of what it is, "
+            "because it has hardly seen the tails: its intervals are too short; try a larger -n"
+        ]
     return []
+
+
+def _share_seen(std: Estimate, samples: int) -> float:
+    """Return the standard error of σ̂ relative to the exact one, of independent draws; 1 if unknown.
+
+    A sample of heavy tails lacks what makes its standard error large, and cannot know it.
+    """
+    spread = std.exact.spread if std.exact is not None else None
+    return std.stderr * math.sqrt(samples) / spread if std.stderr and spread else 1.0
