@@ -193,7 +193,7 @@ def compute(
         status=status,
         nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
     )
-    return replace(result, warnings=(*doubts(result), *told))
+    return replace(result, warnings=(*doubts(result), *dict.fromkeys(told)))
 
 
 def _chunk(task: Task) -> int | None:
@@ -206,7 +206,7 @@ def _devices(backend: str, device: str | None, sampler: Sampler) -> str:
     """Return the names of the devices that will be used."""
     check_name(backend)
     if backend == "numpy":
-        if device not in (None, "cpu"):
+        if device not in (None, "cpu", "cpu:0"):
             raise BnstatsError(
                 f"backend numpy computes on the cpu, not on '{printable(str(device))}'",
                 hint=f"--backend torch --device {printable(str(device))}",

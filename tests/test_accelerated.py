@@ -16,7 +16,8 @@ from cli_support import environment
 
 from bnstats.accelerated import lanes
 from bnstats.api import compute
-from bnstats.layers import Law
+from bnstats.custom import register
+from bnstats.layers import USER_LAYERS, Law
 from bnstats.quantities import QUANTITIES
 from bnstats.result import Result
 
@@ -135,6 +136,8 @@ TWO_DEVICES = """
 import json
 from bnstats.accelerated import lanes
 from bnstats.api import compute
+from bnstats.custom import register
+from bnstats.layers import USER_LAYERS
 lanes._CHUNK_BLOCKS = 1
 found = []
 for device in ("cpu:1", "cpu:all"):
@@ -182,3 +185,18 @@ def longer_run(name: str, spec: str) -> np.ndarray:
         return np.maximum(x, 0) ** 2
     erf = np.vectorize(math.erf)
     return np.asarray((x[0] * x[1] * (1 + erf(x[1] / math.sqrt(2))) / 2) ** 2)
+
+
+@each
+def test_a_layer_registered_anew_is_compiled_anew(name):
+    """Its spec is what it was."""
+    namespace(name)
+    found = []
+    try:
+        for factor in (2.0, 3.0):
+            USER_LAYERS.pop("scaled_by", None)
+            register(name="scaled_by")(eval(f"lambda x: {factor} * x"))
+            found.append(compute("scaled_by", samples=1000, backend=name).std_y.value)
+    finally:
+        USER_LAYERS.pop("scaled_by", None)
+    assert found[1] / found[0] == pytest.approx(1.5)

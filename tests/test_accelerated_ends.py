@@ -118,7 +118,7 @@ def test_blocks_fit_the_device(name):
     assert size("relu", "cuda", 64 * 2**21 - 1) == 2**19
     assert size("relu", "cuda", 64 * 2**21) == 2**20
     assert size("softmax", "cuda", 64 * 2**21) == 2**16  # 20 numbers a draw
-    assert size("relu", "cuda", 1) == 2
+    assert size("relu", "cuda", 1) == 2**15
 
 
 @each

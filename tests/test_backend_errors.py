@@ -279,3 +279,19 @@ def test_a_document_tells_the_backend(cli: Cli, name):
     assert (code, err) == (0, "")
     read_document(out)
     assert f'"backend": "{name}"' in out
+
+
+@each
+def test_devices_that_cannot_be_listed(cli: Cli, name, monkeypatch):
+    """A broken driver, or JAX_PLATFORMS of a platform that is not here."""
+
+    def fail():
+        raise RuntimeError("no such platform\nand more")
+
+    monkeypatch.setattr(namespace(name), "devices", fail)
+    code, out, err = cli("compute", "relu", "-n", "9", "--backend", name)
+    assert (code, out) == (4, "")
+    assert err == f"error: {name} finds no devices: RuntimeError: no such platform\n"
+    code, out, err = cli("list", "backends")
+    assert (code, err) == (0, "")
+    assert f"{name} finds no devices: RuntimeError: no such platform" in out

@@ -43,7 +43,9 @@ class Block:
 
     def _key(self) -> tuple[Any, ...]:
         task = replace(self.task, spec=self.task.spec.text)  # type: ignore[arg-type]  # hashable
-        return task, self.pivot, self.size, self.columns, self.careful
+        # A user's layer may be registered anew under its name.
+        layer = self.task.spec.layer.bind
+        return task, layer, self.pivot, self.size, self.columns, self.careful
 
     def __hash__(self) -> int:
         return hash(self._key())

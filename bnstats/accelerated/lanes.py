@@ -24,6 +24,7 @@ Tally: TypeAlias = dict[Direction, Moments]
 # Random numbers per block, by kind of device: what a cache holds, or what keeps a GPU busy.
 _BLOCK_NUMBERS = {"cpu": 2**16}
 _LARGEST_BLOCK = 2**27
+_SMALLEST_BLOCK = 2**16  # however little memory seems free; running out halves it
 _BYTES_PER_NUMBER = 64  # what a block may take of a device's memory, where nothing is fused
 _CHUNK_BLOCKS = 64  # a chunk is some tens of milliseconds of work
 _COLUMNS = 256  # of a processor's sums: the adds of one row do not wait for each other
@@ -95,7 +96,7 @@ class _Lane:
         self._keys = round_keys(task.seed, task.spec.text)
         numbers = _BLOCK_NUMBERS.get(device.kind, _LARGEST_BLOCK)
         if device.memory is not None:
-            numbers = min(numbers, device.memory // _BYTES_PER_NUMBER)
+            numbers = min(numbers, max(device.memory // _BYTES_PER_NUMBER, _SMALLEST_BLOCK))
         draws = max(numbers // task.spec.event.numbers, 2)
         self.size = 1 << (draws.bit_length() - 1)
 
@@ -104,11 +105,11 @@ class _Lane:
         try:
             launch = _launch(self._block(careful), self._xp, self._device)
             return self.size, launch(self._keys, chunk.first, chunk.draws, self._on_warning)
-        except BnstatsError:
-            raise
         except Exception as error:
             if self._xp.is_out_of_memory(error):
                 return self.size, None
+            if isinstance(error, BnstatsError):
+                raise
             raise self._refused(error) from error
 
     def _block(self, careful: bool) -> Block:

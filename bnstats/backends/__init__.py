@@ -7,7 +7,7 @@ offer what `Accelerator` lists.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -74,6 +74,13 @@ class Accelerator(Protocol):
         """Whether an exception of a launch or of `host` means that a block was too large."""
 
 
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an exception and what caused it: a user's function may hide a lack of memory."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
 def load(name: str) -> Any:
     """Import the module of an optional backend.
 
@@ -84,7 +91,7 @@ def load(name: str) -> Any:
     HostError
         Its library is not installed, or does not import.
     """
-    check_name(name)
+    check_name(name, tuple(ACCELERATORS))
     package = ACCELERATORS[name]
     missing = [p for p in _needs(name) if find_spec(p) is None]
     if missing:
@@ -99,12 +106,12 @@ def load(name: str) -> Any:
         ) from error
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, among: tuple[str, ...] = BACKENDS) -> None:
     """Raise BnstatsError unless there is a backend of that name."""
-    if name not in BACKENDS:
-        near = suggestion(name, BACKENDS)
+    if name not in among:
+        near = suggestion(name, among)
         raise BnstatsError(
-            f"backend '{printable(name)}' is not one of {', '.join(BACKENDS)}",
+            f"backend '{printable(name)}' is not one of {', '.join(among)}",
             hint=f"did you mean '{near}'?" if near else None,
         )
 
@@ -118,6 +125,21 @@ def is_installed(name: str) -> bool:
     return name == "numpy" or all(find_spec(p) is not None for p in _needs(name))
 
 
+def found_devices(name: str, backend: Accelerator) -> list[Device]:
+    """Return the devices of a backend.
+
+    Raises
+    ------
+    HostError
+        Its library fails to tell.
+    """
+    try:
+        return backend.devices()
+    except Exception as error:
+        told = printable(str(error).partition("\n")[0], 160)
+        raise HostError(f"{name} finds no devices: {type(error).__name__}: {told}") from error
+
+
 def chosen(name: str, backend: Accelerator, wanted: str | None) -> list[Device]:
     """Return the devices that ``cuda``, ``cuda:1`` or ``cuda:all`` means; None is the first found.
 
@@ -126,7 +148,7 @@ def chosen(name: str, backend: Accelerator, wanted: str | None) -> list[Device]:
     HostError
         There is none; the message says what is there.
     """
-    found = backend.devices()
+    found = found_devices(name, backend)
     if wanted is None:
         return found[:1]
     kind, _, which = wanted.partition(":")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ import jax.scipy.special as special
 import numpy as np
 from jax import lax
 
-from bnstats.backends import Device, Keys, Launch, Warn
+from bnstats.backends import Device, Keys, Launch, Warn, chain
 
 expit = special.expit
 erf = special.erf
@@ -43,7 +43,7 @@ def words_to_float32(words: Any, bits: int = 32) -> Any:
 
 
 def counter(first: Any, count: int) -> tuple[Any, Any]:
-    """Return the low words of ``count`` 64-bit numbers from a multiple of it on, and the high."""
+    """Return low and high words of ``count`` numbers; the first divides by it: none carries."""
     low = first.astype(jnp.uint32) + lax.iota(jnp.uint32, count)
     return low, jnp.broadcast_to((first >> 32).astype(jnp.uint32), (count,))
 
@@ -76,7 +76,8 @@ def devices() -> list[Device]:
     """Return jax's devices, those of its default platform first."""
     handles = jax.local_devices()
     if handles[0].platform != "cpu":
-        handles += jax.local_devices(backend="cpu")
+        with suppress(RuntimeError):  # JAX_PLATFORMS may leave the processor out
+            handles += jax.local_devices(backend="cpu")
     kinds = [_kind(h) for h in handles]
     numbers = [kinds[:i].count(kind) for i, kind in enumerate(kinds)]
     return [
@@ -91,22 +92,11 @@ def _kind(handle: Any) -> str:
     return "rocm" if "rocm" in handle.client.platform_version else "cuda"
 
 
-def scope(device: Device) -> AbstractContextManager[Any]:
+@contextmanager
+def scope(device: Device) -> Iterator[None]:
     """Return the context in which formulas run: 64-bit types, on a device."""
-    return _Scope(device)
-
-
-class _Scope:
-    def __init__(self, device: Device) -> None:
-        self._contexts = (jax.enable_x64(True), jax.default_device(device.handle))
-
-    def __enter__(self) -> None:
-        for context in self._contexts:
-            context.__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        for context in reversed(self._contexts):
-            context.__exit__(*error)
+    with jax.enable_x64(True), jax.default_device(device.handle):
+        yield
 
 
 def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -> Launch:
@@ -135,4 +125,4 @@ def host(sums: Any) -> Any:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether XLA could not allocate."""
-    return "RESOURCE_EXHAUSTED" in str(error)
+    return any("RESOURCE_EXHAUSTED" in str(e) for e in chain(error))

@@ -38,7 +38,7 @@ def philox(xp: Namespace, counter: Words, keys: Array) -> Words:
     counter
         Least significant word first.
     keys
-        Words of shape (ROUNDS, 2), see `key_schedule`.
+        Words of shape (ROUNDS, 2) at least, see `key_schedule`.
     """
 
     def step(i: Any, words: Words) -> Words:

@@ -6,14 +6,15 @@ On a processor compiling takes half a minute and a C++ compiler; numpy is the fa
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import array_api_compat.torch as standard
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from bnstats.backends import Device, Keys, Launch, Warn
-from bnstats.errors import printable
+from bnstats.backends import Device, Keys, Launch, Warn, chain
+from bnstats.errors import BnstatsError, printable
 
 _WORD = 0xFFFFFFFF  # words are int64: torch has next to no arithmetic for unsigned types
 
@@ -53,7 +54,7 @@ def words_to_float32(words: Any, bits: int = 32) -> Any:
 
 
 def counter(first: Any, count: int) -> tuple[Any, Any]:
-    """Return the low words of ``count`` 64-bit numbers from a multiple of it on, and the high."""
+    """Return low and high words of ``count`` numbers; the first divides by it: none carries."""
     low = (first & _WORD) + torch.arange(count, dtype=torch.int64)
     return low, (first >> 32).expand(count)
 
@@ -80,7 +81,10 @@ def devices() -> list[Device]:
     found = []
     for i in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(i)
-        memory = torch.cuda.mem_get_info(i)[0]
+        memory = None
+        with suppress(RuntimeError):  # of one that others have filled
+            unused = torch.cuda.memory_reserved(i) - torch.cuda.memory_allocated(i)
+            memory = torch.cuda.mem_get_info(i)[0] + unused
         found.append(Device(f"cuda:{i}", properties.name, memory, torch.device("cuda", i)))
     return [*found, Device("cpu:0", "cpu", None, torch.device("cpu"))]
 
@@ -88,12 +92,13 @@ def devices() -> list[Device]:
 def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -> Launch:
     """Return a function that adds blocks up; on a GPU it does not wait for it."""
     run = block if device.kind == "cpu" else None
+    unfused = ""
 
     def compiled(*inputs: Any) -> Any:
         return torch.compile(one_graph(block, *inputs), fullgraph=True, dynamic=False)
 
     def launch(keys: Keys, first: int, draws: int, on_warning: Warn) -> Any:
-        nonlocal run
+        nonlocal run, unfused
         with device.handle, torch.no_grad():
             at, left = (torch.full((), v, dtype=torch.int64) for v in (first, draws))
             key_words, sums = words(keys), 0.0
@@ -104,13 +109,16 @@ def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -
                         run = compiled(*inputs)
                     found = run(*inputs)
                 except Exception as error:
-                    if run is block or is_out_of_memory(error):
+                    mistaken = isinstance(error, BnstatsError)  # in a function of the user's
+                    if run is block or mistaken or is_out_of_memory(error):
                         raise
-                    on_warning(f"torch.compile failed, so it ran unfused: {_first_line(error)}")
+                    unfused = f"torch could not fuse it, and ran it unfused: {_first_line(error)}"
                     run = block
                     found = run(*inputs)
                 sums = sums + found
                 at, left = at + size, left - size
+        if unfused:
+            on_warning(unfused)
         return sums
 
     return launch
@@ -136,4 +144,6 @@ def host(sums: Any) -> Any:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch could not allocate."""
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+    return any(
+        isinstance(e, torch.OutOfMemoryError) or "out of memory" in str(e) for e in chain(error)
+    )

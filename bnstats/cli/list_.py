@@ -187,7 +187,7 @@ def _claims() -> list[_Row]:
 
 def _backends() -> list[_Row]:
     """Return a row for each backend; those that are installed are imported to ask for devices."""
-    from bnstats.backends import BACKENDS, is_installed, load
+    from bnstats.backends import BACKENDS, found_devices, is_installed, load
     from bnstats.errors import HostError
 
     rows = []
@@ -201,13 +201,14 @@ def _backends() -> list[_Row]:
         elif is_installed(name):
             try:
                 backend = load(name)
+                devices = found_devices(name, backend)
             except HostError as error:
                 text = error.message
             else:
-                found = [{"name": d.name, "about": d.about} for d in backend.devices()]
+                found = [{"name": d.name, "about": d.about} for d in devices]
                 entry |= {"version": backend.version(), "devices": found}
         if entry["version"]:
-            devices = [f"{d['name']} {d['about']}".strip() for d in entry["devices"]]
-            text = f"{entry['version']}   {', '.join(devices)}"
+            names = [f"{d['name']} {d['about']}".strip() for d in entry["devices"]]
+            text = f"{entry['version']}   {', '.join(names)}"
         rows.append(_Row("", name, text, "", name, entry))
     return rows

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from bnstats.backends import Device
 from bnstats.backends.jax_backend import devices, scope
 
 Array = Any
@@ -19,13 +20,13 @@ Pull = Callable[[Array], Array]
 
 def value(call: Call, x: Any) -> Any:
     """Return what a function of jax arrays returns, a tuple of them or None, as numpy's arrays."""
-    with scope(devices()[-1]):
+    with scope(_processor()):
         return tuple(None if v is None else np.array(v) for v in _compiled(call)(jnp.asarray(x)))
 
 
 def value_and_slope(call: Call, x: Any) -> tuple[Any, Any]:
     """Return an elementwise function and its derivative as numpy's arrays."""
-    with scope(devices()[-1]):
+    with scope(_processor()):
         y, slope = _differentiated(call)(jnp.asarray(x))
         return np.array(y), np.array(slope)
 
@@ -34,6 +35,11 @@ def vjp(call: Call, x: Array) -> tuple[Array, Pull]:
     """Return y and the function from dy to dx."""
     y, pull = jax.vjp(call, x)
     return y, lambda dy: pull(dy)[0]
+
+
+@lru_cache
+def _processor() -> Device:
+    return next((d for d in devices() if d.kind == "cpu"), devices()[0])
 
 
 @lru_cache(maxsize=8)

@@ -38,8 +38,8 @@ def built(module: type[torch.nn.Module], values: Mapping[str, Any]) -> torch.nn.
     before = torch.get_default_dtype()
     try:
         torch.set_default_dtype(torch.float64)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # torch.manual_seed would seed GPUs as well
             return module(**values)
     finally:
         torch.set_default_dtype(before)
