@@ -19,7 +19,7 @@ from cli_support import ROOT, Outcome, read_document
 
 from bnstats import backends
 from bnstats.api import compute
-from bnstats.backends import ACCELERATORS, BACKENDS, Device, chosen, is_installed, load
+from bnstats.backends import ACCELERATORS, BACKENDS, Device, chain, chosen, is_installed, load
 from bnstats.errors import BnstatsError, HostError
 from bnstats.spec import parse
 
@@ -295,3 +295,11 @@ def test_devices_that_cannot_be_listed(cli: Cli, name, monkeypatch):
     code, out, err = cli("list", "backends")
     assert (code, err) == (0, "")
     assert f"{name} finds no devices: RuntimeError: no such platform" in out
+
+
+def test_a_chain_of_causes_ends():
+    """One that is raised again from itself is its own cause."""
+    inner, outer = MemoryError("inner"), ValueError("outer")
+    outer.__cause__, inner.__cause__ = inner, inner
+    assert list(chain(outer)) == [outer, inner]
+    assert list(chain(None)) == []

@@ -76,8 +76,10 @@ class Accelerator(Protocol):
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an exception and what caused it: a user's function may hide a lack of memory."""
-    while error is not None:
+    seen = set[int]()
+    while error is not None and id(error) not in seen:  # raised again from itself, it is a circle
         yield error
+        seen.add(id(error))
         error = error.__cause__
 
 
