@@ -65,8 +65,9 @@ def run(
         chunks, merged = sobol_chunks(samples), _Replicates()
         workers = min(workers, 1 + samples // (4 * CHUNK_POINTS))
     else:
-        chunks, merged = iid_chunks(task.spec.event, samples), _Tree()
-        workers = min(workers, 1 + samples // (2 * chunk_draws(task.spec.event)))
+        size = chunk_draws(task.spec.event)
+        chunks, merged = iid_chunks(samples, size), _Tree()
+        workers = min(workers, 1 + samples // (2 * size))
     if task.spec.layer.name not in LAYERS:
         workers = 1  # a user's function may run threads, torch's or jax's, which no fork survives
     _keep_freed_memory()

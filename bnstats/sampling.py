@@ -93,9 +93,8 @@ def chunk_draws(event: Event) -> int:
     return _BLOCKS_PER_CHUNK * block_draws(event, "float64")
 
 
-def iid_chunks(event: Event, samples: int) -> Iterator[Chunk]:
-    """Yield the chunks of ``samples`` independent draws."""
-    size = chunk_draws(event)
+def iid_chunks(samples: int, size: int) -> Iterator[Chunk]:
+    """Yield the chunks of ``samples`` independent draws, each of ``size`` but the last."""
     for chunk in range(-(-samples // size)):
         is_power_of_two = (chunk + 1) & chunk == 0
         yield Chunk(chunk, chunk * size, min(size, samples - chunk * size), is_power_of_two)

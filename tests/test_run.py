@@ -74,7 +74,10 @@ def merged(chunks: list[Any]) -> Any:
 def test_chunks_merge_as_a_binary_tree(count):
     t, pivot = task(), y_pivot(parse(POOL).event, STANDARD)
     samples = count * size_of() - 1000
-    chunks = [chunk_tally(t, chunk, pivot) for chunk in iid_chunks(parse(POOL).event, samples)]
+    chunks = [
+        chunk_tally(t, chunk, pivot)
+        for chunk in iid_chunks(samples, chunk_draws(parse(POOL).event))
+    ]
     assert len(chunks) == count
     tree, flat = merged(chunks), reduce(merge_tallies, chunks)
     assert run(t, samples)[0] == tree

@@ -214,7 +214,7 @@ def test_float32_arithmetic_does_not_bias_the_normals():
 def test_chunks_cover_the_samples_and_mark_doublings():
     event = parse("relu").event
     size = chunk_draws(event)
-    chunks = list(iid_chunks(event, 9 * size + 5))
+    chunks = list(iid_chunks(9 * size + 5, size))
     assert [c.draws for c in chunks] == [size] * 9 + [5]
     assert [c.unit for c in chunks] == list(range(10))
     assert [c.unit + 1 for c in chunks if c.checkpoint] == [1, 2, 4, 8]

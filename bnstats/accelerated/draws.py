@@ -60,11 +60,11 @@ def group_draws(
         at = {law: place * count for law, count in counts.items()}
         draws = {}
         for name, i in inputs.items():
-            begin, end = at[i.law], at[i.law] + prod(i.shape)
-            found_rows = rows[i.law][begin:end] if i.shape else rows[i.law][begin]
-            if isinstance(found_rows, list):
-                found_rows = xp.stack(found_rows)
-            draws[name] = xp.reshape(found_rows, (*i.shape, groups))
+            row, end = at[i.law], at[i.law] + prod(i.shape)
+            taken = rows[i.law][row:end] if i.shape else rows[i.law][row]
+            if isinstance(taken, list):
+                taken = xp.stack(taken)
+            draws[name] = xp.reshape(taken, (*i.shape, groups))
             at[i.law] = end
         found.append(scaled(draws, task.law))
     return found

@@ -17,7 +17,7 @@ from bnstats.backends import Device, Launch, chosen, load
 from bnstats.errors import BnstatsError, HostError, printable
 from bnstats.moments import Moments, float32_holds, float32_suffices, from_sums
 from bnstats.quantities import Direction
-from bnstats.sampling import Chunk, Task
+from bnstats.sampling import Chunk, Task, iid_chunks
 
 Tally: TypeAlias = dict[Direction, Moments]
 
@@ -63,7 +63,7 @@ def accelerated(
     devices = chosen(task.backend, xp, task.device)
     lanes = [_Lane(task, pivot, xp, device, on_warning) for device in devices]
     waiting: deque[tuple[Chunk, _Lane, tuple[int, Any]]] = deque()
-    for chunk in _chunks(samples, min(lane.size for lane in lanes) * _CHUNK_BLOCKS):
+    for chunk in iid_chunks(samples, min(lane.size for lane in lanes) * _CHUNK_BLOCKS):
         if should_stop():
             break
         lane = lanes[chunk.unit % len(lanes)]
@@ -73,11 +73,6 @@ def accelerated(
             yield chunk, lane.finish(chunk, begun)
     for chunk, lane, begun in waiting:
         yield chunk, lane.finish(chunk, begun)
-
-
-def _chunks(samples: int, size: int) -> Iterator[Chunk]:
-    for i in range(-(-samples // size)):
-        yield Chunk(i, i * size, min(size, samples - i * size), (i + 1) & i == 0)
 
 
 class _Lane:
