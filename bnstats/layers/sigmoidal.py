@@ -12,12 +12,11 @@ from bnstats.layers._registry import Array, Namespace, elementwise
 )
 def sigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Logistic sigmoid."""
-    e = xp.minimum(xp.exp(-x), xp.finfo(x.dtype).max)  # finite, so that e·y is
-    y = e + 1
-    y = 1 / y
-    e *= y  # 1 − y, with all its digits where y is close to one
-    e *= y
-    return y, e
+    y = xp.minimum(xp.exp(x), 1 / xp.finfo(x.dtype).tiny)  # so that its inverse is not 0
+    slope = 1 / (1 + y)  # 1 − y, with all its digits where y is close to one
+    y *= slope
+    slope *= y
+    return y, slope
 
 
 @elementwise("y = tanh(x)", "dx = dy·(1 − y²)", cite="torch.nn.functional")
