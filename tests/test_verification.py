@@ -459,8 +459,8 @@ def test_fresh_draws_are_not_the_committed_ones(
     assert set(seeds) == {2}
     cli("table", "--check", "--out", tables, *QUICK)
     assert set(seeds) == {2}
-    cli("verify", tables, *QUICK, "--seed", 5)
-    assert set(seeds) == {2, 5}
+    cli("verify", tables, *QUICK, "--seed", 7)
+    assert set(seeds) == {2, 7}
     seeds.clear()
     cli("verify", tables, *QUICK, "--seed", 0)  # whose second stage would be the table's seed
     assert set(seeds) == {2}
