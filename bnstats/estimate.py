@@ -14,6 +14,7 @@ from bnstats.reference import Exact
 
 # Coverage of the log-scale interval falls off below this effective sample size.
 MIN_N_EFF = 100.0
+_LARGEST_EXPONENT = 700.0  # e^700 is a float64 still
 
 # A variance, or a standard deviation over units, below this share is float64's rounding.
 _ROUNDING = 1e-14
@@ -61,7 +62,8 @@ class Estimate:
             return None
         if not self.log_scale:
             return self.value - z * self.stderr, self.value + z * self.stderr
-        factor = math.exp(z * self.stderr / self.value)
+        # A spread that is all rounding can have an error of hundreds of times its value.
+        factor = math.exp(min(z * self.stderr / self.value, _LARGEST_EXPONENT))
         return self.value / factor, self.value * factor
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import TypeAlias
 
 FILE = "libraries.json"
@@ -58,5 +58,5 @@ def with_parameters(name: str, carried: str) -> str:
 
 @cache
 def _all_names() -> Mapping[str, Names]:
-    text = resources.files("bnstats").joinpath(FILE).read_text("utf-8")
+    text = Path(__file__).with_name(FILE).read_text("utf-8")
     return json.loads(text)  # type: ignore[no-any-return]

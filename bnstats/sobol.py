@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
 from math import pi, prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def directions() -> Any:
 
     From the polynomials and initial values of Joe and Kuo (2008); Bratley and Fox (1988), eq. 2.
     """
-    text = resources.files("bnstats").joinpath("sobol_directions.txt").read_text("ascii")
+    text = Path(__file__).with_name("sobol_directions.txt").read_text("ascii")
     rows = [list(map(int, line.split())) for line in text.splitlines() if line[:1] != "#"]
     table = np.empty((len(rows) + 1, _BITS), np.uint32)
     table[0] = [1 << (_BITS - 1 - k) for k in range(_BITS)]  # van der Corput

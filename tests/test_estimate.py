@@ -206,6 +206,13 @@ def test_no_draws_at_all():
         assert e.n_eff == 0
 
 
+def test_an_error_far_beyond_its_value_has_an_interval():
+    lost = Estimate(1.0, 445.0, None, 1e4)
+    low, high = lost.interval_at(3.3)
+    assert 0 < low < 1e-300
+    assert 1e300 < high < math.inf
+
+
 def test_a_mean_far_from_zero_keeps_its_spread():
     values = 1e6 + np.random.default_rng(6).normal(size=5000)
     e = sample(values, pivot=1e6)["std_y"]

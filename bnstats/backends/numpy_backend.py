@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 # The length of sums in the arrays' own precision, by dtype; sums of sums are float64.
-_ROWS = {"f": 256, "d": 8192}
+_ROWS = {"f": 512, "d": 2048}
 _ONES = {kind: np.ones(row, kind) for kind, row in _ROWS.items()}
 
 
@@ -53,7 +53,7 @@ def inner(*pairs: tuple[Any, Any]) -> list[float]:
     """Return inner products of vectors of one dtype and length, summed in short rows.
 
     None stands for ones: as an inner product a sum takes half the time of numpy.sum. BLAS spreads
-    a longer product over threads of its own, and the digits would depend on it. In float32, 256
+    a longer product over threads of its own, and the digits would depend on it. In float32, 512
     products are added before float64 takes over.
     """
     length, kind = pairs[0][0].shape[0], pairs[0][0].dtype.char

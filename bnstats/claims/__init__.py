@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
 from bnstats.claims.files import Claim, ClaimSet, read_claims
 from bnstats.errors import BnstatsError, printable, suggestion
 
 __all__ = ["Claim", "ClaimSet", "claim_set", "claim_sets", "claims_on", "read_claims"]
 
+_FOLDER = Path(__file__).parent
+
 
 def set_names() -> tuple[str, ...]:
     """Return the names of the sets that ship with the package."""
-    files = (f.name for f in resources.files(__package__).iterdir())
-    return tuple(sorted(n.removesuffix(".toml") for n in files if n.endswith(".toml")))
+    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
 
 
 @cache
@@ -27,8 +28,8 @@ def claim_set(name: str) -> ClaimSet:
         known = "bnstats list claims"
         hint = f"did you mean '{near}'?  ({known})" if near else known
         raise BnstatsError(f"unknown claim set '{printable(name, 60)}'", hint=hint)
-    content = resources.files(__package__).joinpath(f"{name}.toml").read_bytes()
-    return read_claims(content, f"{name}.toml")
+    path = _FOLDER / f"{name}.toml"
+    return read_claims(path.read_bytes(), path.name)
 
 
 def claim_sets() -> Iterator[ClaimSet]:

@@ -64,6 +64,8 @@ class Parameter:
 def parameters_of(build: Callable[..., Any]) -> tuple[Parameter, ...]:
     """Read the keyword-only parameters of a builder: type, default and range."""
     declared = inspect.unwrap(getattr(build, "func", build))
+    if not declared.__code__.co_kwonlyargcount:
+        return ()  # sooner known than by its signature, which every start of the program pays for
     hints = typing.get_type_hints(declared, include_extras=True)
     return tuple(
         read_parameter(p.name, hints[p.name], p.default)

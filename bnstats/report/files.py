@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from pathlib import Path
 
 from bnstats.errors import BnstatsError, HostError, printable
@@ -47,6 +46,8 @@ def write_atomically(path: Path, text: str) -> None:
     BnstatsError
         The path cannot be written; `HostError` where the disk is full.
     """
+    import tempfile  # slow to import, and most runs write no file
+
     check_writable(path)
     temporary = None
     try:
