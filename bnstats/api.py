@@ -12,9 +12,10 @@ from bnstats.claims import claims_on
 from bnstats.custom import read
 from bnstats.doubts import doubts
 from bnstats.errors import BnstatsError, printable
-from bnstats.estimate import Estimate, estimates
+from bnstats.estimate import Estimate, estimates, quantile
 from bnstats.layers import STANDARD, Event, Law
-from bnstats.quantities import Direction
+from bnstats.moments import Moments
+from bnstats.quantities import QUANTITIES, Direction
 from bnstats.reference import Exact, exact_values
 from bnstats.result import Reference, Result
 from bnstats.run import Tally, run
@@ -148,11 +149,12 @@ def compute(
     devices = _devices(backend, device, sampler)
     task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler, backend, device)
     deadline = math.inf if max_time is None else time.monotonic() + max_time
+    exact = exact_values(spec.event, law)
     begun = False
     told: list[str] = []
 
     def met(tally: Tally) -> bool:
-        return precision is not None and half_width(tally, confidence) <= precision
+        return precision is not None and half_width(tally, confidence, exact) <= precision
 
     def enough(tally: Tally) -> bool:
         nonlocal begun
@@ -175,7 +177,6 @@ def compute(
         status = "complete"
     else:
         status = "target_not_met"
-    exact = exact_values(spec.event, law)
     found = estimates(tally, exact, confidence, _ROUNDOFF[dtype])
     result = Result(
         spec=spec,
@@ -246,14 +247,29 @@ def _known_under(spec: str | Spec, law: Law) -> Spec:
     return spec.under(law)
 
 
-def half_width(tally: Tally, confidence: float) -> float:
-    """Return the largest relative half-width of an interval of σ; infinite where unreliable."""
-    found = estimates(tally, {}, confidence)
-    widths = [
-        (e.interval[1] - e.interval[0]) / (2 * e.value) if e.interval and e.reliable else math.inf
-        for e in (found[n] for n in ("std_y", "std_dx") if n in found)
-    ]
+def half_width(tally: Tally, confidence: float, exact: dict[str, Exact]) -> float:
+    """Return the largest relative half-width of an interval of σ; infinite where unreliable.
+
+    Draws that have missed the tails take their standard errors for too small, and would stop too
+    soon: where the exact one is known, a half-width is no smaller than it allows.
+    """
+    found = estimates(tally, exact, confidence)
+    widths = (
+        _relative_half_width(found[name], tally[QUANTITIES[name].direction], confidence)
+        for name in ("std_y", "std_dx")
+        if name in found
+    )
     return max(widths, default=math.inf)
+
+
+def _relative_half_width(std: Estimate, moments: Moments, confidence: float) -> float:
+    if not (std.interval and std.reliable):
+        return math.inf
+    sampled = (std.interval[1] - std.interval[0]) / (2 * std.value)
+    if std.exact is None or not std.exact.spread or moments.points > moments.count:
+        return sampled
+    error = std.exact.spread / math.sqrt(moments.count) / std.exact.value
+    return max(sampled, quantile(confidence, moments) * error)
 
 
 def _hopeless(tally: Tally, event: Event) -> bool:

@@ -45,6 +45,14 @@ def test_does_not_stop_before_the_interval_can_be_trusted() -> None:
     assert result.status == "complete"
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_unseen_tails_do_not_stop_a_run(seed: int) -> None:
+    """e^x: a sample's own standard error is too small for want of its tails, often by a third."""
+    result = compute("exponential", precision=0.01, seed=seed, direction="backward")
+    # E[dx²] = e², E[dx⁴] = 3e⁸: the delta method's relative error of σ[dx] is √(3e⁴ − 1)/(2√n).
+    assert result.samples >= (1.96 * math.sqrt(3 * math.exp(4) - 1) / 2 / 0.01) ** 2
+
+
 def test_a_limit_on_samples_or_time_is_reported() -> None:
     result = compute("relu", precision=1e-9, samples=100_000)
     assert (result.status, result.samples) == ("target_not_met", 100_000)

@@ -106,6 +106,7 @@ def command(
     from bnstats.cli.progress import Target, sampling_progress
     from bnstats.custom import read
     from bnstats.layers import Law
+    from bnstats.reference import exact_values
     from bnstats.report.document import document
 
     law = Law(x_mean, x_std, dy_std)
@@ -125,7 +126,8 @@ def command(
     with interruptible() as interrupted:
         for spec in layers:
             end = samples or (math.inf if max_time else default_samples(spec.event, sampler))
-            target = Target(end, precision, confidence)
+            exact = exact_values(spec.event, law) if precision else {}
+            target = Target(end, precision, confidence, exact)
             with sampling_progress(console, spec.text, target) as on_progress:
                 result = compute(
                     spec,

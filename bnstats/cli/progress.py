@@ -12,6 +12,7 @@ from bnstats.api import half_width
 from bnstats.cli.console import Console
 from bnstats.estimate import estimates
 from bnstats.quantities import QUANTITIES
+from bnstats.reference import Exact
 from bnstats.run import Tally
 
 _PATIENCE = 0.5  # seconds before a bar appears
@@ -24,12 +25,13 @@ class Target(NamedTuple):
     samples: float
     precision: float | None
     confidence: float
+    exact: dict[str, Exact]
 
     def total(self, done: int, tally: Tally) -> float:
         """Return the draws at which the run should end, as far as can be told now."""
         if self.precision is None:
             return self.samples
-        reached = half_width(tally, self.confidence)
+        reached = half_width(tally, self.confidence, self.exact)
         return max(done * (reached / self.precision) ** 2, done) if reached < math.inf else math.inf
 
 
