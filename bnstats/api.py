@@ -91,7 +91,7 @@ def compute(
     max_time
         Seconds after which no further chunk is begun.
     workers
-        Processes, at most; outside Linux they import the caller's main module anew.
+        Processes, at most; the caller's main module needs no guard for them.
     backend
         ``"numpy"``, or ``"torch"`` or ``"jax"`` where they are installed. Those two share one
         stream of draws, which is not numpy's, and have no sobol points.

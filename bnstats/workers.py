@@ -6,10 +6,14 @@ fits the cache are shorter than handing it over takes.
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Lock, Thread
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bnstats.errors import HostError
@@ -22,6 +26,7 @@ Done = TypeVar("Done")
 
 _FORKS = sys.platform == "linux"  # elsewhere a worker begins afresh and is sent its work
 
+_one_at_a_time = Lock()
 _compute: Callable[[Any], Any]  # in a worker process: what it was started for
 
 
@@ -36,7 +41,8 @@ def in_order(
     Parameters
     ----------
     compute
-        Where processes are not forked (outside Linux) it must be picklable.
+        Where processes are not forked (outside Linux) it must be picklable, and not of the main
+        module.
     works
         Picklable pieces of work.
     workers
@@ -69,10 +75,9 @@ def in_order(
                 while pending and pending[-1][1].cancel():  # those not begun, last ones first
                     pending.pop()
                 break
-            with warnings.catch_warnings():
-                # The first one forks. Our own code touches nothing that another thread could hold.
-                warnings.filterwarnings("ignore", message=".*fork", category=Warning)
-                pending.append((work, pool.submit(_work, work)))
+            with _starting():
+                future = pool.submit(_work, work)
+            pending.append((work, future))
             if len(pending) > 2 * workers:
                 first, future = pending.popleft()
                 yield first, future.result()
@@ -92,12 +97,34 @@ def in_order(
         told.close()
 
 
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Let workers be started that no Ctrl-C reaches and that run no script of the caller.
+
+    A worker needs nothing of the main module, which would be imported into one that is not forked:
+    a script without a guard would call us again from there. Before `_begin`, Ctrl-C would end such
+    a worker with a traceback, and a forked one would answer as its parent does.
+    """
+    with _one_at_a_time, warnings.catch_warnings():
+        # Our own code touches nothing that another thread could hold at a fork.
+        warnings.filterwarnings("ignore", message=".*fork", category=Warning)
+        main = sys.modules["__main__"]
+        if sys.platform != "win32":
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            if not _FORKS:
+                sys.modules["__main__"] = ModuleType("__main__")
+            yield
+        finally:
+            sys.modules["__main__"] = main
+            if sys.platform != "win32":
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin(compute: Callable[[Any], Any], heard: Any) -> None:
     """Set a worker process up: it leaves Ctrl-C to its parent, and leaves when told or orphaned."""
     import os
-    import signal
     from multiprocessing import connection, parent_process
-    from threading import Thread
 
     global _compute
     _compute = compute

@@ -294,6 +294,21 @@ def test_a_mistake_in_a_thread_is_told_too(home: Path, cli: Cli) -> None:
     assert "raised RuntimeError" in outcome.err
 
 
+def test_types_that_only_a_type_checker_imports(home: Path, cli: Cli) -> None:
+    """From Python 3.14 on they need no ``from __future__ import annotations``."""
+    header = "" if sys.version_info >= (3, 14) else "from __future__ import annotations"
+    (home / "plugin.py").write_text(f"""{header}
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    from somewhere import Array
+def scaled(x: Array, *, by: float = 2.0) -> Array:
+    return by * x
+""")
+    code, out, err = cli("exact", "plugin:scaled:by=3", "--get", "std_y.exact.value")
+    assert (code, err) == (0, "")
+    assert float(out) == pytest.approx(3)
+
+
 @pytest.mark.parametrize(
     ("name", "message", "hint"),
     [

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import multiprocessing
 import os
-import time
 from dataclasses import replace
 from functools import reduce
 from typing import Any
@@ -15,7 +13,6 @@ import pytest
 
 from bnstats.api import compute
 from bnstats.backends import numpy_backend as xp
-from bnstats.errors import HostError
 from bnstats.layers import LAYERS, STANDARD, Law
 from bnstats.layers._registry import USER_LAYERS
 from bnstats.moments import of
@@ -178,16 +175,6 @@ def test_progress_reports_growing_moments(workers):
     assert all(n == count for n, count in seen)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_an_exception_in_progress_leaves_no_process_behind(workers):
-    def fail(done: int, tally: object) -> None:
-        raise KeyError("stop")
-
-    with pytest.raises(KeyError):
-        run(task(), 10 * size_of(), workers=workers, on_progress=fail)
-    assert not multiprocessing.active_children()
-
-
 @pytest.mark.parametrize(
     ("spec", "law", "pivot"),
     [
@@ -227,31 +214,6 @@ def test_float32_is_not_biased(spec):
     result = compute(spec, samples=1_000_000, dtype="float32", workers=2)
     for name in ("mean_y", "std_y", "mean_dx", "std_dx"):
         assert abs(result.quantities[name].z) < 4.5, name
-
-
-def test_workers_are_told_to_leave_when_nobody_waits() -> None:
-    """An event of a second, and an exception: the pool must not wait for chunks in flight."""
-    slow = task("layer_norm:normalized_shape=1000000")
-    begin = time.monotonic()
-
-    def stop(done: int, tally: object) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(slow, 10_000, workers=2, on_progress=stop)
-    first = time.monotonic() - begin  # until a chunk was done
-    assert not multiprocessing.active_children()
-    assert time.monotonic() - begin < first + 5
-
-
-def test_a_lost_worker_is_an_error_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bnstats.run.chunk_tally", _dies)
-    with pytest.raises(HostError, match="a worker process was lost"):
-        run(task(), 10 * size_of(), workers=2)
-
-
-def _dies(task: Task, chunk: Chunk, pivot: float) -> None:
-    os._exit(9)
 
 
 def test_a_layer_of_the_users_own_is_computed_in_this_process(

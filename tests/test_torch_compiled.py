@@ -19,6 +19,9 @@ from bnstats.spec import parse
 
 torch: Any = pytest.importorskip("torch")
 
+# What torch says of Python 3.13.0, and of no later one.
+pytestmark = pytest.mark.filterwarnings("ignore:Guards may run slower:RuntimeWarning")
+
 COMPILED = [
     "relu",
     "mish",

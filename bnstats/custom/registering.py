@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -207,7 +208,7 @@ def _arguments(function: Any, name: str) -> _Arguments:
             raise BnstatsError(f"{name} takes {arrays} arrays", hint="a layer takes one array x")
         return _Arguments(False, False, ())
     try:
-        signature = inspect.signature(function)
+        signature = _signature(function)
     except (TypeError, ValueError):  # compiled, without a signature
         return _Arguments(False, False, ())
     declared = function.__init__ if is_class else getattr(function, "func", function)
@@ -229,6 +230,15 @@ def _arguments(function: Any, name: str) -> _Arguments:
         ) from None
     found = tuple(p for p in parameters if p is not None)
     return _Arguments(takes_xp and not is_class, not positional and not is_class, found)
+
+
+def _signature(function: Any) -> inspect.Signature:
+    """Read a signature; from Python 3.14 on it may name what only a type checker imports."""
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
 
 
 def _parameter(p: inspect.Parameter, hint: Any) -> Parameter | None:
