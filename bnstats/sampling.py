@@ -26,8 +26,9 @@ Sampler = Literal["iid", "sobol"]
 _BLOCK_NUMBERS = 2**17
 _BLOCKS_PER_CHUNK = 8
 
-# Pairs of normals that have a shift each; the next as many have the same shifts.
-_SHIFTS = 2**10
+# Pairs of normals that have shifts of their own; the next as many have the same ones. No power of
+# two: else the elements of a draw, which lie a power of two apart, would share theirs.
+_SHIFTS = 1010
 
 
 @dataclass(frozen=True)
@@ -149,14 +150,14 @@ class Normals:
     """Standard normals by Box-Muller, both outputs of a pair used, in buffers of its own.
 
     Whatever the dtype, the transform runs in float32, where numpy has SIMD for all of it. A pair
-    takes 32 random bits: one of 2¹⁶ cells for the radius, one of 2¹⁶ angles. Each block turns its
-    angles by a random phase and moves the radii within their cells by random shifts, so that a
-    normal has all of float32's digits, no bias from a grid, and a tail as long as float64's. The
-    phase also hides the seam that float32's π leaves in the circle.
+    takes 32 random bits: one of 2¹⁶ cells for the radius, one of 2¹⁶ for the angle. Random shifts
+    move both within their cells, so that the grid biases nothing and the tail reaches 9.8. A random
+    phase turns the angles of a block and hides the seam that float32's π leaves in the circle.
+    Beside r = 0, where u is close to 1, float32 is coarse: a pair in 2²⁵ is (0, 0).
 
-    Sharing a shift correlates draws little: at most 64 pairs of a block do, and it matters to those
-    in the same one of 2¹⁶ cells. The variance of the mean of x² rises by 1e-7 of itself, of e^2x by
-    2e-5, of anything by 1e-3 at most, where only the outermost cell counts (|x| > 4.7).
+    Pairs that share their shifts, at most 65 in a block of up to 2¹⁷ numbers, are correlated, but
+    little, as they matter to each other only in the same cell: the variance of the mean of x² rises
+    by 1e-7 of itself, of e^2x by 2e-5, of a count of x within an interval by 1e-3 at most.
     """
 
     def __init__(self, capacity: int, dtype: DType) -> None:
@@ -172,16 +173,20 @@ class Normals:
         radius, angle = out.view(np.float32)[-2 * pairs :].reshape(2, pairs)
         bits = generator.bit_generator.random_raw(pairs // 2).view(np.int16).reshape(2, pairs)
         radius[...] = bits[0].view(np.uint16)
-        shifts = generator.random(_SHIFTS) + 2.0**-54  # above 0, so that log is finite
+        shifts = generator.random((2, _SHIFTS))
+        shifts[0] += 2.0**-54  # above 0, so that log is finite
+        shifts[1] += 2.0**16 * (generator.random() - 0.5)  # the phase
+        shifts = shifts.astype(np.float32)
         rows = radius.reshape(-1, _SHIFTS)
-        rows += shifts.astype(np.float32)
+        rows += shifts[0]
         radius *= 2.0**-16
         np.log(radius, out=radius)
         radius *= -2.0
         np.sqrt(radius, out=radius)
         angle[...] = bits[1]
+        rows = angle.reshape(-1, _SHIFTS)
+        rows += shifts[1]
         angle *= pi * 2.0**-15
-        angle += 2 * pi * generator.random() - pi
         np.cos(angle, out=work)
         np.sin(angle, out=angle)
         angle *= radius

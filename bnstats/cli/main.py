@@ -71,8 +71,9 @@ def cli(ctx: click.Context, quiet: bool, verbose: bool, color: str) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program and return its exit code; see the README for what each one means."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # No product here is worth BLAS's threads: starting them takes 0.05 s, before a fork as well.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # BLAS's threads cost 0.05 s to start, and small matrix products many times what they take.
+    if "OMP_NUM_THREADS" not in os.environ:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _mend_streams()
     try:
         return _run(arguments)

@@ -12,7 +12,7 @@ from bnstats.layers._registry import Array, Namespace, elementwise
 )
 def sigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Logistic sigmoid."""
-    y = xp.minimum(xp.exp(x), 1 / xp.finfo(x.dtype).tiny)  # so that its inverse is not 0
+    y = xp.minimum(xp.exp(x), 1 / xp.finfo(x.dtype).tiny)  # 1/(1 + y) stays normal: no ∞·0
     slope = 1 / (1 + y)  # 1 − y, with all its digits where y is close to one
     y *= slope
     slope *= y

@@ -38,13 +38,14 @@ class Float64Normals:
         del capacity, dtype
 
     def draw(self, generator: np.random.Generator, count: int) -> Any:
-        shared = 2**10
-        pairs = -(-count // (2 * shared)) * shared
+        row = 1010
+        pairs = -(-count // (2 * row)) * row
         bits = generator.integers(0, 2**64, pairs // 2, dtype=np.uint64).view(np.uint16)
-        u = bits[:pairs].reshape(-1, shared) + (generator.random(shared) + 2.0**-54)
+        radial, angular = generator.random((2, row))
+        u = bits[:pairs].reshape(-1, row) + (radial + 2.0**-54)
         radius = np.sqrt(-2 * np.log(u.ravel() / 2**16))
-        turns = bits[pairs:].view(np.int16) / 2**16
-        angle = 2 * math.pi * (turns + generator.random() - 0.5)
+        turns = (bits[pairs:].view(np.int16).reshape(-1, row) + angular) / 2**16
+        angle = 2 * math.pi * (turns.ravel() + generator.random() - 0.5)
         return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
 
 
