@@ -3,7 +3,7 @@
 >>> import bnstats
 >>> result = bnstats.compute("sigmoid", samples=1_000_000)
 >>> result.std_dx
-Estimate(0.21181(16))
+Estimate(0.21207(16))
 >>> round(bnstats.exact("sigmoid").std_dx.value, 12)
 0.211745699721
 """
