@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from threading import Lock, Thread
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +27,10 @@ Work = TypeVar("Work")
 Done = TypeVar("Done")
 
 _FORKS = sys.platform == "linux"  # elsewhere a worker begins afresh and is sent its work
+
+# Handing over a piece and its result takes this process a tenth of a chunk's time, which workers
+# lack: pieces go in parcels that take a worker this long, but of so many at most.
+_PARCEL_SECONDS, LARGEST_PARCEL = 0.02, 16
 
 _one_at_a_time = Lock()
 _compute: Callable[[Any], Any]  # in a worker process: what it was started for
@@ -48,7 +54,7 @@ def in_order(
     workers
         Processes; 1 computes here.
     should_stop
-        Asked before each piece; once true, those not begun are dropped.
+        Asked before each piece, or parcel of pieces; once true, those not begun are dropped.
 
     Raises
     ------
@@ -66,24 +72,27 @@ def in_order(
     from concurrent.futures.process import BrokenProcessPool
 
     context = multiprocessing.get_context("fork" if _FORKS else "spawn")
-    pending: deque[tuple[Work, Future[Done]]] = deque()
+    works, size = iter(works), 1
+    pending: deque[tuple[tuple[Work, ...], Future[tuple[list[Done], float]]]] = deque()
     heard, told = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, _begin, (compute, heard))
     try:
-        for work in works:
+        while parcel := tuple(islice(works, size)):
             if should_stop():
                 while pending and pending[-1][1].cancel():  # those not begun, last ones first
                     pending.pop()
                 break
             with _starting():
-                future = pool.submit(_work, work)
-            pending.append((work, future))
+                future = pool.submit(_work, parcel)
+            pending.append((parcel, future))
             if len(pending) > 2 * workers:
-                first, future = pending.popleft()
-                yield first, future.result()
-        while pending:
-            first, future = pending.popleft()
-            yield first, future.result()
+                parcel, future = pending.popleft()
+                done, seconds = future.result()
+                yield from zip(parcel, done, strict=True)
+                fitting = int(_PARCEL_SECONDS * len(done) / max(seconds, 1e-9))
+                size = min(max(1, fitting), LARGEST_PARCEL)
+        for parcel, future in pending:
+            yield from zip(parcel, future.result()[0], strict=True)
     except BrokenProcessPool:
         raise HostError(
             "a worker process was lost: no memory, or a crash in it", hint="fewer --workers"
@@ -139,5 +148,7 @@ def _begin(compute: Callable[[Any], Any], heard: Any) -> None:
     Thread(target=follow, daemon=True).start()
 
 
-def _work(work: Any) -> Any:
-    return _compute(work)
+def _work(parcel: tuple[Any, ...]) -> tuple[list[Any], float]:
+    begin = time.perf_counter()
+    done = [_compute(work) for work in parcel]
+    return done, time.perf_counter() - begin

@@ -22,7 +22,7 @@ from bnstats.run import run
 from bnstats.sampling import Chunk, Task, chunk_draws
 from bnstats.sobol import REPLICATES
 from bnstats.spec import parse
-from bnstats.workers import in_order
+from bnstats.workers import LARGEST_PARCEL, in_order
 
 POOL = parse("max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2")
 CHUNK = chunk_draws(POOL.event)
@@ -102,7 +102,7 @@ def _dies(task: Task, chunk: Chunk, pivot: float) -> None:
 
 @pytest.mark.usefixtures("way")
 def test_work_without_end_is_taken_as_it_is_done() -> None:
-    """At most a few pieces per worker wait, however many there are."""
+    """At most a few parcels per worker wait, however many there are."""
     taken: list[int] = []
 
     def numbers() -> Iterator[int]:
@@ -110,11 +110,25 @@ def test_work_without_end_is_taken_as_it_is_done() -> None:
             taken.append(number)
             yield number
 
-    found = in_order(abs, numbers(), 2, lambda: len(taken) >= 20)
-    for number, result in found:
-        assert result == number
-        assert len(taken) - number <= 2 * 2 + 1
-    assert number < 20
+    found = in_order(abs, numbers(), 2, lambda: len(taken) >= 200)
+    for expected, (number, result) in enumerate(found):
+        assert number == result == expected
+        assert len(taken) - number <= (2 * 2 + 1) * LARGEST_PARCEL
+    assert number < 200
+
+
+@pytest.mark.usefixtures("way")
+def test_slow_pieces_are_handed_over_one_by_one() -> None:
+    """So that progress, Ctrl-C and the other worker do not wait for a whole parcel."""
+    taken: list[float] = []
+
+    def naps() -> Iterator[float]:
+        for _ in range(12):
+            taken.append(0.05)
+            yield 0.05
+
+    for done, _ in enumerate(in_order(time.sleep, naps(), 2, lambda: False)):
+        assert len(taken) - done <= 2 * 2 + 1
 
 
 def script(tmp_path: Path, way: str, text: str) -> subprocess.CompletedProcess[str]:
