@@ -12,11 +12,17 @@ from bnstats.layers._registry import Array, Namespace, elementwise
 )
 def sigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Logistic sigmoid."""
-    y = xp.minimum(xp.exp(x), 1 / xp.finfo(x.dtype).tiny)  # 1/(1 + y) stays normal: no ∞·0
-    slope = 1 / (1 + y)  # 1 − y, with all its digits where y is close to one
-    y *= slope
+    y, slope = logistic(xp, x)
     slope *= y
     return y, slope
+
+
+def logistic(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    """Return s = 1/(1 + e^-x) and 1 − s, each with all its digits."""
+    s = xp.minimum(xp.exp(x), 1 / xp.finfo(x.dtype).tiny)  # 1/(1 + s) stays normal: no ∞·0
+    rest = 1 / (1 + s)
+    s *= rest
+    return s, rest
 
 
 @elementwise("y = tanh(x)", "dx = dy·(1 − y²)", cite="torch.nn.functional")

@@ -7,13 +7,7 @@ from typing import Annotated, Literal
 
 from bnstats.layers._parameters import Range
 from bnstats.layers._registry import Array, Namespace, elementwise
-
-
-def _sigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
-    """Return s = 1/(1 + e^-x) and 1 − s, each with all its digits."""
-    e = xp.minimum(xp.exp(-x), xp.finfo(x.dtype).max)  # finite, so that e·s is
-    s = 1 / (1 + e)
-    return s, e * s
+from bnstats.layers.sigmoidal import logistic
 
 
 @elementwise(
@@ -30,7 +24,7 @@ def gelu(
     if approximate == "tanh":
         c = math.sqrt(8 / math.pi)
         # (1 + tanh u)/2 is the sigmoid of 2u, which keeps its digits where tanh u is close to −1
-        s, complement = _sigmoid(xp, c * (x + 0.044715 * x * x * x))  # x**3 would take a scalar pow
+        s, complement = logistic(xp, c * (x + 0.044715 * x * x * x))  # x**3 would take a scalar pow
         y = x * s
         return y, s + y * complement * (c * (1 + 3 * 0.044715 * x * x))
     cdf = 0.5 * xp.erfc(x * -math.sqrt(0.5))
@@ -46,7 +40,7 @@ def gelu(
 )
 def silu(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Sigmoid linear unit."""
-    s, complement = _sigmoid(xp, x)
+    s, complement = logistic(xp, x)
     y = x * s
     return y, s + y * complement
 
