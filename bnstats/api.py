@@ -266,10 +266,10 @@ def _relative_half_width(std: Estimate, moments: Moments, confidence: float) -> 
     if not (std.interval and std.reliable):
         return math.inf
     sampled = (std.interval[1] - std.interval[0]) / (2 * std.value)
-    if std.exact is None or not std.exact.spread or moments.points > moments.count:
+    known = std.exact.stderr(moments.count) if std.exact is not None else None
+    if std.exact is None or not known or moments.points > moments.count:
         return sampled
-    error = std.exact.spread / math.sqrt(moments.count) / std.exact.value
-    return max(sampled, quantile(confidence, moments) * error)
+    return max(sampled, quantile(confidence, moments) * known / std.exact.value)
 
 
 def _hopeless(tally: Tally, event: Event) -> bool:

@@ -80,5 +80,5 @@ def _share_seen(std: Estimate, samples: int) -> float:
 
     A sample of heavy tails lacks what makes its standard error large, and cannot know it.
     """
-    spread = std.exact.spread if std.exact is not None else None
-    return std.stderr * math.sqrt(samples) / spread if std.stderr and spread else 1.0
+    known = std.exact.stderr(samples) if std.exact is not None else None
+    return std.stderr / known if std.stderr and known else 1.0

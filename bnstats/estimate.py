@@ -148,10 +148,11 @@ def _z(estimate: Estimate, m: Moments) -> float | None:
     exact, stderr = estimate.exact, estimate.stderr
     if exact is None or stderr is None:
         return None
-    if exact.spread is not None and m.points == m.count:
+    known = exact.stderr(m.count) if m.points == m.count else None
+    if known is not None:
         # Two-point values such as a saturated sigmoid's have κ = 1: there 1/n is all there is.
         second_order = exact.value / m.count if estimate.log_scale else 0.0
-        stderr = math.hypot(exact.spread / math.sqrt(m.count), second_order)
+        stderr = math.hypot(known, second_order)
     elif estimate.log_scale:
         stderr *= exact.value / estimate.value  # the relative error is the sample's
     scale = math.hypot(stderr, exact.error)

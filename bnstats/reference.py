@@ -51,6 +51,10 @@ class Exact:
     by: str
     spread: float | None = None
 
+    def stderr(self, draws: float) -> float | None:
+        """Return the standard error of an estimate from so many independent draws, if known."""
+        return None if self.spread is None else self.spread / math.sqrt(draws)
+
 
 def exact_values(event: Event, law: Law) -> dict[str, Exact]:
     """Return the exact quantities of an event under a law of its inputs, as far as known."""

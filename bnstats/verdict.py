@@ -152,9 +152,9 @@ def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], dig
     off = f"off by {100 * (value - truth) / truth:+.0f} %" if truth else "0 is exact"
     of_printed = f" of {printed}" if printed and printed > digits + 1 else ""
     parts.append(signed(off) if digits < 2 else f"{digits}{of_printed} digits right")
-    spread, draws = reference.spread, _equal_error_samples(claim, reference)
-    if claim.samples and spread:
-        errors = abs(value - truth) / (spread / math.sqrt(claim.samples))
+    draws = _equal_error_samples(claim, reference)
+    if claim.samples and (known := reference.stderr(claim.samples)):
+        errors = abs(value - truth) / known
         inside = "within" if errors <= 2 else f"{errors:.1f} standard errors off, beyond"
         parts[-1] += f", {inside} the error of its own {claim.samples:,} draws"
     elif of_printed and draws is not None and draws < _MOST_DRAWS:

@@ -161,8 +161,8 @@ def power_curve(text: str, name: str, seed: int, replications: int, rows: int) -
 def relative_error(text: str, name: str, tally: Tally, draws: int) -> float:
     """Return the standard error of a first stage of so many draws as a share of the quantity."""
     exact = bound(text)[1][name]
-    if exact.spread is not None:
-        return exact.spread / math.sqrt(draws) / abs(exact.value)
+    if (known := exact.stderr(draws)) is not None:
+        return known / abs(exact.value)
     estimate = estimates(tally, {name: exact}, CONFIDENCE)[name]
     points = tally[QUANTITIES[name].direction].count
     return (estimate.stderr or 0.0) * math.sqrt(points / draws) / abs(exact.value)
