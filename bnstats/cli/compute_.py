@@ -126,7 +126,7 @@ def command(
     with interruptible() as interrupted:
         for spec in layers:
             end = samples or (math.inf if max_time else default_samples(spec.event, sampler))
-            exact = exact_values(spec.event, law) if precision else {}
+            exact = exact_values(spec.event, law) if precision and console.progress else {}
             target = Target(end, precision, confidence, exact)
             with sampling_progress(console, spec.text, target) as on_progress:
                 result = compute(

@@ -38,7 +38,7 @@ class Float64Normals:
         del capacity, dtype
 
     def draw(self, generator: np.random.Generator, count: int) -> Any:
-        row = 1010
+        row = sampling._SHIFTS
         pairs = -(-count // (2 * row)) * row
         bits = generator.integers(0, 2**64, pairs // 2, dtype=np.uint64).view(np.uint16)
         radial, angular = generator.random((2, row))
