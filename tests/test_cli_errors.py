@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
@@ -20,6 +21,9 @@ from bnstats import api
 from bnstats.cli import exact_, list_
 from bnstats.cli.interrupt import interruptible
 from bnstats.cli.main import main, wants_json
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 Cli = Callable[..., Outcome]
 
@@ -447,16 +451,39 @@ def test_out_of_memory_is_the_machine_s(cli: Cli, monkeypatch: pytest.MonkeyPatc
 # Interrupts; the first Ctrl-C of a running program is in test_cli_compute.py.
 
 
-def test_the_second_ctrl_c_leaves_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_second_ctrl_c_leaves_at_once(capfd: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(signal.SIGINT)
     with interruptible() as pressed:
         assert not pressed()
         os.kill(os.getpid(), signal.SIGINT)
         assert pressed()
-        assert "once more to leave at once" in capsys.readouterr().err
+        assert "once more to leave at once" in capfd.readouterr().err
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+class _InterruptedWhileWriting(io.FileIO):
+    def write(self, data: ReadableBuffer) -> int:
+        os.kill(os.getpid(), signal.SIGINT)
+        return super().write(data)
+
+
+def test_ctrl_c_while_the_progress_bar_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "stderr"
+    raw = _InterruptedWhileWriting(file, "w")
+    stream = io.TextIOWrapper(io.BufferedWriter(raw), encoding="utf-8")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with interruptible() as pressed:
+        print("the bar", file=sys.stderr, flush=True)
+        assert pressed()
+    monkeypatch.undo()
+    raw.close()
+    written = file.read_text(encoding="utf-8")
+    assert "the bar" in written
+    assert "once more to leave at once" in written
 
 
 def test_leaving_at_once_is_130_and_still_one_document(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
-import click
+_NOTICE = b"\ninterrupted: finishing the chunk; once more to leave at once\n"
 
 
 @contextmanager
@@ -20,7 +22,10 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         if pressed:
             raise KeyboardInterrupt
         pressed = True
-        click.echo("\ninterrupted: finishing the chunk; once more to leave at once", err=True)
+        # Past the buffer: the signal may have come while the progress bar was writing to it,
+        # and Python refuses to enter a buffer twice.
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), _NOTICE)
 
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as under nohup
         yield lambda: False
