@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 from bnstats.errors import BnstatsError, HostError, printable
@@ -14,12 +15,14 @@ def check_writable(path: Path) -> None:
     shown = printable(str(path))
     try:
         str(path).encode()
-        if path.is_dir():
+        if _is_directory(path):
             raise BnstatsError(f"cannot write {shown}: it is a directory")
-        if not path.parent.is_dir():
+        if not _is_directory(path.parent):
             parent = printable(str(path.parent))
             raise BnstatsError(f"cannot write {shown}: no such directory: {parent}")
-    except (OSError, ValueError):  # too long, a NUL, or not text
+    except OSError as error:  # too long, say
+        raise _cannot_write(path, error) from None
+    except ValueError:  # a NUL, or not text
         raise BnstatsError(f"cannot write {shown}: no file has such a name") from None
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise BnstatsError(f"cannot write {shown}: permission denied")
@@ -29,11 +32,19 @@ def check_directory(path: Path) -> None:
     """Raise BnstatsError unless a directory is there."""
     shown = printable(str(path))
     try:
-        found = path.is_dir()
+        found = _is_directory(path)
     except (OSError, ValueError):
         raise BnstatsError(f"no directory has such a name: {shown}") from None
     if not found:
         raise BnstatsError(f"no directory {shown} here", hint=f"mkdir {shown}, or --out DIR")
+
+
+def _is_directory(path: Path) -> bool:
+    """Tell as Path.is_dir does, but raise OSError or ValueError where no path can be so."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def write_atomically(path: Path, text: str) -> None:
