@@ -28,9 +28,9 @@ Done = TypeVar("Done")
 
 _FORKS = sys.platform == "linux"  # elsewhere a worker begins afresh and is sent its work
 
-# Handing over a piece and its result takes this process a tenth of a chunk's time, which workers
+# Handing over a piece and its result takes this process a third of a chunk's time, which workers
 # lack: pieces go in parcels that take a worker this long, but of so many at most.
-_PARCEL_SECONDS, LARGEST_PARCEL = 0.02, 16
+_PARCEL_SECONDS, LARGEST_PARCEL = 0.1, 32
 
 _one_at_a_time = Lock()
 _compute: Callable[[Any], Any]  # in a worker process: what it was started for
@@ -73,15 +73,23 @@ def in_order(
 
     context = multiprocessing.get_context("fork" if _FORKS else "spawn")
     works, size = iter(works), 1
+    ahead: deque[Work] = deque()
+    furthest = 2 * workers * LARGEST_PARCEL
     pending: deque[tuple[tuple[Work, ...], Future[tuple[list[Done], float]]]] = deque()
     heard, told = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, context, _begin, (compute, heard))
     try:
-        while parcel := tuple(islice(works, size)):
+        while True:
+            ahead.extend(islice(works, furthest - len(ahead)))
+            if not ahead:
+                break
             if should_stop():
                 while pending and pending[-1][1].cancel():  # those not begun, last ones first
                     pending.pop()
                 break
+            # Towards the end parcels get smaller, so that the workers finish together.
+            share = len(ahead) // (2 * workers)
+            parcel = tuple(ahead.popleft() for _ in range(max(1, min(size, share))))
             with _starting():
                 future = pool.submit(_work, parcel)
             pending.append((parcel, future))
@@ -90,7 +98,7 @@ def in_order(
                 done, seconds = future.result()
                 yield from zip(parcel, done, strict=True)
                 fitting = int(_PARCEL_SECONDS * len(done) / max(seconds, 1e-9))
-                size = min(max(1, fitting), LARGEST_PARCEL)
+                size = min(fitting, LARGEST_PARCEL)
         for parcel, future in pending:
             yield from zip(parcel, future.result()[0], strict=True)
     except BrokenProcessPool:

@@ -102,33 +102,41 @@ def _dies(task: Task, chunk: Chunk, pivot: float) -> None:
 
 @pytest.mark.usefixtures("way")
 def test_work_without_end_is_taken_as_it_is_done() -> None:
-    """At most a few parcels per worker wait, however many there are."""
+    """A few parcels per worker are under way or looked ahead at, however many there are."""
     taken: list[int] = []
 
     def numbers() -> Iterator[int]:
-        for number in range(1000):
+        for number in range(5000):
             taken.append(number)
             yield number
 
-    found = in_order(abs, numbers(), 2, lambda: len(taken) >= 200)
+    found = in_order(abs, numbers(), 2, lambda: len(taken) >= 1000)
     for expected, (number, result) in enumerate(found):
         assert number == result == expected
-        assert len(taken) - number <= (2 * 2 + 1) * LARGEST_PARCEL
-    assert number < 200
+        assert len(taken) - number <= (4 * 2 + 1) * LARGEST_PARCEL
+    assert number < 1000
 
 
 @pytest.mark.usefixtures("way")
-def test_slow_pieces_are_handed_over_one_by_one() -> None:
-    """So that progress, Ctrl-C and the other worker do not wait for a whole parcel."""
-    taken: list[float] = []
+@pytest.mark.parametrize(
+    ("seconds", "pieces", "fewest", "most"),
+    [
+        (0.15, 12, 12, 12),  # one by one: progress and Ctrl-C do not wait for a whole parcel
+        (0.0, 256, 20, 40),  # 13 if the last ones were not smaller
+    ],
+)
+def test_parcels_are_short_and_the_last_ones_shorter(
+    seconds: float, pieces: int, fewest: int, most: int
+) -> None:
+    parcels = 0
 
-    def naps() -> Iterator[float]:
-        for _ in range(12):
-            taken.append(0.05)
-            yield 0.05
+    def count() -> bool:
+        nonlocal parcels
+        parcels += 1
+        return False
 
-    for done, _ in enumerate(in_order(time.sleep, naps(), 2, lambda: False)):
-        assert len(taken) - done <= 2 * 2 + 1
+    assert len(list(in_order(time.sleep, [seconds] * pieces, 2, count))) == pieces
+    assert fewest <= parcels <= most
 
 
 def script(tmp_path: Path, way: str, text: str) -> subprocess.CompletedProcess[str]:
