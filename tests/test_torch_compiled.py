@@ -42,11 +42,12 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
     whole = torch.compile
 
-    def collect(graph: Any, _: Any) -> Any:
+    def collect(graph: Any, _: Any, **options: Any) -> Any:
         found.append(graph)
         return graph.forward
 
     def compile_(function: Any, **options: Any) -> Any:
+        whole(function, **options)  # compiles nothing yet, but refuses options that it has not
         return whole(function, **{**options, "backend": collect})
 
     torch.compiler.reset()

@@ -17,6 +17,8 @@ from bnstats.backends import Device, Keys, Launch, Warn, chain
 from bnstats.errors import BnstatsError, printable
 
 _WORD = 0xFFFFFFFF  # words are int64: torch has next to no arithmetic for unsigned types
+# Else the sums of a and b, once a kernel, refuse those of a·b and b²: draws would be stored.
+_INDUCTOR = {"loop_ordering_after_fusion": False}
 
 expit = torch.special.expit
 erf = torch.special.erf
@@ -95,7 +97,8 @@ def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -
     unfused = ""
 
     def compiled(*inputs: Any) -> Any:
-        return torch.compile(one_graph(block, *inputs), fullgraph=True, dynamic=False)
+        graph = one_graph(block, *inputs)
+        return torch.compile(graph, fullgraph=True, dynamic=False, options={**_INDUCTOR})
 
     def launch(keys: Keys, first: int, draws: int, on_warning: Warn) -> Any:
         nonlocal run, unfused
