@@ -133,7 +133,9 @@ def one_graph(block: Callable[..., Any], *inputs: Any) -> Any:
     Left to trace the Python itself, torch.compile breaks it into pieces that it does not fuse, and
     after eight variants of one function it compiles no more, without a word.
     """
-    return make_fx(block, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+    # As torch does itself: on a GPU a gradient would run, and be traced, in another thread.
+    with torch.autograd.set_multithreading_enabled(False):
+        return make_fx(block, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
 
 
 def _first_line(error: BaseException) -> str:
