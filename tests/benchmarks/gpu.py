@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from benchmarks import machine
 from gpu_contenders import LAYERS
 from gpu_report import markdown
 
-from bnstats.backends import ACCELERATORS, is_installed, load
+from bnstats.backends import ACCELERATORS, is_installed, load, needs
 
 PARTS = ("speed", "checks", "catalogue")
 PACKAGES = ("torch", "triton", "jax", "jaxlib", "array-api-compat")
@@ -76,7 +77,7 @@ def within(seconds: float) -> Iterator[None]:
 def about(device: str, backends: list[str]) -> dict[str, Any]:
     """Return what the device is called, its driver, and the libraries' versions."""
     found: dict[str, Any] = {"kind": device, "backends": backends}
-    absent = [b for b in ACCELERATORS if not is_installed(b)]
+    absent = [p for b in ACCELERATORS for p in needs(b) if find_spec(p) is None]
     if absent:
         found["not installed"] = " and ".join(absent)
     for backend in backends:
