@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -254,6 +255,17 @@ def test_contenders_are_timed_and_checked(tool: SimpleNamespace) -> None:
     def broken() -> Any:
         raise ImportError("no such library")
 
+    def breaks() -> Any:
+        runs = iter(range(3))  # one to compile, one at least to calibrate, one for the rate
+
+        def run(draws: int) -> float:
+            if next(runs, None) is None:
+                raise RuntimeError("out of memory")
+            time.sleep(0.02)
+            return 0.2
+
+        return run
+
     contender = tool.contenders.Contender
     others = [
         contender("bnstats torch, backward", make(0.21174569972066581)),
@@ -262,10 +274,12 @@ def test_contenders_are_timed_and_checked(tool: SimpleNamespace) -> None:
         contender("torch eager in blocks of 2^6", make(0.21174569972066581, work=50)),
         contender("wrong", make(0.2)),
         contender("absent", broken),
+        contender("breaks", breaks),
     ]
     found = tool.speed.throughput("sigmoid", "cpu", [], quick=True, others=others)
     rows = found["contenders"]
     assert rows["absent"]["error"] == "ImportError: no such library"
+    assert rows["breaks"] == {"error": "RuntimeError: out of memory"}
     assert tool.report.timed(found, "torch eager") == "torch eager in blocks of 2^5"
     assert [n for n in rows if n.startswith("torch eager") and "seconds" in rows[n]] == [
         "torch eager in blocks of 2^5"
@@ -274,6 +288,35 @@ def test_contenders_are_timed_and_checked(tool: SimpleNamespace) -> None:
     assert tool.report.right(found, "bnstats torch, backward")
     assert not tool.report.right(found, "wrong")
     assert tool.report.fastest(found, ["wrong"]) is None
+
+
+def test_a_library_that_fails_or_is_missing_is_named(
+    tool: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(name: str) -> Any:
+        raise RuntimeError(f"{name} sees no driver")
+
+    monkeypatch.setattr(tool.gpu, "load", fails)
+    monkeypatch.setattr(tool.gpu, "is_installed", lambda name: name == "jax")
+    monkeypatch.setattr(tool.gpu, "find_spec", lambda p: None if p == "array_api_compat" else p)
+    session = tool.gpu.Session(options(tmp_path, backend=None))
+    assert session.backends == ["jax"]
+    session.save()
+    text = (tmp_path / "gpu.md").read_text(encoding="utf-8")
+    assert "not installed array_api_compat" in text
+    assert "jax fails with RuntimeError: jax sees no driver" in text
+
+
+@pytest.mark.skipif("jax" not in INSTALLED, reason="needs jax")
+def test_a_script_that_would_run_on_the_processor_is_no_contender_on_a_gpu(
+    tool: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import jax
+
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    with pytest.raises(RuntimeError, match="jax finds no GPU"):
+        tool.contenders.jax_user("sigmoid", "cuda", 1024)
+    assert tool.contenders.jax_user("sigmoid", "cpu", 1024)(1024) == pytest.approx(0.21, rel=0.2)
 
 
 def test_every_contender_on_a_gpu_has_a_name_of_its_own(tool: SimpleNamespace) -> None:

@@ -42,11 +42,12 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     found: list[Any] = []
     whole = torch.compile
 
-    def collect(graph: Any, _: Any) -> Any:
+    def collect(graph: Any, _: Any, **options: Any) -> Any:
         found.append(graph)
         return graph.forward
 
     def compile_(function: Any, **options: Any) -> Any:
+        whole(function, **options)  # compiles nothing yet, but refuses options that it has not
         return whole(function, **{**options, "backend": collect})
 
     torch.compiler.reset()
@@ -75,3 +76,14 @@ def test_every_layer_is_one_graph_that_gives_what_eager_gives(
     launched("relu", "cuda", careful=True)
     launched("relu", "cuda", size=32)
     assert len(graphs) == len(COMPILED) + 2
+
+
+def test_gradients_are_traced_in_this_thread() -> None:
+    def block(x: Any) -> Any:
+        found.append(torch._C._is_multithreading_enabled())
+        return x + 1
+
+    found: list[bool] = []
+    namespace("torch").one_graph(block, torch.ones(2))
+    assert found == [False]
+    assert torch._C._is_multithreading_enabled()

@@ -95,7 +95,7 @@ def load(name: str) -> Any:
     """
     check_name(name, tuple(ACCELERATORS))
     package = ACCELERATORS[name]
-    missing = [p for p in _needs(name) if find_spec(p) is None]
+    missing = [p for p in needs(name) if find_spec(p) is None]
     if missing:
         raise HostError(f"backend '{name}' is not installed", hint=f"pip install 'bnstats[{name}]'")
     try:
@@ -118,13 +118,14 @@ def check_name(name: str, among: tuple[str, ...] = BACKENDS) -> None:
         )
 
 
-def _needs(name: str) -> tuple[str, ...]:
+def needs(name: str) -> tuple[str, ...]:
+    """Return the packages that an optional backend imports."""
     return ("torch", "array_api_compat") if name == "torch" else (name,)
 
 
 def is_installed(name: str) -> bool:
     """Whether the library of a backend is there."""
-    return name == "numpy" or all(find_spec(p) is not None for p in _needs(name))
+    return name == "numpy" or all(find_spec(p) is not None for p in needs(name))
 
 
 def found_devices(name: str, backend: Accelerator) -> list[Device]:

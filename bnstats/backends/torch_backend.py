@@ -17,6 +17,8 @@ from bnstats.backends import Device, Keys, Launch, Warn, chain
 from bnstats.errors import BnstatsError, printable
 
 _WORD = 0xFFFFFFFF  # words are int64: torch has next to no arithmetic for unsigned types
+# Else the sums of a and b, once a kernel, refuse those of a·b and b²: draws would be stored.
+_INDUCTOR = {"loop_ordering_after_fusion": False}
 
 expit = torch.special.expit
 erf = torch.special.erf
@@ -95,7 +97,8 @@ def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -
     unfused = ""
 
     def compiled(*inputs: Any) -> Any:
-        return torch.compile(one_graph(block, *inputs), fullgraph=True, dynamic=False)
+        graph = one_graph(block, *inputs)
+        return torch.compile(graph, fullgraph=True, dynamic=False, options={**_INDUCTOR})
 
     def launch(keys: Keys, first: int, draws: int, on_warning: Warn) -> Any:
         nonlocal run, unfused
@@ -130,7 +133,9 @@ def one_graph(block: Callable[..., Any], *inputs: Any) -> Any:
     Left to trace the Python itself, torch.compile breaks it into pieces that it does not fuse, and
     after eight variants of one function it compiles no more, without a word.
     """
-    return make_fx(block, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
+    # As torch does itself: on a GPU a gradient would run, and be traced, in another thread.
+    with torch.autograd.set_multithreading_enabled(False):
+        return make_fx(block, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
 
 
 def _first_line(error: BaseException) -> str:

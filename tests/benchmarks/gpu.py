@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from benchmarks import machine
 from gpu_contenders import LAYERS
 from gpu_report import markdown
 
-from bnstats.backends import ACCELERATORS, is_installed, load
+from bnstats.backends import ACCELERATORS, is_installed, load, needs
 
 PARTS = ("speed", "checks", "catalogue")
 PACKAGES = ("torch", "triton", "jax", "jaxlib", "array-api-compat")
@@ -76,19 +77,26 @@ def within(seconds: float) -> Iterator[None]:
 def about(device: str, backends: list[str]) -> dict[str, Any]:
     """Return what the device is called, its driver, and the libraries' versions."""
     found: dict[str, Any] = {"kind": device, "backends": backends}
+    absent = [p for b in ACCELERATORS for p in needs(b) if find_spec(p) is None]
+    if absent:
+        found["not installed"] = " and ".join(absent)
     for backend in backends:
-        names = [d.about for d in load(backend).devices() if d.kind == device]
+        try:
+            names = [d.about for d in load(backend).devices() if d.kind == device]
+        except Exception as error:
+            found[f"{backend} fails with"] = catalogue.message(error)
+            continue
         found["devices"] = max(found.get("devices", 0), len(names))
         if names:
             found.setdefault("name", names[0])
+        if device == "cuda" and backend == "torch":
+            import torch
+
+            found["cuda"] = torch.version.cuda
     if device == "cuda" and shutil.which("nvidia-smi"):
         query = ["nvidia-smi", "--query-gpu=driver_version,memory.total", "--format=csv,noheader"]
         told = subprocess.run(query, capture_output=True, text=True, check=False).stdout
         found["driver"], _, found["memory"] = told.partition("\n")[0].partition(", ")
-    if device == "cuda" and "torch" in backends:
-        import torch
-
-        found["cuda"] = torch.version.cuda
     for package in (*PACKAGES, "cupy-cuda13x", "cupy-cuda12x", "cupy"):
         try:
             found[package] = version(package)
@@ -115,6 +123,7 @@ class Session:
         self.record = kept if {k: kept.get(k) for k in fixed} == fixed else fixed
         for part in PARTS:
             self.record.setdefault(part, {})
+        print(", ".join(f"{k} {v}" for k, v in fixed["device"].items()), flush=True)
 
     def left(self) -> float:
         return self.deadline - time.monotonic()

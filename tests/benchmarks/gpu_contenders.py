@@ -60,7 +60,7 @@ def contenders(layer: str, device: str, backends: list[str], *, quick: bool) -> 
     users: list[tuple[str, tuple[int, ...], Callable[[int], Run]]] = [
         ("torch eager", eager, lambda n: torch_user(layer, device, n)),
         ("torch autograd", eager, lambda n: torch_user(layer, device, n, autograd=True)),
-        ("jax script", compiled if gpu else eager, lambda n: jax_user(layer, n)),
+        ("jax script", compiled if gpu else eager, partial(jax_user, layer, device)),
     ]
     if gpu:
         compiler = partial(torch_user, layer, device, compiled=True)
@@ -174,11 +174,13 @@ def torch_user(
     return run
 
 
-def jax_user(layer: str, block: int) -> Run:
+def jax_user(layer: str, device: str, block: int) -> Run:
     """Return a script that keeps everything in one jit, on jax's default device."""
     import jax
     from jax import numpy as jnp
 
+    if device != "cpu" and jax.default_backend() == "cpu":
+        raise RuntimeError("jax finds no GPU")
     x_shape, dy_shape = ((*s, block) for s in SHAPES.get(layer, ((), ())))
     forward = {
         "relu": jax.nn.relu,

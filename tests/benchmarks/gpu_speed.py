@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from gpu_catalogue import message
 from gpu_contenders import VARIANT, Contender, calibrated, contenders, per_draw, timed
 
 from bnstats.api import exact
@@ -48,8 +49,7 @@ def throughput(
             rate = trial / timed(run, trial)[0]
             draws = max(round(rate * SECONDS[quick]), trial)
         except Exception as error:
-            told = " ".join(str(error).split())
-            found[contender.name] = {"error": f"{type(error).__name__}: {told}"[:400]}
+            found[contender.name] = {"error": message(error)}
             continue
         found[contender.name] = {"first": round(first, 2), "draws": draws, "rate": rate}
         ready[contender.name] = run
@@ -63,10 +63,16 @@ def throughput(
         at = round_ * max(len(names) // ROUNDS[quick], 1) % max(len(names), 1)
         for name in names[at:] + names[:at]:
             row = found[name]
-            seconds, row["dx"] = timed(ready[name], row["draws"])
+            if "error" in row:
+                continue
+            try:
+                seconds, row["dx"] = timed(ready[name], row["draws"])
+            except Exception as error:
+                found[name] = {"error": message(error)}
+                continue
             row.setdefault("seconds", []).append(seconds)
     known = exact(layer).std_dx
-    for name in names:
+    for name in (n for n in names if "error" not in found[n]):
         row = found[name]
         spread = (known.spread or known.value) / math.sqrt(row["draws"])
         row["z"] = (row["dx"] - known.value) / spread
