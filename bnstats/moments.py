@@ -12,8 +12,12 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-# A variance below this share of the mean square is rounding: the draws are constant.
-_CONSTANT = 1e-13
+# A variance below this share of the mean square is rounding: the draws are constant. Sums of
+# float64 draws about their means can tell less from it than sums about zero or of float32 draws.
+_CONSTANT, _CONSTANT_ABOUT_MEANS = 1e-13, 1e-28
+
+# Below this share, a variance from sums about zero has lost digits that matter.
+_CANCELLED = 1e-8
 
 # What float32 sums must keep: of Σa² and Σb² the shares that are spread, and E[b²] within range.
 _SPREAD_A, _SPREAD_B = 1e-2, 1e-4
@@ -79,9 +83,14 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         Importance weights of mean one, shape (draws,). The co-moments of weighted draws are left
         at zero: their units are replicates, see `as_unit`.
     """
+    constant = _CONSTANT_ABOUT_MEANS if values.dtype == xp.float64 else _CONSTANT
+    return _of(xp, values, pivot, weights, constant)
+
+
+def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Moments:
     double = values.dtype == xp.float64
     if not double and (weights is not None or prod(values.shape[:-1]) > LONGEST):
-        return of(xp, xp.astype(values, xp.float64), pivot, weights)
+        return _of(xp, xp.astype(values, xp.float64), pivot, weights, constant)
     v = values - pivot if pivot else values
     b = xp.square(v)  # sooner done than v * v
     scalar = v.ndim == 1
@@ -96,7 +105,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         wb = b * weights
         sum_a, sum_b, sum_bb = xp.inner((a, weights), (wb, None), (wb, b))
     if not (double or float32_holds(n, sum_bb)):
-        return of(xp, xp.astype(values, xp.float64), pivot)
+        return _of(xp, xp.astype(values, xp.float64), pivot, None, constant)
     if sum_bb - sum_bb != 0:  # an infinity or NaN somewhere
         good = xp.isfinite(b * b)
         bad = float(xp.sum(~good))
@@ -104,13 +113,24 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
             return Moments(nonfinite=bad, pivot=pivot)
         if bad:
             kept = None if weights is None else weights[good]
-            return replace(of(xp, values[..., good], pivot, kept), nonfinite=bad)
+            return replace(_of(xp, values[..., good], pivot, kept, constant), nonfinite=bad)
     if weights is not None:
         return Moments(n, n, 0.0, pivot, sum_a / n, sum_b / n, sum_bb=sum_bb)
     found = from_sums(n, sum_a, sum_aa, sum_ab, sum_b, sum_bb, pivot=pivot)
     if not (double or float32_suffices(found, sum_aa, sum_bb)):
-        return of(xp, xp.astype(values, xp.float64), pivot)
+        return _of(xp, xp.astype(values, xp.float64), pivot, None, constant)
+    if cancelled(found):
+        means = found.mean_a, found.mean_b
+        a, b = a - means[0], b - means[1]
+        sums = xp.inner((a, None), (a, a), (a, b), (b, None), (b, b))
+        return from_sums(n, *sums, pivot=pivot, about=means, constant=constant)
     return found
+
+
+def cancelled(found: Moments) -> bool:
+    """Whether a variance from sums about zero lost its digits: sums about the means keep them."""
+    least_a = _CANCELLED * found.count * found.mean_a * found.mean_a
+    return found.count > 1 and (found.aa <= least_a or found.bb <= _CANCELLED * found.sum_bb)
 
 
 def float32_suffices(found: Moments, sum_aa: float, sum_bb: float) -> bool:
@@ -128,6 +148,8 @@ def from_sums(
     *,
     pivot: float,
     nonfinite: float = 0.0,
+    about: tuple[float, float] = (0.0, 0.0),
+    constant: float = _CONSTANT,
 ) -> Moments:
     """Return the moments of n draws from the sums of a, a², ab, b and b² over them.
 
@@ -141,13 +163,19 @@ def from_sums(
         What was subtracted.
     nonfinite
         Draws that were left out.
+    about
+        What was subtracted from a and b before they were multiplied and added.
+    constant
+        Below this share of the mean square, a variance is rounding.
     """
     if not n:
         return Moments(nonfinite=nonfinite, pivot=pivot)
-    mean_a, mean_b = sum_a / n, sum_b / n
-    aa, bb = sum_aa - sum_a * mean_a, sum_bb - sum_b * mean_b
-    aa = aa if aa > _CONSTANT * sum_aa else 0.0
-    bb = bb if bb > _CONSTANT * sum_bb else 0.0
+    da, db = sum_a / n, sum_b / n
+    mean_a, mean_b = about[0] + da, about[1] + db
+    aa, bb = sum_aa - sum_a * da, sum_bb - sum_b * db
+    sum_bb += about[1] * (sum_b + n * mean_b)
+    aa = aa if aa > constant * (sum_aa + about[0] * (sum_a + n * mean_a)) else 0.0
+    bb = bb if bb > constant * sum_bb else 0.0
     return Moments(
         count=n,
         points=n,
@@ -156,7 +184,7 @@ def from_sums(
         mean_a=mean_a,
         mean_b=mean_b,
         aa=aa,
-        ab=sum_ab - sum_a * mean_b if aa and bb else 0.0,
+        ab=sum_ab - sum_a * db if aa and bb else 0.0,
         bb=bb,
         sum_bb=sum_bb,
     )
