@@ -13,7 +13,7 @@ from math import prod
 from typing import Any
 
 # A variance below this share of the mean square is rounding: the draws are constant. Sums of
-# float64 draws about their means can tell less from it than sums about zero or of float32 draws.
+# float64 draws about their means can tell less from it than other sums.
 _CONSTANT, _CONSTANT_ABOUT_MEANS = 1e-13, 1e-28
 
 # Below this share, a variance from sums about zero has lost digits that matter.
@@ -83,8 +83,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         Importance weights of mean one, shape (draws,). The co-moments of weighted draws are left
         at zero: their units are replicates, see `as_unit`.
     """
-    constant = _CONSTANT_ABOUT_MEANS if values.dtype == xp.float64 else _CONSTANT
-    return _of(xp, values, pivot, weights, constant)
+    return _of(xp, values, pivot, weights, constant_share(double=values.dtype == xp.float64))
 
 
 def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Moments:
@@ -125,6 +124,11 @@ def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Mo
         sums = xp.inner((a, None), (a, a), (a, b), (b, None), (b, b))
         return from_sums(n, *sums, pivot=pivot, about=means, constant=constant)
     return found
+
+
+def constant_share(*, double: bool) -> float:
+    """Return below which share of the mean square a variance about the means is rounding."""
+    return _CONSTANT_ABOUT_MEANS if double else _CONSTANT
 
 
 def cancelled(found: Moments) -> bool:

@@ -27,6 +27,7 @@ from bnstats.accelerated.block import Block
 from bnstats.accelerated.draws import round_keys
 from bnstats.api import compute
 from bnstats.layers import Law
+from bnstats.run import run
 from bnstats.sampling import Task
 from bnstats.spec import parse
 
@@ -238,3 +239,13 @@ def test_equal_blocks_are_one_program():
 )
 def test_only_short_columns_of_float32_are_summed_in_float32(spec, dtype, columns, careful, short):
     assert Block(Task(parse(spec), dtype=dtype), 0.0, 512, columns, careful).is_short == short
+
+
+@each_and_numpy
+def test_a_wide_norm_has_the_error_that_theory_gives(name):
+    """Of N draws of variance v, y² averages v/(v + ε), and v is 1 ± √(2/N)."""
+    if name != "numpy":
+        namespace(name)  # or skip
+    task = Task(parse("batch_norm:batch_size=2048,eps=1e-6"), backend=name, directions=("y",))
+    moments = run(task, 3000)[0]["y"]
+    assert moments.bb / moments.count == pytest.approx(1e-12 * 2 / 2048, rel=0.1, abs=0)

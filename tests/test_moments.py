@@ -214,6 +214,36 @@ def test_raw_sums_of_constants_have_no_spread():
         assert m.mean_a == pytest.approx(value, rel=1e-15)
 
 
+@pytest.mark.parametrize("spread", [1e-4, 1e-7, 1e-9])
+@pytest.mark.parametrize("shape", [(40,), (3, 40)])
+def test_draws_that_hardly_vary_keep_their_variances(shape, spread):
+    """As the mean square of a wide norm's output."""
+    values = 1.3 + spread * np.random.default_rng(8).normal(size=shape)
+    assert_close(of(xp, values, 0.0), two_pass(values, 0.0), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(40,), (3, 40)])
+def test_sums_about_the_means_tell_the_moments(shape):
+    values = np.random.default_rng(8).gamma(2.0, size=shape)
+    draws = values.reshape(-1, values.shape[-1]) - 1.5
+    about = 0.625, 3.5
+    a, b = draws.mean(axis=0) - about[0], (draws**2).mean(axis=0) - about[1]
+    sums = (a.sum(), (a * a).sum(), (a * b).sum(), b.sum(), (b * b).sum())
+    m = from_sums(40.0, *map(float, sums), pivot=1.5, about=about)
+    assert m.sum_bb == pytest.approx(raw_sums(values, 1.5)[-1], rel=1e-13)
+    assert_close(m, two_pass(values, 1.5))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_rounding_is_no_spread(dtype):
+    """Of means that are the same in every draw up to rounding, as those of a softmax."""
+    e = np.exp(np.random.default_rng(8).normal(size=(10, 1000))).astype(dtype)
+    m = of(xp, e / e.sum(axis=0), 0.0)
+    assert (m.aa, m.ab) == (0.0, 0.0)
+    assert m.bb > 0
+    assert m.mean_a == pytest.approx(0.1, rel=1e-15 if dtype == "float64" else 1e-7)
+
+
 def test_sums_of_no_draws():
     nothing = from_sums(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, pivot=0.5, nonfinite=7.0)
     assert nothing == Moments(nonfinite=7.0, pivot=0.5)

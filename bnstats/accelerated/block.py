@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from math import prod
 from typing import Any, TypeAlias
 
@@ -33,6 +34,8 @@ class Block:
     careful
         Whether to leave draws out whose b² is not finite, telling first how many remain, and to
         add in float64 from the first. Otherwise short columns of float32 are added in float32.
+    about
+        What careful sums subtract from a and b first, by direction.
     """
 
     task: Task
@@ -40,12 +43,13 @@ class Block:
     size: int
     columns: int
     careful: bool
+    about: tuple[tuple[float, float], ...] = ()
 
     def _key(self) -> tuple[Any, ...]:
         task = replace(self.task, spec=self.task.spec.text)  # type: ignore[arg-type]  # hashable
         # A user's layer may be registered anew under its name.
         layer = self.task.spec.layer.bind
-        return task, layer, self.pivot, self.size, self.columns, self.careful
+        return task, layer, self.pivot, self.size, self.columns, self.careful, self.about
 
     def __hash__(self) -> int:
         return hash(self._key())
@@ -72,15 +76,17 @@ class Block:
             counts = number + place < remaining
             found = found + xp.stack(
                 [
-                    self._sums(xp, y, self.pivot, counts)
+                    self._sums(xp, y, self.pivot, counts, about)
                     if d == "y"
-                    else self._sums(xp, backward(draws["dy"]), 0.0, counts)
-                    for d in task.directions
+                    else self._sums(xp, backward(draws["dy"]), 0.0, counts, about)
+                    for d, about in zip_longest(task.directions, self.about)
                 ]
             )
         return found
 
-    def _sums(self, xp: Any, v: Array, pivot: float, counts: Array) -> Array:
+    def _sums(
+        self, xp: Any, v: Array, pivot: float, counts: Array, about: tuple[float, float] | None
+    ) -> Array:
         columns = min(self.columns, v.shape[-1])
         if not self.is_short:
             v = xp.astype(v, xp.float64)
@@ -91,6 +97,8 @@ class Block:
             a, b = xp.mean(a, axis=axes), xp.mean(b, axis=axes)
         if self.careful:
             counts = counts & xp.isfinite(b * b)
+        if about:
+            a, b = a - about[0], b - about[1]
         a, b = xp.where(counts, a, 0.0), xp.where(counts, b, 0.0)
 
         def total(values: Array) -> Array:
@@ -98,5 +106,5 @@ class Block:
 
         kept = [total(xp.astype(counts, xp.float64))] if self.careful else []
         total_b = total(b)
-        total_aa = total(a * a) if v.ndim > 1 else total_b
+        total_aa = total(a * a) if v.ndim > 1 or about else total_b
         return xp.stack([*kept, total(a), total_aa, total(a * b), total_b, total(b * b)])

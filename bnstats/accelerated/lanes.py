@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
-from math import isfinite
-from typing import Any, TypeAlias
+from math import frexp, isfinite, ldexp
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -15,7 +15,14 @@ from bnstats.accelerated.block import Block
 from bnstats.accelerated.draws import round_keys
 from bnstats.backends import Device, Launch, chosen, load
 from bnstats.errors import BnstatsError, HostError, printable
-from bnstats.moments import Moments, float32_holds, float32_suffices, from_sums
+from bnstats.moments import (
+    Moments,
+    cancelled,
+    constant_share,
+    float32_holds,
+    float32_suffices,
+    from_sums,
+)
 from bnstats.quantities import Direction
 from bnstats.sampling import Chunk, Task, iid_chunks
 
@@ -62,7 +69,7 @@ def accelerated(
     xp = load(task.backend)
     devices = chosen(task.backend, xp, task.device)
     lanes = [_Lane(task, pivot, xp, device, on_warning) for device in devices]
-    waiting: deque[tuple[Chunk, _Lane, tuple[int, Any]]] = deque()
+    waiting: deque[tuple[Chunk, _Lane, _Begun]] = deque()
     for chunk in iid_chunks(samples, min(lane.size for lane in lanes) * _CHUNK_BLOCKS):
         if should_stop():
             break
@@ -73,6 +80,21 @@ def accelerated(
             yield chunk, lane.finish(chunk, begun)
     for chunk, lane, begun in waiting:
         yield chunk, lane.finish(chunk, begun)
+
+
+class _Manner(NamedTuple):
+    """How sums are formed: see `Block`."""
+
+    careful: bool = False
+    about: tuple[tuple[float, float], ...] = ()
+
+
+class _Begun(NamedTuple):
+    """A chunk that a device is at work on: its blocks' size, and sums; None for no memory."""
+
+    size: int
+    manner: _Manner
+    sums: Any
 
 
 class _Lane:
@@ -88,6 +110,7 @@ class _Lane:
     ) -> None:
         self._task, self._pivot, self._xp, self._device = task, pivot, xp, device
         self._on_warning = on_warning
+        self._manner = _Manner()
         self._keys = round_keys(task.seed, task.spec.text)
         numbers = _BLOCK_NUMBERS.get(device.kind, _LARGEST_BLOCK)
         if device.memory is not None:
@@ -95,45 +118,51 @@ class _Lane:
         draws = max(numbers // task.spec.event.numbers, 2)
         self.size = 1 << (draws.bit_length() - 1)
 
-    def begin(self, chunk: Chunk, *, careful: bool = False) -> tuple[int, Any]:
-        """Set the device to work on a chunk; return the blocks' size, and None for no memory."""
+    def begin(self, chunk: Chunk, manner: _Manner | None = None) -> _Begun:
+        """Set the device to work on a chunk."""
+        manner = self._manner if manner is None else manner
         try:
-            launch = _launch(self._block(careful), self._xp, self._device)
-            return self.size, launch(self._keys, chunk.first, chunk.draws, self._on_warning)
+            launch = _launch(self._block(manner), self._xp, self._device)
+            sums = launch(self._keys, chunk.first, chunk.draws, self._on_warning)
+            return _Begun(self.size, manner, sums)
         except Exception as error:
             if self._xp.is_out_of_memory(error):
-                return self.size, None
+                return _Begun(self.size, manner, None)
             if isinstance(error, BnstatsError):
                 raise
             raise self._refused(error) from error
 
-    def _block(self, careful: bool) -> Block:
+    def _block(self, manner: _Manner) -> Block:
         task = replace(self._task, seed=0)  # the keys tell it: a program serves all seeds
         columns = _COLUMNS if self._device.kind == "cpu" else 1
-        return Block(task, self._pivot, self.size, columns, careful)
+        return Block(task, self._pivot, self.size, columns, *manner)
 
-    def finish(self, chunk: Chunk, begun: tuple[int, Any]) -> Tally:
+    def finish(self, chunk: Chunk, begun: _Begun) -> Tally:
         """Wait for a chunk; return its moments."""
-        found = self._moments(chunk, self._wait(chunk, begun, careful=False), careful=False)
+        found = self._moments(chunk, begun)
         if found is None:
-            again = self.begin(chunk, careful=True)
-            found = self._moments(chunk, self._wait(chunk, again, careful=True), careful=True)
+            begun = self.begin(chunk, _Manner(careful=True))
+            found = self._moments(chunk, begun)
         assert found is not None
+        if not begun.manner.about and any(map(cancelled, found.values())):
+            means = [(_rounded(m.mean_a), _rounded(m.mean_b)) for m in found.values()]
+            self._manner = _Manner(careful=True, about=tuple(means))  # for later chunks, too
+            found = self._moments(chunk, self.begin(chunk))
+            assert found is not None
         return found
 
-    def _wait(self, chunk: Chunk, begun: tuple[int, Any], *, careful: bool) -> Any:
+    def _wait(self, chunk: Chunk, begun: _Begun) -> Any:
         while True:
-            size, sums = begun
-            if sums is not None:
+            if begun.sums is not None:
                 try:
                     with np.errstate(all="ignore"):  # parts may be infinite, of either sign
-                        return self._xp.host(sums).sum(axis=-1)
+                        return self._xp.host(begun.sums).sum(axis=-1)
                 except Exception as error:
                     if not self._xp.is_out_of_memory(error):
                         raise self._refused(error) from error
-            if size == self.size:  # or a chunk before this one has halved it by now
+            if begun.size == self.size:  # or a chunk before this one has halved it by now
                 self._halve()
-            begun = self.begin(chunk, careful=careful)
+            begun = self.begin(chunk, begun.manner)
 
     def _halve(self) -> None:
         if self.size <= 2:
@@ -154,22 +183,38 @@ class _Lane:
             hint="--backend numpy runs every layer",
         )
 
-    def _moments(self, chunk: Chunk, sums: Any, *, careful: bool) -> Tally | None:
-        """Return the moments behind power sums; None where only careful sums would do."""
+    def _moments(self, chunk: Chunk, begun: _Begun) -> Tally | None:
+        """Wait; return the moments behind power sums, None where only careful ones would do."""
         tally: Tally = {}
-        for direction, row in zip(self._task.directions, sums.tolist(), strict=True):
+        sums, (careful, about) = self._wait(chunk, begun), begun.manner
+        constant = constant_share(double=bool(about) and self._task.dtype == "float64")
+        for i, (direction, row) in enumerate(
+            zip(self._task.directions, sums.tolist(), strict=True)
+        ):
             n, a, aa, ab, b, bb = row if careful else (float(chunk.draws), *row)
-            pivot = self._pivot if direction == "y" else 0.0
-            found = from_sums(n, a, aa, ab, b, bb, pivot=pivot, nonfinite=chunk.draws - n)
+            found = from_sums(
+                n,
+                *(a, aa, ab, b, bb),
+                pivot=self._pivot if direction == "y" else 0.0,
+                nonfinite=chunk.draws - n,
+                about=about[i] if about else (0.0, 0.0),
+                constant=constant,
+            )
             if not careful:
                 if not isfinite(bb):
                     return None
-                if self._block(careful).is_short and not (
+                if self._block(begun.manner).is_short and not (
                     float32_holds(n, bb) and float32_suffices(found, aa, bb)
                 ):
                     return None
             tally[direction] = found
         return tally
+
+
+def _rounded(mean: float) -> float:
+    """Return a number to 24 bits: a program that subtracts it serves other seeds as well."""
+    mantissa, exponent = frexp(mean)
+    return ldexp(round(ldexp(mantissa, 24)), exponent - 24)
 
 
 @lru_cache(maxsize=8)
