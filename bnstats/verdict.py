@@ -23,6 +23,8 @@ SECOND_STAGE_FACTOR = 4  # times the samples of the first stage
 
 # Relative: what float64 can be asked to know of a value, and what a symbolic one may be off by.
 _FLOAT64 = 1e-12
+# So many digits of an exact value are what float64 can be asked to know: they decide for the rest.
+_DIGITS_ENOUGH = 11
 # An error that so many draws would leave is no sampling error.
 _MOST_DRAWS = 1e12
 
@@ -125,13 +127,23 @@ def _by_exact(
         outcome, remark = "reproduced", f"exact {shown}"
     elif distance - reference.error > tolerance:
         outcome, remark = "refuted", _why_refuted(claim, reference, exact, digits)
+    elif distance <= reference.error and (known := _digits_known(reference)) >= _DIGITS_ENOUGH:
+        # A float is printed with 17 digits, whose last ones nobody can tell right from wrong.
+        remark = f"exact {shown}; all {known} digits that are known are right"
+        outcome = "reproduced"
     else:
         outcome, remark = "undecided", f"exact {shown} is not known to enough digits"
-        if distance <= reference.error < abs(truth) / 2:
-            known = math.floor(-math.log10(2 * reference.error / abs(truth)))
-            remark += f"; all {known} that are known are right"
+        if distance <= reference.error and (known := _digits_known(reference)):
+            remark += f"; all {known} that are known are right: fewer, or a tolerance, can be told"
     draws = _equal_error_samples(claim, reference) if outcome == "refuted" else None
     return Verdict(claim, outcome, remark, "exact", truth, digits, equal_error_samples=draws)
+
+
+def _digits_known(reference: Exact) -> int:
+    """Return the significant digits to which an exact value is known."""
+    if not 0 < 2 * reference.error < abs(reference.value):
+        return 0
+    return math.floor(-math.log10(2 * reference.error / abs(reference.value)))
 
 
 def _equal_error_samples(claim: Claim, reference: Exact) -> float | None:

@@ -214,7 +214,7 @@ def test_the_fixture_fails_with_the_message_of_the_command_line(
 ) -> None:
     result = pytest_on(
         """
-        import pytest, bnstats
+        import math, pytest, bnstats
 
         def test_right(bnstats_verify):
             check = bnstats_verify("gelu", "gain_y", "1.7009", samples=20_000)
@@ -225,9 +225,15 @@ def test_the_fixture_fails_with_the_message_of_the_command_line(
             bnstats_verify("gelu", "gain_y", "1.7015", samples=20_000, seed=3)
 
         def test_undecided(bnstats_verify):
-            value = "1.70092624336333300"
-            bnstats_verify("gelu", "gain_y", value, samples=20_000, allow_undecided=True)
-            bnstats_verify("gelu", "gain_y", value, samples=20_000)
+            claim = "dropout:p=0.2", "var_dx", "1.3"  # which ends at the exact 1.25
+            bnstats_verify(*claim, samples=20_000, allow_undecided=True)
+            bnstats_verify(*claim, samples=20_000)
+
+        def test_code(bnstats_verify):
+            for value in (math.sqrt(2), 2**0.5, 1 / math.sqrt(0.5)):
+                check = bnstats_verify("relu", "gain_rms_y", value, samples=20_000)
+                assert check.verdict.remark.endswith("all 13 digits that are known are right")
+            bnstats_verify("max_pool2d:kernel_size=3", "std_dx", 1 / 3, samples=20_000)
 
         def test_misspelt(bnstats_verify):
             with pytest.raises(bnstats.BnstatsError, match="^bnstats_verify: unknown layer 'gelo'"):
@@ -236,14 +242,14 @@ def test_the_fixture_fails_with_the_message_of_the_command_line(
                 bnstats_verify("gelu", "gain_y", "1,7")
         """,
     )
-    result.assert_outcomes(passed=2, failed=2)
+    result.assert_outcomes(passed=3, failed=2)
     Path("a.toml").write_text(BAD)
     said = cli("verify", "a.toml", "-n", "20000", "--seed", "3").out.splitlines()[:-1]
     assert said[0].startswith("FAIL      gelu 1/σ[y]: claimed 1.7015, exact 1.70092624, sampled")
     at = result.outlines.index(said[0])
     assert result.outlines[at : at + 3] == said
     assert "test_wrong" in result.outlines[at - 1]  # no traceback between name and message
-    undecided = [line for line in result.outlines if line.startswith("undecided gelu 1/σ[y]")]
+    undecided = [x for x in result.outlines if x.startswith("undecided dropout:p=0.2 Var[dx]")]
     assert len(undecided) == 1
 
 

@@ -81,7 +81,8 @@ def _lines(check: Check, style: Style) -> Iterator[str]:
     if check.outcome == "ok" and check.verdict is None:
         return
     label = "FAIL" if check.outcome == "fail" else check.outcome
-    yield f"{style(label.ljust(9), check.outcome)} {finding(check)}"
+    beyond = check.verdict.remark.partition("; ")[2] if check.verdict and label == "ok" else ""
+    yield f"{style(label.ljust(9), check.outcome)} {finding(check)}{'; ' if beyond else ''}{beyond}"
     if check.outcome != "ok":
         yield f"          {check.reason}"
         if check.command:
