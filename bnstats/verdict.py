@@ -159,7 +159,8 @@ def _digits_known(reference: Exact) -> int:
 def _equal_error_samples(claim: Claim, reference: Exact) -> float | None:
     if claim.printed.symbolic or reference.spread is None:
         return None
-    return (reference.spread / (claim.printed.value - reference.value)) ** 2
+    ratio = reference.spread / (claim.printed.value - reference.value)
+    return ratio * ratio  # which may be infinite, where ** would raise an error
 
 
 def _value_of(claim: Claim, exact: Mapping[str, Exact]) -> str | None:

@@ -187,6 +187,12 @@ def test_few_known_digits_do_not_speak_for_the_others(error, outcome, remark):
     assert judge(claim(repr(1 / 3 + 2 * error)), known).outcome == "refuted"
 
 
+def test_a_hair_off_zero_is_refuted():
+    verdict = against("1e-300", "abs", "mean_dx")
+    assert verdict.outcome == "refuted"
+    assert verdict.equal_error_samples == math.inf
+
+
 @pytest.mark.parametrize(
     ("true", "error", "outcome"),
     [
