@@ -189,8 +189,8 @@ def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], dig
         errors = abs(value - truth) / known
         inside = "within" if errors <= 2 else f"{errors:.1f} standard errors off, beyond"
         parts[-1] += f", {inside} the error of its own {claim.samples:,} draws"
-    elif of_printed and draws is not None and draws < _MOST_DRAWS:
-        parts[-1] += f", off by the standard error of {draws:.0e} draws".replace("e+0", "e")
+    elif of_printed and draws is not None and 2 <= draws < _MOST_DRAWS:
+        parts[-1] += f", an error typical of a simulation with {float(f'{draws:.0e}'):,.0f} draws"
     if digits < 2:
         parts += _other_conventions(claim.quantity, truth, exact)
     return "; ".join(parts)

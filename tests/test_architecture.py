@@ -43,6 +43,7 @@ RANKS = {
     "doubts": 7,
     "api": 8,
     "gate": 9,
+    "committed": 9,
     "verification": 10,
     "fix": 11,
     "report": 11,

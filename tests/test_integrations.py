@@ -73,7 +73,7 @@ def test_verify_alone_checks_what_the_project_names(cli: Cli, project: Path) -> 
     code, out, err = cli("verify", "--output-format", "github")
     assert (code, err) == (1, "")
     assert out.startswith("::error file=../../constants.toml,line=4,")
-    assert "-n 2e4 --seed 1" in out
+    assert "; to reproduce: bnstats exact gelu" in out
     # A set has no suffix, and stays a name.
     configure(project, 'claims = ["feng2016-repost", "constants.toml"]\nsamples = 2e4')
     assert cli("verify").out.splitlines()[-1].startswith("3 constants of 3 layers: 0 verified, 3 f")
@@ -145,9 +145,9 @@ def test_a_table_at_fault_is_named(
         (b"[tool.bnstats", "../../pyproject.toml cannot be parsed: Expected ']' at the end"),
         (b"\xff", "../../pyproject.toml cannot be parsed: 'utf-8' codec"),
         (b"tool.bnstats = 3", "../../pyproject.toml, [tool.bnstats] is not a table"),
-        (b"tool = 3", "no results/constants.json here"),
-        (b"", "no results/constants.json here"),
-        (b"[tool.bnstats]\nseed = 2", "no results/constants.json here"),
+        (b"tool = 3", "nothing to verify: no pyproject.toml names claims"),
+        (b"", "nothing to verify: no pyproject.toml names claims"),
+        (b"[tool.bnstats]\nseed = 2", "nothing to verify: no pyproject.toml names claims"),
         (b'[tool.bnstats]\nclaims = ["a.toml"]', "no such file: ../../a.toml"),
     ],
 )
@@ -245,7 +245,8 @@ def test_the_fixture_fails_with_the_message_of_the_command_line(
     result.assert_outcomes(passed=3, failed=2)
     Path("a.toml").write_text(BAD)
     said = cli("verify", "a.toml", "-n", "20000", "--seed", "3").out.splitlines()[:-1]
-    assert said[0].startswith("FAIL      gelu 1/σ[y]: claimed 1.7015, exact 1.70092624, sampled")
+    assert said[0].startswith("FAIL      a.toml:4: gelu 1/σ[y]: claimed 1.7015, exact 1.70092624,")
+    said[0] = said[0].replace("a.toml:4: ", "")  # a call of the fixture is in no file
     at = result.outlines.index(said[0])
     assert result.outlines[at : at + 3] == said
     assert "test_wrong" in result.outlines[at - 1]  # no traceback between name and message
@@ -304,7 +305,7 @@ def test_the_hook_stops_a_commit_fixes_the_file_and_lets_it_pass(
     done = hook()
     assert done.returncode == 1, done.stderr
     assert "- hook id: bnstats-verify\n- exit code: 1\n" in done.stdout
-    assert "FAIL      gelu 1/σ[y]: claimed 1.7015, exact 1.70092624" in done.stdout
+    assert "FAIL      constants.toml:4: gelu 1/σ[y]: claimed 1.7015, exact 1.7009" in done.stdout
     assert list(tmp_path.glob("home/repo*/*/lib/*/site-packages/bnstats/fix.py"))
     done = hook("--fix")
     assert done.returncode == 1
@@ -398,7 +399,7 @@ def test_the_action_annotates_and_fails(action: Action) -> None:
     assert (verify.returncode, verify.stderr) == (1, "")
     first, last = verify.stdout.splitlines()
     assert first.startswith("::error file=constants.toml,line=4,title=gelu gain_y is wrong::gelu")
-    assert first.endswith("bnstats compute gelu -n 2e4 --seed 1")
+    assert first.endswith("bnstats exact gelu")
     assert last == "1 constant of 1 layer: 0 verified, 1 failed, 0 undecided"
     assert "| fail | `gelu` | 1/σ[y]" in action.summary.read_text("utf-8")
     (action.workspace / "constants.toml").write_text(GOOD)
@@ -406,7 +407,7 @@ def test_the_action_annotates_and_fails(action: Action) -> None:
 
 
 def test_the_actions_inputs_reach_the_command(action: Action) -> None:
-    (action.workspace / "b.toml").write_text(BAD.replace("gelu", "silu"))
+    (action.workspace / "b.toml").write_text(BAD.replace("gelu", "sparsemax"))
     # More than one line, and nothing that a shell would run.
     what = "constants.toml\nb.toml $(touch,hacked)\n"
     _, verify = action(what=what, samples="3000", family_error="0.01")
@@ -416,7 +417,7 @@ def test_the_actions_inputs_reach_the_command(action: Action) -> None:
     _, verify = action(what="constants.toml\nb.toml\n", samples="3000")
     assert verify.returncode == 1
     assert verify.stdout.splitlines()[-1].startswith("2 constants of 2 layers: 0 verified, 2 f")
-    assert "bnstats compute silu -n 3000 --seed 1" in verify.stdout
+    assert "bnstats compute sparsemax -n 3000 --seed 1" in verify.stdout
     _, verify = action(family_error="7")
     assert verify.returncode == 2
     assert "--family-error" in verify.stderr
@@ -439,6 +440,10 @@ def test_what_reproduces_a_failure_reproduces_it(cli: Cli, project: Path) -> Non
     (project / "constants.toml").write_text(BAD)
     (check,) = read_document(cli("verify", "--json").out)["results"][0]["checks"]
     words = check["command"].split()
-    assert words[:3] == ["bnstats", "compute", "gelu"]
-    again = compute("gelu", samples=int(float(words[4])), seed=int(words[6]))
+    assert words == ["bnstats", "exact", "gelu"]
+    (project / "constants.toml").write_text(BAD.replace("gelu", "sparsemax"))  # has no exact σ
+    (check,) = read_document(cli("verify", "--json").out)["results"][0]["checks"]
+    words = check["command"].split()
+    assert words[:3] == ["bnstats", "compute", "sparsemax"]
+    again = compute("sparsemax", samples=int(float(words[4])), seed=int(words[6]))
     assert again.gain_y.value == check["value"]

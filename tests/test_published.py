@@ -177,7 +177,7 @@ def test_the_gammas_are_right_to_three_or_four_digits():
     assert {v.outcome for v in judged.values()} == {"refuted"}
     assert {v.digits_right for v in judged.values()} == {3, 4}
     assert judged["relu"].remark == (
-        "1.713; 3 of 17 digits right, off by the standard error of 3e6 draws"
+        "1.713; 3 of 17 digits right, an error typical of a simulation with 3,000,000 draws"
     )
     # The delta method by hand: SE(1/σ)·√n = √(κ − 1)/(2σ), κ of max(0, x) by its moments.
     m1, m2, m3, m4 = 1 / math.sqrt(2 * math.pi), 0.5, math.sqrt(2 / math.pi), 1.5

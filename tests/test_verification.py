@@ -18,6 +18,7 @@ from cli_support import Outcome, read_document
 from bnstats import constants, gate
 from bnstats.api import compute, default_samples
 from bnstats.claims import claim_sets
+from bnstats.committed import CONSTANTS, read_constants
 from bnstats.constants import CONSTANTS_TABLE, PUBLISHED, table_specs
 from bnstats.errors import BnstatsError
 from bnstats.gate import Settings
@@ -26,7 +27,7 @@ from bnstats.quantities import QUANTITIES
 from bnstats.report.json_ import render
 from bnstats.report.published import PLOT
 from bnstats.spec import parse
-from bnstats.verification import CONSTANTS, Check, read_constants, verify, verify_constants
+from bnstats.verification import Check, verify, verify_constants
 
 Cli = Callable[..., Outcome]
 Document = dict[str, Any]
@@ -71,9 +72,9 @@ def test_a_failure_says_what_was_claimed_what_is_true_and_how_to_see_it(cli: Cli
     assert re.match(first, lines[at])
     reason = " refuted: 0.2117; 3 digits right, within the error of its own 100,000 draws"
     assert lines[at + 1].endswith(reason)
-    assert re.fullmatch(r"hint: +bnstats compute sigmoid -n 2e4 --seed 9", lines[at + 2])
+    assert re.fullmatch(r"hint: +bnstats exact sigmoid", lines[at + 2])
     command = lines[at + 2].split("bnstats ")[1].split()
-    again = read_document(cli(*command, "--json").out)["results"][0]["std_dx"]
+    again = read_document(cli(*command, "--json").out)["results"][0]["std_dx"]["exact"]
     checks = read_document(cli("verify", "feng2016", *QUICK, "--seed", 9, "--json").out)
     (check,) = (
         c
@@ -81,7 +82,7 @@ def test_a_failure_says_what_was_claimed_what_is_true_and_how_to_see_it(cli: Cli
         for c in r["checks"]
         if (r["layer"], c["quantity"]) == ("sigmoid", "std_dx")
     )
-    assert check["value"] == again["value"]
+    assert check["exact"]["value"] == again["value"]
     assert (check["outcome"], check["wanted"]) == ("fail", "0.2123")
 
 
@@ -364,7 +365,7 @@ def test_check_names_a_planted_row(
     if "claims" not in says:  # verify looks at numbers, not at verdicts
         found = cli("verify", tables, *QUICK)
         assert found.code == 1
-        assert re.search(r"^FAIL +sigmoid σ\[", found.out)
+        assert re.search(r"^FAIL +\S+constants\.json: sigmoid σ\[", found.out)
         assert len(found.out.splitlines()) in (3, 4)
 
 

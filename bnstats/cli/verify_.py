@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from click.core import ParameterSource
 
 from bnstats.cli.console import Console
 from bnstats.cli.options import SAMPLES, WORKERS, Fraction, backend_options, seed_option
+from bnstats.errors import BnstatsError
 
 if TYPE_CHECKING:
     from bnstats.verification import Check
@@ -83,7 +85,7 @@ def command(
     from bnstats.cli.project import project
     from bnstats.custom import load
     from bnstats.gate import Settings
-    from bnstats.verification import RESULTS, source_of
+    from bnstats.verification import source_of
 
     console: Console = ctx.obj
     format_ = "json" if as_json else output_format
@@ -97,7 +99,7 @@ def command(
     for name in imports:
         load(name, here=True)
     checks: list[Check] = []
-    names = what or own.claims or (RESULTS,)
+    names = what or own.claims or _committed()
     options["family_error"] /= len(names)
     with interruptible() as interrupted, layers_progress(console, "verify") as progress:
         settings = Settings(
@@ -126,6 +128,18 @@ def command(
     if "fail" in outcomes:
         return 1
     return UNDECIDED if "undecided" in outcomes and not allow_undecided else 0
+
+
+def _committed() -> tuple[str, ...]:
+    """Return the results of this project, which are verified where nothing is named."""
+    from bnstats.committed import CONSTANTS, RESULTS
+
+    if not Path(RESULTS, CONSTANTS).exists():
+        raise BnstatsError(
+            f"nothing to verify: no pyproject.toml names claims, no {RESULTS}/{CONSTANTS} is here",
+            hint='bnstats verify FILE, or [tool.bnstats] claims = ["FILE"] in pyproject.toml',
+        )
+    return (RESULTS,)
 
 
 def _print(
