@@ -13,6 +13,7 @@ from bnstats.claims import Claim, claim_set
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
 from bnstats.committed import CONSTANTS, RESULTS, is_document, read_constants
+from bnstats.custom import read_written
 from bnstats.errors import BnstatsError, printable
 from bnstats.estimate import MIN_N_EFF, Estimate
 from bnstats.gate import FreshDraws, Outcome, Settings, Stopped
@@ -20,7 +21,6 @@ from bnstats.layers import Law
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
 from bnstats.result import Result
-from bnstats.spec import parse
 from bnstats.verdict import Verdict, judge
 
 
@@ -149,7 +149,7 @@ def verify_constants(document: Mapping[str, Any], settings: Settings) -> tuple[C
     The committed exact value must agree with the one computed now, the committed estimate and
     fresh draws with the exact value; where there is none, fresh draws with the committed estimate.
     """
-    rows = [(parse(row["layer"]), row) for row in document["results"]]
+    rows = [(read_written(row["layer"]), row) for row in document["results"]]
     # Twice as many: the committed estimate is tested as well as the fresh one.
     tests = 2 * sum(name in row for _, row in rows for name in QUANTITIES)
     law = Law(**document["provenance"]["law"])

@@ -117,7 +117,7 @@ def test_options_of_the_project_yield_to_the_command_line(
         (
             'claim = ["a.toml"]',
             "unknown key 'claim'",
-            "did you mean 'claims'?  keys: claims, samples, seed, family-error",
+            "did you mean 'claims'?  keys: claims, import, samples, seed, family-error",
         ),
         ('claims = "a.toml"', "claims is not a list of files", 'claims = ["constants.toml"]'),
         ('claims = [""]', "claims is not a list of files", 'claims = ["constants.toml"]'),
@@ -212,6 +212,8 @@ def pytest_on(
 def test_the_fixture_fails_with_the_message_of_the_command_line(
     pytest_on: Callable[[str], pytest.RunResult], cli: Cli
 ) -> None:
+    Path("own").mkdir()
+    Path("own/fixtureacts.py").write_text("def steep(x, *, alpha=1.0): return alpha * x\n")
     result = pytest_on(
         """
         import math, pytest, bnstats
@@ -235,6 +237,12 @@ def test_the_fixture_fails_with_the_message_of_the_command_line(
                 assert check.verdict.remark.endswith("all 13 digits that are known are right")
             bnstats_verify("max_pool2d:kernel_size=3", "std_dx", 1 / 3, samples=20_000)
 
+        def test_own(bnstats_verify, monkeypatch):
+            with pytest.raises(bnstats.BnstatsError, match="no module 'fixtureacts'"):
+                bnstats_verify("fixtureacts:steep", "std_dx", 3.0)
+            monkeypatch.syspath_prepend("own")
+            bnstats_verify("fixtureacts:steep:alpha=3", "std_dx", 3.0, samples=20_000)
+
         def test_misspelt(bnstats_verify):
             with pytest.raises(bnstats.BnstatsError, match="^bnstats_verify: unknown layer 'gelo'"):
                 bnstats_verify("gelo", "gain_y", "1.7015")
@@ -242,7 +250,7 @@ def test_the_fixture_fails_with_the_message_of_the_command_line(
                 bnstats_verify("gelu", "gain_y", "1,7")
         """,
     )
-    result.assert_outcomes(passed=3, failed=2)
+    result.assert_outcomes(passed=4, failed=2)
     Path("a.toml").write_text(BAD)
     said = cli("verify", "a.toml", "-n", "20000", "--seed", "3").out.splitlines()[:-1]
     assert said[0].startswith("FAIL      a.toml:4: gelu 1/σ[y]: claimed 1.7015, exact 1.70092624,")

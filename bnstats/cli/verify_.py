@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     "imports",
     metavar="NAME",
     multiple=True,
-    help="Load a layer of your own that a file names: no file makes bnstats import code.",
+    help="Import a layer of your own, or a module of such, that a file names: no file of claims "
+    "makes bnstats import code.",
 )
 @click.option("--fix", is_flag=True, help="Rewrite wrong decimals in your files, nothing else.")
 @click.option(
@@ -83,7 +84,7 @@ def command(
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import layers_progress
     from bnstats.cli.project import project
-    from bnstats.custom import load
+    from bnstats.custom import trust
     from bnstats.gate import Settings
     from bnstats.verification import source_of
 
@@ -96,8 +97,10 @@ def command(
     own = project()
     unset = (n for n in own.options if ctx.get_parameter_source(n) is ParameterSource.DEFAULT)
     options |= {name: own.options[name] for name in unset}
+    for name in own.imports:
+        trust(name, own.directory)
     for name in imports:
-        load(name, here=True)
+        trust(name, Path.cwd())
     checks: list[Check] = []
     names = what or own.claims or _committed()
     options["family_error"] /= len(names)
