@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bnstats.api import check_law
+from bnstats.arguments import check_law
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Law
 from bnstats.quantities import QUANTITIES

@@ -35,6 +35,7 @@ RANKS = {
     "sobol": 4,
     "estimate": 4,
     "claims": 4,
+    "arguments": 4,
     "workers": 4,
     "accelerated": 4,
     "run": 5,
