@@ -293,12 +293,13 @@ def test_the_hook_stops_a_commit_fixes_the_file_and_lets_it_pass(
 ) -> None:
     user = tmp_path / "user"
     user.mkdir()
-    (user / "constants.toml").write_text(BAD)
-    (user / "other.toml").write_text("not = 'claims'")
+    (user / "numbers.toml").write_text(BAD)  # named by pyproject.toml, not by its name
+    configure(user, 'claims = ["numbers.toml"]')
+    (user / "claims.toml").write_text("not = 'claims'")
     revision = run("git", "rev-parse", "HEAD", cwd=source).stdout.strip()
     config = {"repo": str(source), "rev": revision, "hooks": [{"id": "bnstats-verify"}]}
 
-    def hook(*args: str) -> subprocess.CompletedProcess[str]:
+    def hook(*args: str, changed: str = "--all-files") -> subprocess.CompletedProcess[str]:
         config["hooks"] = [{"id": "bnstats-verify", "args": ["-n", "20000", *args]}]
         text = yaml.safe_dump({"repos": [config]})
         (user / ".pre-commit-config.yaml").write_text(text)
@@ -306,38 +307,31 @@ def test_the_hook_stops_a_commit_fixes_the_file_and_lets_it_pass(
         # Its environment borrows numpy and its kin from ours instead of the network.
         site = sysconfig.get_path("purelib")
         home = str(tmp_path / "home")
-        argv = (sys.executable, "-m", "pre_commit", "run", "--all-files")
+        argv = (sys.executable, "-m", "pre_commit", "run", *changed.split())
         return run(*argv, cwd=user, PRE_COMMIT_HOME=home, PYTHONPATH=site)
 
     commit(user)
     done = hook()
     assert done.returncode == 1, done.stderr
     assert "- hook id: bnstats-verify\n- exit code: 1\n" in done.stdout
-    assert "FAIL      constants.toml:4: gelu 1/σ[y]: claimed 1.7015, exact 1.7009" in done.stdout
+    assert "FAIL      numbers.toml:4: gelu 1/σ[y]: claimed 1.7015, exact 1.70092" in done.stdout
     assert list(tmp_path.glob("home/repo*/*/lib/*/site-packages/bnstats/fix.py"))
     done = hook("--fix")
     assert done.returncode == 1
     assert "- files were modified by this hook" in done.stdout
-    assert "fixed     constants.toml:4: gelu 1/σ[y]: 1.7015 -> 1.7009" in done.stdout
-    assert (user / "constants.toml").read_text() == GOOD
-    done = hook()
-    assert (done.returncode, done.stdout.splitlines()[-1][-6:]) == (0, "Passed"), done.stdout
-
-
-@pytest.mark.parametrize(
-    ("name", "wanted"),
-    [
-        ("constants.toml", True),
-        ("a/claims.json", True),
-        ("results/constants.csv", True),
-        ("constants.md", False),
-        ("myconstants.toml", False),
-        ("constants.toml.bak", False),
-    ],
-)
-def test_the_hook_is_for_files_of_claims(name: str, wanted: bool) -> None:
-    (hook,) = yaml.safe_load((Path(ROOT) / ".pre-commit-hooks.yaml").read_text())
-    assert bool(re.search(hook["files"], name)) is wanted
+    assert "fixed     numbers.toml:4: gelu 1/σ[y]: 1.7015 -> 1.7009" in done.stdout
+    assert (user / "numbers.toml").read_text() == GOOD
+    (user / "other.csv").write_text("layer,quantity,value\nrelu,std_dx,0.8\n")
+    (user / "code.py").write_text("")
+    for args, changed, code, last in [
+        ((), "--all-files", 0, "Passed"),
+        ((), "--files pyproject.toml", 0, "Passed"),
+        ((), "--files code.py", 0, "Skipped"),
+        (("numbers.toml", "other.csv"), "--files other.csv", 1, "0 undecided"),
+    ]:
+        done = hook(*args, changed=changed)
+        said = done.stdout.strip().splitlines()[-1]
+        assert (done.returncode, said[-len(last) :]) == (code, last), done.stdout
 
 
 # --- GitHub ------------------------------------------------------------------------------------
