@@ -7,9 +7,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from bnstats.arguments import (
+    check_number,
+    check_positive,
+    checked_law,
+    checked_samples,
+    checked_spec,
+)
 from bnstats.backends import check_name, chosen, load
 from bnstats.claims import claims_on
-from bnstats.custom import read
 from bnstats.doubts import doubts
 from bnstats.errors import BnstatsError, printable
 from bnstats.estimate import Estimate, estimates, quantile
@@ -130,7 +136,9 @@ def compute(
     if samples is None:
         endless = precision is not None or max_time is not None
         samples = MAX_SAMPLES[sampler] if endless else default_samples(spec.event, sampler)
-    samples = _checked_samples(samples)
+    samples = checked_samples(samples, MAX_SAMPLES["iid"])
+    check_number("confidence", confidence, "0.95")
+    check_number("workers", workers, "4")
     if not 0 < confidence < 1:
         raise BnstatsError(f"confidence {confidence} is outside (0, 1)")
     if not isinstance(seed, int) or seed < 0:
@@ -143,9 +151,8 @@ def compute(
         raise BnstatsError(f"dtype '{dtype}' is not float64 or float32")
     if sampler not in _DEFAULT_NUMBERS:
         raise BnstatsError(f"sampler '{sampler}' is not iid or sobol")
-    for name, value in (("precision", precision), ("max-time", max_time)):
-        if value is not None and not 0 < value < math.inf:
-            raise BnstatsError(f"{name} {value} is not a positive number")
+    check_positive("precision", precision, "1e-4")
+    check_positive("max_time", max_time, "60")
     devices = _devices(backend, device, sampler)
     task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler, backend, device)
     deadline = math.inf if max_time is None else time.monotonic() + max_time
@@ -242,9 +249,7 @@ def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
 
 
 def _known_under(spec: str | Spec, law: Law) -> Spec:
-    spec = read(spec) if isinstance(spec, str) else spec
-    check_law(law)
-    return spec.under(law)
+    return checked_spec(spec).under(checked_law(law))
 
 
 def half_width(tally: Tally, confidence: float, exact: dict[str, Exact]) -> float:
@@ -280,22 +285,6 @@ def _hopeless(tally: Tally, event: Event) -> bool:
     )
 
 
-def check_law(law: Law) -> None:
-    """Raise BnstatsError unless float64 can hold the law: scales positive, mean not far off."""
-    if not math.isfinite(law.x_mean):
-        raise BnstatsError(f"x-mean {law.x_mean} is not finite")
-    for name, value in (("x-std", law.x_std), ("dy-std", law.dy_std)):
-        if not 0 < value < math.inf:
-            raise BnstatsError(f"{name} {value} is not a positive number")
-        if not 1e-50 <= value <= 1e50:
-            raise BnstatsError(f"{name} {value} is outside 1e-50 to 1e50")
-    if abs(law.x_mean) > 1e9 * law.x_std:
-        raise BnstatsError(
-            f"x-mean {law.x_mean} is more than 1e9 times x-std {law.x_std}",
-            hint="float64 would hold too few digits of x around such a mean",
-        )
-
-
 def verdicts_on(
     spec: Spec,
     law: Law,
@@ -312,12 +301,3 @@ def verdicts_on(
         for claim in claims_on(spec.text)
         if claim.quantity in known
     )
-
-
-def _checked_samples(samples: int | float) -> int:
-    if samples != samples or not 1 <= samples <= MAX_SAMPLES["iid"] or samples != int(samples):
-        raise BnstatsError(
-            f"samples {samples} is not a whole number from 1 to 1e18",
-            hint="e.g. 1e7, 10M or 2**24",
-        )
-    return int(samples)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bnstats.api import compute, exact
 from bnstats.claims import claim_sets
+from bnstats.committed import CONSTANTS, read_constants
 from bnstats.errors import BnstatsError
 from bnstats.gate import Settings
 from bnstats.layers import LAYERS, STANDARD
@@ -22,7 +23,7 @@ from bnstats.report.published_plot import digest
 from bnstats.report.rows import estimate_cell, exact_cell, z_cell
 from bnstats.run import Tally
 from bnstats.spec import example_specs, parse
-from bnstats.verification import CONSTANTS, Check, read_constants, verify_constants
+from bnstats.verification import Check, verify_constants
 
 CONSTANTS_TABLE, PUBLISHED = "constants.md", "published.md"
 

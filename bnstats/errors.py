@@ -26,6 +26,10 @@ class BnstatsError(Exception):
         self.message = message
         self.where = where
         self.hint = hint
+        # Which any traceback shows; the command line prints the same two itself.
+        for note in (where, hint and f"hint: {hint}"):
+            if note:
+                self.add_note(note)
 
 
 class HostError(BnstatsError):

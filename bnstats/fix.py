@@ -21,6 +21,7 @@ from bnstats.claims.places import Place
 from bnstats.claims.values import Printed, decimal_parts
 from bnstats.errors import BnstatsError, printable
 from bnstats.gate import Settings
+from bnstats.quantities import QUANTITIES
 from bnstats.verification import Check, verify_claims
 
 _MOST_DECIMALS = 40
@@ -86,6 +87,9 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
     if estimate is None or not estimate.reliable or (check.exact and check.z is None):
         return "the draws are too few to bear witness; try a larger -n"
     printed, bounds = verdict.claim.printed, _bounds(check, z)
+    if other := verdict.value_of:
+        is_, but = QUANTITIES[other].symbol, QUANTITIES[check.quantity].symbol
+        return f'{printed.text} is {is_}, not {but}: quantity = "{other}"?'
     if decimal_parts(printed.text) is not None:
         new = corrected(printed, *bounds)
     elif digits is not None:

@@ -147,13 +147,20 @@ def layer_name(text: str) -> str:
 def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
     """Return the error for a layer that is not in the registry, nor among the others known."""
     if ":" in name:
-        return BnstatsError(
-            f"{printable(name, 60)} is not loaded, and a file imports no code",
-            hint=f"if you trust it: bnstats verify --import {printable(name, 60)} …",
-        )
+        return not_loaded(name)
     near = suggestion(name, [*LAYERS, *ALIASES, *USER_LAYERS, *others])
     hint = f"did you mean '{near}'?  (bnstats list layers)" if near else "bnstats list layers"
     return BnstatsError(f"unknown layer '{printable(name, 60)}'", hint=hint)
+
+
+def not_loaded(name: str) -> BnstatsError:
+    """Return the error for a layer in a file that would have to be imported."""
+    shown = printable(name, 60)
+    return BnstatsError(
+        f"{shown} is not loaded, and a file imports no code",
+        hint=f"if you trust it: bnstats verify --import {shown} …, "
+        f'or import = ["{shown}"] under [tool.bnstats] in pyproject.toml',
+    )
 
 
 def example_specs(layer: Layer) -> tuple[str, ...]:

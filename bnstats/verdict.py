@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal
 
@@ -23,6 +23,8 @@ SECOND_STAGE_FACTOR = 4  # times the samples of the first stage
 
 # Relative: what float64 can be asked to know of a value, and what a symbolic one may be off by.
 _FLOAT64 = 1e-12
+# So many digits of an exact value are what float64 can be asked to know: they decide for the rest.
+_DIGITS_ENOUGH = 11
 # An error that so many draws would leave is no sampling error.
 _MOST_DRAWS = 1e12
 
@@ -50,6 +52,8 @@ class Verdict:
     equal_error_samples
         Of a refuted decimal: draws whose standard error is as large as its error, where theory
         knows that standard error.
+    value_of
+        Of a refuted claim: the other quantity of the layer that its value is, if it is one's.
     """
 
     claim: Claim
@@ -60,6 +64,7 @@ class Verdict:
     digits_right: int
     samples_needed: int | None = None
     equal_error_samples: float | None = None
+    value_of: str | None = None
 
     @property
     def relative_error(self) -> float | None:
@@ -104,7 +109,11 @@ def judge(
     if estimate is None:
         raise ValueError(f"nothing to judge {claim.quantity} by")
     z = NormalDist().inv_cdf(1 - family_error / (2 * tests))
-    return _by_sample(claim, estimate, samples, z)
+    found = _by_sample(claim, estimate, samples, z)
+    if found.outcome != "refuted":
+        return found
+    others = {name: e for name, e in (estimates or {}).items() if e.reliable}
+    return replace(found, value_of=_sampled_value_of(claim, others, z))
 
 
 def _by_exact(
@@ -125,30 +134,53 @@ def _by_exact(
         outcome, remark = "reproduced", f"exact {shown}"
     elif distance - reference.error > tolerance:
         outcome, remark = "refuted", _why_refuted(claim, reference, exact, digits)
+    elif distance <= reference.error and (known := _digits_known(reference)) >= _DIGITS_ENOUGH:
+        # A float is printed with 17 digits, whose last ones nobody can tell right from wrong.
+        remark = f"exact {shown}; all {known} digits that are known are right"
+        outcome = "reproduced"
     else:
         outcome, remark = "undecided", f"exact {shown} is not known to enough digits"
-        if distance <= reference.error < abs(truth) / 2:
-            known = math.floor(-math.log10(2 * reference.error / abs(truth)))
-            remark += f"; all {known} that are known are right"
-    draws = _equal_error_samples(claim, reference) if outcome == "refuted" else None
-    return Verdict(claim, outcome, remark, "exact", truth, digits, equal_error_samples=draws)
+        if distance <= reference.error and (known := _digits_known(reference)):
+            remark += f"; all {known} that are known are right: fewer, or a tolerance, can be told"
+    found = Verdict(claim, outcome, remark, "exact", truth, digits)
+    if outcome != "refuted":
+        return found
+    draws, other = _equal_error_samples(claim, reference), _value_of(claim, exact)
+    return replace(found, equal_error_samples=draws, value_of=other)
+
+
+def _digits_known(reference: Exact) -> int:
+    """Return the significant digits to which an exact value is known."""
+    if not 0 < 2 * reference.error < abs(reference.value):
+        return 0
+    return math.floor(-math.log10(2 * reference.error / abs(reference.value)))
 
 
 def _equal_error_samples(claim: Claim, reference: Exact) -> float | None:
     if claim.printed.symbolic or reference.spread is None:
         return None
-    return (reference.spread / (claim.printed.value - reference.value)) ** 2
+    ratio = reference.spread / (claim.printed.value - reference.value)
+    return ratio * ratio  # which may be infinite, where ** would raise an error
+
+
+def _value_of(claim: Claim, exact: Mapping[str, Exact]) -> str | None:
+    """Return the quantity, other than the one claimed, whose exact value is the printed one."""
+    printed = claim.printed
+    near = _FLOAT64 if printed.symbolic else printed.half_width
+    for name, other in exact.items():
+        alike = abs(other.value - printed.value) <= near
+        if name != claim.quantity and printed.value and alike:
+            return name
+    return None
 
 
 def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], digits: int) -> str:
     value, truth, printed = claim.printed.value, reference.value, claim.printed.digits
     # One digit more than is right shows where the claim goes wrong; four are easy to read.
     parts = [f"{truth:.{max(digits + 1, 4)}g}"]
-    for name, other in exact.items():
-        near = _FLOAT64 if claim.printed.symbolic else claim.printed.half_width
-        if name != claim.quantity and value and abs(other.value - value) <= near:
-            parts.append(f"{claim.printed.text} is {QUANTITIES[name].symbol}")
-            return "; ".join(parts)
+    if other := _value_of(claim, exact):
+        parts.append(f"{claim.printed.text} is {QUANTITIES[other].symbol}")
+        return "; ".join(parts)
     off = f"off by {100 * (value - truth) / truth:+.0f} %" if truth else "0 is exact"
     of_printed = f" of {printed}" if printed and printed > digits + 1 else ""
     parts.append(signed(off) if digits < 2 else f"{digits}{of_printed} digits right")
@@ -157,8 +189,8 @@ def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], dig
         errors = abs(value - truth) / known
         inside = "within" if errors <= 2 else f"{errors:.1f} standard errors off, beyond"
         parts[-1] += f", {inside} the error of its own {claim.samples:,} draws"
-    elif of_printed and draws is not None and draws < _MOST_DRAWS:
-        parts[-1] += f", off by the standard error of {draws:.0e} draws".replace("e+0", "e")
+    elif of_printed and draws is not None and 2 <= draws < _MOST_DRAWS:
+        parts[-1] += f", an error typical of a simulation with {float(f'{draws:.0e}'):,.0f} draws"
     if digits < 2:
         parts += _other_conventions(claim.quantity, truth, exact)
     return "; ".join(parts)
@@ -197,6 +229,16 @@ def _by_sample(claim: Claim, estimate: Estimate, samples: int, z: float) -> Verd
             needed = round_up(samples * (z * estimate.stderr / margin) ** 2)
             remark += f"; {count_text(needed)} draws would decide it"
     return Verdict(claim, outcome, remark, "sample", estimate.value, digits, needed)
+
+
+def _sampled_value_of(claim: Claim, others: Mapping[str, Estimate], z: float) -> str | None:
+    printed = claim.printed
+    for name, other in others.items():
+        ends = other.interval_at(z)
+        inside = ends and all(abs(end - printed.value) <= printed.half_width for end in ends)
+        if name != claim.quantity and printed.value and inside:
+            return name
+    return None
 
 
 def digits_right(claimed: float, truth: float) -> int:

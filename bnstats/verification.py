@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,10 +9,11 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
-from bnstats.api import check_law
 from bnstats.claims import Claim, claim_set
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
+from bnstats.committed import CONSTANTS, RESULTS, is_document, read_constants
+from bnstats.custom import read_written
 from bnstats.errors import BnstatsError, printable
 from bnstats.estimate import MIN_N_EFF, Estimate
 from bnstats.gate import FreshDraws, Outcome, Settings, Stopped
@@ -21,12 +21,7 @@ from bnstats.layers import Law
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
 from bnstats.result import Result
-from bnstats.spec import parse
 from bnstats.verdict import Verdict, judge
-
-RESULTS, CONSTANTS = "results", "constants.json"
-_MAX_BYTES = 16_000_000
-_NOT_A_DOCUMENT = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class Check:
     reason
         Why it did not pass; empty for ``ok``.
     command
-        Reproduces the fresh draws.
+        Reproduces what decided: the fresh draws, or the exact value.
     verdict
         Of a claim.
     place
@@ -111,7 +106,7 @@ def source_of(what: str | Path, settings: Settings) -> Callable[[], tuple[Check,
             path = path / CONSTANTS
     except (OSError, ValueError):  # a name too long, or with a NUL
         raise BnstatsError(f"no file has such a name: {printable(str(path))}") from None
-    if path.name == CONSTANTS or _is_document(path):
+    if path.name == CONSTANTS or is_document(path):
         document = read_constants(path)
         own = document["provenance"].get("seed")
         if own in (settings.seed, settings.seed + 1):  # the two stages' seeds
@@ -123,16 +118,6 @@ def source_of(what: str | Path, settings: Settings) -> Callable[[], tuple[Check,
     is_file = isinstance(what, Path) or path.suffix or len(path.parts) > 1
     claims = read_claims_file(path) if is_file else claim_set(str(what))
     return lambda: verify_claims(claims.claims, settings)
-
-
-def _is_document(path: Path) -> bool:
-    if path.suffix != ".json" or not path.is_file():
-        return False
-    try:
-        with path.open("rb") as file:
-            return b'"schema": "bnstats/' in file.read(200)
-    except OSError:
-        return False
 
 
 def verify_claims(claims: Iterable[Claim], settings: Settings) -> tuple[Check, ...]:
@@ -164,7 +149,7 @@ def verify_constants(document: Mapping[str, Any], settings: Settings) -> tuple[C
     The committed exact value must agree with the one computed now, the committed estimate and
     fresh draws with the exact value; where there is none, fresh draws with the committed estimate.
     """
-    rows = [(parse(row["layer"]), row) for row in document["results"]]
+    rows = [(read_written(row["layer"]), row) for row in document["results"]]
     # Twice as many: the committed estimate is tested as well as the fresh one.
     tests = 2 * sum(name in row for _, row in rows for name in QUANTITIES)
     law = Law(**document["provenance"]["law"])
@@ -207,6 +192,8 @@ def _check_claim(claim: Claim, draws: FreshDraws, settings: Settings, tests: int
     final: Outcome = {"reproduced": "ok", "refuted": "fail"}.get(verdict.outcome, "undecided")  # type: ignore[assignment]
     if final == "ok" and outcome == "undecided" and exact is not None:  # a witness without a word
         return replace(check, outcome="undecided", reason=draws.doubt, verdict=verdict)
+    if final != "ok" and verdict.decided_by == "exact":  # of which the draws need show nothing
+        check = replace(check, command=f"bnstats exact {claim.spec.text}")
     reason = "" if final == "ok" else str(verdict)
     return replace(check, outcome=final, reason=reason, verdict=verdict)
 
@@ -278,51 +265,3 @@ def _two_sample_z(value: float | None, stderr: float | None, estimate: Estimate)
         return None
     scale = math.hypot(stderr, estimate.stderr)
     return (estimate.value - value) / scale if scale > 0 else None
-
-
-def read_constants(path: Path) -> Mapping[str, Any]:
-    """Read a committed results document.
-
-    Raises
-    ------
-    BnstatsError
-        The file is missing, half-written or not a results document.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            raise ValueError("not a file")
-        if path.stat().st_size > _MAX_BYTES:
-            raise ValueError("too large")
-        document = json.loads(path.read_text(encoding="utf-8"))
-        _check_document(document)
-    except FileNotFoundError:
-        raise BnstatsError(
-            f"no {printable(str(path))} here",
-            hint="bnstats table makes one; bnstats verify feng2016 checks a claim set",
-        ) from None
-    except (OSError, RecursionError, *_NOT_A_DOCUMENT):
-        raise BnstatsError(
-            f"{printable(str(path))} is not a results document of bnstats",
-            hint="bnstats table makes one",
-        ) from None
-    return document  # type: ignore[no-any-return]
-
-
-def _check_document(document: Any) -> None:
-    """Raise an error of some kind unless a results document has what verification reads."""
-    provenance, results = document["provenance"], document["results"]
-    law = Law(**provenance["law"])
-    numbers: list[Any] = [*law, seed := provenance.get("seed", 0)]
-    check_law(law)
-    if not document["schema"].startswith("bnstats/") or not results or type(seed) is not int:
-        raise ValueError("not a results document")
-    for row in results:
-        names = QUANTITIES.keys() & row.keys()
-        if not names or not isinstance(row["layer"], str):
-            raise ValueError("a row without quantities")
-        for name in names:
-            numbers += map(row[name].get, ("value", "stderr", "n_eff"))
-            if (exact := row[name]["exact"]) is not None:
-                numbers += [exact["value"], exact["error"], len(exact["by"])]
-    if not all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers):
-        raise ValueError("not a number")

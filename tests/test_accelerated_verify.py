@@ -37,6 +37,11 @@ def test_an_error_of_a_hundredth_fails_and_can_be_repeated(cli: Cli, tmp_path: P
     wrong = claims(tmp_path / "wrong.json", "sigmoid", "std_dx", f"{1.01 * value:.6f}")
     code, out, err = cli("verify", wrong, *options)
     assert (code, err) == (1, "")
+    assert "hint:     bnstats exact sigmoid\n" in out
+
+    wrong = claims(tmp_path / "wrong.json", "sparsemax", "std_dx", "0.392")  # 0.380, by draws alone
+    code, out, err = cli("verify", wrong, *options)
+    assert (code, err) == (1, "")
     (hint,) = [line for line in out.splitlines() if line.startswith("hint:")]
     command = hint.split("bnstats ")[1]
     assert command.endswith(f" --backend {name} --device cpu")

@@ -238,7 +238,7 @@ def test_a_long_path_is_read_and_shown_by_its_end(tmp_path):
     (folder / "own.toml").write_bytes(toml(GOOD))
     assert read_claims_file(folder / "own.toml").claims[0].place.line == 5
     (folder / "own.toml").write_bytes(b"")
-    with pytest.raises(BnstatsError, match=r"^…d+/own\.toml holds no claims$"):
+    with pytest.raises(BnstatsError, match=r"^…d+/own\.toml holds no claims\n"):
         read_claims_file(folder / "own.toml")
 
 

@@ -224,14 +224,13 @@ TABLE: list[tuple[str, list[str], str]] = [
     (
         "no results here",
         ["verify"],
-        "error: no results/constants.json here\n"
-        "hint:  bnstats table makes one; bnstats verify feng2016 checks a claim set\n",
+        "error: nothing to verify: no pyproject.toml names claims, no results/constants.json is "
+        'here\nhint:  bnstats verify FILE, or [tool.bnstats] claims = ["FILE"] in pyproject.toml\n',
     ),
     (
         "no tables here",
-        ["table", "--check"],
-        "error: no results/constants.json here\n"
-        "hint:  bnstats table makes one; bnstats verify feng2016 checks a claim set\n",
+        ["table", "--check", "--out", "a b"],
+        "error: no a b/constants.json here\nhint:  bnstats table --out 'a b' makes one\n",
     ),
     (
         "no directory for tables",

@@ -368,9 +368,13 @@ def test_a_file_never_imports_code(home: Path, cli: Cli) -> None:
     sys.path.insert(0, str(home))
     claims = home / "claims.toml"
     claims.write_text('claim = [{layer = "nice_act", quantity = "std_dx", value = "1"}]\n')
-    assert cli("verify", claims).code == 2
+    outcome = cli("verify", claims)
+    assert outcome.code == 2
+    assert "claim 1: nice_act is not loaded" in outcome.err
+    assert "--import nice_act" in outcome.err
     assert not (home / "imported").exists()
     assert "plugin" not in sys.modules
+    assert cli("verify", claims, "--import", "nice_act", "-n", "1e4").code == 0
 
 
 def test_a_results_document_never_imports_code(home: Path, cli: Cli) -> None:
@@ -390,6 +394,86 @@ def test_verify_judges_what_was_named(home: Path, cli: Cli) -> None:
     assert outcome.code == 0, outcome.err
     assert "1 verified" in outcome.out
     assert (home / "imported").exists()
+
+
+OWN = """
+import numpy as np
+from os.path import abspath
+import bnstats
+def steep(x, *, alpha=1.0): return alpha * x
+def _hidden(x): return x
+@bnstats.register
+def doubled(x): return 2 * x
+"""
+
+
+@pytest.fixture
+def project(home: Path) -> Path:
+    """Return a project of a module, and of a file that its pyproject.toml names."""
+    (home / "ownacts.py").write_text(OWN)
+    (home / "claims.csv").write_text(
+        "layer,quantity,value\nownacts:steep:alpha=3,std_dx,3.0\ndoubled,std_y,2.0\n"
+    )
+    (home / "below").mkdir()
+    return home
+
+
+def of_project(project: Path, imports: str) -> None:
+    text = f'[tool.bnstats]\nclaims = ["claims.csv"]\nimport = {imports}\nsamples = 1e4\n'
+    (project / "pyproject.toml").write_text(text)
+
+
+def test_a_project_names_the_modules_of_its_layers(project: Path) -> None:
+    of_project(project, '["ownacts"]')
+    for where in (project, project / "below"):
+        outcome = spawn("verify", cwd=where)
+        assert outcome.code == 0, outcome.err
+        assert outcome.out.splitlines()[-1].endswith("2 verified, 0 failed, 0 undecided")
+    of_project(project, '["ownacts:steep"]')  # which imports the module and so the other one
+    assert spawn("verify", cwd=project).code == 0
+    of_project(project, "[]")
+    outcome = spawn("verify", cwd=project)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "claim 1: ownacts:steep is not loaded, and a file imports no code" in outcome.err
+    assert 'or import = ["ownacts:steep"] under [tool.bnstats] in pyproject.toml' in outcome.err
+    assert spawn("verify", "--import", "ownacts", cwd=project).code == 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "trusted"),
+    [
+        ("ownacts:steep", True),
+        ("ownacts:_hidden", False),
+        ("ownacts:abspath", False),  # it is os.path's
+        ("ownacts:np.tanh", False),
+        ("ownacts:nothing", False),
+        ("mypkg.acts:swish:beta=1", False),
+    ],
+)
+def test_a_file_names_only_what_a_trusted_module_defines(
+    project: Path, layer: str, trusted: bool
+) -> None:
+    of_project(project, '["ownacts"]')
+    (project / "claims.csv").write_text(f"layer,quantity,value\n{layer},std_dx,1.0\n")
+    outcome = spawn("verify", cwd=project)
+    assert outcome.code == (0 if trusted else 2), outcome.err
+    assert ("is not loaded" in outcome.err) is not trusted
+
+
+@pytest.mark.parametrize(
+    ("imports", "message"),
+    [
+        ('"ownacts"', "import is not a list of modules\nhint:  import = ["),
+        ('["ownacts:stepp"]', "'ownacts' has no 'stepp'"),
+        ('["ownact"]', "unknown layer 'ownact'"),
+        ('["mypkg.act"]', "no module 'mypkg.act'"),
+    ],
+)
+def test_an_import_at_fault_is_named(project: Path, imports: str, message: str) -> None:
+    of_project(project, imports)
+    outcome = spawn("verify", cwd=project)
+    assert outcome.code == 2
+    assert message in outcome.err
 
 
 # --- entry points -----------------------------------------------------------------------------

@@ -280,7 +280,7 @@ value = "0.6312"    # from a blog: 0.6312\r
 [[claim]]\r
 layer = "relu"\r
 quantity = "std_dx"\r
-value = "1/2"\r
+value = "2/3"\r
 [[claim]]\r
 layer = "tanh"\r
 quantity = "std_y"\r
@@ -304,8 +304,8 @@ def test_fix_changes_the_wrong_decimal_and_no_other_byte(cli: Cli, tmp_path: Pat
     assert err.startswith("warning: relu σ[dx] stays: an expression or a whole number; --digits N ")
     code, out, err = cli("verify", path, "--fix", "--digits", "6", *QUICK)
     assert (code, err) == (0, "")
-    assert out.splitlines()[0] == f"fixed     {path}:10: relu σ[dx]: 1/2 -> 0.707107"
-    wanted = MINE.replace(b'"0.6312"', b'"0.6752"').replace(b"1/2", b"0.707107")
+    assert out.splitlines()[0] == f"fixed     {path}:10: relu σ[dx]: 2/3 -> 0.707107"
+    wanted = MINE.replace(b'"0.6312"', b'"0.6752"').replace(b"2/3", b"0.707107")
     assert path.read_bytes() == wanted
     before = path.stat()
     again = cli("verify", path, "--fix", "--digits", "6", *QUICK)
@@ -350,7 +350,7 @@ def test_other_formats_keep_stdout_to_themselves(cli: Cli, tmp_path: Path) -> No
     assert wanted == ["0.6752", "0.7071", "0.62793"]
     assert [line.split(": ", 1)[1] for line in err.splitlines()] == [
         "gelu σ[dx]: 0.6312 -> 0.6752",
-        "relu σ[dx]: 1/2 -> 0.7071",
+        "relu σ[dx]: 2/3 -> 0.7071",
     ]
 
 
@@ -395,7 +395,7 @@ def write(path: Path, value: str, layer: str = "gelu", **more: str) -> bytes:
     ("value", "argv", "code", "says"),
     [
         # 18 decimals are more than the exact value's error bound lets anybody judge.
-        ("0.675167287158736100", QUICK, 3, ""),
+        ("0.675167287158736100", QUICK, 0, ""),
         ("0.6312", ("-n", "50"), 1, "the draws are too few to bear witness; try a larger -n"),
         ("2", QUICK, 1, "an expression or a whole number; --digits N replaces it by N digits"),
     ],
@@ -409,6 +409,30 @@ def test_what_nobody_knows_stays(
     assert outcome.code == code
     assert outcome.err == (f"warning: gelu σ[dx] stays: {says}\n" if says else "")
     assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("layer", "quantity", "value", "says"),
+    [
+        ("relu", "gain_y", "1.4142", '1.4142 is 1/rms[y], not 1/σ[y]: quantity = "gain_rms_y"?'),
+        ("silu", "gain_y", "1.6765", '1.6765 is 1/rms[y], not 1/σ[y]: quantity = "gain_rms_y"?'),
+        ("relu", "std_dx", "1/2", '1/2 is Var[dx], not σ[dx]: quantity = "var_dx"?'),
+        # Whose σ is known by its draws alone.
+        ("sparsemax", "std_dx", "0.23", '0.23 is σ[y], not σ[dx]: quantity = "std_y"?'),
+    ],
+)
+def test_the_value_of_another_quantity_is_not_replaced(
+    cli: Cli, tmp_path: Path, layer: str, quantity: str, value: str, says: str
+) -> None:
+    path = tmp_path / "a.json"
+    content = write(path, value, layer, quantity=quantity)
+    outcome = cli("verify", path, "--fix", "--digits", "5", *QUICK)
+    assert outcome.code == 1
+    assert outcome.err.startswith("warning: ")
+    assert outcome.err.endswith(f" stays: {says}\n")
+    assert path.read_bytes() == content
+    content = write(path, value, layer, quantity=says.split('"')[1])
+    assert cli("verify", path, *QUICK).code == 0  # as the warning says
 
 
 def test_a_value_stays_where_draws_contradict_the_formula(

@@ -73,7 +73,7 @@ def test_verify_alone_checks_what_the_project_names(cli: Cli, project: Path) -> 
     code, out, err = cli("verify", "--output-format", "github")
     assert (code, err) == (1, "")
     assert out.startswith("::error file=../../constants.toml,line=4,")
-    assert "-n 2e4 --seed 1" in out
+    assert "; to reproduce: bnstats exact gelu" in out
     # A set has no suffix, and stays a name.
     configure(project, 'claims = ["feng2016-repost", "constants.toml"]\nsamples = 2e4')
     assert cli("verify").out.splitlines()[-1].startswith("3 constants of 3 layers: 0 verified, 3 f")
@@ -117,7 +117,7 @@ def test_options_of_the_project_yield_to_the_command_line(
         (
             'claim = ["a.toml"]',
             "unknown key 'claim'",
-            "did you mean 'claims'?  keys: claims, samples, seed, family-error",
+            "did you mean 'claims'?  keys: claims, import, samples, seed, family-error",
         ),
         ('claims = "a.toml"', "claims is not a list of files", 'claims = ["constants.toml"]'),
         ('claims = [""]', "claims is not a list of files", 'claims = ["constants.toml"]'),
@@ -145,9 +145,9 @@ def test_a_table_at_fault_is_named(
         (b"[tool.bnstats", "../../pyproject.toml cannot be parsed: Expected ']' at the end"),
         (b"\xff", "../../pyproject.toml cannot be parsed: 'utf-8' codec"),
         (b"tool.bnstats = 3", "../../pyproject.toml, [tool.bnstats] is not a table"),
-        (b"tool = 3", "no results/constants.json here"),
-        (b"", "no results/constants.json here"),
-        (b"[tool.bnstats]\nseed = 2", "no results/constants.json here"),
+        (b"tool = 3", "nothing to verify: no pyproject.toml names claims"),
+        (b"", "nothing to verify: no pyproject.toml names claims"),
+        (b"[tool.bnstats]\nseed = 2", "nothing to verify: no pyproject.toml names claims"),
         (b'[tool.bnstats]\nclaims = ["a.toml"]', "no such file: ../../a.toml"),
     ],
 )
@@ -212,9 +212,11 @@ def pytest_on(
 def test_the_fixture_fails_with_the_message_of_the_command_line(
     pytest_on: Callable[[str], pytest.RunResult], cli: Cli
 ) -> None:
+    Path("own").mkdir()
+    Path("own/fixtureacts.py").write_text("def steep(x, *, alpha=1.0): return alpha * x\n")
     result = pytest_on(
         """
-        import pytest, bnstats
+        import math, pytest, bnstats
 
         def test_right(bnstats_verify):
             check = bnstats_verify("gelu", "gain_y", "1.7009", samples=20_000)
@@ -225,9 +227,21 @@ def test_the_fixture_fails_with_the_message_of_the_command_line(
             bnstats_verify("gelu", "gain_y", "1.7015", samples=20_000, seed=3)
 
         def test_undecided(bnstats_verify):
-            value = "1.70092624336333300"
-            bnstats_verify("gelu", "gain_y", value, samples=20_000, allow_undecided=True)
-            bnstats_verify("gelu", "gain_y", value, samples=20_000)
+            claim = "dropout:p=0.2", "var_dx", "1.3"  # which ends at the exact 1.25
+            bnstats_verify(*claim, samples=20_000, allow_undecided=True)
+            bnstats_verify(*claim, samples=20_000)
+
+        def test_code(bnstats_verify):
+            for value in (math.sqrt(2), 2**0.5, 1 / math.sqrt(0.5)):
+                check = bnstats_verify("relu", "gain_rms_y", value, samples=20_000)
+                assert check.verdict.remark.endswith("all 13 digits that are known are right")
+            bnstats_verify("max_pool2d:kernel_size=3", "std_dx", 1 / 3, samples=20_000)
+
+        def test_own(bnstats_verify, monkeypatch):
+            with pytest.raises(bnstats.BnstatsError, match="no module 'fixtureacts'"):
+                bnstats_verify("fixtureacts:steep", "std_dx", 3.0)
+            monkeypatch.syspath_prepend("own")
+            bnstats_verify("fixtureacts:steep:alpha=3", "std_dx", 3.0, samples=20_000)
 
         def test_misspelt(bnstats_verify):
             with pytest.raises(bnstats.BnstatsError, match="^bnstats_verify: unknown layer 'gelo'"):
@@ -236,14 +250,15 @@ def test_the_fixture_fails_with_the_message_of_the_command_line(
                 bnstats_verify("gelu", "gain_y", "1,7")
         """,
     )
-    result.assert_outcomes(passed=2, failed=2)
+    result.assert_outcomes(passed=4, failed=2)
     Path("a.toml").write_text(BAD)
     said = cli("verify", "a.toml", "-n", "20000", "--seed", "3").out.splitlines()[:-1]
-    assert said[0].startswith("FAIL      gelu 1/σ[y]: claimed 1.7015, exact 1.70092624, sampled")
+    assert said[0].startswith("FAIL      a.toml:4: gelu 1/σ[y]: claimed 1.7015, exact 1.70092624,")
+    said[0] = said[0].replace("a.toml:4: ", "")  # a call of the fixture is in no file
     at = result.outlines.index(said[0])
     assert result.outlines[at : at + 3] == said
     assert "test_wrong" in result.outlines[at - 1]  # no traceback between name and message
-    undecided = [line for line in result.outlines if line.startswith("undecided gelu 1/σ[y]")]
+    undecided = [x for x in result.outlines if x.startswith("undecided dropout:p=0.2 Var[dx]")]
     assert len(undecided) == 1
 
 
@@ -278,12 +293,13 @@ def test_the_hook_stops_a_commit_fixes_the_file_and_lets_it_pass(
 ) -> None:
     user = tmp_path / "user"
     user.mkdir()
-    (user / "constants.toml").write_text(BAD)
-    (user / "other.toml").write_text("not = 'claims'")
+    (user / "numbers.toml").write_text(BAD)  # named by pyproject.toml, not by its name
+    configure(user, 'claims = ["numbers.toml"]')
+    (user / "claims.toml").write_text("not = 'claims'")
     revision = run("git", "rev-parse", "HEAD", cwd=source).stdout.strip()
     config = {"repo": str(source), "rev": revision, "hooks": [{"id": "bnstats-verify"}]}
 
-    def hook(*args: str) -> subprocess.CompletedProcess[str]:
+    def hook(*args: str, changed: str = "--all-files") -> subprocess.CompletedProcess[str]:
         config["hooks"] = [{"id": "bnstats-verify", "args": ["-n", "20000", *args]}]
         text = yaml.safe_dump({"repos": [config]})
         (user / ".pre-commit-config.yaml").write_text(text)
@@ -291,38 +307,31 @@ def test_the_hook_stops_a_commit_fixes_the_file_and_lets_it_pass(
         # Its environment borrows numpy and its kin from ours instead of the network.
         site = sysconfig.get_path("purelib")
         home = str(tmp_path / "home")
-        argv = (sys.executable, "-m", "pre_commit", "run", "--all-files")
+        argv = (sys.executable, "-m", "pre_commit", "run", *changed.split())
         return run(*argv, cwd=user, PRE_COMMIT_HOME=home, PYTHONPATH=site)
 
     commit(user)
     done = hook()
     assert done.returncode == 1, done.stderr
     assert "- hook id: bnstats-verify\n- exit code: 1\n" in done.stdout
-    assert "FAIL      gelu 1/σ[y]: claimed 1.7015, exact 1.70092624" in done.stdout
+    assert "FAIL      numbers.toml:4: gelu 1/σ[y]: claimed 1.7015, exact 1.70092" in done.stdout
     assert list(tmp_path.glob("home/repo*/*/lib/*/site-packages/bnstats/fix.py"))
     done = hook("--fix")
     assert done.returncode == 1
     assert "- files were modified by this hook" in done.stdout
-    assert "fixed     constants.toml:4: gelu 1/σ[y]: 1.7015 -> 1.7009" in done.stdout
-    assert (user / "constants.toml").read_text() == GOOD
-    done = hook()
-    assert (done.returncode, done.stdout.splitlines()[-1][-6:]) == (0, "Passed"), done.stdout
-
-
-@pytest.mark.parametrize(
-    ("name", "wanted"),
-    [
-        ("constants.toml", True),
-        ("a/claims.json", True),
-        ("results/constants.csv", True),
-        ("constants.md", False),
-        ("myconstants.toml", False),
-        ("constants.toml.bak", False),
-    ],
-)
-def test_the_hook_is_for_files_of_claims(name: str, wanted: bool) -> None:
-    (hook,) = yaml.safe_load((Path(ROOT) / ".pre-commit-hooks.yaml").read_text())
-    assert bool(re.search(hook["files"], name)) is wanted
+    assert "fixed     numbers.toml:4: gelu 1/σ[y]: 1.7015 -> 1.7009" in done.stdout
+    assert (user / "numbers.toml").read_text() == GOOD
+    (user / "other.csv").write_text("layer,quantity,value\nrelu,std_dx,0.8\n")
+    (user / "code.py").write_text("")
+    for args, changed, code, last in [
+        ((), "--all-files", 0, "Passed"),
+        ((), "--files pyproject.toml", 0, "Passed"),
+        ((), "--files code.py", 0, "Skipped"),
+        (("numbers.toml", "other.csv"), "--files other.csv", 1, "0 undecided"),
+    ]:
+        done = hook(*args, changed=changed)
+        said = done.stdout.strip().splitlines()[-1]
+        assert (done.returncode, said[-len(last) :]) == (code, last), done.stdout
 
 
 # --- GitHub ------------------------------------------------------------------------------------
@@ -392,7 +401,7 @@ def test_the_action_annotates_and_fails(action: Action) -> None:
     assert (verify.returncode, verify.stderr) == (1, "")
     first, last = verify.stdout.splitlines()
     assert first.startswith("::error file=constants.toml,line=4,title=gelu gain_y is wrong::gelu")
-    assert first.endswith("bnstats compute gelu -n 2e4 --seed 1")
+    assert first.endswith("bnstats exact gelu")
     assert last == "1 constant of 1 layer: 0 verified, 1 failed, 0 undecided"
     assert "| fail | `gelu` | 1/σ[y]" in action.summary.read_text("utf-8")
     (action.workspace / "constants.toml").write_text(GOOD)
@@ -400,7 +409,7 @@ def test_the_action_annotates_and_fails(action: Action) -> None:
 
 
 def test_the_actions_inputs_reach_the_command(action: Action) -> None:
-    (action.workspace / "b.toml").write_text(BAD.replace("gelu", "silu"))
+    (action.workspace / "b.toml").write_text(BAD.replace("gelu", "sparsemax"))
     # More than one line, and nothing that a shell would run.
     what = "constants.toml\nb.toml $(touch,hacked)\n"
     _, verify = action(what=what, samples="3000", family_error="0.01")
@@ -410,7 +419,7 @@ def test_the_actions_inputs_reach_the_command(action: Action) -> None:
     _, verify = action(what="constants.toml\nb.toml\n", samples="3000")
     assert verify.returncode == 1
     assert verify.stdout.splitlines()[-1].startswith("2 constants of 2 layers: 0 verified, 2 f")
-    assert "bnstats compute silu -n 3000 --seed 1" in verify.stdout
+    assert "bnstats compute sparsemax -n 3000 --seed 1" in verify.stdout
     _, verify = action(family_error="7")
     assert verify.returncode == 2
     assert "--family-error" in verify.stderr
@@ -433,6 +442,10 @@ def test_what_reproduces_a_failure_reproduces_it(cli: Cli, project: Path) -> Non
     (project / "constants.toml").write_text(BAD)
     (check,) = read_document(cli("verify", "--json").out)["results"][0]["checks"]
     words = check["command"].split()
-    assert words[:3] == ["bnstats", "compute", "gelu"]
-    again = compute("gelu", samples=int(float(words[4])), seed=int(words[6]))
+    assert words == ["bnstats", "exact", "gelu"]
+    (project / "constants.toml").write_text(BAD.replace("gelu", "sparsemax"))  # has no exact σ
+    (check,) = read_document(cli("verify", "--json").out)["results"][0]["checks"]
+    words = check["command"].split()
+    assert words[:3] == ["bnstats", "compute", "sparsemax"]
+    again = compute("sparsemax", samples=int(float(words[4])), seed=int(words[6]))
     assert again.gain_y.value == check["value"]

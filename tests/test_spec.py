@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import pickle
+import traceback
 
 import pytest
 from hypothesis import given, settings
@@ -183,6 +185,23 @@ def test_the_caret_stands_under_the_item_at_fault(text, under):
     start, width = len(carets) - len(carets.lstrip()), carets.count("^")
     assert text[start : start + width] == under
     assert start == text.rindex(under)
+
+
+def test_a_traceback_shows_the_place_and_the_hint():
+    def shown(text):
+        with pytest.raises(BnstatsError) as caught:
+            parse(text)
+        again = pickle.loads(pickle.dumps(caught.value))  # as from a worker process
+        told = "".join(traceback.format_exception_only(caught.value))
+        assert told == "".join(traceback.format_exception_only(again))
+        return told.partition("BnstatsError: ")[2].splitlines()
+
+    hint = "hint: did you mean 'relu'?  (bnstats list layers)"
+    assert shown("relux") == ["unknown layer 'relux'", hint]
+    _, text, carets, hint = shown("leaky_relu:slope=3")
+    assert text == "leaky_relu:slope=3"
+    assert text[carets.index("^") : carets.rindex("^") + 1] == "slope"
+    assert hint == "hint: parameters: negative_slope"
 
 
 def test_no_caret_where_escapes_would_shift_it():

@@ -136,7 +136,8 @@ def test_a_refuted_value_is_held_against_its_own_sample_size(value, samples, qua
         ("0.2118", "refuted"),
         ("0.21174", "refuted"),
         ("0.211745699721", "reproduced"),
-        ("0.2117456997206660", "undecided"),  # 5e-17 is below the exact value's own error
+        ("0.2117456997206660", "reproduced"),  # 5e-17 is below the exact value's own error
+        ("0.211745699720700", "refuted"),  # the 13th digit is known
         ("2.117e-1", "reproduced"),
         ("-0.2117", "refuted"),
         ("0", "refuted"),
@@ -148,6 +149,48 @@ def test_outcomes_by_the_exact_value(value, outcome):
     verdict = against(value, "sigmoid", "std_dx")
     assert verdict.outcome == outcome
     assert verdict.truth == pytest.approx(0.21174569972)
+
+
+@pytest.mark.parametrize(
+    ("layer", "quantity", "value"),
+    [  # as code writes them
+        ("relu", "gain_rms_y", math.sqrt(2)),
+        ("relu", "gain_rms_y", 2**0.5),
+        ("relu", "std_dx", math.sqrt(0.5)),
+        ("relu", "mean_y", 1 / math.sqrt(2 * math.pi)),
+        ("max_pool2d:kernel_size=3", "std_dx", 1 / 3),
+    ],
+)
+def test_a_float_claims_no_more_than_can_be_known(layer, quantity, value):
+    verdict = against(str(value), layer, quantity)
+    assert verdict.outcome == "reproduced"
+    assert verdict.remark.endswith("; all 13 digits that are known are right")
+    for relative in (3e-14, 1e-12, 1e-9):  # beyond the exact value's error
+        assert against(f"{value * (1 + relative):.17f}", layer, quantity).outcome == "refuted"
+        assert against(f"{value * (1 - relative):.17f}", layer, quantity).outcome == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "remark"),
+    [
+        (1e-12, "reproduced", "all 11 digits that are known are right"),
+        (1e-11, "undecided", "all 10 that are known are right: fewer, or a tolerance, can be told"),
+        (1e-3, "undecided", "all 2 that are known are right: fewer, or a tolerance, can be told"),
+    ],
+)
+def test_few_known_digits_do_not_speak_for_the_others(error, outcome, remark):
+    known = {"std_dx": Exact(1 / 3 + error / 2, error, "test")}
+    verdict = judge(claim("0.3333333333333333"), known)
+    assert verdict.outcome == outcome
+    assert verdict.remark.endswith(f"; {remark}")
+    # What the error bound leaves no room for is wrong whatever the number of digits.
+    assert judge(claim(repr(1 / 3 + 2 * error)), known).outcome == "refuted"
+
+
+def test_a_hair_off_zero_is_refuted():
+    verdict = against("1e-300", "abs", "mean_dx")
+    assert verdict.outcome == "refuted"
+    assert verdict.equal_error_samples == math.inf
 
 
 @pytest.mark.parametrize(

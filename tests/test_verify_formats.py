@@ -23,7 +23,7 @@ from bnstats.verification import Check, verify
 Cli = Callable[..., Outcome]
 QUICK = ("-n", "20000")
 
-# One that is right, one wrong, one that cannot be decided: 18 decimals are more than is known.
+# One that is right, two wrong, one that cannot be decided: it ends where the exact value lies.
 MINE = """\
 # ours
 [[claim]]
@@ -40,9 +40,9 @@ layer = "max_pool2d:kernel_size=3,stride=2"
 quantity = "std_dx"
 value = "1/3"
 [[claim]]
-layer = "sigmoid"
+layer = "max_pool2d:kernel_size=3,stride=2"
 quantity = "var_dx"
-value = "0.044836241350194400"
+value = "0.3"
 """
 
 
@@ -61,8 +61,8 @@ def test_text_says_z_of_a_wrong_claim(cli: Cli, mine: Path) -> None:
     code, out, _ = cli("verify", mine, "-n", "1e6")
     assert code == 1
     found = re.search(
-        r"^FAIL +max_pool2d:kernel_size=3,stride=2 σ\[dx\]: claimed 1/3, exact 0\.5, "
-        r"sampled (\d+\.\d+)\((\d+)\), z = \+(\d+)$",
+        r"^FAIL +sub/mine\.toml:14: max_pool2d:kernel_size=3,stride=2 σ\[dx\]: claimed 1/3, "
+        r"exact 0\.5, sampled (\d+\.\d+)\((\d+)\), z = \+(\d+)$",
         out,
         re.MULTILINE,
     )
@@ -71,6 +71,33 @@ def test_text_says_z_of_a_wrong_claim(cli: Cli, mine: Path) -> None:
     z = (float(found[1]) - 1 / 3) / (int(found[2]) * 10**-decimals)
     assert float(found[3]) == pytest.approx(z, rel=0.05)  # the standard error has two digits
     assert "z =" not in next(line for line in out.splitlines() if line.startswith("ok"))
+
+
+def test_text_says_where_each_value_stands_that_did_not_pass(cli: Cli, mine: Path) -> None:
+    Path("other.toml").write_text(MINE.replace("0.2123", "0.2124").replace('"0.3"', '"0.25"'))
+    out = cli("verify", mine, "other.toml", *QUICK).out
+    heads = [" ".join(line.split()[:2]) for line in out.splitlines()[:-1] if line[0] != " "]
+    assert [head for head in heads if not head.startswith("hint:")] == [
+        "ok sigmoid",
+        "FAIL sub/mine.toml:10:",
+        "FAIL sub/mine.toml:14:",
+        "undecided sub/mine.toml:18:",
+        "ok sigmoid",
+        "FAIL other.toml:10:",
+        "FAIL other.toml:14:",
+        "ok max_pool2d:kernel_size=3,stride=2",
+    ]
+
+
+def test_an_error_too_small_for_the_draws_is_shown_by_the_exact_value(cli: Cli) -> None:
+    Path("a.csv").write_text("layer,quantity,value\nmax_pool2d:kernel_size=2,mean_y,1.0291\n")
+    out = cli("verify", "a.csv", *QUICK).out.splitlines()
+    assert out[0].startswith("FAIL      a.csv:2: max_pool2d:kernel_size=2 E[y]: claimed 1.0291, ex")
+    assert " z = " not in out[0]
+    assert out[2] == "hint:     bnstats exact max_pool2d:kernel_size=2"
+    assert "1.02937" in cli(*out[2].split()[2:]).out
+    Path("a.csv").write_text("layer,quantity,value\nmax_pool2d:kernel_size=2,mean_y,1.2\n")
+    assert " z = −" in cli("verify", "a.csv", *QUICK).out.splitlines()[0]
 
 
 def test_json_says_where(cli: Cli, mine: Path) -> None:
@@ -135,12 +162,12 @@ def test_github_annotates_the_line_of_each_value_that_did_not_pass(cli: Cli, min
             "14",
             "max_pool2d:kernel_size=3,stride=2 std_dx is wrong",
         ),
-        ("warning", "sub/mine.toml", "18", "sigmoid var_dx is undecided"),
+        ("warning", "sub/mine.toml", "18", "max_pool2d:kernel_size=3,stride=2 var_dx is undecided"),
     ]
     assert re.fullmatch(
-        r"sigmoid σ\[dx\]: claimed 0\.2123, exact 0\.21174570, sampled 0\.21\d+\(\d+\), "
-        r"z = [−+]\d\.\d\d; refuted: 0\.2117; 3 digits right; "
-        r"to reproduce: bnstats compute sigmoid -n 2e4 --seed 3",
+        r"sigmoid σ\[dx\]: claimed 0\.2123, exact 0\.21174570, sampled 0\.21\d+\(\d+\); "
+        # no z: 20,000 draws do not see an error of 0.3 %
+        r"refuted: 0\.2117; 3 digits right; to reproduce: bnstats exact sigmoid",
         commands[0][2],
     )
     assert "is not known to enough digits" in commands[2][2]
@@ -182,7 +209,7 @@ def test_the_summary_is_appended_to_what_other_steps_wrote(
     row = dict(zip(cells(header), cells(first), strict=True))
     assert (row[""], row["layer"], row["quantity"]) == ("fail", "`sigmoid`", "σ[dx]")
     assert (row["wanted"], row["exact"]) == ("`0.2123`", "0.21174570")
-    assert row["reproduce"] == "`bnstats compute sigmoid -n 2e4 --seed 1`"
+    assert row["reproduce"] == "`bnstats exact sigmoid`"
     assert cells(second)[0] == "fail"
     assert cells(third)[0] == "undecided"
 
@@ -254,10 +281,10 @@ def test_junit_of_a_file(cli: Cli, mine: Path, argv: Sequence[str], doubt: str, 
         ("sub/mine.toml", "sigmoid std_y", ""),
         ("sub/mine.toml", "sigmoid std_dx", "failure"),
         ("sub/mine.toml", "max_pool2d:kernel_size=3,stride=2 std_dx", "failure"),
-        ("sub/mine.toml", "sigmoid var_dx", doubt),
+        ("sub/mine.toml", "max_pool2d:kernel_size=3,stride=2 var_dx", doubt),
     ]
     assert cases[1][3].startswith("sub/mine.toml:10: sigmoid σ[dx]: claimed 0.2123, exact 0.2117")
-    assert cases[1][3].endswith("; to reproduce: bnstats compute sigmoid -n 2e4 --seed 1")
+    assert cases[1][3].endswith("; to reproduce: bnstats exact sigmoid")
 
 
 def test_junit_of_a_set_and_of_an_ascii_terminal() -> None:

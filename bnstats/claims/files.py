@@ -7,7 +7,7 @@ import io
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -15,9 +15,10 @@ from typing import Any
 
 from bnstats.claims.places import Place, places
 from bnstats.claims.values import Printed, parse_value
+from bnstats.custom import read, read_written
 from bnstats.errors import BnstatsError, printable, suggestion
 from bnstats.quantities import QUANTITIES
-from bnstats.spec import Spec, parse
+from bnstats.spec import Spec
 
 _FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "source", "remark")
 _MAX_BYTES = 2_000_000
@@ -106,10 +107,12 @@ def read_claims_file(path: Path) -> ClaimSet:
 def claim(fields: Mapping[str, str]) -> Claim:
     """Return one claim from the fields that a file would hold; see `read_claims_file`.
 
+    A program names it, so the user's layer that it is on is imported.
+
     >>> claim({"layer": "swish", "quantity": "std_y", "value": "0.5"}).spec.text
     'silu'
     """
-    return _claim(fields, "", "bnstats_verify")
+    return _claim(fields, "", "bnstats_verify", read)
 
 
 def read_claims(content: bytes, name: str) -> ClaimSet:
@@ -184,7 +187,9 @@ def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:
     return [{k: v for k, v in row.items() if v} for row in islice(rows, _MAX_CLAIMS + 1)]
 
 
-def _claim(row: Any, set_name: str, at: str) -> Claim:
+def _claim(
+    row: Any, set_name: str, at: str, read_layer: Callable[[str], Spec] = read_written
+) -> Claim:
     if not isinstance(row, Mapping):
         raise BnstatsError(f"{at}: not a table of {', '.join(_FIELDS)}")
     if None in row:  # where csv puts what the header has no name for
@@ -204,7 +209,7 @@ def _claim(row: Any, set_name: str, at: str) -> Claim:
             raise BnstatsError(f"{at}: field '{key}' is missing")
     fields = {k: _text(v, k, at) for k, v in row.items()}
     try:
-        spec = parse(fields["layer"])
+        spec = read_layer(fields["layer"])
     except BnstatsError as error:
         raise BnstatsError(f"{at}: {error.message}", where=error.where, hint=error.hint) from None
     context = f'   (layer = "{spec.text}")'

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bnstats.errors import printable
+
 _TOML = re.compile(
     r"""
     \#[^\n]*
@@ -48,6 +50,10 @@ class Place:
     line: int | None = None
     start: int = 0
     end: int = 0
+
+    def __str__(self) -> str:
+        path = printable(str(self.path), 4000)
+        return path if self.line is None else f"{path}:{self.line}"
 
 
 def places(text: str, path: Path, rows: Callable[[str], list[Any]]) -> tuple[Place, ...]:

@@ -99,7 +99,8 @@ def command(
     the path of a function of your own, mypkg.mymodule:my_act, or of a torch module or a jax
     function, torch.nn:GELU or jax.nn:silu, which their autodiff differentiates.
     """
-    from bnstats.api import check_law, compute, default_samples
+    from bnstats.api import compute, default_samples
+    from bnstats.arguments import check_law
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.output import check_exports, emit, locate

@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 
 from bnstats.cli.console import Console
-from bnstats.errors import printable
 from bnstats.fix import Change, corrections, rewritten_files, verified_again
 from bnstats.gate import Settings
 from bnstats.quantities import QUANTITIES
@@ -49,9 +48,9 @@ def repair(
 
 
 def _line(console: Console, change: Change) -> str:
-    where = f"{printable(str(change.place.path))}:{change.place.line}"
     what = f"{change.layer} {QUANTITIES[change.quantity].symbol}"
-    return f"{console.style('fixed    ', 'ok')} {where}: {what}: {change.old} -> {change.new}"
+    head = console.style("fixed    ", "ok")
+    return f"{head} {change.place}: {what}: {change.old} -> {change.new}"
 
 
 def _diff(path: Path, old: str, new: str) -> Iterator[str]:

@@ -19,7 +19,8 @@ _TYPES: Mapping[str, Any] = {  # of the options, by their names
     "seed": Seed(),
     "family-error": Fraction(),
 }
-_KEYS = ("claims", *_TYPES)
+_LISTS = {"claims": ("files", '["constants.toml"]'), "import": ("modules", '["mypkg.acts"]')}
+_KEYS = (*_LISTS, *_TYPES)
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,16 @@ class Project:
         directory, and claim sets by name.
     options
         Defaults of options, by the names of the command's parameters.
+    imports
+        Layers and modules of the project's own that its files may name.
+    directory
+        Of pyproject.toml.
     """
 
     claims: tuple[str, ...]
     options: Mapping[str, Any]
+    imports: tuple[str, ...]
+    directory: Path
 
 
 def project() -> Project:
@@ -54,7 +61,7 @@ def project() -> Project:
             table = _table(path)
             if table is not None:
                 return _project(path, table)
-    return Project((), {})
+    return Project((), {}, (), here)
 
 
 def _table(path: Path) -> Any:
@@ -79,17 +86,18 @@ def _project(path: Path, table: Any) -> Project:
             raise BnstatsError(
                 f"{at}: unknown key '{printable(key, 40)}'", hint=f"{hint}keys: {', '.join(_KEYS)}"
             )
-    claims = table.get("claims", [])
-    if not isinstance(claims, list) or not all(isinstance(c, str) and c for c in claims):
-        raise BnstatsError(
-            f"{at}: claims is not a list of files", hint='claims = ["constants.toml"]'
-        )
+    lists = {key: table.get(key, []) for key in _LISTS}
+    for key, (what, example) in _LISTS.items():
+        found = lists[key]
+        if not isinstance(found, list) or not all(isinstance(c, str) and c for c in found):
+            raise BnstatsError(f"{at}: {key} is not a list of {what}", hint=f"{key} = {example}")
     options = {
         key.replace("-", "_"): _option(key, value, at)
         for key, value in table.items()
-        if key != "claims"
+        if key not in _LISTS
     }
-    return Project(tuple(_from_here(c, path.parent) for c in claims), options)
+    claims = tuple(_from_here(c, path.parent) for c in lists["claims"])
+    return Project(claims, options, tuple(lists["import"]), path.parent)
 
 
 def _option(key: str, value: Any, at: str) -> Any:

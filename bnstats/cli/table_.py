@@ -49,9 +49,9 @@ def command(
     """
     from bnstats import constants
     from bnstats.cli.main import INTERRUPTED
+    from bnstats.committed import CONSTANTS, read_constants
     from bnstats.errors import BnstatsError, printable
     from bnstats.report.files import write_atomically
-    from bnstats.verification import CONSTANTS, read_constants
 
     for name in names:
         if name not in ("constants", "published"):
@@ -108,8 +108,8 @@ def _check(console: Console, out: Path, samples: int | None, seed: int | None, w
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import layers_progress
+    from bnstats.committed import CONSTANTS, read_constants
     from bnstats.gate import Settings
-    from bnstats.verification import CONSTANTS, read_constants
 
     own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
     fresh = own_seed + 1 if seed is None else seed
@@ -137,9 +137,9 @@ def _build(
     from bnstats import constants
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.progress import layers_progress
+    from bnstats.committed import CONSTANTS
     from bnstats.report.files import check_directory, check_writable
     from bnstats.report.published import PLOT
-    from bnstats.verification import CONSTANTS
 
     check_directory(out)
     for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT, _ROWS):

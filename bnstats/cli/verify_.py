@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from click.core import ParameterSource
 
 from bnstats.cli.console import Console
 from bnstats.cli.options import SAMPLES, WORKERS, Fraction, backend_options, seed_option
+from bnstats.errors import BnstatsError
 
 if TYPE_CHECKING:
     from bnstats.verification import Check
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
     "imports",
     metavar="NAME",
     multiple=True,
-    help="Load a layer of your own that a file names: no file makes bnstats import code.",
+    help="Import a layer of your own, or a module of such, that a file names: no file of claims "
+    "makes bnstats import code.",
 )
 @click.option("--fix", is_flag=True, help="Rewrite wrong decimals in your files, nothing else.")
 @click.option(
@@ -81,9 +84,9 @@ def command(
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import layers_progress
     from bnstats.cli.project import project
-    from bnstats.custom import load
+    from bnstats.custom import trust
     from bnstats.gate import Settings
-    from bnstats.verification import RESULTS, source_of
+    from bnstats.verification import source_of
 
     console: Console = ctx.obj
     format_ = "json" if as_json else output_format
@@ -94,10 +97,12 @@ def command(
     own = project()
     unset = (n for n in own.options if ctx.get_parameter_source(n) is ParameterSource.DEFAULT)
     options |= {name: own.options[name] for name in unset}
+    for name in own.imports:
+        trust(name, own.directory)
     for name in imports:
-        load(name, here=True)
+        trust(name, Path.cwd())
     checks: list[Check] = []
-    names = what or own.claims or (RESULTS,)
+    names = what or own.claims or _committed()
     options["family_error"] /= len(names)
     with interruptible() as interrupted, layers_progress(console, "verify") as progress:
         settings = Settings(
@@ -126,6 +131,18 @@ def command(
     if "fail" in outcomes:
         return 1
     return UNDECIDED if "undecided" in outcomes and not allow_undecided else 0
+
+
+def _committed() -> tuple[str, ...]:
+    """Return the results of this project, which are verified where nothing is named."""
+    from bnstats.committed import CONSTANTS, RESULTS
+
+    if not Path(RESULTS, CONSTANTS).exists():
+        raise BnstatsError(
+            f"nothing to verify: no pyproject.toml names claims, no {RESULTS}/{CONSTANTS} is here",
+            hint='bnstats verify FILE, or [tool.bnstats] claims = ["FILE"] in pyproject.toml',
+        )
+    return (RESULTS,)
 
 
 def _print(

@@ -13,10 +13,11 @@ well: ``torch.nn:GELU:approximate=tanh``, ``jax.nn:silu``. It is differentiated 
 autodiff; under ``--backend numpy``, and for exact values, it gets numpy's arrays by way of the
 processor. Other functions are called with the arrays of the backend as they are.
 
-Nothing is imported unless it is named by a person or a program; a file names only what is loaded.
+Nothing is imported unless a person, a program or the project's pyproject.toml names it; a file of
+claims names only what is loaded, or lies in a module that these have named.
 """
 
-from bnstats.custom.finding import Installed, installed, load, read
+from bnstats.custom.finding import Installed, installed, load, read, read_written, trust
 from bnstats.custom.registering import register
 
-__all__ = ["Installed", "installed", "load", "read", "register"]
+__all__ = ["Installed", "installed", "load", "read", "read_written", "register", "trust"]

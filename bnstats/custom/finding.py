@@ -1,7 +1,7 @@
 """From a typed name to the user's code: a path such as mypkg.mymodule:my_act, or an entry point.
 
-Nothing is imported unless a person, or a program, named it: specs that stand in a file only ever
-find what is loaded already.
+Nothing is imported unless a person, a program or the project named it: specs that stand in a file
+only ever find what is loaded already, or what lies in a module that was named as trusted.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import os
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from bnstats.backends import ACCELERATORS, is_installed
@@ -17,9 +20,10 @@ from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer, find
-from bnstats.spec import Spec, layer_name, parse, unknown_layer
+from bnstats.spec import Spec, layer_name, not_loaded, parse, unknown_layer
 
 _GROUP = "bnstats.layers"
+_trusted: set[str] = set()  # modules whose layers a file may name
 
 
 class Installed(NamedTuple):
@@ -50,14 +54,72 @@ def read(text: str, *, here: bool = False) -> Spec:
     return parse(text)
 
 
+def read_written(text: str) -> Spec:
+    """Parse a spec that stands in a file, which imports nothing but what `trust` has allowed.
+
+    Raises
+    ------
+    BnstatsError
+        As `bnstats.spec.parse`; of a layer that could be imported, the hint says how.
+    """
+    name = layer_name(text)
+    if find(name) is None:
+        if _is_trusted(name):
+            load(name)
+        elif name in (offered := [entry.name for entry in installed()]):
+            raise not_loaded(name)
+        else:
+            raise unknown_layer(name, offered)
+    return parse(text)
+
+
+def _is_trusted(name: str) -> bool:
+    """Whether a path leads to what a trusted module itself defines; what it imports is not its."""
+    module, _, attribute = name.partition(":")
+    if module not in _trusted or attribute.startswith("_"):
+        return False
+    return getattr(getattr(sys.modules[module], attribute, None), "__module__", None) == module
+
+
+def trust(name: str, directory: Path) -> None:
+    """Import what files may then name.
+
+    Parameters
+    ----------
+    name
+        A layer by its path, ``mypkg.acts:soft_step``, or by its entry point; or a module, of which
+        files may name every layer, by its path or as it was registered.
+    directory
+        Where it may lie, besides among packages.
+
+    Raises
+    ------
+    BnstatsError
+        As `read`.
+    """
+    _look_in(str(directory))
+    is_layer = ":" in name or find(name) or any(entry.name == name for entry in installed())
+    if is_layer or not ("." in name or find_spec(name)):
+        load(name)
+    else:
+        _module(name, name)
+        _trusted.add(name)
+
+
+def _look_in(directory: str) -> None:
+    here = {"", directory} if directory == os.getcwd() else {directory}
+    if not sys.flags.safe_path and not here & set(sys.path):
+        sys.path.insert(0, directory)
+
+
 def load(name: str, *, here: bool = False) -> tuple[Layer, str]:
     """Import the layer of a name, unless it is known; return it as `bnstats.layers.find` does."""
     known = find(name)
     if known is not None:
         return known
     path, family = (name, "user") if ":" in name else _entry_point(name)
-    if here and not sys.flags.safe_path and not {"", os.getcwd()} & set(sys.path):
-        sys.path.insert(0, os.getcwd())
+    if here:
+        _look_in(os.getcwd())
     layer = USER_LAYERS[name] = layer_of(_object(path), name, family=family)
     return layer, ""
 
@@ -95,23 +157,7 @@ def _object(path: str) -> Any:
         raise BnstatsError(
             f"'{printable(path)}' names a file", hint=f"name the module: {stem}:{attribute}"
         )
-    try:
-        with redirect_stdout(sys.stderr):  # stdout holds results, and nothing that a module prints
-            found: Any = import_module(module_name)
-    except ModuleNotFoundError as error:
-        library = str(error.name).partition(".")[0]
-        if library in ACCELERATORS and not is_installed(library):
-            raise HostError(
-                f"{printable(path)} needs {library}, which is not installed",
-                hint=f"pip install 'bnstats[{library}]'",
-            ) from error
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise _failed(module_name, error) from error
-        raise BnstatsError(
-            f"no module '{printable(error.name)}'", where=path, hint=_near(module_name, path)
-        ) from error
-    except (Exception, SystemExit) as error:
-        raise _failed(module_name, error) from error
+    found: Any = _module(module_name, path)
     for part in attribute.split("."):
         if not hasattr(found, part):
             near = suggestion(part, [n for n in dir(found) if not n.startswith("_")])
@@ -128,6 +174,26 @@ def _object(path: str) -> Any:
     return found
 
 
+def _module(module_name: str, path: str) -> ModuleType:
+    try:
+        with redirect_stdout(sys.stderr):  # stdout holds results, and nothing that a module prints
+            return import_module(module_name)
+    except ModuleNotFoundError as error:
+        library = str(error.name).partition(".")[0]
+        if library in ACCELERATORS and not is_installed(library):
+            raise HostError(
+                f"{printable(path)} needs {library}, which is not installed",
+                hint=f"pip install 'bnstats[{library}]'",
+            ) from error
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise _failed(module_name, error) from error
+        raise BnstatsError(
+            f"no module '{printable(error.name)}'", where=path, hint=_near(module_name, path)
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise _failed(module_name, error) from error
+
+
 def _failed(module: str, error: BaseException) -> BnstatsError:
     told = mistake(f"importing {module}", error)
     return BnstatsError(told.message, where=told.where, hint=told.hint)
@@ -137,4 +203,6 @@ def _near(module: str, path: str) -> str:
     near = suggestion(path.partition(":")[0], [*LAYERS, *ALIASES])
     if near:
         return f"did you mean the layer '{near}'?  (parameters are KEY=VALUE)"
+    if not {"", os.getcwd()} & set(sys.path):
+        return 'sys.path lacks the current directory; where pytest runs: pythonpath = ["."]'
     return f"it is looked for as by python -m {module}: in the current directory and among packages"

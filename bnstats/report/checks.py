@@ -11,6 +11,7 @@ from bnstats.notation import exact_text, plural, signed
 from bnstats.quantities import QUANTITIES
 from bnstats.report.document import claims_entry, document, exact_entry, number
 from bnstats.report.text_ import Style, plain
+from bnstats.verdict import FIRST_THRESHOLD
 from bnstats.verification import Check
 
 
@@ -20,11 +21,12 @@ def checks_text(checks: Sequence[Check], style: Style = plain) -> str:
     Constants that are undecided for one reason share a line.
     """
     lines: list[str] = []
-    for (layer, reason), group in groupby(checks, key=lambda c: (c.layer, c.reason)):
+    for (layer, reason, _), group in groupby(checks, key=lambda c: (c.layer, c.reason, c.place)):
         found = list(group)
         if found[0].outcome == "undecided" and found[0].verdict is None:
             count = plural(len(found), "constant")
-            lines.append(f"{style('undecided', 'undecided')} {layer}: {count}: {reason}")
+            head = f"{style('undecided', 'undecided')} {_where(found[0])}"
+            lines.append(f"{head}{layer}: {count}: {reason}")
             continue
         for check in found:
             lines += _lines(check, style)
@@ -67,21 +69,32 @@ def message(check: Check) -> str:
 def distance(check: Check) -> float | None:
     """Return z as people see it: of a wrong claim, standard errors from the claim to the sample.
 
-    Of a claim that holds, or is undecided, the sample is only a witness to the exact value.
+    Of a claim that holds, or is undecided, the sample is only a witness to the exact value; so it
+    is of one whose error is too small for the sample to see.
     """
     if check.verdict is None:
         return check.z
     estimate = check.estimate
     if check.outcome != "fail" or estimate is None or not estimate.stderr:
         return None
-    return (estimate.value - check.verdict.claim.printed.value) / estimate.stderr
+    z = (estimate.value - check.verdict.claim.printed.value) / estimate.stderr
+    return z if check.verdict.decided_by == "sample" or abs(z) > FIRST_THRESHOLD else None
+
+
+def _where(check: Check) -> str:
+    return f"{check.place}: " if check.place else ""
 
 
 def _lines(check: Check, style: Style) -> Iterator[str]:
     if check.outcome == "ok" and check.verdict is None:
         return
     label = "FAIL" if check.outcome == "fail" else check.outcome
-    yield f"{style(label.ljust(9), check.outcome)} {finding(check)}"
+    head = style(label.ljust(9), check.outcome)
+    if label == "ok":
+        beyond = check.verdict.remark.partition("; ")[2] if check.verdict else ""
+        yield f"{head} {finding(check)}{'; ' if beyond else ''}{beyond}"
+    else:
+        yield f"{head} {_where(check)}{finding(check)}"
     if check.outcome != "ok":
         yield f"          {check.reason}"
         if check.command:

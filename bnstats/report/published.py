@@ -137,7 +137,9 @@ def _range(numbers: Iterable[int]) -> str:
 
 def _claim_row(a: Audited) -> tuple[str, ...]:
     claim, refuted = a.claim, a.claim["verdict"] == "refuted"
-    remarks = [] if claim["verdict"] == "reproduced" else [claim["remark"]]
+    remark = claim["remark"]
+    if claim["verdict"] == "reproduced":  # its exact value has a column of its own
+        remark = remark.partition("; ")[2]
     digits = str(claim["digits_right"]) if refuted else ""
     if refuted and claim["digits_printed"]:
         digits += f" of {claim['digits_printed']}"
@@ -151,7 +153,7 @@ def _claim_row(a: Audited) -> tuple[str, ...]:
         interval_cell(a.entry),
         _percent(a.error) if refuted else "",
         digits,
-        "; ".join([*remarks, claim["note"]] if claim["note"] else remarks),
+        "; ".join(filter(None, (remark, claim["note"]))),
         claim["set"],
         claim["source"],
     )

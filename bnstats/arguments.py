@@ -1,0 +1,87 @@
+"""What compute and exact are called with: one clear error for each mistake."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any
+
+from bnstats.custom import read
+from bnstats.errors import BnstatsError, printable
+from bnstats.layers import Law
+from bnstats.spec import Spec
+
+
+def checked_spec(spec: str | Spec) -> Spec:
+    """Return a layer from its text, or as it is."""
+    if isinstance(spec, Spec):
+        return spec
+    if isinstance(spec, str):
+        return read(spec)
+    given: Any = spec
+    hint = 'e.g. "relu", or "elu:alpha=2"'
+    if isinstance(given, list | tuple | set):
+        hint = "one layer at a time"
+    elif callable(given):
+        hint = 'bnstats.register(function, name="my_act"), and then "my_act"'
+    raise BnstatsError(f"a layer is named by text, not by {_kind(given)}", hint=hint)
+
+
+def checked_law(law: Law) -> Law:
+    """Return a law of the inputs that float64 can hold."""
+    if not isinstance(law, Law):
+        raise BnstatsError(
+            f"law is {_kind(law)}, not a Law", hint="bnstats.Law(x_mean=0.0, x_std=1.0, dy_std=1.0)"
+        )
+    for name, value in law._asdict().items():
+        check_number(name, value, "1.0")
+    check_law(law)
+    return law
+
+
+def check_law(law: Law) -> None:
+    """Raise BnstatsError unless float64 can hold the law: scales positive, mean not far off."""
+    if not math.isfinite(law.x_mean):
+        raise BnstatsError(f"x-mean {law.x_mean} is not finite")
+    for name, value in (("x-std", law.x_std), ("dy-std", law.dy_std)):
+        if not 0 < value < math.inf:
+            raise BnstatsError(f"{name} {value} is not a positive number")
+        if not 1e-50 <= value <= 1e50:
+            raise BnstatsError(f"{name} {value} is outside 1e-50 to 1e50")
+    if abs(law.x_mean) > 1e9 * law.x_std:
+        raise BnstatsError(
+            f"x-mean {law.x_mean} is more than 1e9 times x-std {law.x_std}",
+            hint="float64 would hold too few digits of x around such a mean",
+        )
+
+
+def check_number(name: str, value: Any, example: str) -> None:
+    """Raise BnstatsError unless an argument is a number."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        shown = printable(repr(value), 60)
+        raise BnstatsError(f"{name} {shown} is not a number", hint=f"e.g. {name}={example}")
+
+
+def check_positive(name: str, value: float | None, example: str) -> None:
+    """Raise BnstatsError unless an argument is a positive number, or None."""
+    if value is None:
+        return
+    check_number(name, value, example)
+    if not 0 < value < math.inf:
+        raise BnstatsError(f"{name.replace('_', '-')} {value} is not a positive number")
+
+
+def checked_samples(samples: int | float, most: int) -> int:
+    """Return a count of draws, which may have come as a float such as 1e7."""
+    check_number("samples", samples, "1e7")
+    if samples != samples or not 1 <= samples <= most or samples != int(samples):
+        raise BnstatsError(
+            f"samples {samples} is not a whole number from 1 to 1e18",
+            hint="e.g. 1e7 or 2**24",
+        )
+    return int(samples)
+
+
+def _kind(given: object) -> str:
+    name = type(given).__name__
+    return f"an {name}" if name[0] in "aeio" else f"a {name}"

@@ -1,0 +1,60 @@
+"""What Python code passes to compute and exact by mistake, and what it is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bnstats
+
+
+@pytest.mark.parametrize("function", [bnstats.compute, bnstats.exact])
+@pytest.mark.parametrize(
+    ("spec", "message", "hint"),
+    [
+        (lambda x: x, "not by a function", "bnstats.register"),
+        (["relu"], "not by a list", "one layer at a time"),
+        (("relu", "tanh"), "not by a tuple", "one layer at a time"),
+        (None, "not by a NoneType", "relu"),
+        (3, "not by an int", "relu"),
+    ],
+)
+def test_a_layer_is_named_by_text(function: Any, spec: Any, message: str, hint: str) -> None:
+    with pytest.raises(bnstats.BnstatsError) as caught:
+        function(spec)
+    assert caught.value.message == f"a layer is named by text, {message}"
+    assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value", "message"),
+    [
+        ("samples", "1e4", "samples '1e4' is not a number"),
+        ("samples", [1e4], "samples [10000.0] is not a number"),
+        ("samples", True, "samples True is not a number"),
+        ("samples", 1.5, "samples 1.5 is not a whole number from 1 to 1e18"),
+        ("max_time", "5s", "max_time '5s' is not a number"),
+        ("precision", "1e-3", "precision '1e-3' is not a number"),
+        ("precision", 0, "precision 0 is not a positive number"),
+        ("confidence", "0.9", "confidence '0.9' is not a number"),
+        ("workers", "2", "workers '2' is not a number"),
+        ("seed", "1", "seed 1 is not a whole number ≥ 0"),
+        ("law", (1, 2, 3), "law is a tuple, not a Law"),
+        ("law", None, "law is a NoneType, not a Law"),
+        ("law", bnstats.Law(x_mean="0"), "x_mean '0' is not a number"),  # type: ignore[arg-type]
+        ("law", bnstats.Law(x_std=0), "x-std 0 is not a positive number"),
+    ],
+)
+def test_every_argument_at_fault_is_named(argument: str, value: Any, message: str) -> None:
+    with pytest.raises(bnstats.BnstatsError) as caught:
+        bnstats.compute("relu", **{argument: value})
+    assert caught.value.message == message
+
+
+def test_numbers_of_every_kind_are_taken() -> None:
+    wanted = bnstats.compute("relu", samples=1000).std_y.value
+    for samples in (1e3, np.int64(1000), np.float32(1000)):
+        found = bnstats.compute("relu", samples=samples, max_time=np.int32(100))
+        assert (found.samples, found.std_y.value) == (1000, wanted)
