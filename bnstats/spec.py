@@ -24,6 +24,7 @@ from bnstats.layers import (
     ParameterError,
     find,
 )
+from bnstats.libraries import LIBRARIES, last_names, meaning
 
 _MAX_LENGTH = 1000
 _MAX_INPUTS = 2**22  # random inputs of one draw; 2^22 float64 are 32 MB
@@ -78,7 +79,7 @@ def parse(text: str) -> Spec:
     if len(text) > _MAX_LENGTH:
         raise BnstatsError(f"a layer spec of {len(text)} characters; the limit is {_MAX_LENGTH}")
     name = layer_name(text)
-    found = find(name)
+    found = resolve(name)
     if found is None:
         raise unknown_layer(name)
     layer, carried = found
@@ -131,6 +132,22 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
     return values
 
 
+def resolve(name: str) -> tuple[Layer, str] | None:
+    """Return the layer of a name with the parameters it carries, or None.
+
+    The name is one of the registry, or else what torch, jax, flax or keras call a layer.
+
+    >>> layer, carried = resolve("torch.nn.SiLU")
+    >>> layer.name, carried
+    ('silu', '')
+    """
+    found = find(name)
+    if found is None and (theirs := meaning(name)) and len(theirs.layers) == 1:
+        ((ours, carried),) = theirs.layers
+        return LAYERS[ours], carried
+    return found
+
+
 def layer_name(text: str) -> str:
     """Return the layer's name in a spec; a path such as ``mypkg.mymodule:my_act`` has a colon.
 
@@ -140,7 +157,7 @@ def layer_name(text: str) -> str:
     name, _, rest = text.partition(":")
     attribute = rest.partition(":")[0]
     words = [*name.split("."), *attribute.split(".")]
-    is_path = find(name) is None and all(word.isidentifier() for word in words)
+    is_path = resolve(name) is None and all(word.isidentifier() for word in words)
     return f"{name}:{attribute}" if is_path else name
 
 
@@ -151,8 +168,24 @@ def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
             f"{printable(name, 60)} is not loaded, and a file imports no code",
             hint=f"if you trust it: bnstats verify --import {printable(name, 60)} …",
         )
-    near = suggestion(name, [*LAYERS, *ALIASES, *USER_LAYERS, *others])
-    hint = f"did you mean '{near}'?  (bnstats list layers)" if near else "bnstats list layers"
+    if theirs := meaning(name):
+        if theirs.layers:
+            layers = " or ".join(f"{layer}:{c}" if c else layer for layer, c in theirs.layers)
+            return BnstatsError(f"{theirs.path} is several layers here", hint=f"name one: {layers}")
+        return BnstatsError(
+            f"{theirs.path} is no layer here ({theirs.reason})", hint="bnstats list layers"
+        )
+    module, dot, attribute = name.rpartition(".")
+    library, hint = name.partition(".")[0], "bnstats list layers"
+    if library in LIBRARIES:
+        theirs_of = last_names(library)
+        near = theirs_of.get(suggestion(attribute, theirs_of) or "")
+    else:
+        near = suggestion(name, [*LAYERS, *ALIASES, *USER_LAYERS, *others, *last_names()])
+    if near:
+        hint = f"did you mean '{near}'?  ({hint})"
+    if dot and not near and all(word.isidentifier() for word in name.split(".")):
+        hint = f"code is named with a colon: {printable(f'{module}:{attribute}', 60)}"
     return BnstatsError(f"unknown layer '{printable(name, 60)}'", hint=hint)
 
 

@@ -107,12 +107,12 @@ def _layers(families: Sequence[str]) -> list[_Row]:
 def _installed() -> Iterator[_Row]:
     """Yield the layers that installed packages offer, none of them imported."""
     from bnstats.custom import installed
-    from bnstats.layers import find
+    from bnstats.spec import resolve
 
     for e in sorted(installed(), key=lambda entry: (entry.package, entry.name)):
         family = f"{e.package} (installed)"
         entry = {"name": e.name, "family": family, "path": e.path}
-        text = e.path if find(e.name) is None else _HIDDEN
+        text = e.path if resolve(e.name) is None else _HIDDEN
         yield _Row(family, e.name, text, "", f"{e.package}\n{e.name}\n{e.path}", entry)
 
 

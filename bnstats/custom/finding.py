@@ -16,8 +16,8 @@ from bnstats.backends import ACCELERATORS, is_installed
 from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
-from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer, find
-from bnstats.spec import Spec, layer_name, parse, unknown_layer
+from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer
+from bnstats.spec import Spec, layer_name, parse, resolve, unknown_layer
 
 _GROUP = "bnstats.layers"
 
@@ -51,8 +51,8 @@ def read(text: str, *, here: bool = False) -> Spec:
 
 
 def load(name: str, *, here: bool = False) -> tuple[Layer, str]:
-    """Import the layer of a name, unless it is known; return it as `bnstats.layers.find` does."""
-    known = find(name)
+    """Import the layer of a name, unless it is known; return it as `bnstats.spec.resolve` does."""
+    known = resolve(name)
     if known is not None:
         return known
     path, family = (name, "user") if ":" in name else _entry_point(name)
