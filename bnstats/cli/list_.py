@@ -187,18 +187,19 @@ def _claims() -> list[_Row]:
 
 def _backends() -> list[_Row]:
     """Return a row for each backend; those that are installed are imported to ask for devices."""
-    from bnstats.backends import BACKENDS, found_devices, is_installed, load
+    from bnstats.backends import BACKENDS, found_devices, load, missing
     from bnstats.errors import HostError
 
     rows = []
     for name in BACKENDS:
         entry: dict[str, Any] = {"name": name, "version": None, "devices": []}
-        text = f"not installed: pip install 'bnstats[{name}]'"
+        lacking = missing(name)
+        text = f"{', '.join(lacking)} not installed: pip install 'bnstats[{name}]'"
         if name == "numpy":
             import numpy
 
             entry |= {"version": numpy.__version__, "devices": [{"name": "cpu", "about": ""}]}
-        elif is_installed(name):
+        elif not lacking:
             try:
                 backend = load(name)
                 devices = found_devices(name, backend)

@@ -12,7 +12,7 @@ from contextlib import redirect_stdout
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from bnstats.backends import ACCELERATORS, is_installed
+from bnstats.backends import ACCELERATORS, missing
 from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
@@ -100,7 +100,7 @@ def _object(path: str) -> Any:
             found: Any = import_module(module_name)
     except ModuleNotFoundError as error:
         library = str(error.name).partition(".")[0]
-        if library in ACCELERATORS and not is_installed(library):
+        if library in ACCELERATORS and library in missing(library):
             raise HostError(
                 f"{printable(path)} needs {library}, which is not installed",
                 hint=f"pip install 'bnstats[{library}]'",
