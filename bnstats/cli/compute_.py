@@ -12,13 +12,13 @@ import click
 
 from bnstats.cli.console import Console
 from bnstats.cli.options import (
-    SAMPLES,
     WORKERS,
     Duration,
     Fraction,
     backend_options,
     law_options,
     output_options,
+    samples_option,
     seed_option,
 )
 
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 
 @click.command("compute")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
-@SAMPLES
+@samples_option("; with --precision or --max-time as many as it takes")
 @seed_option(0)
 @click.option(
     "--sampler",
     type=click.Choice(["iid", "sobol"]),
     default="iid",
     show_default=True,
-    help="Independent draws, or scrambled Sobol' points: far more precise for small events.",
+    help="Independent draws, or scrambled Sobol' points: far more precise for small events; of "
+    "these the next higher number that there is, 131,072 or a power of two times that.",
 )
 @click.option(
     "--precision",
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
 @WORKERS
 @backend_options
 @law_options
-@output_options
+@output_options("sigmoid.std_dx.value")
 @click.pass_obj
 def command(
     console: Console,
@@ -152,6 +153,8 @@ def command(
                 break
         stopped = interrupted()
     for result in results:
+        if samples and sampler == "sobol" and result.samples > 2 * samples:
+            console.note(f"{result.samples:,} samples, not {samples:,}: sobol has no fewer")
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
     record = document(results, argv=sys.argv[1:], status="interrupted" if stopped else None)

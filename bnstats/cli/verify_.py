@@ -10,7 +10,13 @@ import click
 from click.core import ParameterSource
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import SAMPLES, WORKERS, Fraction, backend_options, seed_option
+from bnstats.cli.options import (
+    WORKERS,
+    Fraction,
+    backend_options,
+    samples_option,
+    seed_option,
+)
 
 if TYPE_CHECKING:
     from bnstats.verification import Check
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @click.argument("what", metavar="[WHAT]...", nargs=-1)
-@SAMPLES
+@samples_option()
 @seed_option(1)
 @click.option(
     "--family-error",
