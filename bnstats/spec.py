@@ -27,6 +27,7 @@ from bnstats.layers import (
 from bnstats.libraries import LIBRARIES, last_names, meaning
 
 _MAX_LENGTH = 1000
+_SIDES = "sides are written with an x between them: 3x2"
 _MAX_INPUTS = 2**22  # random inputs of one draw; 2^22 float64 are 32 MB
 
 
@@ -117,7 +118,9 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
     for item in items.split(","):
         key, equals, value = item.partition("=")
         if not item or not equals or not value:
-            raise _at(text, at, item, f"{name}: expected key=value", _expected(layer))
+            sides = re.fullmatch(r"\d+[])]?", item, re.ASCII)
+            expected = _SIDES if sides and values else _expected(layer)
+            raise _at(text, at, item, f"{name}: expected key=value", expected)
         if key not in known:
             what = f"{name} has no parameter '{printable(key)}'"
             near = suggestion(key, known)
@@ -127,7 +130,8 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
         try:
             values[key] = _value(known[key], value)
         except ValueError as error:
-            raise BnstatsError(f"{name}: {error}") from None
+            hint = _SIDES if known[key].kind == "size" and value[0] in "([" else None
+            raise BnstatsError(f"{name}: {error}", hint=hint) from None
         at += len(item) + 1
     return values
 
@@ -207,11 +211,14 @@ def value_text(value: Any) -> str:
 
 def _canonical(layer: Layer, values: dict[str, Any]) -> str:
     values = {k: _collapsed(v) for k, v in values.items()}
-    defaults = {p.name: values.get(p.follows) if p.follows else p.default for p in layer.parameters}
-    changed = {k: v for k, v in sorted(values.items()) if v != defaults[k]}
-    if not changed:
-        return layer.name
-    return f"{layer.name}:" + ",".join(f"{k}={value_text(v)}" for k, v in changed.items())
+    changed = []
+    for p in sorted(layer.parameters, key=lambda p: p.name):
+        value, default = values.get(p.name), values.get(p.follows) if p.follows else p.default
+        # Of a number, which is 4 or 4.0, the type counts.
+        tells = p.kind == "number" and type(value) is not type(default)
+        if p.name in values and (value != default or tells):
+            changed.append(f"{p.name}={repr(value) if p.kind == 'number' else value_text(value)}")
+    return f"{layer.name}:{','.join(changed)}" if changed else layer.name
 
 
 def _collapsed(value: Any) -> Any:
@@ -238,10 +245,12 @@ def _typed(parameter: Parameter, text: str) -> Any:
             raise ValueError(f"{wrong}one of {', '.join(parameter.choices)}")
         return text
     if parameter.kind == "bool":
-        if text not in ("true", "false"):
+        if text not in ("true", "false", "True", "False"):
             raise ValueError(f"{wrong}true or false")
-        return text == "true"
-    if parameter.kind == "float":
+        return text in ("true", "True")
+    if parameter.kind == "number" and re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+        return int(text)
+    if parameter.kind in ("float", "number"):
         if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
             raise ValueError(f"{wrong}a number")
         value = float(text)
@@ -260,7 +269,8 @@ def _typed(parameter: Parameter, text: str) -> Any:
 
 def _expected(layer: Layer, near: str | None = None) -> str:
     names = ", ".join(p.name for p in layer.parameters)
-    known = f"parameters: {names}" if names else f"{layer.name} takes no parameters"
+    known = f"parameters: {names}  (bnstats show {layer.name})"
+    known = known if names else f"{layer.name} takes no parameters"
     return f"did you mean '{near}'?  {known}" if near else known
 
 
