@@ -122,11 +122,11 @@ def command(
             for spec, n in zip(layers, few, strict=True)
         ]
         locate(document(trial), get)
-    start = time.monotonic()
-    results = []
+    results, seconds = [], []
     with interruptible() as interrupted:
         for spec in layers:
             end = samples or (math.inf if max_time else default_samples(spec.event, sampler))
+            start = time.monotonic()
             exact = exact_values(spec.event, law) if precision and console.progress else {}
             target = Target(end, precision, confidence, exact)
             with sampling_progress(console, spec.text, target) as on_progress:
@@ -149,6 +149,7 @@ def command(
                 )
             if result.samples:
                 results.append(result)
+                seconds.append(time.monotonic() - start)
             if interrupted():
                 break
         stopped = interrupted()
@@ -158,7 +159,6 @@ def command(
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
     record = document(results, argv=sys.argv[1:], status="interrupted" if stopped else None)
-    seconds = time.monotonic() - start if len(layers) == 1 else None
     if results or as_json or format_ == "json":
         format_ = "json" if as_json else format_
         get = get if results else None

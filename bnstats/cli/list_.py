@@ -11,10 +11,13 @@ import click
 
 from bnstats.cli.console import Console
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # generic only in newer releases of click
     from bnstats.layers import Layer, Parameter
 
-_WIDTH = 80
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice
+
 _SCHEMA = "bnstats-list/1"
 _HIDDEN = "hidden by bnstats' own layer of this name"
 
@@ -30,8 +33,27 @@ class _Row(NamedTuple):
     entry: dict[str, Any]
 
 
+class _What(_Choice):
+    """What is listed; a name in its place is most likely a layer's."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value in self.choices:
+            return value
+        from bnstats.claims import set_names
+        from bnstats.errors import BnstatsError, printable
+        from bnstats.spec import resolve
+
+        shown = printable(value, 60)
+        is_set = value in set_names()
+        hint = f"bnstats list {'claims' if is_set else 'layers'} {shown}"
+        raise BnstatsError(
+            f"'{shown}' is not one of {', '.join(self.choices)}",
+            hint=f"bnstats show {shown}, or {hint}" if is_set or resolve(value) else hint,
+        )
+
+
 @click.command("list")
-@click.argument("what", type=click.Choice(["layers", "claims", "backends"]), default="layers")
+@click.argument("what", type=_What(["layers", "claims", "backends"]), default="layers")
 @click.argument("word", default="")
 @click.option("--family", "families", multiple=True, help="Layers of this family; repeatable.")
 @click.option("--plain", is_flag=True, help="Names only, one a line.")
@@ -74,14 +96,18 @@ def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]
 
 
 def _lines(rows: Sequence[_Row], console: Console) -> Iterator[str]:
+    from bnstats.report.text_ import folded
+
     width = max(len(row.name) for row in rows)
     indent = " " * (width + 4)
     for group, members in groupby(rows, key=lambda row: row.group):
         if group:
             yield console.style(group, "name")
         for row in members:
-            yield f"  {row.name.ljust(width)}  {row.text}"
-            for line in textwrap.wrap(row.names, _WIDTH - len(indent), break_long_words=False):
+            yield from folded(f"  {row.name.ljust(width)}  ", row.text, console.width)
+            for line in textwrap.wrap(
+                row.names, console.width - len(indent), break_long_words=False
+            ):
                 yield f"{indent}{console.style(line, 'aside')}"
 
 
@@ -179,7 +205,8 @@ def _claims() -> list[_Row]:
 
     rows = []
     for s in claim_sets():
-        text = f"{len(s.claims):3d} claims   {s.title}"
+        noun = "claim " if len(s.claims) == 1 else "claims"
+        text = f"{len(s.claims):3d} {noun}   {s.title}"
         entry = {"name": s.name, "title": s.title, "url": s.url, "claims": len(s.claims)}
         rows.append(_Row("", s.name, text, "", f"{s.name}\n{s.title}", entry))
     return rows
