@@ -114,7 +114,8 @@ def _object(path: str) -> Any:
         raise _failed(module_name, error) from error
     for part in attribute.split("."):
         if not hasattr(found, part):
-            near = suggestion(part, [n for n in dir(found) if not n.startswith("_")])
+            names = vars(found) if hasattr(found, "__dict__") else {}
+            near = suggestion(part, [n for n, thing in names.items() if _may_be_meant(n, thing)])
             raise BnstatsError(
                 f"'{printable(module_name)}' has no '{printable(part)}'",
                 where=path,
@@ -126,6 +127,11 @@ def _object(path: str) -> Any:
             )
         found = getattr(found, part)
     return found
+
+
+def _may_be_meant(name: str, thing: Any) -> bool:
+    """Whether a name is of the user's layers, and not of what a module imports or hides."""
+    return callable(thing) and not name.startswith("_")
 
 
 def _failed(module: str, error: BaseException) -> BnstatsError:
