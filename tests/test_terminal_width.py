@@ -12,7 +12,8 @@ from bnstats.api import compute, exact
 from bnstats.claims import set_names
 from bnstats.layers import LAYERS
 from bnstats.report.document import document
-from bnstats.report.text_ import folded, render
+from bnstats.report.folding import folded
+from bnstats.report.text_ import render
 
 Cli = Callable[..., Outcome]
 
@@ -72,6 +73,14 @@ def test_all_text_fits_where_tables_do(width: int) -> None:
         if width >= 80:
             assert text == whole or width > 80
     assert render(sampled, width=80) == render(sampled)
+
+
+def test_a_table_too_wide_for_any_terminal_stays_whole() -> None:
+    record = document([compute("elu:alpha=1e200", samples=2000)])
+    text = render(record, width=80)
+    assert "95 % interval" in text
+    assert max(map(len, text.splitlines())) > 80
+    assert "95 % interval" not in render(record, width=79)
 
 
 def test_a_status_is_coloured_after_folding() -> None:

@@ -10,7 +10,8 @@ from typing import IO
 
 import click
 
-WIDTH = 80  # where there is no terminal
+from bnstats.report.folding import WIDTH
+
 _NARROWEST = 40  # what is narrower folds lines itself
 _STYLES: dict[str, dict[str, object]] = {
     "name": {"bold": True},

@@ -96,7 +96,7 @@ def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]
 
 
 def _lines(rows: Sequence[_Row], console: Console) -> Iterator[str]:
-    from bnstats.report.text_ import folded
+    from bnstats.report.folding import folded
 
     width = max(len(row.name) for row in rows)
     indent = " " * (width + 4)

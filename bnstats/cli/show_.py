@@ -33,7 +33,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     from bnstats.custom import load
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS, STANDARD
-    from bnstats.report.text_ import folded
+    from bnstats.report.folding import folded
     from bnstats.spec import example_specs, layer_name, parse
 
     name = layer_name(text)
@@ -83,7 +83,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
 
 
 def _title(name: str, said: str, console: Console) -> list[str]:
-    from bnstats.report.text_ import folded
+    from bnstats.report.folding import folded
 
     first, *rest = folded("", f"{name} — {said}", console.width, indent=2)
     return [first.replace(name, console.style(name, "name"), 1), *rest]
@@ -125,7 +125,7 @@ def _parameter(p: Parameter) -> str:
 def _claim_set(name: str, console: Console) -> Iterator[str]:
     from bnstats.api import exact
     from bnstats.claims import claim_set
-    from bnstats.report.text_ import folded
+    from bnstats.report.folding import folded
 
     claims, width = claim_set(name), console.width
     yield from _title(claims.name, claims.title, console)

@@ -9,10 +9,10 @@ from typing import Any
 
 from bnstats.notation import plural, signed
 from bnstats.quantities import ON_SCREEN, QUANTITIES
+from bnstats.report.folding import WIDTH, folded
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, quantity_rows, z_cell
 from bnstats.spec import parse
 
-WIDTH = 80
 Style = Callable[[str, str], str]
 
 
@@ -39,25 +39,13 @@ def render(
     seconds
         That each result took, if known.
     width
-        Columns to fold text for; a table that is wider lacks its least important column.
+        Columns to fold text for; below 80, a table that is wider lacks its least important column.
     """
     blocks = (
         "\n".join(_block(result, document["provenance"], style, took, width))
         for result, took in zip_longest(document["results"], seconds)
     )
     return "\n\n".join(blocks)
-
-
-def folded(head: str, text: str, width: int, indent: int | None = None) -> list[str]:
-    """Fold a text after a head; its further lines begin below its first, or at an indent."""
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=head,
-        subsequent_indent=" " * (len(head) if indent is None else indent),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _block(
@@ -118,10 +106,10 @@ def _square(value: float) -> str:
 
 
 def _columns(rows: Sequence[tuple[str, ...]], width: int, least: int) -> Iterator[str]:
-    """Yield a table, without its least important column where it is wider than that."""
+    """Yield a table, without its least important column where a narrow terminal cannot hold it."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     whole = 2 + sum(widths) + 3 * (len(widths) - 1)
-    kept = [i for i in range(len(widths)) if i != least or whole <= width]
+    kept = [i for i in range(len(widths)) if i != least or width >= min(whole, WIDTH)]
     for row in rows:
         yield ("  " + "   ".join(row[i].ljust(widths[i]) for i in kept)).rstrip()
 
