@@ -76,7 +76,7 @@ def test_a_word_without_what_to_list_is_told_how(cli: Cli, word: str, hint: str)
 def test_one_claim_is_one_claim(cli: Cli) -> None:
     lines = cli("list", "claims").out.splitlines()
     assert "  e3nn               1 claim    e3nn: second-moment normalisation of SiLU" in lines
-    assert all(re.match(r"  \S+ +(1 claim |\d+ claims)   \S|     ", line) for line in lines)
+    assert all(re.match(r"  \S+ +(1 claim |\d+ claims)   \S", line) for line in lines)
 
 
 def test_a_source_within_another_is_told_once(cli: Cli) -> None:

@@ -168,8 +168,8 @@ def test_list_plain_is_for_scripts(cli: Cli) -> None:
 
 
 def test_list_claims_counts_them(cli: Cli) -> None:
-    rows = re.split(r"\n(?=  \S)", cli("list", "claims").out)
-    found = [re.fullmatch(r"(\S+) (\d+) claims? (.+)", unfolded(row)) for row in rows]
+    lines = cli("list", "claims").out.splitlines()
+    found = [re.fullmatch(r"  (\S+) +(\d+) (?:claims|claim )   (.+)", x) for x in lines]
     assert [(m[1], int(m[2]), m[3]) for m in found if m] == [
         (name, len(claim_set(name).claims), claim_set(name).title) for name in set_names()
     ]

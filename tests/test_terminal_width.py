@@ -60,6 +60,13 @@ def test_a_narrow_terminal_drops_the_interval_and_keeps_z() -> None:
     assert any("estimate(SE)   95 % interval" in line for line in wide)
 
 
+def test_names_under_a_layer_are_folded_for_the_terminal() -> None:
+    lines = on_terminal(50, "list", "layers", "leaky_relu")
+    names = [line for line in lines if line.startswith(" " * 14)]
+    assert len(names) > 2
+    assert max(map(len, names)) <= 50
+
+
 @pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 120])
 def test_all_text_fits_where_tables_do(width: int) -> None:
     sampled = document([compute("sigmoid", samples=2000)])

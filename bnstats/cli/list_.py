@@ -96,15 +96,13 @@ def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]
 
 
 def _lines(rows: Sequence[_Row], console: Console) -> Iterator[str]:
-    from bnstats.report.folding import folded
-
     width = max(len(row.name) for row in rows)
     indent = " " * (width + 4)
     for group, members in groupby(rows, key=lambda row: row.group):
         if group:
             yield console.style(group, "name")
         for row in members:
-            yield from folded(f"  {row.name.ljust(width)}  ", row.text, console.width)
+            yield f"  {row.name.ljust(width)}  {row.text}"
             for line in textwrap.wrap(
                 row.names, console.width - len(indent), break_long_words=False
             ):
