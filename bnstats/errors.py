@@ -45,7 +45,13 @@ def printable(text: str, limit: int = 200) -> str:
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is nearest to a misspelt one, or None."""
+    """Return the known word that is nearest to a misspelt one, or None; case does not matter.
+
+    Of known words that differ in case alone, the first counts.
+    """
+    spelt: dict[str, str] = {}
+    for name in known:
+        spelt.setdefault(name.lower(), name)
     # difflib's cost grows with length; no name of ours is longer than this.
-    near = difflib.get_close_matches(word[:80].lower(), list(known), n=1, cutoff=0.6)
-    return near[0] if near else None
+    near = difflib.get_close_matches(word[:80].lower(), spelt, n=1, cutoff=0.6)
+    return spelt[near[0]] if near else None

@@ -1,18 +1,18 @@
-"""What torch, jax, flax and keras call each layer.
+"""What torch, jax, flax and keras call each layer, and why some of theirs are none here.
 
 The names are package data, written by ``python tests/coverage_of_libraries.py`` from the libraries
-themselves, because `list` and `show` must do without these.
+themselves, because bnstats must do without these.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 FILE = "libraries.json"
+LIBRARIES = ("torch", "jax", "flax", "keras")
 
 # By library, its names without the library's own, each with the parameters that it carries.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
@@ -26,7 +26,8 @@ def names_of(layer: str) -> Names:
     >>> names_of("leaky_relu")["keras"]["layers.LeakyReLU"]
     'negative_slope=0.3'
     """
-    return _all_names().get(layer, {})
+    layers: Mapping[str, Names] = _data()["layers"]
+    return layers.get(layer, {})
 
 
 def folded(name: str) -> str:
@@ -56,7 +57,80 @@ def with_parameters(name: str, carried: str) -> str:
     return f"{name} ({carried})" if carried else name
 
 
+class Meaning(NamedTuple):
+    """What a library's name stands for.
+
+    Attributes
+    ----------
+    path
+        The public name in full, ``torch.nn.SiLU``.
+    layers
+        Layers of bnstats with the parameters that the name carries; flax's Conv stands for three.
+    reason
+        Why it is no layer here; empty where it is one.
+    """
+
+    path: str
+    layers: tuple[tuple[str, str], ...]
+    reason: str = ""
+
+
+def meaning(name: str) -> Meaning | None:
+    """Return what a name of a library stands for, or None.
+
+    The name may be a public one in full or any last part of it, with or without the library:
+    ``torch.nn.SiLU``, ``nn.SiLU``, ``torch.SiLU``, ``SiLU``. Without it, the first library that has
+    such a name counts, torch before the others.
+
+    Examples
+    --------
+    >>> meaning("keras.MaxPool2D")
+    Meaning(path='keras.layers.MaxPool2D', layers=(('max_pool2d', 'kernel_size=2'),), reason='')
+    >>> meaning("LSTM").reason
+    'recurrent: the law of x at one step depends on the steps before'
+    """
+    first, _, rest = name.partition(".")
+    library, last = (first, rest) if first in LIBRARIES else ("", name)
+    for path, found in _meanings().items():
+        if path.startswith(library) and path.endswith(f".{last}"):
+            return found
+    return None
+
+
+def last_names(library: str = "") -> dict[str, str]:
+    """Return the public names of layers, of one library or of all, by their last part.
+
+    Examples
+    --------
+    >>> last_names("keras")["Dense"]
+    'keras.layers.Dense'
+    """
+    names: dict[str, str] = {}
+    for path, found in _meanings().items():
+        if found.layers and path.startswith(library):
+            names.setdefault(path.rpartition(".")[2], path)
+    return names
+
+
 @cache
-def _all_names() -> Mapping[str, Names]:
+def _meanings() -> Mapping[str, Meaning]:
+    """Return the meaning of every public name, library by library."""
+    layers: dict[str, list[tuple[str, str]]] = {}
+    for layer, libraries in _data()["layers"].items():
+        for library, names in libraries.items():
+            for name, carried in names.items():
+                layers.setdefault(f"{library}.{name}", []).append((layer, carried))
+    found = {path: Meaning(path, tuple(ours)) for path, ours in layers.items()}
+    for reason, libraries in _data()["left_out"].items():
+        paths = [f"{library}.{name}" for library, names in libraries.items() for name in names]
+        found |= {path: Meaning(path, (), reason) for path in paths}
+    order = LIBRARIES.index
+    return dict(sorted(found.items(), key=lambda item: order(item[0].partition(".")[0])))
+
+
+@cache
+def _data() -> Mapping[str, Any]:
+    import json  # only here: most calls of the program read no names
+
     text = Path(__file__).with_name(FILE).read_text("utf-8")
     return json.loads(text)  # type: ignore[no-any-return]

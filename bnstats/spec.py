@@ -24,8 +24,10 @@ from bnstats.layers import (
     ParameterError,
     find,
 )
+from bnstats.libraries import LIBRARIES, last_names, meaning
 
 _MAX_LENGTH = 1000
+_SIDES = "sides are written with an x between them: 3x2"
 _MAX_INPUTS = 2**22  # random inputs of one draw; 2^22 float64 are 32 MB
 
 
@@ -78,7 +80,7 @@ def parse(text: str) -> Spec:
     if len(text) > _MAX_LENGTH:
         raise BnstatsError(f"a layer spec of {len(text)} characters; the limit is {_MAX_LENGTH}")
     name = layer_name(text)
-    found = find(name)
+    found = resolve(name)
     if found is None:
         raise unknown_layer(name)
     layer, carried = found
@@ -116,7 +118,9 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
     for item in items.split(","):
         key, equals, value = item.partition("=")
         if not item or not equals or not value:
-            raise _at(text, at, item, f"{name}: expected key=value", _expected(layer))
+            sides = re.fullmatch(r"\d+[])]?", item, re.ASCII)
+            expected = _SIDES if sides and values else _expected(layer)
+            raise _at(text, at, item, f"{name}: expected key=value", expected)
         if key not in known:
             what = f"{name} has no parameter '{printable(key)}'"
             near = suggestion(key, known)
@@ -126,9 +130,26 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
         try:
             values[key] = _value(known[key], value)
         except ValueError as error:
-            raise BnstatsError(f"{name}: {error}") from None
+            hint = _SIDES if known[key].kind == "size" and value[0] in "([" else None
+            raise BnstatsError(f"{name}: {error}", hint=hint) from None
         at += len(item) + 1
     return values
+
+
+def resolve(name: str) -> tuple[Layer, str] | None:
+    """Return the layer of a name with the parameters it carries, or None.
+
+    The name is one of the registry, or else what torch, jax, flax or keras call a layer.
+
+    >>> layer, carried = resolve("torch.nn.SiLU")
+    >>> layer.name, carried
+    ('silu', '')
+    """
+    found = find(name)
+    if found is None and (theirs := meaning(name)) and len(theirs.layers) == 1:
+        ((ours, carried),) = theirs.layers
+        return LAYERS[ours], carried
+    return found
 
 
 def layer_name(text: str) -> str:
@@ -140,7 +161,7 @@ def layer_name(text: str) -> str:
     name, _, rest = text.partition(":")
     attribute = rest.partition(":")[0]
     words = [*name.split("."), *attribute.split(".")]
-    is_path = find(name) is None and all(word.isidentifier() for word in words)
+    is_path = resolve(name) is None and all(word.isidentifier() for word in words)
     return f"{name}:{attribute}" if is_path else name
 
 
@@ -148,8 +169,24 @@ def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
     """Return the error for a layer that is not in the registry, nor among the others known."""
     if ":" in name:
         return not_loaded(name)
-    near = suggestion(name, [*LAYERS, *ALIASES, *USER_LAYERS, *others])
-    hint = f"did you mean '{near}'?  (bnstats list layers)" if near else "bnstats list layers"
+    if theirs := meaning(name):
+        if theirs.layers:
+            layers = " or ".join(f"{layer}:{c}" if c else layer for layer, c in theirs.layers)
+            return BnstatsError(f"{theirs.path} is several layers here", hint=f"name one: {layers}")
+        return BnstatsError(
+            f"{theirs.path} is no layer here ({theirs.reason})", hint="bnstats list layers"
+        )
+    module, dot, attribute = name.rpartition(".")
+    library, hint = name.partition(".")[0], "bnstats list layers"
+    if library in LIBRARIES:
+        theirs_of = last_names(library)
+        near = theirs_of.get(suggestion(attribute, theirs_of) or "")
+    else:
+        near = suggestion(name, [*LAYERS, *ALIASES, *USER_LAYERS, *others, *last_names()])
+    if near:
+        hint = f"did you mean '{near}'?  ({hint})"
+    if dot and not near and all(word.isidentifier() for word in name.split(".")):
+        hint = f"code is named with a colon: {printable(f'{module}:{attribute}', 60)}"
     return BnstatsError(f"unknown layer '{printable(name, 60)}'", hint=hint)
 
 
@@ -181,11 +218,14 @@ def value_text(value: Any) -> str:
 
 def _canonical(layer: Layer, values: dict[str, Any]) -> str:
     values = {k: _collapsed(v) for k, v in values.items()}
-    defaults = {p.name: values.get(p.follows) if p.follows else p.default for p in layer.parameters}
-    changed = {k: v for k, v in sorted(values.items()) if v != defaults[k]}
-    if not changed:
-        return layer.name
-    return f"{layer.name}:" + ",".join(f"{k}={value_text(v)}" for k, v in changed.items())
+    changed = []
+    for p in sorted(layer.parameters, key=lambda p: p.name):
+        value, default = values.get(p.name), values.get(p.follows) if p.follows else p.default
+        # Of a number, which is 4 or 4.0, the type counts.
+        tells = p.kind == "number" and type(value) is not type(default)
+        if p.name in values and (value != default or tells):
+            changed.append(f"{p.name}={repr(value) if p.kind == 'number' else value_text(value)}")
+    return f"{layer.name}:{','.join(changed)}" if changed else layer.name
 
 
 def _collapsed(value: Any) -> Any:
@@ -212,10 +252,12 @@ def _typed(parameter: Parameter, text: str) -> Any:
             raise ValueError(f"{wrong}one of {', '.join(parameter.choices)}")
         return text
     if parameter.kind == "bool":
-        if text not in ("true", "false"):
+        if text not in ("true", "false", "True", "False"):
             raise ValueError(f"{wrong}true or false")
-        return text == "true"
-    if parameter.kind == "float":
+        return text in ("true", "True")
+    if parameter.kind == "number" and re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
+        return int(text)
+    if parameter.kind in ("float", "number"):
         if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
             raise ValueError(f"{wrong}a number")
         value = float(text)
@@ -234,7 +276,8 @@ def _typed(parameter: Parameter, text: str) -> Any:
 
 def _expected(layer: Layer, near: str | None = None) -> str:
     names = ", ".join(p.name for p in layer.parameters)
-    known = f"parameters: {names}" if names else f"{layer.name} takes no parameters"
+    known = f"parameters: {names}  (bnstats show {layer.name})"
+    known = known if names else f"{layer.name} takes no parameters"
     return f"did you mean '{near}'?  {known}" if near else known
 
 

@@ -4,7 +4,7 @@
 
 Enumerates the libraries that are installed, so that a layer of a new release shows up as missing.
 Every name resolves to a layer of bnstats, or stands in library_names_left_out.toml with the reason.
-Writes bnstats/libraries.json, which `bnstats list` and `show` read, and
+Writes bnstats/libraries.json, by which bnstats knows the names, and
 results/coverage-of-libraries.md. With --check it writes nothing, and exits 1 where a name is
 missing, where a library's defaults or values are not those of the layer it resolves to, or where
 the files are out of date.
@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from library_names import (
-    LIBRARIES,
     LibraryName,
     defaults,
     enumerate_libraries,
@@ -35,7 +34,7 @@ from library_names import (
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS, Parameter
-from bnstats.libraries import FILE, folded
+from bnstats.libraries import FILE, LIBRARIES, folded
 from bnstats.report.files import write_atomically
 from bnstats.report.markdown_ import table
 from bnstats.spec import parse
@@ -174,12 +173,20 @@ def catalogue(names: Iterable[LibraryName], reasons: Sequence[Group]) -> Catalog
 
 
 def names_json(c: Catalogue) -> str:
-    """Return the package's data: by layer and library, names and the parameters they carry."""
+    """Return the package's data.
+
+    By layer and library, names and the parameters they carry; by reason and library, the names that
+    are left out.
+    """
     tree: dict[str, dict[str, dict[str, str]]] = {}
     for name, ours in c.found.items():
         for layer, carried in map(target, ours):
             tree.setdefault(layer, {}).setdefault(name.library, {})[name.short] = carried
-    return json.dumps(dict(sorted(tree.items())), indent=1) + "\n"
+    left_out: dict[str, dict[str, list[str]]] = {}
+    for name, reason in c.left_out.items():
+        left_out.setdefault(reason, {}).setdefault(name.library, []).append(name.short)
+    data = {"layers": dict(sorted(tree.items())), "left_out": left_out}
+    return json.dumps(data, indent=1) + "\n"
 
 
 def table_markdown(

@@ -32,18 +32,23 @@ def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
     monkeypatch.setattr(backends, "find_spec", lambda name: found.get(name, SimpleNamespace()))
 
 
-MISSING = [("torch", "torch"), ("torch", "array_api_compat"), ("jax", "jax")]
-
-
-@pytest.mark.parametrize(("name", "package"), MISSING)
-def test_a_backend_that_is_not_installed(cli: Cli, monkeypatch, name, package):
-    without(monkeypatch, package)
+@pytest.mark.parametrize(
+    ("name", "lacking", "told"),
+    [
+        ("torch", ["torch"], "torch, which is"),
+        ("torch", ["array_api_compat"], "array-api-compat, which is"),
+        ("torch", ["torch", "array_api_compat"], "torch and array-api-compat, which are"),
+        ("jax", ["jax"], "jax, which is"),
+    ],
+)
+def test_what_a_backend_lacks_is_named(cli: Cli, monkeypatch, name, lacking, told):
+    without(monkeypatch, *lacking)
     assert not is_installed(name)
     assert [n for n in BACKENDS if n != name and not is_installed(n)] == []
     for command in (["compute", "relu", "-n", "100"], ["verify", "alf"]):
         code, out, err = cli(*command, "--backend", name)
         assert (code, out) == (4, "")
-        assert f"error: backend '{name}' is not installed\n" in err
+        assert f"error: backend '{name}' needs {told} not installed\n" in err
         assert err.endswith(f"hint:  pip install 'bnstats[{name}]'\n")
 
 
@@ -274,7 +279,10 @@ def test_backends_that_are_missing_are_listed(cli: Cli, monkeypatch):
     without(monkeypatch, "torch", "jax")
     _, out, _ = cli("list", "backends")
     for name in ACCELERATORS:
-        assert f"not installed: pip install 'bnstats[{name}]'" in out
+        assert f"  {name} not installed: pip install 'bnstats[{name}]'" in out
+    without(monkeypatch, "array_api_compat")
+    assert "  array-api-compat not installed: pip install" in cli("list", "backends").out
+    without(monkeypatch, "torch", "jax")
     assert cli("list", "backends", "--plain").out.split() == list(BACKENDS)
     document = json.loads(cli("list", "backends", "--json").out)
     assert [row["version"] for row in document["backends"][1:]] == [None, None]

@@ -35,7 +35,7 @@ NO_KERNAL = """\
 error: max_pool2d has no parameter 'kernal_size'
        max_pool2d:kernal_size=3
                   ^^^^^^^^^^^
-hint:  did you mean 'kernel_size'?  parameters: kernel_size, stride, padding, dilation, ceil_mode, input_size, region
+hint:  did you mean 'kernel_size'?  parameters: kernel_size, stride, padding, dilation, ceil_mode, input_size, region  (bnstats show max_pool2d)
 """  # noqa: E501
 COUNT = "is not a count such as 1e7, 10M or 2**24"
 SAMPLES = "Invalid value for '-n' / '--samples'"
@@ -84,7 +84,7 @@ TABLE: list[tuple[str, list[str], str]] = [
         "no value",
         ["exact", "elu:alpha"],
         "error: elu: expected key=value\n       elu:alpha\n           ^^^^^\n"
-        "hint:  parameters: alpha\n",
+        "hint:  parameters: alpha  (bnstats show elu)\n",
     ),
     (
         "twice",

@@ -20,6 +20,11 @@ from bnstats.spec import example_specs, parse
 Cli = Callable[..., Outcome]
 
 
+def unfolded(text: str) -> str:
+    """Return a text in one line, with single spaces."""
+    return " ".join(text.split())
+
+
 def test_list_names_every_layer_under_its_family(cli: Cli) -> None:
     code, out, err = cli("list")
     assert (code, err) == (0, "")
@@ -164,7 +169,7 @@ def test_list_plain_is_for_scripts(cli: Cli) -> None:
 
 def test_list_claims_counts_them(cli: Cli) -> None:
     lines = cli("list", "claims").out.splitlines()
-    found = [re.fullmatch(r"  (\S+) +(\d+) claims   (.+)", line) for line in lines]
+    found = [re.fullmatch(r"  (\S+) +(\d+) (?:claims|claim )   (.+)", x) for x in lines]
     assert [(m[1], int(m[2]), m[3]) for m in found if m] == [
         (name, len(claim_set(name).claims), claim_set(name).title) for name in set_names()
     ]
@@ -178,12 +183,14 @@ def test_every_layer_has_a_page(cli: Cli, name: str) -> None:
     code, out, err = cli("show", name)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == f"{name} — {layer.summary}"
-    assert f"  forward    {layer.formula}" in lines
-    assert f"  backward   {layer.gradient}" in lines
-    assert (f"  also       {', '.join(layer.aliases)}" in lines) == bool(layer.aliases)
+    known = f"forward {layer.formula} backward {layer.gradient} family {layer.family} "
+    known += f"also {', '.join(layer.aliases)} " if layer.aliases else ""
+    assert unfolded(out).startswith(unfolded(f"{name} — {layer.summary} {known}"))
+    assert ("  also  " in out) == bool(layer.aliases)
+    told = out.partition("\n  parameters\n")[2].partition("\n\n")[0]
+    rows = [unfolded(row) for row in re.split(r"\n(?=    \S)", told)]
     for p in layer.parameters:
-        (line,) = (line for line in lines if line.startswith(f"    {p.name} "))
+        (line,) = (row for row in rows if row.startswith(f"{p.name} "))
         assert ("required" in line) == p.required
         assert p.range is None or p.range.text in line
         assert " | ".join(p.choices) in line
@@ -224,10 +231,10 @@ def test_every_claim_set_has_a_page_with_verdicts(cli: Cli, name: str) -> None:
     code, out, err = cli("show", name)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0] == f"{name} — {claims.title}"
+    assert unfolded(out).startswith(unfolded(f"{name} — {claims.title} {claims.url} "))
     assert (f"  {claims.url}" in lines) == bool(claims.url)
     rows = [
-        line.split() for line in lines if re.search(r"  (reproduced|refuted|undecided)  ", line)
+        line.split() for line in lines if re.search(r"  (reproduced|refuted|undecided)(  |$)", line)
     ]
     assert [row[:3] for row in rows] == [
         [c.spec.text, c.quantity, c.printed.text] for c in claims.claims

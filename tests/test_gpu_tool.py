@@ -298,12 +298,13 @@ def test_a_library_that_fails_or_is_missing_is_named(
 
     monkeypatch.setattr(tool.gpu, "load", fails)
     monkeypatch.setattr(tool.gpu, "is_installed", lambda name: name == "jax")
-    monkeypatch.setattr(tool.gpu, "find_spec", lambda p: None if p == "array_api_compat" else p)
+    lacks = {"torch": ("array-api-compat",)}
+    monkeypatch.setattr(tool.gpu, "missing", lambda name: lacks.get(name, ()))
     session = tool.gpu.Session(options(tmp_path, backend=None))
     assert session.backends == ["jax"]
     session.save()
     text = (tmp_path / "gpu.md").read_text(encoding="utf-8")
-    assert "not installed array_api_compat" in text
+    assert "not installed array-api-compat" in text
     assert "jax fails with RuntimeError: jax sees no driver" in text
 
 

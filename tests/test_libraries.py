@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from cli_support import environment
 from coverage_of_libraries import Group, catalogue, in_our_words, resolve
-from library_names import LIBRARIES, LibraryName, defaults, required
+from library_names import LibraryName, defaults, required
 
 from bnstats.layers import ALIASES, LAYERS
-from bnstats.libraries import folded, names_of, short_names
+from bnstats.libraries import LIBRARIES, folded, names_of, short_names
 from bnstats.spec import parse
 
 SCRIPT = Path(coverage.__file__)
@@ -189,7 +189,7 @@ def test_signatures_are_read_from_wherever_they_are() -> None:
 
 
 def test_the_names_in_the_package_are_of_layers_that_exist() -> None:
-    names = json.loads(coverage.NAMES.read_text("utf-8"))
+    names = json.loads(coverage.NAMES.read_text("utf-8"))["layers"]
     assert names.keys() <= LAYERS.keys()
     for layer, libraries in names.items():
         assert list(libraries) == [library for library in LIBRARIES if library in libraries]

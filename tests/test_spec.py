@@ -14,6 +14,8 @@ from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS
 from bnstats.spec import example_specs, parse, value_text
 
+SIDES = "sides are written with an x between them: 3x2"
+
 
 def error_of(text: str) -> BnstatsError:
     with pytest.raises(BnstatsError) as caught:
@@ -51,6 +53,11 @@ def assert_safe(error: BnstatsError) -> None:
         ("avg_pool1d:kernel_size=2,count_include_pad=true", "avg_pool1d:kernel_size=2"),
         (
             "avg_pool1d:kernel_size=2,count_include_pad=false",
+            "avg_pool1d:count_include_pad=false,kernel_size=2",
+        ),
+        ("avg_pool1d:kernel_size=2,count_include_pad=True", "avg_pool1d:kernel_size=2"),
+        (
+            "avg_pool1d:kernel_size=2,count_include_pad=False",
             "avg_pool1d:count_include_pad=false,kernel_size=2",
         ),
         ("conv2d:kernel_size=3,stride=1", "conv2d"),
@@ -106,6 +113,11 @@ def test_value_text(value, text):
         (" relu", "unknown layer ' relu'", "did you mean 'relu'?"),
         ("relu\x1b[31m", r"unknown layer 'relu\x1b[31m'", "did you mean"),
         ("elu:alhpa=1", "elu has no parameter 'alhpa'", "did you mean 'alpha'?"),
+        ("softmax:dim=3", "has no parameter 'dim'", "parameters: n  (bnstats show softmax)"),
+        ("max_pool2d:kernel_size=(3,2)", "kernel_size=(3 is not a size", SIDES),
+        ("max_pool2d:kernel_size=[3,2]", "kernel_size=[3 is not a size", SIDES),
+        ("max_pool2d:kernel_size=3,2", "expected key=value", SIDES),
+        ("elu:2", "elu: expected key=value", "parameters: alpha"),
         ("relu:a=1", "relu has no parameter 'a'", "relu takes no parameters"),
         ("elu:alpha=1,alpha=2", "parameter 'alpha' is given twice", None),
         ("elu:", "elu: expected key=value", "parameters: alpha"),
@@ -125,6 +137,11 @@ def test_value_text(value, text):
         ("linear:init=glorot", "init=glorot is not one of unit_fan_in, unit_fan_out", None),
         ("linear:gain=0", "gain=0 is outside (0, inf)", None),
         ("gelu:approximate=true", "approximate=true is not one of none, tanh", None),
+        (
+            "avg_pool1d:kernel_size=2,count_include_pad=TRUE",
+            "count_include_pad=TRUE is not true or false",
+            None,
+        ),
         (
             "avg_pool1d:kernel_size=2,count_include_pad=1",
             "count_include_pad=1 is not true or false",
@@ -201,7 +218,7 @@ def test_a_traceback_shows_the_place_and_the_hint():
     _, text, carets, hint = shown("leaky_relu:slope=3")
     assert text == "leaky_relu:slope=3"
     assert text[carets.index("^") : carets.rindex("^") + 1] == "slope"
-    assert hint == "hint: parameters: negative_slope"
+    assert hint == "hint: parameters: negative_slope  (bnstats show leaky_relu)"
 
 
 def test_no_caret_where_escapes_would_shift_it():

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
 
-ACCELERATORS = {"torch": "torch", "jax": "jax"}  # backend: the package that it needs
+ACCELERATORS = {"torch": "torch", "jax": "jax"}  # backend: the package whose arrays it has
 BACKENDS = ("numpy", *ACCELERATORS)
+_NEEDS = {"numpy": (), "torch": ("torch", "array-api-compat"), "jax": ("jax",)}
 
 Keys = list[tuple[int, int]]
 Warn = Callable[[str], None]
@@ -91,13 +92,16 @@ def load(name: str) -> Any:
     BnstatsError
         There is no backend of that name.
     HostError
-        Its library is not installed, or does not import.
+        What it needs is not installed, or does not import.
     """
     check_name(name, tuple(ACCELERATORS))
     package = ACCELERATORS[name]
-    missing = [p for p in needs(name) if find_spec(p) is None]
-    if missing:
-        raise HostError(f"backend '{name}' is not installed", hint=f"pip install 'bnstats[{name}]'")
+    if lacking := missing(name):
+        verb = "is" if len(lacking) == 1 else "are"
+        raise HostError(
+            f"backend '{name}' needs {' and '.join(lacking)}, which {verb} not installed",
+            hint=f"pip install 'bnstats[{name}]'",
+        )
     try:
         return import_module(f"bnstats.backends.{name}_backend")
     except Exception as error:
@@ -118,14 +122,14 @@ def check_name(name: str, among: tuple[str, ...] = BACKENDS) -> None:
         )
 
 
-def needs(name: str) -> tuple[str, ...]:
-    """Return the packages that an optional backend imports."""
-    return ("torch", "array_api_compat") if name == "torch" else (name,)
+def missing(name: str) -> tuple[str, ...]:
+    """Return the packages that a backend needs and that are not installed."""
+    return tuple(p for p in _NEEDS[name] if find_spec(p.replace("-", "_")) is None)
 
 
 def is_installed(name: str) -> bool:
-    """Whether the library of a backend is there."""
-    return name == "numpy" or all(find_spec(p) is not None for p in needs(name))
+    """Whether all that a backend needs is there."""
+    return not missing(name)
 
 
 def found_devices(name: str, backend: Accelerator) -> list[Device]:

@@ -12,13 +12,13 @@ import click
 
 from bnstats.cli.console import Console
 from bnstats.cli.options import (
-    SAMPLES,
     WORKERS,
     Duration,
     Fraction,
     backend_options,
     law_options,
     output_options,
+    samples_option,
     seed_option,
 )
 
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 
 @click.command("compute")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
-@SAMPLES
+@samples_option("; with --precision or --max-time as many as it takes")
 @seed_option(0)
 @click.option(
     "--sampler",
     type=click.Choice(["iid", "sobol"]),
     default="iid",
     show_default=True,
-    help="Independent draws, or scrambled Sobol' points: far more precise for small events.",
+    help="Independent draws, or scrambled Sobol' points: far more precise for small events; of "
+    "these the next higher number that there is, 131,072 or a power of two times that.",
 )
 @click.option(
     "--precision",
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
 @WORKERS
 @backend_options
 @law_options
-@output_options
+@output_options("sigmoid.std_dx.value")
 @click.pass_obj
 def command(
     console: Console,
@@ -122,11 +123,11 @@ def command(
             for spec, n in zip(layers, few, strict=True)
         ]
         locate(document(trial), get)
-    start = time.monotonic()
-    results = []
+    results, seconds = [], []
     with interruptible() as interrupted:
         for spec in layers:
             end = samples or (math.inf if max_time else default_samples(spec.event, sampler))
+            start = time.monotonic()
             exact = exact_values(spec.event, law) if precision and console.progress else {}
             target = Target(end, precision, confidence, exact)
             with sampling_progress(console, spec.text, target) as on_progress:
@@ -149,14 +150,16 @@ def command(
                 )
             if result.samples:
                 results.append(result)
+                seconds.append(time.monotonic() - start)
             if interrupted():
                 break
         stopped = interrupted()
     for result in results:
+        if samples and sampler == "sobol" and result.samples > 2 * samples:
+            console.note(f"{result.samples:,} samples, not {samples:,}: sobol has no fewer")
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
     record = document(results, argv=sys.argv[1:], status="interrupted" if stopped else None)
-    seconds = time.monotonic() - start if len(layers) == 1 else None
     if results or as_json or format_ == "json":
         format_ = "json" if as_json else format_
         get = get if results else None

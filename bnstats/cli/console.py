@@ -1,14 +1,18 @@
-"""What the terminal can do: colour, progress, and where messages go."""
+"""What the terminal can do: colour, width, progress, and where messages go."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import IO
 
 import click
 
+from bnstats.report.folding import WIDTH
+
+_NARROWEST = 40  # what is narrower folds lines itself
 _STYLES: dict[str, dict[str, object]] = {
     "name": {"bold": True},
     "aside": {"dim": True},
@@ -22,11 +26,12 @@ _STYLES: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True)
 class Console:
-    """Colour on stdout, progress on stderr, and how much to say."""
+    """Colour and width of stdout, progress on stderr, and how much to say."""
 
     color: bool
     progress: bool
     quiet: bool = False
+    width: int = WIDTH
 
     @classmethod
     def of(cls, color: str, *, quiet: bool) -> Console:
@@ -36,6 +41,7 @@ class Console:
             color=_color(color, sys.stdout, dumb),
             progress=sys.stderr.isatty() and not dumb and not quiet,
             quiet=quiet,
+            width=_width(sys.stdout),
         )
 
     def style(self, text: str, kind: str) -> str:
@@ -55,6 +61,12 @@ class Console:
         """Print a warning on stderr."""
         if not self.quiet:
             click.echo(f"warning: {text}", err=True)
+
+
+def _width(stream: IO[str]) -> int:
+    """Return the columns of the terminal; what is piped must not depend on one."""
+    columns = shutil.get_terminal_size((WIDTH, 0)).columns if stream.isatty() else WIDTH
+    return max(columns, _NARROWEST)
 
 
 def _color(when: str, stream: IO[str], dumb: bool) -> bool:

@@ -14,7 +14,7 @@ from bnstats.cli.options import law_options, output_options
 @click.command("exact")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
 @law_options
-@output_options
+@output_options("sigmoid.std_dx.exact.value")
 @click.pass_obj
 def command(
     console: Console,

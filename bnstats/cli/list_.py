@@ -11,10 +11,13 @@ import click
 
 from bnstats.cli.console import Console
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # generic only in newer releases of click
     from bnstats.layers import Layer, Parameter
 
-_WIDTH = 80
+    _Choice = click.Choice[str]
+else:
+    _Choice = click.Choice
+
 _SCHEMA = "bnstats-list/1"
 _HIDDEN = "hidden by bnstats' own layer of this name"
 
@@ -30,8 +33,27 @@ class _Row(NamedTuple):
     entry: dict[str, Any]
 
 
+class _What(_Choice):
+    """What is listed; a name in its place is most likely a layer's."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value in self.choices:
+            return value
+        from bnstats.claims import set_names
+        from bnstats.errors import BnstatsError, printable
+        from bnstats.spec import resolve
+
+        shown = printable(value, 60)
+        is_set = value in set_names()
+        hint = f"bnstats list {'claims' if is_set else 'layers'} {shown}"
+        raise BnstatsError(
+            f"'{shown}' is not one of {', '.join(self.choices)}",
+            hint=f"bnstats show {shown}, or {hint}" if is_set or resolve(value) else hint,
+        )
+
+
 @click.command("list")
-@click.argument("what", type=click.Choice(["layers", "claims", "backends"]), default="layers")
+@click.argument("what", type=_What(["layers", "claims", "backends"]), default="layers")
 @click.argument("word", default="")
 @click.option("--family", "families", multiple=True, help="Layers of this family; repeatable.")
 @click.option("--plain", is_flag=True, help="Names only, one a line.")
@@ -81,7 +103,9 @@ def _lines(rows: Sequence[_Row], console: Console) -> Iterator[str]:
             yield console.style(group, "name")
         for row in members:
             yield f"  {row.name.ljust(width)}  {row.text}"
-            for line in textwrap.wrap(row.names, _WIDTH - len(indent), break_long_words=False):
+            for line in textwrap.wrap(
+                row.names, console.width - len(indent), break_long_words=False
+            ):
                 yield f"{indent}{console.style(line, 'aside')}"
 
 
@@ -107,12 +131,12 @@ def _layers(families: Sequence[str]) -> list[_Row]:
 def _installed() -> Iterator[_Row]:
     """Yield the layers that installed packages offer, none of them imported."""
     from bnstats.custom import installed
-    from bnstats.layers import find
+    from bnstats.spec import resolve
 
     for e in sorted(installed(), key=lambda entry: (entry.package, entry.name)):
         family = f"{e.package} (installed)"
         entry = {"name": e.name, "family": family, "path": e.path}
-        text = e.path if find(e.name) is None else _HIDDEN
+        text = e.path if resolve(e.name) is None else _HIDDEN
         yield _Row(family, e.name, text, "", f"{e.package}\n{e.name}\n{e.path}", entry)
 
 
@@ -179,7 +203,8 @@ def _claims() -> list[_Row]:
 
     rows = []
     for s in claim_sets():
-        text = f"{len(s.claims):3d} claims   {s.title}"
+        noun = "claim " if len(s.claims) == 1 else "claims"
+        text = f"{len(s.claims):3d} {noun}   {s.title}"
         entry = {"name": s.name, "title": s.title, "url": s.url, "claims": len(s.claims)}
         rows.append(_Row("", s.name, text, "", f"{s.name}\n{s.title}", entry))
     return rows
@@ -187,18 +212,19 @@ def _claims() -> list[_Row]:
 
 def _backends() -> list[_Row]:
     """Return a row for each backend; those that are installed are imported to ask for devices."""
-    from bnstats.backends import BACKENDS, found_devices, is_installed, load
+    from bnstats.backends import BACKENDS, found_devices, load, missing
     from bnstats.errors import HostError
 
     rows = []
     for name in BACKENDS:
         entry: dict[str, Any] = {"name": name, "version": None, "devices": []}
-        text = f"not installed: pip install 'bnstats[{name}]'"
+        lacking = missing(name)
+        text = f"{', '.join(lacking)} not installed: pip install 'bnstats[{name}]'"
         if name == "numpy":
             import numpy
 
             entry |= {"version": numpy.__version__, "devices": [{"name": "cpu", "about": ""}]}
-        elif is_installed(name):
+        elif not lacking:
             try:
                 backend = load(name)
                 devices = found_devices(name, backend)

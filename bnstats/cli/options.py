@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable
@@ -112,13 +113,6 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-SAMPLES = click.option(
-    "-n",
-    "--samples",
-    type=SampleCount(),
-    help="Independent draws, e.g. 1e7, 10M, 2**24.  [default: as many as hold 2e7 random "
-    "numbers: 1e7 for an activation]",
-)
 WORKERS = click.option(
     "--workers",
     type=click.IntRange(1, 1024),
@@ -127,6 +121,17 @@ WORKERS = click.option(
     show_default="all processors",
     help="Processes of the numpy backend, at most; the digits do not depend on them.",
 )
+
+
+def samples_option(unless: str = "") -> Callable[..., Any]:
+    """Return the -n option, whose help says when the default is another."""
+    return click.option(
+        "-n",
+        "--samples",
+        type=SampleCount(),
+        help="Independent draws, e.g. 1e7, 10M, 2**24.  [default: as many as hold 2e7 random "
+        f"numbers: 1e7 for an activation{unless}]",
+    )
 
 
 def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -169,8 +174,12 @@ def law_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --format, --json, --get and --export."""
+def output_options(number: str) -> Callable[..., Any]:
+    """Return what adds --format, --json, --export and --get, whose help names a number."""
+    return functools.partial(_with_output_options, number=number)
+
+
+def _with_output_options(function: Callable[..., Any], number: str) -> Callable[..., Any]:
     formats = click.Choice(["text", "json", "csv", "markdown", "latex"])
     for option in (
         click.option(
@@ -179,7 +188,7 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
             multiple=True,
             help="Also write a file; .json .csv .md .tex .txt tell the format. Repeatable.",
         ),
-        click.option("--get", "get", metavar="PATH", help="One bare number: sigmoid.std_dx.value"),
+        click.option("--get", "get", metavar="PATH", help=f"One bare number: {number}"),
         click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
         click.option(
             "--format",

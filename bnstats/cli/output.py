@@ -27,9 +27,12 @@ def emit(
     format_: str,
     get: str | None,
     export: Sequence[Path],
-    seconds: float | None = None,
+    seconds: Sequence[float] = (),
 ) -> None:
-    """Print the document, or the one number that ``get`` names, and write the exports."""
+    """Print the document, or the one number that ``get`` names, and write the exports.
+
+    ``seconds`` are those that each result took.
+    """
     for path in export:
         write_atomically(path, renderer(format_of(path))(document) + "\n")
     if get is not None:
@@ -37,7 +40,7 @@ def emit(
     elif format_ == "text":
         from bnstats.report.text_ import render
 
-        console.out(render(document, console.style, seconds))
+        console.out(render(document, console.style, seconds, console.width))
     else:
         console.out(renderer(format_)(document))
 

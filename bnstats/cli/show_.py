@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from bnstats.cli.console import Console
 
 if TYPE_CHECKING:
     from bnstats.layers import Parameter
+    from bnstats.spec import Spec
 
 
 @click.command("show")
@@ -33,6 +33,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     from bnstats.custom import load
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS, STANDARD
+    from bnstats.report.folding import folded
     from bnstats.spec import example_specs, layer_name, parse
 
     name = layer_name(text)
@@ -46,36 +47,28 @@ def _layer(text: str, console: Console) -> Iterator[str]:
             ) from None
         raise
     spec = parse(text if text != name or carried else example_specs(layer)[0]).under(STANDARD)
-    yield f"{console.style(layer.name, 'name')} — {layer.summary}"
+    yield from _title(layer.name, layer.summary, console)
     yield ""
-    yield f"  forward    {layer.formula}"
-    yield f"  backward   {layer.gradient}"
-    yield f"  family     {layer.family}"
-    if layer.aliases:
-        yield f"  also       {', '.join(layer.aliases)}"
-    yield from _libraries(layer.name)
-    if spec.event.kinks:
-        yield f"  kinks      not smooth at x = {', '.join(f'{k:g}' for k in spec.event.kinks)}"
-    if layer.cite:
-        yield f"  source     {layer.cite}"
+    for label, said in _facts(spec):
+        yield from folded(f"  {label.ljust(11)}", said, console.width)
     if layer.parameters:
         yield ""
         yield "  parameters"
         width = max(len(p.name) for p in layer.parameters)
         for p in layer.parameters:
-            yield f"    {p.name.ljust(width)}  {_parameter(p)}"
+            yield from folded(f"    {p.name.ljust(width)}  ", _parameter(p), console.width)
     yield ""
     yield f"  one draw of {spec.text}"
     for key, given in spec.event.inputs.items():
         shape = "x".join(map(str, given.shape)) or "scalar"
         yield f"    {key.ljust(8)} {shape}, {given.law}"
     for hint in spec.event.hints:
-        yield f"    {hint}"
+        yield from folded("    ", hint, console.width)
     if spec.event.inexact:
         from bnstats.api import exact  # imports numpy
         from bnstats.report.text_ import inexact_lines
 
-        yield from inexact_lines(exact(spec).missing, spec.event.inexact)
+        yield from inexact_lines(exact(spec).missing, spec.event.inexact, console.width)
     yield ""
     yield "  examples"
     for example in example_specs(layer):
@@ -85,22 +78,31 @@ def _layer(text: str, console: Console) -> Iterator[str]:
         yield ""
         yield "  published values (bnstats show SET judges them)"
         for claim in claims:
-            yield f"    {claim.spec.text}  {claim.quantity} = {claim.printed.text}  ({claim.set})"
+            said = f"{claim.spec.text}  {claim.quantity} = {claim.printed.text}  ({claim.set})"
+            yield from folded("    ", said, console.width, indent=6)
 
 
-def _libraries(layer: str) -> Iterator[str]:
-    """Yield a line for every library that has the layer, wrapped where it is long."""
+def _title(name: str, said: str, console: Console) -> list[str]:
+    from bnstats.report.folding import folded
+
+    first, *rest = folded("", f"{name} — {said}", console.width, indent=2)
+    return [first.replace(name, console.style(name, "name"), 1), *rest]
+
+
+def _facts(spec: Spec) -> Iterator[tuple[str, str]]:
+    """Yield what is known of a layer, with a label each."""
     from bnstats.libraries import names_of, with_parameters
 
-    for library, names in names_of(layer).items():
-        text = ", ".join(with_parameters(name, carried) for name, carried in names.items())
-        yield from textwrap.wrap(
-            text,
-            width=80,
-            initial_indent=f"  {library.ljust(11)}",
-            subsequent_indent=" " * 13,
-            break_long_words=False,
-        )
+    layer = spec.layer
+    yield "forward", layer.formula
+    yield "backward", layer.gradient
+    yield "family", layer.family
+    yield "also", ", ".join(layer.aliases)
+    for library, names in names_of(layer.name).items():
+        yield library, ", ".join(with_parameters(name, carried) for name, carried in names.items())
+    if spec.event.kinks:
+        yield "kinks", f"not smooth at x = {', '.join(f'{k:g}' for k in spec.event.kinks)}"
+    yield "source", layer.cite
 
 
 def _parameter(p: Parameter) -> str:
@@ -123,15 +125,14 @@ def _parameter(p: Parameter) -> str:
 def _claim_set(name: str, console: Console) -> Iterator[str]:
     from bnstats.api import exact
     from bnstats.claims import claim_set
+    from bnstats.report.folding import folded
 
-    claims = claim_set(name)
-    yield f"{console.style(claims.name, 'name')} — {claims.title}"
+    claims, width = claim_set(name), console.width
+    yield from _title(claims.name, claims.title, console)
     if claims.url:
         yield f"  {claims.url}"
     if claims.convention:
-        yield from textwrap.wrap(
-            f"convention: {claims.convention}", 78, initial_indent="  ", subsequent_indent="    "
-        )
+        yield from folded("  ", f"convention: {claims.convention}", width, indent=4)
     yield ""
     cells = []
     for claim in claims.claims:
@@ -141,9 +142,11 @@ def _claim_set(name: str, console: Console) -> Iterator[str]:
         cells.append((claim.spec.text, claim.quantity, claim.printed.text, verdict, remark))
     widths = [max(len(row[i]) for row in cells) for i in range(4)]
     for row in cells:
-        padded = [cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)]
-        padded[3] = console.style(padded[3], row[3])
-        yield f"  {'  '.join(padded)}  {row[4]}"
+        padded = [cell.ljust(wide) for cell, wide in zip(row[:4], widths, strict=True)]
+        styled = [*padded[:3], console.style(padded[3], row[3])]
+        fits = len("  ".join(["", *padded, row[4]])) <= width
+        yield "  ".join(["", *styled, row[4] if fits else ""]).rstrip()
+        yield from () if fits else folded("      ", row[4], width)
     notes: dict[str, list[str]] = {}
     for claim in claims.claims:
         if claim.remark:
@@ -152,10 +155,12 @@ def _claim_set(name: str, console: Console) -> Iterator[str]:
         yield ""
         yield "  notes"
         for note, layers in notes.items():
-            yield textwrap.indent(textwrap.fill(f"{', '.join(layers)}: {note}", 76), "    ")
-    sources = dict.fromkeys(claim.source for claim in claims.claims if claim.source)
+            yield from folded("    ", f"{', '.join(layers)}: {note}", width)
+    given = dict.fromkeys(claim.source for claim in claims.claims if claim.source)
+    # Some claims have a second source besides that of all.
+    sources = [s for s in given if not any(s != other and s in other for other in given)]
     if sources:
         yield ""
         yield "  sources"
         for source in sources:
-            yield textwrap.indent(textwrap.fill(source, 76), "    ")
+            yield from folded("    ", source, width)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import SAMPLES, WORKERS, Seed
+from bnstats.cli.options import WORKERS, Seed, samples_option
 
 _ROWS = ".constants.rows"  # beside the tables while they are drawn
 
@@ -24,7 +24,7 @@ _ROWS = ".constants.rows"  # beside the tables while they are drawn
     help="Directory of the tables.",
 )
 @click.option("--check", "check_", is_flag=True, help="Change nothing; exit 1 where rows differ.")
-@SAMPLES
+@samples_option()
 @click.option(
     "--seed",
     type=Seed(),

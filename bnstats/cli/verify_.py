@@ -11,7 +11,13 @@ import click
 from click.core import ParameterSource
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import SAMPLES, WORKERS, Fraction, backend_options, seed_option
+from bnstats.cli.options import (
+    WORKERS,
+    Fraction,
+    backend_options,
+    samples_option,
+    seed_option,
+)
 from bnstats.errors import BnstatsError
 
 if TYPE_CHECKING:
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @click.argument("what", metavar="[WHAT]...", nargs=-1)
-@SAMPLES
+@samples_option()
 @seed_option(1)
 @click.option(
     "--family-error",

@@ -28,6 +28,7 @@ _REMEDIES = {
     "must be real number": "x is an array of draws: np.tanh(x) instead of math.tanh(x)",
     "Boolean value of Tensor": "x is a tensor of draws: torch.where(x > 0, a, b) instead of "
     "if x > 0",
+    "can require gradients": "where no annotation says float, 2 is an int and 2.0 a float",
     "boolean conversion": "x is an array of draws: jnp.where(x > 0, a, b) instead of if x > 0",
 }
 

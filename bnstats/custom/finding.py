@@ -15,12 +15,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from bnstats.backends import ACCELERATORS, is_installed
+from bnstats.backends import ACCELERATORS, missing
 from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
-from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer, find
-from bnstats.spec import Spec, layer_name, not_loaded, parse, unknown_layer
+from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer
+from bnstats.spec import Spec, layer_name, not_loaded, parse, resolve, unknown_layer
 
 _GROUP = "bnstats.layers"
 _trusted: set[str] = set()  # modules whose layers a file may name
@@ -63,7 +63,7 @@ def read_written(text: str) -> Spec:
         As `bnstats.spec.parse`; of a layer that could be imported, the hint says how.
     """
     name = layer_name(text)
-    if find(name) is None:
+    if resolve(name) is None:
         if _is_trusted(name):
             load(name)
         elif name in (offered := [entry.name for entry in installed()]):
@@ -98,7 +98,7 @@ def trust(name: str, directory: Path) -> None:
         As `read`.
     """
     _look_in(str(directory))
-    is_layer = ":" in name or find(name) or any(entry.name == name for entry in installed())
+    is_layer = ":" in name or resolve(name) or any(entry.name == name for entry in installed())
     if is_layer or not ("." in name or find_spec(name)):
         load(name)
     else:
@@ -113,8 +113,8 @@ def _look_in(directory: str) -> None:
 
 
 def load(name: str, *, here: bool = False) -> tuple[Layer, str]:
-    """Import the layer of a name, unless it is known; return it as `bnstats.layers.find` does."""
-    known = find(name)
+    """Import the layer of a name, unless it is known; return it as `bnstats.spec.resolve` does."""
+    known = resolve(name)
     if known is not None:
         return known
     path, family = (name, "user") if ":" in name else _entry_point(name)
@@ -160,7 +160,8 @@ def _object(path: str) -> Any:
     found: Any = _module(module_name, path)
     for part in attribute.split("."):
         if not hasattr(found, part):
-            near = suggestion(part, [n for n in dir(found) if not n.startswith("_")])
+            names = vars(found) if hasattr(found, "__dict__") else {}
+            near = suggestion(part, [n for n, thing in names.items() if _may_be_meant(n, thing)])
             raise BnstatsError(
                 f"'{printable(module_name)}' has no '{printable(part)}'",
                 where=path,
@@ -180,7 +181,7 @@ def _module(module_name: str, path: str) -> ModuleType:
             return import_module(module_name)
     except ModuleNotFoundError as error:
         library = str(error.name).partition(".")[0]
-        if library in ACCELERATORS and not is_installed(library):
+        if library in ACCELERATORS and library in missing(library):
             raise HostError(
                 f"{printable(path)} needs {library}, which is not installed",
                 hint=f"pip install 'bnstats[{library}]'",
@@ -192,6 +193,11 @@ def _module(module_name: str, path: str) -> ModuleType:
         ) from error
     except (Exception, SystemExit) as error:
         raise _failed(module_name, error) from error
+
+
+def _may_be_meant(name: str, thing: Any) -> bool:
+    """Whether a name is of the user's layers, and not of what a module imports or hides."""
+    return callable(thing) and not name.startswith("_")
 
 
 def _failed(module: str, error: BaseException) -> BnstatsError:

@@ -146,7 +146,7 @@ def layer_of(function: Any, name: str, kinks: Kinks = (), family: str = "registe
     arguments = _arguments(function, name)
     defaults = {p.name: p.default for p in arguments.parameters if not p.required}
 
-    @functools.lru_cache(maxsize=16)
+    @functools.lru_cache(maxsize=16, typed=True)
     @functools.wraps(function, updated=())
     def bind(**values: Any) -> Event:
         values = defaults | values
@@ -245,8 +245,8 @@ def _parameter(p: inspect.Parameter, hint: Any) -> Parameter | None:
     """Read a parameter; None for an option, such as ``out=None``, that no spec can hold."""
     untyped = p.default is p.empty
     if hint is None or (not untyped and {bool, float} <= {*typing.get_args(hint)}):  # ArrayLike
-        of_default = {bool: bool, int: float, float: float, tuple: int | tuple[int, ...]}
-        hint = float if untyped else of_default.get(type(p.default), type(p.default))
+        of_default = {bool: bool, int: int | float, float: float, tuple: int | tuple[int, ...]}
+        hint = int | float if untyped else of_default.get(type(p.default), type(p.default))
     try:
         return read_parameter(p.name, hint, p.default)
     except TypeError:

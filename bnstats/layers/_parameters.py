@@ -42,17 +42,19 @@ class ParameterError(ValueError):
 
 # A size per side: one int for all sides, or one for each, written 3x5 in a spec.
 Size: TypeAlias = int | tuple[int, ...]
+Kind: TypeAlias = Literal["int", "float", "number", "bool", "word", "size"]
 
 
 @dataclass(frozen=True)
 class Parameter:
     """A parameter of a layer, as read off the signature of its builder.
 
-    A word without choices is any word: only a user's layer has such.
+    A word without choices is any word, a number an int or a float as it is written: only a user's
+    layer has such.
     """
 
     name: str
-    kind: Literal["int", "float", "bool", "word", "size"]
+    kind: Kind
     default: Any
     required: bool
     choices: tuple[str, ...] = ()
@@ -81,7 +83,7 @@ def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
         hint, *rest = typing.get_args(hint)
         notes = tuple(rest)
     choices: tuple[str, ...] = ()
-    kind: Literal["int", "float", "bool", "word", "size"]
+    kind: Kind
     if typing.get_origin(hint) is Literal:
         kind, choices = "word", typing.get_args(hint)
     elif hint is str:
@@ -90,6 +92,8 @@ def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
         kind = "size"
     elif bool in (hint, *typing.get_args(hint)):
         kind = "bool"
+    elif hint == int | float:
+        kind = "number"
     elif float in (hint, *typing.get_args(hint)):
         kind = "float"
     elif int in (hint, *typing.get_args(hint)):

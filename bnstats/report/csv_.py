@@ -1,4 +1,4 @@
-"""CSV: a row for every quantity of every layer, numbers unrounded."""
+"""CSV: a row for every quantity of every layer, numbers unrounded; sampled or exact ones."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ from typing import Any
 
 from bnstats.quantities import QUANTITIES
 
-_COLUMNS = ("layer", "quantity", "value", "stderr", "low", "high", "exact", "exact_error", "z")
+_SAMPLED = ("value", "stderr", "low", "high", "exact", "exact_error", "z", "samples")
+_EXACT = ("exact", "exact_error")
 
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the document's quantities as CSV."""
+    columns = _SAMPLED if any("samples" in r for r in document["results"]) else _EXACT
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow((*_COLUMNS, "samples"))
+    writer.writerow(("layer", "quantity", *columns))
     for result in document["results"]:
         for name in (n for n in QUANTITIES if n in result):
             entry = result[name]
             low, high = entry.get("interval") or (None, None)
             exact = entry["exact"] or {"value": None, "error": None}
-            sampled = (entry.get("value"), entry.get("stderr"), low, high)
-            known = (exact["value"], exact["error"], entry.get("z"), result.get("samples"))
-            writer.writerow((result["layer"], name, *sampled, *known))
+            cells = {
+                **{key: entry.get(key) for key in ("value", "stderr", "z")},
+                "low": low,
+                "high": high,
+                "exact": exact["value"],
+                "exact_error": exact["error"],
+                "samples": result.get("samples"),
+            }
+            writer.writerow((result["layer"], name, *(cells[column] for column in columns)))
     return out.getvalue()[:-1]

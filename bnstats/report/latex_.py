@@ -17,20 +17,25 @@ _SYMBOLS = {
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """Return a tabular of the quantities: estimate with its standard error, and exact value."""
+    """Return a tabular of the quantities: estimate with its standard error, and exact value.
+
+    Where nothing was sampled there is no column of estimates.
+    """
+    sampled = any("samples" in result for result in document["results"])
+    header = ("layer", "quantity", *(["estimate(SE)"] if sampled else []), "exact")
     lines = [
         r"% \usepackage{booktabs}",
-        r"\begin{tabular}{llll}",
+        rf"\begin{{tabular}}{{{'l' * len(header)}}}",
         r"\toprule",
-        r"layer & quantity & estimate(SE) & exact \\",
+        rf"{' & '.join(header)} \\",
         r"\midrule",
     ]
     for result in document["results"]:
         layer = r"\texttt{" + result["layer"].replace("_", r"\_") + "}"
         for name, entry in quantity_rows(result):
-            estimate = _number(estimate_cell(entry)) if "value" in entry else "--"
-            exact = _number(exact_cell(entry)) or "--"
-            lines.append(rf"{layer} & {_SYMBOLS[name]} & {estimate} & {exact} \\")
+            estimate = [_number(estimate_cell(entry))] if sampled else []
+            cells = (layer, _SYMBOLS[name], *estimate, _number(exact_cell(entry)) or "--")
+            lines.append(rf"{' & '.join(cells)} \\")
             layer = ""
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 

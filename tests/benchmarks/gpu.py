@@ -30,7 +30,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ from benchmarks import machine
 from gpu_contenders import LAYERS
 from gpu_report import markdown
 
-from bnstats.backends import ACCELERATORS, is_installed, load, needs
+from bnstats.backends import ACCELERATORS, is_installed, load, missing
 
 PARTS = ("speed", "checks", "catalogue")
 PACKAGES = ("torch", "triton", "jax", "jaxlib", "array-api-compat")
@@ -77,7 +76,7 @@ def within(seconds: float) -> Iterator[None]:
 def about(device: str, backends: list[str]) -> dict[str, Any]:
     """Return what the device is called, its driver, and the libraries' versions."""
     found: dict[str, Any] = {"kind": device, "backends": backends}
-    absent = [p for b in ACCELERATORS for p in needs(b) if find_spec(p) is None]
+    absent = [p for b in ACCELERATORS for p in missing(b)]
     if absent:
         found["not installed"] = " and ".join(absent)
     for backend in backends:
@@ -175,9 +174,9 @@ class Session:
         o = self.options
         wanted = catalogue.jobs(self.backends, o.device, o.seed, quick=o.quick)
         self.record["rows"] = len(wanted)
-        missing = [job for job in wanted if self.missing("catalogue", job.key)]
+        left = [job for job in wanted if self.missing("catalogue", job.key)]
         saved = time.monotonic()
-        for job, found in catalogue.finished(missing, o.workers, self.deadline):
+        for job, found in catalogue.finished(left, o.workers, self.deadline):
             self.record["catalogue"][job.key] = found
             if time.monotonic() - saved > 10:
                 self.save()

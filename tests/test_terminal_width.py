@@ -1,0 +1,116 @@
+"""Text is folded for the terminal, and a table that does not fit lacks its least column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from cli_support import Outcome, Terminal, spawn
+
+from bnstats.api import compute, exact
+from bnstats.claims import set_names
+from bnstats.layers import LAYERS
+from bnstats.report.document import document
+from bnstats.report.folding import folded
+from bnstats.report.text_ import render
+
+Cli = Callable[..., Outcome]
+
+
+def on_terminal(columns: int, *argv: object) -> list[str]:
+    terminal = Terminal(*argv, stdout=True, COLUMNS=str(columns), NO_COLOR="1")
+    code, _ = terminal.finish()
+    assert code == 0
+    # The progress on stderr ends where the text begins.
+    return re.sub(r"\x1b\[[\d;?]*\w", "", terminal.screen).replace("\r", "\n").split("\n")
+
+
+def words(lines: list[str]) -> list[str]:
+    return " ".join(lines).split()
+
+
+@pytest.mark.parametrize("columns", [50, 60, 100])
+def test_show_fits_the_terminal_and_loses_nothing(columns: int) -> None:
+    for name in ("linear", "nfnets"):
+        lines = on_terminal(columns, "show", name)
+        # An address, a command and a number's row of its own stay whole.
+        text = [x for x in lines if not re.match(r"  https:|    bnstats |  \S+  +\w+_y  \d", x)]
+        assert columns - 25 < max(map(len, text)) <= columns
+        assert words(lines) == spawn("show", name).out.split()
+
+
+def test_what_is_piped_is_folded_for_eighty_columns_whatever_the_terminal(cli: Cli) -> None:
+    for name in (*LAYERS, *set_names()):
+        lines = cli("show", name).out.splitlines()
+        wide = [line for line in lines if len(line) > 80]
+        assert all(re.match("  https:|    bnstats compute ", line) for line in wide), name
+    narrow = spawn("show", "linear", COLUMNS="50").out
+    assert narrow == cli("show", "linear").out
+
+
+def test_a_narrow_terminal_drops_the_interval_and_keeps_z() -> None:
+    lines = on_terminal(60, "compute", "sigmoid", "-n", 20_000, "--backend", "numpy")
+    (header,) = (line for line in lines if "estimate(SE)" in line)
+    assert header.split() == ["estimate(SE)", "exact", "z"]
+    (row,) = (line for line in lines if line.startswith("  σ[dx]  "))
+    assert re.fullmatch(r"  σ\[dx\] +0\.21\d+\(\d+\) +0\.21174570 +[+−]\d\.\d\d", row)
+    assert max(map(len, lines[lines.index(header) :])) <= 60
+    wide = on_terminal(80, "compute", "sigmoid", "-n", 20_000)
+    assert any("estimate(SE)   95 % interval" in line for line in wide)
+
+
+def test_names_under_a_layer_are_folded_for_the_terminal() -> None:
+    lines = on_terminal(50, "list", "layers", "leaky_relu")
+    names = [line for line in lines if line.startswith(" " * 14)]
+    assert len(names) > 2
+    assert max(map(len, names)) <= 50
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 120])
+def test_all_text_fits_where_tables_do(width: int) -> None:
+    sampled = document([compute("sigmoid", samples=2000)])
+    known = document([exact("max_pool2d:kernel_size=3")])
+    for record, least in ((sampled, "95 % interval"), (known, "error below   by")):
+        whole, text = render(record), render(record, width=width)
+        table = max(len(line) for line in whole.splitlines() if re.match(r"  \S+\[", line))
+        assert (least in text) == (table <= width)
+        longest = max(map(len, text.splitlines()))
+        assert longest <= max(width, 50), "a table without its least column is 50 wide"
+        if width >= 80:
+            assert text == whole or width > 80
+    assert render(sampled, width=80) == render(sampled)
+
+
+def test_a_table_too_wide_for_any_terminal_stays_whole() -> None:
+    record = document([compute("elu:alpha=1e200", samples=2000)])
+    text = render(record, width=80)
+    assert "95 % interval" in text
+    assert max(map(len, text.splitlines())) > 80
+    assert "95 % interval" not in render(record, width=79)
+
+
+def test_a_status_is_coloured_after_folding() -> None:
+    record = document([compute("relu", samples=2000, precision=1e-9)])
+    styled = render(record, lambda text, kind: f"<{text}>" if kind == "undecided" else text)
+    assert styled.splitlines()[-1].endswith("seed 0 · <target not met>")
+    for width in range(40, 81):
+        lines = render(record, width=width).splitlines()
+        told = " ".join(line.strip() for line in lines[-2:])
+        assert told.endswith("· seed 0 · target not met")
+        coloured = render(record, lambda text, kind: f"<{text}>", width=width)
+        assert "<target not met>" in coloured
+
+
+def test_seconds_are_of_each_layer() -> None:
+    record = document([compute("relu", samples=2000), compute("tanh", samples=2000)])
+    lines = [line for line in render(record, seconds=(1.25, 3.0)).splitlines() if "seed" in line]
+    assert [line.rpartition(" · ")[2] for line in lines] == ["1.2 s", "3.0 s"]
+    assert "1.2 s" not in render(record)
+
+
+def test_further_lines_begin_below_the_first_or_at_an_indent() -> None:
+    assert folded("  a  ", "bb cc dd", 11) == ["  a  bb cc", "     dd"]
+    assert folded("  a  ", "bb cc dd", 11, indent=1) == ["  a  bb cc", " dd"]
+    assert folded("  ", "long-word arXiv:1", 6) == ["  long-word", "  arXiv:1"]
+    assert folded("  also  ", "", 20) == []
