@@ -155,9 +155,9 @@ def _z(estimate: Estimate, m: Moments) -> float | None:
         stderr = math.hypot(known, second_order)
     elif estimate.log_scale:
         stderr *= exact.value / estimate.value  # the relative error is the sample's
-    scale = math.hypot(stderr, exact.error)
     if estimate.log_scale and exact.value <= 0:
-        return math.inf  # what is exactly zero varies
+        return math.inf if estimate.value > exact.error else None  # what is exactly zero varies
+    scale = math.hypot(stderr, exact.error)
     if scale <= 0:
         return None
     if estimate.log_scale:
