@@ -19,7 +19,7 @@ from bnstats.quantities import QUANTITIES, Direction
 from bnstats.reference import Exact, exact_values
 from bnstats.result import Reference, Result
 from bnstats.run import Tally, run
-from bnstats.sampling import DType, Sampler, Task, chunk_draws
+from bnstats.sampling import MAX_DRAWS, DType, Sampler, Task, chunk_draws
 from bnstats.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.spec import Spec
 from bnstats.verdict import Verdict, judge
@@ -29,7 +29,7 @@ DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "forward": ("y",),
     "backward": ("dx",),
 }
-MAX_SAMPLES: dict[Sampler, int] = {"iid": 10**18, "sobol": MAX_POINTS}
+MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
 
 _ROUNDOFF: dict[DType, float] = {"float64": 0.0, "float32": 2.0**-24}
 _DEFAULT_NUMBERS: dict[Sampler, int] = {"iid": 20_000_000, "sobol": 4_000_000}

@@ -20,6 +20,7 @@ from bnstats.spec import Spec
 
 DType = Literal["float64", "float32"]
 Sampler = Literal["iid", "sobol"]
+MAX_DRAWS = 10**18
 
 # Random numbers per block: most of its arrays stay in a core's L2, yet its fixed cost, some 40 µs
 # of Python, counts for little.

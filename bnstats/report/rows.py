@@ -47,8 +47,11 @@ def interval_cell(entry: Mapping[str, Any]) -> str:
 
 
 def z_cell(entry: Mapping[str, Any]) -> str:
-    """Write z with its sign."""
-    return "" if entry["z"] is None else signed(f"{entry['z']:+.2f}")
+    """Write z with its sign, where the standard error that it is in units of can be believed."""
+    if entry["z"] is None or not (entry["reliable"] or _is_constant(entry)):
+        return ""
+    text = f"{entry['z']:+.2f}"
+    return signed(text if float(text) else "0.00")
 
 
 def quantity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
