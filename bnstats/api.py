@@ -12,7 +12,7 @@ from bnstats.claims import claims_on
 from bnstats.custom import read
 from bnstats.doubts import doubts
 from bnstats.errors import BnstatsError, printable
-from bnstats.estimate import Estimate, estimates, quantile
+from bnstats.estimate import MIN_N_EFF, Estimate, estimates, quantile
 from bnstats.layers import STANDARD, Event, Law
 from bnstats.moments import Moments
 from bnstats.quantities import QUANTITIES, Direction
@@ -32,15 +32,19 @@ DIRECTIONS: dict[str, tuple[Direction, ...]] = {
 MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
 
 _ROUNDOFF: dict[DType, float] = {"float64": 0.0, "float32": 2.0**-24}
+# However many elements an event averages over, y or dx of some layers is one normal number times a
+# constant, of which three draws are one effective draw: max pooling passes one dy on to its window.
+_LEAST_DRAWS = 5 * round(MIN_N_EFF)
 _DEFAULT_NUMBERS: dict[Sampler, int] = {"iid": 20_000_000, "sobol": 4_000_000}
 
 
 def default_samples(event: Event, sampler: Sampler = "iid") -> int:
     """Return the draws that hold about 2e7 random numbers: 1e7 for a scalar activation.
 
-    Of sobol points a fifth is enough.
+    Of sobol points a fifth is enough. Of whatever size an event is, the draws are enough for
+    intervals that may be believed.
     """
-    most = max(_DEFAULT_NUMBERS[sampler] // event.numbers, 100)
+    most = max(_DEFAULT_NUMBERS[sampler] // event.numbers, _LEAST_DRAWS)
     unit: int = 10 ** (len(str(most)) - 1)
     return max(step * unit for step in (1, 2, 5) if step * unit <= most)
 

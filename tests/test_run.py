@@ -231,3 +231,12 @@ def test_a_layer_of_the_users_own_is_computed_in_this_process(
 
     spec = replace(spec, event=replace(spec.event, forward=watched))
     assert run(Task(spec), 5 * chunk_draws(spec.event), workers=4)[1] == 5 * chunk_draws(spec.event)
+
+
+def test_the_default_draws_of_the_largest_events_are_enough_for_their_intervals():
+    """One dy goes to one of 90,000 x: dx² is its square, of which a third are effective."""
+    result = compute("max_pool2d:kernel_size=300")
+    assert result.std_y.reliable
+    assert result.std_dx.reliable
+    assert result.std_dx.n_eff < 0.5 * result.samples
+    assert not result.warnings
