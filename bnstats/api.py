@@ -19,7 +19,7 @@ from bnstats.quantities import QUANTITIES, Direction
 from bnstats.reference import Exact, exact_values
 from bnstats.result import Reference, Result
 from bnstats.run import Tally, run
-from bnstats.sampling import MAX_DRAWS, DType, Sampler, Task, chunk_draws
+from bnstats.sampling import MAX_DRAWS, DType, Sampler, Task, check_size, chunk_draws
 from bnstats.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.spec import Spec
 from bnstats.verdict import Verdict, judge
@@ -150,6 +150,7 @@ def compute(
     for name, value in (("precision", precision), ("max-time", max_time)):
         if value is not None and not 0 < value < math.inf:
             raise BnstatsError(f"{name} {value} is not a positive number")
+    check_size(spec)
     devices = _devices(backend, device, sampler)
     task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler, backend, device)
     deadline = math.inf if max_time is None else time.monotonic() + max_time
