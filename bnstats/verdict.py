@@ -137,7 +137,8 @@ def _by_exact(
 def _equal_error_samples(claim: Claim, reference: Exact) -> float | None:
     if claim.printed.symbolic or reference.spread is None:
         return None
-    return (reference.spread / (claim.printed.value - reference.value)) ** 2
+    errors = reference.spread / (claim.printed.value - reference.value)
+    return errors * errors  # infinite, where a power of two would raise OverflowError
 
 
 def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], digits: int) -> str:
@@ -149,7 +150,8 @@ def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], dig
         if name != claim.quantity and value and abs(other.value - value) <= near:
             parts.append(f"{claim.printed.text} is {QUANTITIES[name].symbol}")
             return "; ".join(parts)
-    off = f"off by {100 * (value - truth) / truth:+.0f} %" if truth else "0 is exact"
+    percent = 100 * (value - truth) / truth if truth else 0.0
+    off = f"off by {percent:+{'.0f' if abs(percent) < 1e6 else '.0e'}} %" if truth else "0 is exact"
     of_printed = f" of {printed}" if printed and printed > digits + 1 else ""
     parts.append(signed(off) if digits < 2 else f"{digits}{of_printed} digits right")
     draws = _equal_error_samples(claim, reference)
