@@ -18,14 +18,14 @@ from bnstats.backends import check_name, chosen, load
 from bnstats.claims import claims_on
 from bnstats.doubts import doubts
 from bnstats.errors import BnstatsError, printable
-from bnstats.estimate import Estimate, estimates, quantile
+from bnstats.estimate import MIN_N_EFF, Estimate, estimates, quantile
 from bnstats.layers import STANDARD, Event, Law
 from bnstats.moments import Moments
 from bnstats.quantities import QUANTITIES, Direction
 from bnstats.reference import Exact, exact_values
 from bnstats.result import Reference, Result
 from bnstats.run import Tally, run
-from bnstats.sampling import DType, Sampler, Task, chunk_draws
+from bnstats.sampling import MAX_DRAWS, DType, Sampler, Task, check_size, chunk_draws
 from bnstats.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.spec import Spec
 from bnstats.verdict import Verdict, judge
@@ -35,18 +35,22 @@ DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "forward": ("y",),
     "backward": ("dx",),
 }
-MAX_SAMPLES: dict[Sampler, int] = {"iid": 10**18, "sobol": MAX_POINTS}
+MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
 
 _ROUNDOFF: dict[DType, float] = {"float64": 0.0, "float32": 2.0**-24}
+# However many elements an event averages over, y or dx of some layers is one normal number times a
+# constant, of which three draws are one effective draw: max pooling passes one dy on to its window.
+_LEAST_DRAWS = 5 * round(MIN_N_EFF)
 _DEFAULT_NUMBERS: dict[Sampler, int] = {"iid": 20_000_000, "sobol": 4_000_000}
 
 
 def default_samples(event: Event, sampler: Sampler = "iid") -> int:
     """Return the draws that hold about 2e7 random numbers: 1e7 for a scalar activation.
 
-    Of sobol points a fifth is enough.
+    Of sobol points a fifth is enough. Of whatever size an event is, the draws are enough for
+    intervals that may be believed.
     """
-    most = max(_DEFAULT_NUMBERS[sampler] // event.numbers, 100)
+    most = max(_DEFAULT_NUMBERS[sampler] // event.numbers, _LEAST_DRAWS)
     unit: int = 10 ** (len(str(most)) - 1)
     return max(step * unit for step in (1, 2, 5) if step * unit <= most)
 
@@ -153,6 +157,7 @@ def compute(
         raise BnstatsError(f"sampler '{sampler}' is not iid or sobol")
     check_positive("precision", precision, "1e-4")
     check_positive("max_time", max_time, "60")
+    check_size(spec)
     devices = _devices(backend, device, sampler)
     task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler, backend, device)
     deadline = math.inf if max_time is None else time.monotonic() + max_time

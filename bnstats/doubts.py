@@ -8,13 +8,15 @@ from bnstats.estimate import MIN_N_EFF, Estimate
 from bnstats.notation import count_text
 from bnstats.quantities import ON_SCREEN, QUANTITIES
 from bnstats.result import Result
-from bnstats.sampling import Sampler
+from bnstats.sampling import MAX_DRAWS
 from bnstats.verdict import FIRST_THRESHOLD, round_up
 
 # Below this gain in variance over independent draws, sobol points are not worth their cost.
 _WORTHWHILE_GAIN = 2.0
 # A standard error below this share of the exact one has missed the tails.
 _ENOUGH_SEEN = 0.7
+# Below so many effective draws, one in ten decides: a sign that there is no variance to be found.
+_FEW = 10
 
 
 def doubts(result: Result) -> tuple[str, ...]:
@@ -23,12 +25,13 @@ def doubts(result: Result) -> tuple[str, ...]:
     for direction, bad in result.nonfinite.items():
         if bad:
             found.append(
-                f"{bad:,} of {result.samples:,} draws of {direction} are not finite and are left "
-                "out; smaller parameters or a smaller --x-std keep them finite"
+                f"{bad:,} of {result.samples:,} draws of {direction} are not finite, or their "
+                "fourth powers are not, and are left out: the estimates are of the others; "
+                "smaller parameters or a smaller --x-std keep them finite"
             )
         std = result.quantities.get(f"std_{direction}")
-        if std and bad < result.samples:
-            found += _on_direction(direction, std, result.samples, result.sampler)
+        if std and not bad:
+            found += _on_direction(direction, std, result)
         if std and result.sampler == "sobol" and _gain(std, result.samples) < _WORTHWHILE_GAIN:
             found.append(
                 f"σ[{direction}]: sobol points are no better than independent draws in "
@@ -52,22 +55,39 @@ def _gain(std: Estimate, points: int) -> float:
     return independent / (std.stderr / std.value) ** 2
 
 
-def _on_direction(direction: str, std: Estimate, samples: int, sampler: Sampler) -> list[str]:
+def more_draws(result: Result, std: Estimate) -> str:
+    """Say how many draws show a σ that these have not shown, or that none do.
+
+    Where the exact fourth moment is known it tells; a sample that has missed what is rare cannot.
+    """
+    known, samples = std.exact, result.samples
+    if known is None and not result.spec.event.inexact and std.n_eff < _FEW:
+        return "the exact σ is infinite or beyond float64, and no -n is sure to help"
+    seen = max(std.n_eff, 1.0) / samples
+    if known is not None and known.spread is not None and known.value > 0:
+        seen = min(seen, 1 / (1 + (2 * known.spread / known.value) ** 2))
+    elif std.value == 0 or std.interval is None:
+        return "try a larger -n"
+    if seen * MAX_DRAWS < MIN_N_EFF:
+        return "believe the exact value: what makes it is too rare for any -n"
+    return f"try -n {count_text(round_up(1.2 * MIN_N_EFF / seen))}"
+
+
+def _on_direction(direction: str, std: Estimate, result: Result) -> list[str]:
     """Say why the intervals of a direction cannot be trusted, if so, and what helps."""
-    if std.value == 0 and std.exact is not None and std.exact.value == 0:
+    exact = std.exact
+    if exact is not None and exact.value == 0 and std.value <= exact.error:
         return []
+    remedy = more_draws(result, std)
     if std.value == 0:
-        return [f"σ[{direction}] is 0 in this sample: no information on its error; try a larger -n"]
+        return [f"σ[{direction}] is 0 in this sample: no information on its error; {remedy}"]
     if std.interval is None:
-        return [f"σ[{direction}]: no information on its error in this sample; try a larger -n"]
+        return [f"σ[{direction}]: no information on its error in this sample; {remedy}"]
     if std.n_eff < MIN_N_EFF:
-        needed = round_up(samples * 1.2 * MIN_N_EFF / max(std.n_eff, 1.0))
-        return [
-            f"{direction}: {std.n_eff:.0f} effective draws are too few for its intervals; "
-            f"try -n {count_text(needed)}"
-        ]
-    seen = _share_seen(std, samples)
-    if sampler == "iid" and seen < _ENOUGH_SEEN:
+        few = f"{direction}: {std.n_eff:.0f} effective draws are too few for its intervals"
+        return [f"{few}; {remedy}"]
+    seen = _share_seen(std, result.samples)
+    if result.sampler == "iid" and seen < _ENOUGH_SEEN:
         return [
             f"σ[{direction}]: this sample takes its standard error for {seen:.2f} of what it is, "
             "because it has hardly seen the tails: its intervals are too short; try a larger -n"

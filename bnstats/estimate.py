@@ -39,12 +39,13 @@ class Estimate:
     exact
         The value known without sampling, or None.
     z
-        (estimate − exact)/standard error, on the interval's scale; None without either. Where the
-        exact fourth moment is known, the standard error is that of theory, not the sample's.
+        (estimate − exact)/standard error, on the interval's scale; None without either, and where
+        draws were left out. Where the exact fourth moment is known, the standard error is that of
+        theory, not the sample's.
     log_scale
         Whether interval and z live on the log scale; not so for means.
     nonfinite
-        Draws left out because they are not finite.
+        Draws left out because they, or their fourth powers, are not finite.
     """
 
     value: float
@@ -140,7 +141,9 @@ def _estimate(
     if stderr is not None:
         stderr *= abs(q.power) * value / moment if log_scale else 1.0
     found = Estimate(value, stderr, None, m.n_eff, exact, None, log_scale, m.nonfinite)
-    return replace(found, interval=found.interval_at(quantile(confidence, m)), z=_z(found, m))
+    # What is left of the draws is no sample of what the exact value is of.
+    z = None if m.nonfinite else _z(found, m)
+    return replace(found, interval=found.interval_at(quantile(confidence, m)), z=z)
 
 
 def _z(estimate: Estimate, m: Moments) -> float | None:
@@ -155,9 +158,9 @@ def _z(estimate: Estimate, m: Moments) -> float | None:
         stderr = math.hypot(known, second_order)
     elif estimate.log_scale:
         stderr *= exact.value / estimate.value  # the relative error is the sample's
-    scale = math.hypot(stderr, exact.error)
     if estimate.log_scale and exact.value <= 0:
-        return math.inf  # what is exactly zero varies
+        return math.inf if estimate.value > exact.error else None  # what is exactly zero varies
+    scale = math.hypot(stderr, exact.error)
     if scale <= 0:
         return None
     if estimate.log_scale:

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Literal
 
 from bnstats.api import compute, default_samples
-from bnstats.estimate import MIN_N_EFF, Estimate
+from bnstats.doubts import more_draws
+from bnstats.estimate import Estimate
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.quantities import QUANTITIES
@@ -139,9 +140,11 @@ class FreshDraws:
         """Why the draws do not decide, and what would."""
         first = self.first
         if any(first.nonfinite.values()):
-            return f"{max(first.nonfinite.values()):,} of {first.samples:,} draws are not finite"
-        needed = round_up(2 * MIN_N_EFF * first.samples / max(first.n_eff, 1.0))
-        return f"too few effective draws; try -n {count_text(needed)}"
+            left_out = f"{max(first.nonfinite.values()):,} of {first.samples:,} draws"
+            return f"{left_out} are left out: they, or their fourth powers, are not finite"
+        stds = [first.quantities[f"std_{d}"] for d in ("y", "dx")]
+        least = min(stds, key=lambda std: (std.interval is not None, std.n_eff))
+        return f"too few effective draws; {more_draws(first, least)}"
 
     def _command(self, result: Result) -> str:
         count, settings = count_text(result.samples), self._settings

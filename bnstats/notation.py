@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 
 MINUS = "−"
 
@@ -20,6 +21,21 @@ def count_text(count: int) -> str:
     """
     short = f"{count:.4g}".replace("e+0", "e").replace("e+", "e")
     return short if float(short) == count else str(count)
+
+
+def percent(share: float) -> str:
+    """Write a share in per cent, with all of its digits.
+
+    >>> percent(0.95), percent(0.999999999)
+    ('95 %', '99.9999999 %')
+    """
+    return f"{(100 * Decimal(repr(share))).normalize():f} %"
+
+
+def deviation(z: float) -> str:
+    """Write standard errors with their sign and two decimals; what rounds to zero has none."""
+    text = f"{z:+.2f}"
+    return signed(text if float(text) else "0.00")
 
 
 def plural(count: int, noun: str) -> str:
@@ -66,9 +82,14 @@ def bounds(interval: tuple[float, float]) -> str:
     width = high - low
     if not math.isfinite(width) or width <= 0:
         return f"[{signed(repr(low))}, {signed(repr(high))}]"
+    largest = max(abs(low), abs(high))
     decimals = decimals_for(width / 4)
-    if max(abs(low), abs(high)) >= 1e7 or decimals > 15:
-        return f"[{signed(f'{low:.6g}')}, {signed(f'{high:.6g}')}]"
+    if largest >= 1e7 or decimals > 15:
+        last = math.floor(math.log10(width / 4)) - 1  # place of the last digit
+        places = (math.floor(math.log10(abs(end) or width)) - last for end in interval)
+        digits = (min(max(place + 1, 2), 17) for place in places)
+        ends = (f"{end:#.{d}g}".removesuffix(".") for end, d in zip(interval, digits, strict=True))
+        return f"[{', '.join(map(signed, ends))}]"
     return f"[{signed(f'{low:.{decimals}f}')}, {signed(f'{high:.{decimals}f}')}]"
 
 

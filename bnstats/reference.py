@@ -18,8 +18,10 @@ from bnstats.quantities import QUANTITIES, Quantity
 
 _NODES = 16
 # In standard deviations of x. The normal density is 1e-43 at the first and nearly underflows at the
-# second, which an integrand that grows like an exponential may need.
-_REACHES = (14.0, 38.0)
+# second, which an integrand that grows like an exponential, or begins out there, may need.
+_NEAR, _FAR = 14.0, 38.0
+_LEAST = sys.float_info.min  # more than the probability of all x beyond the second
+_UNDERFLOW = 2.0**-1074  # the most by which a product that underflows is wrong
 _PANELS = (64, 128, 256, 512, 1024, 2048)
 _STEPS = (*_PANELS, 4096, 8192)
 _DISTANCES = tuple(4.0**k for k in range(-14, 25))  # in units of x
@@ -100,7 +102,7 @@ def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
     var, m4 = moments.get(f"var_{q.direction}"), moments.get(f"m4_{q.direction}")
     if var is None or m4 is None or m4.error > 1e-3 * m4.value:
         return None
-    if var.value**2 < sys.float_info.min:  # zero, or so small that its square loses its digits
+    if var.value <= 0 or m4.value < sys.float_info.min:  # or so small that it loses its digits
         return None
     if q.moment == "mean":
         return math.sqrt(var.value)
@@ -112,9 +114,9 @@ def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
         square = mean * mean
         fourth += 4 * m3.value * mean + 6 * second * square + square * square
         second += square
-        if not math.isfinite(fourth):
-            return None
-    relative = math.sqrt(max(fourth / second**2 - 1, 0.0))
+    relative = math.sqrt(max(fourth / second / second - 1, 0.0))
+    if not math.isfinite(relative):
+        return None
     return float(abs(q.power) * relative * second**q.power)
 
 
@@ -130,9 +132,11 @@ class Expectation:
     E[g(X)] for X ~ N(x_mean, x_std²), or for the largest of several such X, is composite
     Gauss-Legendre on ±14 standard deviations, split at the kinks and, because a layer bends near
     them and near 0 on a scale of its own, at distances of powers of four from each. Panels are
-    doubled until two successive results agree, and their difference bounds the error. The outermost
-    half standard deviation on each side stands in for the tail that was cut off; where it holds a
-    share worth naming, the integral is taken on ±38 standard deviations.
+    doubled until two successive results agree, and their difference bounds the error. A coarse rule
+    tells what lies from there to ±38 standard deviations, and its absolute size is part of the
+    bound; where it is worth naming, or a kink lies out there, the integral is taken on all of that.
+    Of the tail beyond, the outermost half standard deviation and what the function is at kinks
+    still farther out give the bound.
     """
 
     law: Law
@@ -149,17 +153,33 @@ class Expectation:
         law = self.law
         # Far from 0 the rounding of x itself is felt, by the tails of exponentials above all.
         rounding = _ROUNDING * (1 + abs(law.x_mean) * max(1.0, 1 / law.x_std))
+        kinks = tuple(kinks)
         centres = {0.0, *kinks}
         splits = [c + d for c in centres for d in (0.0, *_DISTANCES, *(-d for d in _DISTANCES))]
-        for reach in _REACHES:
-            inside = (z for x in splits if abs(z := (x - law.x_mean) / law.x_std) < reach)
-            ends = sorted({-reach, reach, *inside})
-            rule = partial(_composite, function, law, ends, maximum_of)
-            value, size, tail, change = _converged(rule, _PANELS, tolerance)
-            if tail <= tolerance * size:
-                break
+        inside = (z for x in splits if abs(z := (x - law.x_mean) / law.x_std) < _FAR)
+        ends = sorted({-_FAR, -_NEAR, _NEAR, _FAR, *inside})
+        rule = partial(_composite, function, law, maximum_of)
+        pieces = list(pairwise(ends))
+        near = [(a, b) for a, b in pieces if max(-a, b) <= _NEAR]
+        far = [(a, b) for a, b in pieces if max(-a, b) > _NEAR]
+        value, size, tail, change = _converged(partial(rule, near), _PANELS, tolerance)
+        # As large as what lies beyond may be, where the panels are too coarse to tell its value.
+        beyond = max(tail, rule(far, _PANELS[0])[1])
+        distances = [abs(kink - law.x_mean) / law.x_std for kink in kinks]
+        if not beyond <= tolerance * size or any(_NEAR <= d < _FAR for d in distances):
+            value, size, tail, change = _converged(partial(rule, pieces), _PANELS, tolerance)
+            beyond = tail + _UNDERFLOW * len(pieces) * _NODES * _PANELS[-1]
+        if outside := [k for k, d in zip(kinks, distances, strict=True) if d >= _FAR]:
+            beyond += self._at_most(function, outside)
         by = "quadrature" if maximum_of == 1 else "order statistics"
-        return Known(value, change + tail + rounding * size, by)
+        return Known(value, change + beyond + rounding * size, by)
+
+    def _at_most(self, function: Callable[[Any, Any], Any], kinks: list[float]) -> float:
+        """Bound what kinks add to an expectation where x is hardly ever."""
+        law = self.law
+        away = np.array([math.copysign(law.x_std, kink - law.x_mean) for kink in kinks])
+        around = np.array(kinks)[:, None] + away[:, None] * np.linspace(-1, 1, 9)
+        return _LEAST * max(1.0, float(np.max(np.abs(function(numpy_backend, around)))))
 
     def integral(self, function: Callable[[Any, Any], Any], low: float, high: float) -> Known:
         """Return ∫ function(t) dt by the trapezoid rule, for a function that vanishes at both ends.
@@ -197,14 +217,21 @@ def _trapezoid(
 
 
 def _composite(
-    function: Callable[[Any, Any], Any], law: Law, ends: list[float], maximum_of: int, panels: int
+    function: Callable[[Any, Any], Any],
+    law: Law,
+    maximum_of: int,
+    pieces: list[tuple[float, float]],
+    panels: int,
 ) -> tuple[float, float, float]:
-    """Return the integral, that of the absolute value, and the outer edge's share of it."""
+    """Return the integral, that of the absolute value, and the outer edge's share of it.
+
+    As many panels as are asked for lie within ±14 standard deviations, and as densely beyond.
+    """
     nodes, weights = _gauss_legendre(_NODES)
-    reach = ends[-1]
+    reach = pieces[-1][1]
     edges = [
-        np.linspace(a, b, max(round(panels * (b - a) / (2 * reach)), panels // 64) + 1)
-        for a, b in pairwise(ends)
+        np.linspace(a, b, max(round(panels * (b - a) / (2 * _NEAR)), panels // 64) + 1)
+        for a, b in pieces
     ]
     low = np.concatenate([e[:-1] for e in edges])[:, None]
     half = np.concatenate([np.diff(e) for e in edges])[:, None] / 2
@@ -213,7 +240,8 @@ def _composite(
     if maximum_of > 1:
         # Of a distribution function near 1 a high power needs what is missing to 1.
         tail = 0.5 * numpy_backend.erfc(np.abs(z) * math.sqrt(0.5))
-        log_cdf = np.where(z < 0, np.log(tail), np.log1p(-tail))
+        with np.errstate(divide="ignore"):  # the tail underflows
+            log_cdf = np.where(z < 0, np.log(tail), np.log1p(-tail))
         density = density * maximum_of * np.exp((maximum_of - 1) * log_cdf)
     y = function(numpy_backend, law.x_mean + law.x_std * z)
     terms = y * density * half * weights

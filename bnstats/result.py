@@ -99,7 +99,7 @@ class Result(Record[Estimate]):
     status
         ``complete``, ``interrupted`` or ``target_not_met``.
     nonfinite
-        Draws left out, by direction, because their value is not finite.
+        Draws left out, by direction, because they, or their fourth powers, are not finite.
     """
 
     samples: int = 0

@@ -14,12 +14,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from bnstats.errors import BnstatsError
 from bnstats.layers import STANDARD, Event, Law
 from bnstats.quantities import Direction
 from bnstats.spec import Spec
 
 DType = Literal["float64", "float32"]
 Sampler = Literal["iid", "sobol"]
+MAX_DRAWS = 10**18
+MAX_NUMBERS = 2**26  # random numbers of one draw; 2^26 float64 are 512 MB, and copied are more
 
 # Random numbers per block: most of its arrays stay in a core's L2, yet its fixed cost, some 40 µs
 # of Python, counts for little.
@@ -81,6 +84,18 @@ class Block(NamedTuple):
     draws: dict[str, Any]
     directions: tuple[Direction, ...]
     weights: Any = None
+
+
+def check_size(spec: Spec) -> None:
+    """Raise BnstatsError unless a draw of a layer fits into memory, a GB of it for the largest."""
+    numbers = spec.event.numbers
+    if numbers > MAX_NUMBERS:
+        raise BnstatsError(
+            f"{spec.layer.name}: one draw would hold {numbers:,} random numbers, "
+            f"more than {MAX_NUMBERS:,}",
+            where=spec.text,
+            hint=f"bnstats exact {spec.text} draws none",
+        )
 
 
 def block_draws(event: Event) -> int:

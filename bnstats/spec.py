@@ -28,7 +28,7 @@ from bnstats.libraries import LIBRARIES, last_names, meaning
 
 _MAX_LENGTH = 1000
 _SIDES = "sides are written with an x between them: 3x2"
-_MAX_INPUTS = 2**22  # random inputs of one draw; 2^22 float64 are 32 MB
+_MAX_ELEMENTS = 2**22  # of x and dy, whose every position exact values may look at
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,11 @@ def parse(text: str) -> Spec:
         raise BnstatsError(
             f"{layer.name}: {error}", where=printable(text), hint=f"bnstats show {layer.name}"
         ) from None
-    if event.numbers > _MAX_INPUTS:
+    elements = sum(math.prod(event.inputs[name].shape) for name in ("x", "dy"))
+    if elements > _MAX_ELEMENTS:
         raise BnstatsError(
-            f"{layer.name}: one draw would hold {event.numbers:,} random numbers, "
-            f"more than {_MAX_INPUTS:,}",
+            f"{layer.name}: one draw would hold {elements:,} elements of x and dy, "
+            f"more than {_MAX_ELEMENTS:,}",
             where=printable(text),
             hint="a smaller kernel, width or input_size",
         )

@@ -181,7 +181,8 @@ def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], dig
     if other := _value_of(claim, exact):
         parts.append(f"{claim.printed.text} is {QUANTITIES[other].symbol}")
         return "; ".join(parts)
-    off = f"off by {100 * (value - truth) / truth:+.0f} %" if truth else "0 is exact"
+    percent = 100 * (value - truth) / truth if truth else 0.0
+    off = f"off by {percent:+{'.0f' if abs(percent) < 1e6 else '.0e'}} %" if truth else "0 is exact"
     of_printed = f" of {printed}" if printed and printed > digits + 1 else ""
     parts.append(signed(off) if digits < 2 else f"{digits}{of_printed} digits right")
     draws = _equal_error_samples(claim, reference)

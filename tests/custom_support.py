@@ -10,6 +10,10 @@ from typing import Literal
 
 import numpy as np
 
+def wave(x, *, k=1.0):
+    return np.sin(k * x)
+
+
 def swish(x, *, beta=1.0):
     """Swish with a factor."""
     return x / (1 + np.exp(-beta * x))

@@ -122,6 +122,22 @@ def test_functions_of_other_libraries_are_layers() -> None:
     del USER_LAYERS["scipy.special:expit"]
 
 
+@pytest.mark.parametrize("law", [Law(), Law(0.3, 2.0, 3.0)])
+def test_no_exact_slope_is_claimed_where_differences_do_not_resolve_it(acts: str, law: Law) -> None:
+    """σ[y] and σ[dx] of sin(kx) are √½ and k√½, but for e^-k²; steps of 1e-4 see k = 300 well."""
+    resolved = bnstats.exact(f"{acts}:wave:k=300", law=law)
+    true = 300 * math.sqrt(0.5) * law.dy_std
+    assert abs(resolved.std_dx.value - true) <= resolved.std_dx.error < 0.01 * true
+    wild = bnstats.exact(f"{acts}:wave:k=1e4", law=law)
+    assert {"std_dx", "var_dx", "rms_dx", "gain_dx"} <= {*wild.missing}
+    assert abs(wild.std_y.value - math.sqrt(0.5)) <= wild.std_y.error
+    assert abs(wild.mean_y.value) <= wild.mean_y.error
+    result = bnstats.compute(f"{acts}:wave:k=1e4", samples=10_000, law=law)
+    assert result.std_dx.z is None
+    (told,) = result.warnings
+    assert told.endswith(": do not believe dx; return (y, slope)")
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("sampler", ["iid", "sobol"])
 def test_finite_differences_agree_with_the_slope(acts: str, dtype: str, sampler: str) -> None:

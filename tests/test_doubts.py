@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bnstats.api import compute
+from bnstats.layers import Law
 
 
 def unseen(spec: str, samples: int, **how: object) -> list[str]:
@@ -37,3 +38,44 @@ def test_a_sample_that_saw_them_does_not(spec: str) -> None:
 def test_sobol_points_are_told_apart_from_a_lack_of_tails() -> None:
     """Their standard errors are a small share of those of draws, and rightly so."""
     assert not unseen("sigmoid", 2**17, sampler="sobol")
+
+
+def test_values_whose_fourth_powers_overflow_are_not_called_infinite() -> None:
+    """What is left of the draws, those above 0, says nothing of the exact value: there is no z."""
+    result = compute("leaky_relu:negative_slope=1e200", samples=1000)
+    left_out = result.nonfinite["y"]
+    told = [w for w in result.warnings if "draws of y" in w]
+    assert told == [
+        f"{left_out} of 1,000 draws of y are not finite, or their fourth powers are not, and are "
+        "left out: the estimates are of the others; smaller parameters or a smaller --x-std keep "
+        "them finite"
+    ]
+    for name, estimate in result.quantities.items():
+        assert not estimate.reliable, name
+        assert estimate.z is None, name
+    assert result.mean_y.exact is not None
+    assert not any("try -n" in w for w in result.warnings)
+
+
+def remedies(spec: str, samples: int, **law: float) -> list[str]:
+    found = compute(spec, samples=samples, law=Law(**law)).warnings
+    return [warning.rpartition("; ")[2] for warning in found]
+
+
+def test_no_number_of_draws_is_named_where_none_helps() -> None:
+    beyond = "the exact σ is infinite or beyond float64, and no -n is sure to help"
+    assert remedies("exponential", 10_000, x_std=30.0) == [beyond] * 2
+    rare = "believe the exact value: what makes it is too rare for any -n"
+    assert remedies("relu", 10_000, x_mean=-14.0) == [rare] * 2
+    assert remedies("relu", 10_000, x_mean=-45.0) == []
+
+
+@pytest.mark.parametrize("samples", [300, 3000, 30_000])
+def test_the_draws_that_are_named_suffice_however_few_were_taken(samples: int) -> None:
+    told = {w.rpartition("try -n ")[2] for w in remedies("relu", samples, x_mean=-3.3)}
+    assert told
+    needed = int(max(map(float, told)))
+    result = compute("relu", samples=needed, law=Law(-3.3))
+    assert result.std_y.reliable
+    assert result.std_dx.reliable
+    assert not result.warnings

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from bnstats.notation import bounds, concise, count_text, exact_text, signed
+from bnstats.notation import bounds, concise, count_text, deviation, exact_text, percent, signed
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,17 @@ def test_concise_can_be_read_back(value: float, stderr: float) -> None:
         ((-0.000131, 0.000131), "[−0.000131, 0.000131]"),
         ((-1.5, -0.5), "[−1.50, −0.50]"),
         ((13.2, 56.1), "[13, 56]"),
-        ((1e9, 1.5e9), "[1e+09, 1.5e+09]"),
-        ((1e-15, 3e-15), "[1e−15, 3e−15]"),
+        ((1e9, 1.5e9), "[1.00e+09, 1.50e+09]"),
+        ((1e-15, 3e-15), "[1.00e−15, 3.00e−15]"),
+        # As many digits as tell the ends apart.
+        ((1e9 - 0.0093, 1e9 + 0.0032), "[999999999.9907, 1000000000.0032]"),
+        ((-1e9 - 0.5, -1e9 + 0.5), "[−1000000000.50, −999999999.50]"),
+        ((1 - 1.68e-15, 1 - 1.43e-15), "[0.99999999999999833, 0.99999999999999856]"),
+        ((9.29669e102, 2.86103e104), "[9.3e+102, 2.86e+104]"),
+        ((4.6847e7, 4.79571e7), "[4.685e+07, 4.796e+07]"),
+        ((10.2e7, 87.1e7), "[1.0e+08, 8.7e+08]"),
+        ((-3.1e-18, 4.25e-15), "[−3.1e−18, 4.3e−15]"),
+        ((0.0, 4e-16), "[0.0, 4.0e−16]"),
         ((0.25, 0.25), "[0.25, 0.25]"),
         ((0.0, math.inf), "[0.0, inf]"),
     ],
@@ -150,3 +159,35 @@ def test_count_text(count: int, text: str) -> None:
 def test_signed_writes_a_minus() -> None:
     assert signed("-1.5e-07") == "−1.5e−07"
     assert signed("+2") == "+2"
+
+
+@settings(deadline=None)
+@given(st.floats(1e7, 1e300), st.floats(1e-12, 2.0), st.booleans())
+def test_bounds_of_large_numbers_are_told_apart(middle: float, share: float, below: bool) -> None:
+    half = middle * share
+    low, high = (-middle - half, half - middle) if below else (middle - half, middle + half)
+    shown = [float(end.replace("−", "-")) for end in bounds((low, high))[1:-1].split(", ")]
+    assert shown == pytest.approx([low, high], rel=4e-16, abs=0.06 * half)
+    assert shown[0] < shown[1]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.95, "95 %"),
+        (0.9, "90 %"),
+        (0.999, "99.9 %"),
+        (0.999999999, "99.9999999 %"),
+        (1e-9, "0.0000001 %"),
+    ],
+)
+def test_percent(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("z", "text"),
+    [(-0.001, "0.00"), (0.004, "0.00"), (0.0, "0.00"), (-0.006, "−0.01"), (1.234, "+1.23")],
+)
+def test_deviation(z: float, text: str) -> None:
+    assert deviation(z) == text

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnstats.api import compute
+from bnstats.api import compute, exact
 from bnstats.backends import numpy_backend as xp
+from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, Law
 from bnstats.layers._registry import USER_LAYERS
 from bnstats.moments import of
@@ -231,3 +232,28 @@ def test_a_layer_of_the_users_own_is_computed_in_this_process(
 
     spec = replace(spec, event=replace(spec.event, forward=watched))
     assert run(Task(spec), 5 * chunk_draws(spec.event), workers=4)[1] == 5 * chunk_draws(spec.event)
+
+
+def test_the_default_draws_of_the_largest_events_are_enough_for_their_intervals():
+    """One dy goes to one of 90,000 x: dx² is its square, of which a third are effective."""
+    result = compute("max_pool2d:kernel_size=300")
+    assert result.std_y.reliable
+    assert result.std_dx.reliable
+    assert result.std_dx.n_eff < 0.5 * result.samples
+    assert not result.warnings
+
+
+def test_a_layer_too_wide_to_be_drawn_has_exact_values_still():
+    """y = W·x, its weights of variance 1/fan_out: σ²[y] is fan_in/fan_out."""
+    wide = "linear:in_features=90000,out_features=40000"
+    assert exact(wide).std_y.value == pytest.approx(1.5, rel=1e-14)
+    assert exact(wide).std_dx.value == pytest.approx(1.0, rel=1e-14)
+    with pytest.raises(BnstatsError, match="one draw would hold 3,600,130,000 random") as raised:
+        compute(wide, samples=1)
+    assert raised.value.hint == f"bnstats exact {wide} draws none"
+
+
+def test_a_draw_of_millions_of_weights_is_drawn():
+    result = compute("linear:in_features=3000,out_features=2000", samples=2)
+    assert result.std_y.value == pytest.approx(math.sqrt(1.5), rel=0.1)
+    assert result.std_dx.value == pytest.approx(1, rel=0.1)

@@ -415,3 +415,13 @@ def test_the_simulated_rate_of_false_alarms():
     second = rng.normal(size=20_000)
     fails = sum(confirmed(a, b, threshold) for a, b in zip(first, second, strict=True))
     assert fails / 20_000 == pytest.approx(share, abs=4 * math.sqrt(share / 20_000))
+
+
+def test_a_claim_on_what_is_next_to_nothing_is_refuted():
+    """Φ(−37) = 5.7e-300: neither shares of it nor squares of its inverse are numbers to print."""
+    tail = "threshold:threshold=37,value=0"
+    assert "off by +2e+151 %" in against("0.5", tail, "std_dx").remark
+    assert against("0.5", tail, "gain_dx").outcome == "refuted"
+    assert against("4.179e149", tail, "gain_dx").outcome == "reproduced"
+    nearly = claim("4.1791753e149", tail, "gain_dx")
+    assert judge(nearly, exact(tail).quantities).equal_error_samples != 0

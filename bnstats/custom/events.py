@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -28,6 +29,7 @@ _MOST_SPLITS = 16
 _NAMED = 4
 _SLOPE_TOLERANCE = 1e-12  # finite differences are no better
 _TOLERATED = 1e-6  # relative error of slopes that need not be mentioned
+_UNRESOLVED = 1e-2  # of slopes whose own estimate of their error is not to be believed, either
 
 
 def elementwise_event(call: UserFunction, kinks: tuple[float, ...]) -> Event:
@@ -47,7 +49,9 @@ def elementwise_event(call: UserFunction, kinks: tuple[float, ...]) -> Event:
     return replace(_event(call, tuple(sorted({*kinks})), STANDARD), under=under)
 
 
-def _event(call: UserFunction, kinks: tuple[float, ...], law: Law) -> Event:
+def _event(
+    call: UserFunction, kinks: tuple[float, ...], law: Law, *, resolved: bool = True
+) -> Event:
     def value(xp: Namespace, x: Array) -> Array:
         return call(xp, x)[0]
 
@@ -72,10 +76,18 @@ def _event(call: UserFunction, kinks: tuple[float, ...], law: Law) -> Event:
         return (2 * xp.abs(slope) + error) * error
 
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        known = pointwise_moments(value, lambda xp, x: quick(xp, x)[1], splits)(law, expect)
+        known = dict(pointwise_moments(value, lambda xp, x: quick(xp, x)[1], splits)(law, expect))
+        mean, power = known["mean_y"], law.dy_std**2
+        # What rounding x makes of y, which counts where a function is steep everywhere.
+        steepness = math.sqrt(known["ms_dx"].value / power)
+        rounding = 2.0**-51 * steepness * math.hypot(law.x_mean, law.x_std)
+        if math.isfinite(rounding):
+            known["mean_y"] = mean._replace(error=mean.error + rounding)
+        if not resolved:
+            return {name: known[name] for name in known if name.endswith("_y")}
         found = expect(squared, kinks=splits, tolerance=_SLOPE_TOLERANCE)
         more = expect(squared_error, kinks=splits, tolerance=0.01)
-        power, error = law.dy_std**2, found.error + more.value + more.error
+        error = found.error + more.value + more.error
         ms_dx = Known(power * found.value, power * error, "finite differences")
         return {**known, "ms_dx": ms_dx}
 
@@ -86,7 +98,8 @@ def _event(call: UserFunction, kinks: tuple[float, ...], law: Law) -> Event:
         on_numpy = library_of(draws["x"]) == "numpy"
         return event.forward(xp, draws) if on_numpy else by_autodiff(xp, draws)
 
-    return replace(event, forward=forward, moments=moments)
+    inexact = f"finite differences do not resolve the slope of {call.short}"
+    return replace(event, forward=forward, moments=moments, inexact=inexact)
 
 
 def _differentiated(
@@ -113,22 +126,23 @@ def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> Even
     kinks = tuple(sorted({*declared, *jumps, *slope_jumps, *bends}))
     if jumps or slope_jumps:
         hints.append(_kinks_hint(call.short, jumps, slope_jumps))
-    hints += _slope_hints(call, kinks, law)
-    return replace(_event(call, kinks, law), hints=tuple(hints))
+    if call.knows_slope:
+        hints += _slope_hints(call, kinks, law)
+        return replace(_event(call, kinks, law), hints=tuple(hints))
+    error = disagreement(lambda x: call(numpy_backend, x)[0], kinks, law)
+    resolved = error < _UNRESOLVED
+    if error >= _TOLERATED:
+        hints.append(
+            f"the slope of {call.short} is by finite differences, here with a relative error of "
+            f"{error:.1g}{'' if resolved else ': do not believe dx'}; return (y, slope)"
+        )
+    return replace(_event(call, kinks, law, resolved=resolved), hints=tuple(hints))
 
 
 def _slope_hints(call: UserFunction, kinks: tuple[float, ...], law: Law) -> list[str]:
     def value(x: Array) -> Array:
         return call(numpy_backend, x)[0]
 
-    if not call.knows_slope:
-        error = disagreement(value, kinks, law)
-        if error < _TOLERATED:
-            return []
-        return [
-            f"the slope of {call.short} is by finite differences, here with a relative error of "
-            f"{error:.1g}; return (y, slope)"
-        ]
     worst = worst_slope(value, lambda x: call.with_slope(numpy_backend, x)[1], kinks, law)
     if worst is None:
         return []

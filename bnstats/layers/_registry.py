@@ -307,6 +307,8 @@ def pointwise_moments(
         power = law.dy_std**2
         lost = 2.0**-51 * abs(mean.value)  # rounding of f, of which y − E[y] may leave little else
         error = var.error + lost * (2 * math.sqrt(var.value) + lost)
+        if math.sqrt(var.value) < lost:
+            var, error = Known(0.0, by=var.by), error + var.value
         return {
             "mean_y": mean,
             "var_y": Known(var.value, error, var.by),

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from bnstats.errors import printable
-from bnstats.notation import exact_text, plural, signed
+from bnstats.notation import deviation, exact_text, plural, signed
 from bnstats.quantities import QUANTITIES
 from bnstats.report.document import claims_entry, document, exact_entry, number
 from bnstats.report.text_ import Style, plain
@@ -56,7 +56,7 @@ def finding(check: Check) -> str:
         parts.append(f"sampled {check.estimate}")
     z = distance(check)
     if z is not None:
-        parts.append(f"z = {signed(f'{z:+.3g}' if abs(z) >= 100 else f'{z:+.2f}')}")
+        parts.append(f"z = {signed(f'{z:+.3g}') if abs(z) >= 100 else deviation(z)}")
     return f"{check.layer} {QUANTITIES[check.quantity].symbol}: {', '.join(parts)}"
 
 

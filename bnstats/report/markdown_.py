@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bnstats.notation import percent
 from bnstats.quantities import QUANTITIES
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, quantity_rows, z_cell
 
@@ -31,8 +32,8 @@ def render(document: Mapping[str, Any]) -> str:
             for name, entry in quantity_rows(r)
         )
         return table(("layer", "quantity", "exact"), rows)
-    confidence = 100 * document["provenance"]["confidence"]
-    header = ("layer", "quantity", "estimate(SE)", f"{confidence:g} % interval", "exact", "z")
+    interval = f"{percent(document['provenance']['confidence'])} interval"
+    header = ("layer", "quantity", "estimate(SE)", interval, "exact", "z")
     return table(
         header,
         (

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bnstats.layers import CONSTANT
-from bnstats.notation import bounds, concise, decimals_for, exact_text, signed
+from bnstats.notation import bounds, concise, decimals_for, deviation, exact_text
 from bnstats.quantities import ON_SCREEN
 from bnstats.verdict import FIRST_THRESHOLD
 
@@ -47,8 +47,10 @@ def interval_cell(entry: Mapping[str, Any]) -> str:
 
 
 def z_cell(entry: Mapping[str, Any]) -> str:
-    """Write z with its sign."""
-    return "" if entry["z"] is None else signed(f"{entry['z']:+.2f}")
+    """Write z with its sign, where the standard error that it is in units of can be believed."""
+    if entry["z"] is None or not (entry["reliable"] or _is_constant(entry)):
+        return ""
+    return deviation(entry["z"])
 
 
 def quantity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

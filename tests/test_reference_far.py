@@ -1,0 +1,165 @@
+"""Exact values where a kink lies far out in the tails, or where a variance is all rounding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from bnstats.api import compute, exact
+from bnstats.layers import STANDARD, Law
+from bnstats.reference import Exact, Expectation, exact_values
+from bnstats.spec import parse
+
+Real = Callable[[Any], Any]
+
+
+def expected(f: Real, mean: float, kinks: tuple[float, ...]) -> Any:
+    """Return E[f(X)] for X ~ N(mean, 1), piece by piece of unit length out to ±60.
+
+    What mpmath's quadrature tolerates is absolute: each piece is scaled to its largest density.
+    """
+    inside = {mpf(k) - mpf(mean) for k in kinks if abs(k - mean) < 60}
+    ends = sorted({mpf(z) for z in range(-60, 61)} | inside)
+    parts = []
+    for a, b in pairwise(ends):
+        most = min(a * a, b * b) / 2
+        part = mp.quad(lambda z, most=most: f(mpf(mean) + z) * mp.exp(most - z * z / 2), [a, b])
+        parts.append(part * mp.exp(-most) / mp.sqrt(2 * mp.pi))
+    return mp.fsum(parts)
+
+
+def clip(x: Any) -> Any:
+    return min(max(x, mpf(-1)), mpf(1))
+
+
+FAR = [
+    # spec, x_mean, f, f′, kinks
+    *(
+        ("relu", mean, lambda x: max(x, mpf(0)), lambda x: mpf(x > 0), (0,))
+        for mean in (-13.0, -13.9, -14.0, -14.1, -20.0, -30.0, -37.0)
+    ),
+    (
+        "threshold:threshold=16,value=0",
+        0.0,
+        lambda x: x * (x > 16),
+        lambda x: mpf(x > 16),
+        (16,),
+    ),
+    ("hardtanh", 20.0, clip, lambda x: mpf(abs(x) < 1), (-1, 1)),
+    ("hardtanh", -15.5, clip, lambda x: mpf(abs(x) < 1), (-1, 1)),
+    (
+        "leaky_relu:negative_slope=1e-30",
+        -14.5,
+        lambda x: max(x, mpf(0)) + mpf(1e-30) * min(x, mpf(0)),
+        lambda x: mpf(1) if x > 0 else mpf(1e-30),
+        (0,),
+    ),
+    (
+        "softshrink:lambd=18",
+        1.0,
+        lambda x: mp.sign(x) * max(abs(x) - 18, mpf(0)),
+        lambda x: mpf(abs(x) > 18),
+        (-18, 18),
+    ),
+    (
+        "hardshrink:lambd=25",
+        0.0,
+        lambda x: x * (abs(x) > 25),
+        lambda x: mpf(abs(x) > 25),
+        (-25, 25),
+    ),
+]
+IDS = [f"{spec} at {mean:g}" for spec, mean, *_ in FAR]
+
+
+def check(known: Exact, true: Any, rounding: float = 0.0) -> None:
+    """Assert that the truth is within the bound, and that the bound is not an empty promise."""
+    assert abs(mpf(known.value) - true) <= known.error
+    assert known.error <= 1e-5 * abs(true) + rounding
+
+
+@pytest.mark.parametrize(("spec", "mean", "f", "slope", "kinks"), FAR, ids=IDS)
+def test_a_kink_in_the_tails_is_honoured(spec, mean, f, slope, kinks):
+    values = exact(spec, law=Law(mean)).quantities
+    with mp.workdps(25):
+        first = expected(f, mean, kinks)
+        second = expected(lambda x: f(x) ** 2, mean, kinks)
+        power = expected(lambda x: slope(x) ** 2, mean, kinks)
+        check(values["mean_y"], first, 1e-12 * float(expected(lambda x: abs(f(x)), mean, kinks)))
+        check(values["var_y"], second - first**2, 1e-29 * float(first**2))
+        check(values["std_y"], mp.sqrt(second - first**2), 1e-14 * float(abs(first)))
+        check(values["var_dx"], power)
+        check(values["std_dx"], mp.sqrt(power))
+    assert float(power) > 0
+
+
+@pytest.mark.parametrize("mean", [-38.0, -38.4, -45.0, -1e4])
+def test_a_kink_where_float64_has_no_probability_left_is_in_the_bound(mean):
+    values = exact("relu", law=Law(mean)).quantities
+    for name in ("mean_y", "var_y", "var_dx"):
+        assert values[name].value == 0
+        assert 0 < values[name].error < 1e-300, name  # true: at most 3e-316
+    assert 0 < values["std_dx"].error < 1e-150
+
+
+def test_a_large_step_beyond_all_probability_is_bounded_by_its_size():
+    known = Expectation(STANDARD)(lambda xp, x: 1e250 * (x > 39), kinks=(39.0,))
+    with mp.workdps(30):
+        assert mpf(1e250) * mp.ncdf(-39) <= known.error
+
+
+@pytest.mark.parametrize("at", [14.2, 16.3, 30.1])
+def test_a_smooth_step_in_the_tails_is_found(at):
+    """Within ±14 it underflows to nothing."""
+    known = Expectation(STANDARD)(lambda xp, x: xp.exp(-((8 * (x - at)) ** 2)))
+    with mp.workdps(30):
+        # ∫ e^-64(x − t)² φ(x) dx is a normal density of variance 1 + 1/128 at t
+        true = mp.sqrt(mp.pi) / 8 * mp.npdf(at, 0, mp.sqrt(1 + mpf(1) / 128))
+        assert abs(mpf(known.value) - true) <= known.error < 1e-10 * true
+
+
+def test_growth_that_begins_in_the_tails_is_in_the_value():
+    """e^(x − 10) of 24 standard deviations and more: the largest part lies at 24."""
+    known = Expectation(Law())(lambda xp, x: xp.exp(24 * (x - 14)) * (x > 14), kinks=(14.0,))
+    with mp.workdps(30):
+        true = mp.exp(-336 + 288) * mp.ncdf(10)
+        assert abs(mpf(known.value) - true) <= known.error < 1e-10 * true
+
+
+def test_what_is_the_same_for_every_x_is_exactly_so():
+    assert Expectation(STANDARD)(lambda xp, x: 0.0 * x) == (0.0, 0.0, "quadrature")
+
+
+@pytest.mark.parametrize(("spec", "mean"), [("hardtanh", 20.0), ("sigmoid", 45.0), ("tanh", 90.0)])
+def test_a_variance_below_rounding_is_zero_within_rounding_and_no_alarm(spec, mean):
+    known = exact_values(parse(spec).event, Law(mean))["std_y"]
+    assert known.value == 0
+    assert 0 < known.error < 1e-14
+    found = compute(spec, samples=1000, law=Law(mean)).std_y
+    assert found.value <= known.error
+    assert found.z is None
+
+
+def test_what_is_zero_and_varies_by_more_than_its_bound_alarms():
+    event = parse("relu").event
+
+    def wrong(law: Law, expect: Any) -> Any:
+        return {**event.moments(law, expect), "var_y": expect(lambda xp, x: 0 * x)}
+
+    spec = replace(parse("relu"), event=replace(event, moments=wrong))
+    assert compute(spec, samples=1000).std_y.z == math.inf
+
+
+@pytest.mark.parametrize("mean", [-6.0, -14.0, -30.0])
+def test_the_spread_of_what_is_rare_is_known(mean):
+    """σ of dx² is √(3p − p²), whatever p is: relative to it, draws show next to nothing."""
+    p = float(mp.ncdf(mean))
+    known = exact("relu", law=Law(mean)).std_dx
+    assert known.spread == pytest.approx(np.sqrt(3 * p - p * p) / (2 * np.sqrt(p)), rel=1e-10)
