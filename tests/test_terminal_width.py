@@ -9,9 +9,8 @@ import pytest
 from cli_support import Outcome, Terminal, spawn
 
 from bnstats.api import compute, exact
-from bnstats.layers import Law
 from bnstats.claims import set_names
-from bnstats.layers import LAYERS
+from bnstats.layers import LAYERS, Law
 from bnstats.report.document import document
 from bnstats.report.folding import folded
 from bnstats.report.text_ import render
