@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from dataclasses import dataclass
 from typing import IO
 
 import click
-
-from bnstats.report.folding import WIDTH
 
 _NARROWEST = 40  # what is narrower folds lines itself
 _STYLES: dict[str, dict[str, object]] = {
@@ -30,8 +27,8 @@ class Console:
 
     color: bool
     progress: bool
-    quiet: bool = False
-    width: int = WIDTH
+    quiet: bool
+    width: int
 
     @classmethod
     def of(cls, color: str, *, quiet: bool) -> Console:
@@ -65,8 +62,13 @@ class Console:
 
 def _width(stream: IO[str]) -> int:
     """Return the columns of the terminal; what is piped must not depend on one."""
-    columns = shutil.get_terminal_size((WIDTH, 0)).columns if stream.isatty() else WIDTH
-    return max(columns, _NARROWEST)
+    from bnstats.report.folding import WIDTH  # slow for --version
+
+    if not stream.isatty():
+        return WIDTH
+    import shutil
+
+    return max(shutil.get_terminal_size((WIDTH, 0)).columns, _NARROWEST)
 
 
 def _color(when: str, stream: IO[str], dumb: bool) -> bool:
