@@ -140,7 +140,7 @@ def compute(
     if samples is None:
         endless = precision is not None or max_time is not None
         samples = MAX_SAMPLES[sampler] if endless else default_samples(spec.event, sampler)
-    samples = checked_samples(samples, MAX_SAMPLES["iid"])
+    samples = checked_samples(samples)
     check_number("confidence", confidence, "0.95")
     check_number("workers", workers, "4")
     if not 0 < confidence < 1:

@@ -9,6 +9,8 @@ from typing import Any
 from bnstats.custom import read
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Law
+from bnstats.notation import count_text
+from bnstats.sampling import MAX_DRAWS
 from bnstats.spec import Spec
 
 
@@ -71,12 +73,12 @@ def check_positive(name: str, value: float | None, example: str) -> None:
         raise BnstatsError(f"{name.replace('_', '-')} {value} is not a positive number")
 
 
-def checked_samples(samples: int | float, most: int) -> int:
+def checked_samples(samples: int | float) -> int:
     """Return a count of draws, which may have come as a float such as 1e7."""
     check_number("samples", samples, "1e7")
-    if samples != samples or not 1 <= samples <= most or samples != int(samples):
+    if samples != samples or not 1 <= samples <= MAX_DRAWS or samples != int(samples):
         raise BnstatsError(
-            f"samples {samples} is not a whole number from 1 to 1e18",
+            f"samples {samples} is not a whole number from 1 to {count_text(MAX_DRAWS)}",
             hint="e.g. 1e7 or 2**24",
         )
     return int(samples)

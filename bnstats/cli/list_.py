@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -96,6 +95,8 @@ def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]
 
 
 def _lines(rows: Sequence[_Row], console: Console) -> Iterator[str]:
+    from bnstats.report.folding import folded
+
     width = max(len(row.name) for row in rows)
     indent = " " * (width + 4)
     for group, members in groupby(rows, key=lambda row: row.group):
@@ -103,9 +104,7 @@ def _lines(rows: Sequence[_Row], console: Console) -> Iterator[str]:
             yield console.style(group, "name")
         for row in members:
             yield f"  {row.name.ljust(width)}  {row.text}"
-            for line in textwrap.wrap(
-                row.names, console.width - len(indent), break_long_words=False
-            ):
+            for line in folded("", row.names, console.width - len(indent)):
                 yield f"{indent}{console.style(line, 'aside')}"
 
 

@@ -107,9 +107,12 @@ def trust(name: str, directory: Path) -> None:
 
 
 def _look_in(directory: str) -> None:
-    here = {"", directory} if directory == os.getcwd() else {directory}
-    if not sys.flags.safe_path and not here & set(sys.path):
+    if not sys.flags.safe_path and not _is_looked_in(directory):
         sys.path.insert(0, directory)
+
+
+def _is_looked_in(directory: str) -> bool:
+    return directory in sys.path or (directory == os.getcwd() and "" in sys.path)
 
 
 def load(name: str, *, here: bool = False) -> tuple[Layer, str]:
@@ -209,6 +212,6 @@ def _near(module: str, path: str) -> str:
     near = suggestion(path.partition(":")[0], [*LAYERS, *ALIASES])
     if near:
         return f"did you mean the layer '{near}'?  (parameters are KEY=VALUE)"
-    if not {"", os.getcwd()} & set(sys.path):
+    if not _is_looked_in(os.getcwd()):
         return 'sys.path lacks the current directory; where pytest runs: pythonpath = ["."]'
     return f"it is looked for as by python -m {module}: in the current directory and among packages"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bnstats.quantities import QUANTITIES
+from bnstats.report.rows import is_sampled
 
 _SAMPLED = ("value", "stderr", "low", "high", "exact", "exact_error", "z", "samples")
 _EXACT = ("exact", "exact_error")
@@ -15,7 +16,7 @@ _EXACT = ("exact", "exact_error")
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the document's quantities as CSV."""
-    columns = _SAMPLED if any("samples" in r for r in document["results"]) else _EXACT
+    columns = _SAMPLED if is_sampled(document) else _EXACT
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("layer", "quantity", *columns))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bnstats.report.rows import estimate_cell, exact_cell, quantity_rows
+from bnstats.report.rows import estimate_cell, exact_cell, is_sampled, quantity_rows
 
 _SYMBOLS = {
     "mean_y": r"$\mathrm{E}[y]$",
@@ -21,7 +21,7 @@ def render(document: Mapping[str, Any]) -> str:
 
     Where nothing was sampled there is no column of estimates.
     """
-    sampled = any("samples" in result for result in document["results"])
+    sampled = is_sampled(document)
     header = ("layer", "quantity", *(["estimate(SE)"] if sampled else []), "exact")
     lines = [
         r"% \usepackage{booktabs}",

@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bnstats.notation import percent
 from bnstats.quantities import QUANTITIES
-from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, quantity_rows, z_cell
+from bnstats.report.rows import (
+    estimate_cell,
+    exact_cell,
+    interval_cell,
+    interval_title,
+    is_sampled,
+    quantity_rows,
+    z_cell,
+)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -24,15 +31,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the document's quantities as a Markdown table."""
-    sampled = any("samples" in result for result in document["results"])
-    if not sampled:
+    if not is_sampled(document):
         rows = (
             (f"`{r['layer']}`", QUANTITIES[name].symbol, exact_cell(entry))
             for r in document["results"]
             for name, entry in quantity_rows(r)
         )
         return table(("layer", "quantity", "exact"), rows)
-    interval = f"{percent(document['provenance']['confidence'])} interval"
+    interval = interval_title(document["provenance"])
     header = ("layer", "quantity", "estimate(SE)", interval, "exact", "z")
     return table(
         header,

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from bnstats.claims import ClaimSet, claim_sets
 from bnstats.claims.values import parse_value
-from bnstats.notation import percent, signed
+from bnstats.notation import signed
 from bnstats.quantities import QUANTITIES
 from bnstats.report.markdown_ import table
-from bnstats.report.rows import estimate_cell, exact_cell, interval_cell
+from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, interval_title
 
 PLOT = "published.svg"
 
@@ -72,7 +72,7 @@ def render(constants: Mapping[str, Any]) -> str:
     by_set = {s.name: [a for a in claims if a.claim["set"] == s.name] for s in claim_sets()}
     sets = [s for s in claim_sets() if by_set[s.name]]
     counts = [f"{_count(claims, outcome)} {outcome}" for outcome in _ORDER]
-    confidence = f"{percent(constants['provenance']['confidence'])} interval"
+    confidence = interval_title(constants["provenance"])
     header = tuple(confidence if h == "95 % interval" else h for h in _HEADER)
     return "\n".join(
         [

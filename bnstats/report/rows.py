@@ -6,9 +6,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bnstats.layers import CONSTANT
-from bnstats.notation import bounds, concise, decimals_for, deviation, exact_text
+from bnstats.notation import bounds, concise, decimals_for, deviation, exact_text, percent
 from bnstats.quantities import ON_SCREEN
 from bnstats.verdict import FIRST_THRESHOLD
+
+
+def is_sampled(document: Mapping[str, Any]) -> bool:
+    """Whether a document holds estimates; else exact values alone."""
+    return any("samples" in result for result in document["results"])
+
+
+def interval_title(provenance: Mapping[str, Any]) -> str:
+    """Write what stands above the intervals of a document."""
+    return f"{percent(provenance['confidence'])} interval"
 
 
 def exact_cell(entry: Mapping[str, Any]) -> str:

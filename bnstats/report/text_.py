@@ -7,10 +7,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from bnstats.notation import percent, plural, signed
+from bnstats.notation import plural, signed
 from bnstats.quantities import ON_SCREEN, QUANTITIES
 from bnstats.report.folding import WIDTH, folded
-from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, quantity_rows, z_cell
+from bnstats.report.rows import (
+    estimate_cell,
+    exact_cell,
+    interval_cell,
+    interval_title,
+    quantity_rows,
+    z_cell,
+)
 from bnstats.spec import parse
 
 Style = Callable[[str, str], str]
@@ -115,7 +122,7 @@ def _columns(rows: Sequence[tuple[str, ...]], width: int, least: int) -> Iterato
 
 
 def _table(result: Mapping[str, Any], provenance: Mapping[str, Any], width: int) -> Iterator[str]:
-    header = ("", " estimate(SE)", f"{percent(provenance['confidence'])} interval", "exact", " z")
+    header = ("", " estimate(SE)", interval_title(provenance), "exact", " z")
     rows = [header]
     for name, entry in quantity_rows(result):
         estimate = estimate_cell(entry)
