@@ -89,7 +89,10 @@ def test_text_says_where_each_value_stands_that_did_not_pass(cli: Cli, mine: Pat
     ]
 
 
-def test_an_error_too_small_for_the_draws_is_shown_by_the_exact_value(cli: Cli) -> None:
+def test_an_error_too_small_for_the_draws_is_shown_by_the_exact_value(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     Path("a.csv").write_text("layer,quantity,value\nmax_pool2d:kernel_size=2,mean_y,1.0291\n")
     out = cli("verify", "a.csv", *QUICK).out.splitlines()
     assert out[0].startswith("FAIL      a.csv:2: max_pool2d:kernel_size=2 E[y]: claimed 1.0291, ex")
