@@ -172,6 +172,11 @@ def test_every_exported_name_exists():
         bnstats.nothing  # noqa: B018
 
 
+def test_type_checkers_of_users_are_told_that_there_are_types():
+    """Without the mark of PEP 561 every name of an installed package is Any to them."""
+    assert (ROOT / "py.typed").is_file()
+
+
 def test_importing_the_package_is_cheap():
     code = "import sys, bnstats; print([m for m in ('numpy', 'scipy', 'rich') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
