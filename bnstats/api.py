@@ -6,13 +6,17 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 from bnstats.arguments import (
-    check_number,
+    check_choice,
     check_positive,
+    check_share,
     checked_law,
     checked_samples,
+    checked_seed,
     checked_spec,
+    checked_workers,
 )
 from bnstats.backends import check_name, chosen, load
 from bnstats.claims import claims_on
@@ -30,7 +34,8 @@ from bnstats.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.spec import Spec
 from bnstats.verdict import Verdict, judge
 
-DIRECTIONS: dict[str, tuple[Direction, ...]] = {
+Directions = Literal["both", "forward", "backward"]
+DIRECTIONS: dict[Directions, tuple[Direction, ...]] = {
     "both": ("y", "dx"),
     "forward": ("y",),
     "backward": ("dx",),
@@ -62,7 +67,7 @@ def compute(
     seed: int = 0,
     confidence: float = 0.95,
     dtype: DType = "float64",
-    direction: str = "both",
+    direction: Directions = "both",
     sampler: Sampler = "iid",
     precision: float | None = None,
     max_time: float | None = None,
@@ -136,25 +141,16 @@ def compute(
     True
     """
     spec = _known_under(spec, law)
+    check_choice("dtype", dtype, DType)
+    check_choice("direction", direction, Directions)
+    check_choice("sampler", sampler, Sampler)
     unlimited = samples is None
     if samples is None:
         endless = precision is not None or max_time is not None
         samples = MAX_SAMPLES[sampler] if endless else default_samples(spec.event, sampler)
     samples = checked_samples(samples)
-    check_number("confidence", confidence, "0.95")
-    check_number("workers", workers, "4")
-    if not 0 < confidence < 1:
-        raise BnstatsError(f"confidence {confidence} is outside (0, 1)")
-    if not isinstance(seed, int) or seed < 0:
-        raise BnstatsError(f"seed {seed} is not a whole number ≥ 0")
-    if workers < 1:
-        raise BnstatsError(f"workers {workers} is not a positive number")
-    if direction not in DIRECTIONS:
-        raise BnstatsError(f"direction '{direction}' is not one of {', '.join(DIRECTIONS)}")
-    if dtype not in ("float64", "float32"):
-        raise BnstatsError(f"dtype '{dtype}' is not float64 or float32")
-    if sampler not in _DEFAULT_NUMBERS:
-        raise BnstatsError(f"sampler '{sampler}' is not iid or sobol")
+    seed, workers = checked_seed(seed), checked_workers(workers)
+    check_share("confidence", confidence, "0.95")
     check_positive("precision", precision, "1e-4")
     check_positive("max_time", max_time, "60")
     check_size(spec)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from numbers import Real
-from typing import Any
+from numbers import Integral, Real
+from typing import Any, get_args
 
 from bnstats.custom import read
 from bnstats.errors import BnstatsError, printable
@@ -71,6 +71,36 @@ def check_positive(name: str, value: float | None, example: str) -> None:
     check_number(name, value, example)
     if not 0 < value < math.inf:
         raise BnstatsError(f"{name.replace('_', '-')} {value} is not a positive number")
+
+
+def check_share(name: str, value: float, example: str) -> None:
+    """Raise BnstatsError unless an argument lies between 0 and 1."""
+    check_number(name, value, example)
+    if not 0 < value < 1:
+        raise BnstatsError(f"{name} {value} is outside (0, 1)")
+
+
+def check_choice(name: str, value: str, literal: Any) -> None:
+    """Raise BnstatsError unless an argument is one of the words of a Literal."""
+    words = get_args(literal)
+    if value not in words:
+        shown = printable(str(value), 60)
+        raise BnstatsError(f"{name} '{shown}' is not {', '.join(words[:-1])} or {words[-1]}")
+
+
+def checked_seed(seed: int) -> int:
+    """Return a seed, which may have come as an integer of numpy's."""
+    if not isinstance(seed, Integral) or seed < 0:
+        raise BnstatsError(f"seed {printable(str(seed), 60)} is not a whole number ≥ 0")
+    return int(seed)
+
+
+def checked_workers(workers: int) -> int:
+    """Return a number of processes, which may have come as an integer of numpy's."""
+    check_number("workers", workers, "4")
+    if not isinstance(workers, Integral) or workers < 1:
+        raise BnstatsError(f"workers {workers} is not a whole number ≥ 1")
+    return int(workers)
 
 
 def checked_samples(samples: int | float) -> int:

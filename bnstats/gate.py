@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from bnstats.api import compute, default_samples
+from bnstats.arguments import check_share
 from bnstats.doubts import more_draws
 from bnstats.estimate import Estimate
 from bnstats.layers import STANDARD, Law
@@ -55,6 +56,11 @@ class Settings:
         Called with each layer's spec and how many are done of how many.
     should_stop
         Asked between chunks; once true, the checks of the layers done so far are returned.
+
+    Raises
+    ------
+    BnstatsError
+        A ``family_error`` outside (0, 1); the others are looked at by the first layer's draws.
     """
 
     samples: int | None = None
@@ -65,6 +71,9 @@ class Settings:
     device: str | None = None
     on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None
     should_stop: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        check_share("family_error", self.family_error, "1e-6")
 
 
 class Stopped(Exception):  # noqa: N818
@@ -82,7 +91,8 @@ class FreshDraws:
 
     def __init__(self, spec: Spec, settings: Settings, tests: int, law: Law = STANDARD) -> None:
         self._spec, self._settings, self._law = spec, settings, law
-        self.samples = settings.samples or self._resolving(default_samples(spec.event))
+        given = settings.samples
+        self.samples = self._resolving(default_samples(spec.event)) if given is None else given
         self._threshold = second_threshold(tests, settings.family_error)
 
     def _resolving(self, default: int) -> int:

@@ -23,6 +23,7 @@ from bnstats.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from bnstats.api import Directions
     from bnstats.sampling import DType, Sampler
 
 
@@ -82,7 +83,7 @@ def command(
     max_time: float | None,
     confidence: float,
     dtype: DType,
-    direction: str,
+    direction: Directions,
     workers: int,
     backend: str,
     device: str | None,
