@@ -637,6 +637,24 @@ def test_a_terminal_that_cannot_show_greek_gets_question_marks() -> None:
     assert b"  ?[y]" in done.stdout
 
 
+@pytest.mark.parametrize("argv", [("list", "--json"), ("exact", "nöpe:√=𝜎", "--json")])
+def test_json_is_utf_8_where_stdout_is_not(argv: tuple[str, ...]) -> None:
+    def printed(encoding: str) -> bytes:
+        return subprocess.run(
+            [*COMMAND, *argv],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment(PYTHONIOENCODING=encoding, PYTHONUTF8="0"),
+            timeout=60,
+            check=False,
+        ).stdout
+
+    wanted = printed("utf8")
+    assert not wanted.isascii()
+    for encoding in ("cp1252", "ascii", "utf-16"):
+        assert printed(encoding) == wanted
+
+
 def test_commands_return_codes_and_do_not_exit(monkeypatch: pytest.MonkeyPatch) -> None:
     # main is called from Python, too: it returns and never raises SystemExit.
     for module in (exact_, list_):

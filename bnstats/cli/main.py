@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # BLAS's threads cost 0.05 s to start, and small matrix products many times what they take.
     if "OMP_NUM_THREADS" not in os.environ:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    _mend_streams()
+    _mend_streams(as_json=wants_json(arguments))
     try:
         return _run(arguments)
     except BrokenPipeError:
@@ -122,14 +122,19 @@ def _invoke(arguments: list[str]) -> object:
         return leave.exit_code
 
 
-def _mend_streams() -> None:
-    """Make stdout and stderr writable: they may be closed, or unable to encode σ."""
+def _mend_streams(*, as_json: bool) -> None:
+    """Make stdout and stderr writable: they may be closed, or unable to encode σ.
+
+    JSON is UTF-8 to whoever reads it (RFC 8259), also where text on stdout is not, as on Windows.
+    """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+    if as_json and isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _abandon_stdout() -> None:
