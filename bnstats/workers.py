@@ -27,6 +27,7 @@ Work = TypeVar("Work")
 Done = TypeVar("Done")
 
 _FORKS = sys.platform == "linux"  # elsewhere a worker begins afresh and is sent its work
+MOST_WORKERS = 61 if sys.platform == "win32" else 1024  # Windows waits for no more at a time
 
 # Handing over a piece and its result takes this process a third of a chunk's time, which workers
 # lack: pieces go in parcels that take a worker this long, but of so many at most.
@@ -52,7 +53,7 @@ def in_order(
     works
         Picklable pieces of work.
     workers
-        Processes; 1 computes here.
+        Processes, at most; 1 computes here.
     should_stop
         Asked before each piece, or parcel of pieces; once true, those not begun are dropped.
 
@@ -72,6 +73,7 @@ def in_order(
     from concurrent.futures.process import BrokenProcessPool
 
     context = multiprocessing.get_context("fork" if _FORKS else "spawn")
+    workers = min(workers, MOST_WORKERS)
     works, size = iter(works), 1
     ahead: deque[Work] = deque()
     furthest = 2 * workers * LARGEST_PARCEL

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import Outcome, read_document
+from cli_support import Outcome, read_document, spawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -368,6 +368,30 @@ def test_a_diff_is_one_that_git_applies(
     subprocess.run(["git", "apply", "-"], input=out.encode(), check=True)
     assert path.read_bytes() == content.replace(b"0.6312", b"0.6752")
     assert cli("verify", path, "--diff", *QUICK).out == ""
+
+
+def test_a_diff_has_the_encoding_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    content = '[[claim]]\nlayer = "gelu"\nquantity = "std_dx"\nvalue = "0.6312"  # σ\n'
+    path.write_text(content, encoding="utf-8")
+    argv = ("verify", "mine.toml", "--diff", *QUICK)
+    plain = spawn(*argv, cwd=tmp_path).out
+    assert "# σ" in plain
+    assert spawn(*argv, cwd=tmp_path, PYTHONIOENCODING="cp1252", PYTHONUTF8="0").out == plain
+
+
+def test_a_file_on_another_drive_keeps_its_path(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def relpath(path: object) -> str:  # as on Windows, where no relative path leads there
+        raise ValueError("path is on mount 'D:', start on mount 'C:'")
+
+    path = tmp_path / "mine.json"
+    path.write_text('[{"layer": "gelu", "quantity": "std_dx", "value": "0.6312"}]', "utf-8")
+    monkeypatch.setattr("os.path.relpath", relpath)
+    code, out, _ = cli("verify", path, "--diff", *QUICK)
+    assert code == 1
+    assert out.startswith(f"--- a/{path.as_posix()}\n+++ b/{path.as_posix()}\n")
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent import futures
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_support import environment
@@ -241,3 +243,17 @@ def test_the_main_module_is_given_back_to_all_threads(monkeypatch: pytest.Monkey
     for thread in threads:
         thread.join()
     assert sys.modules["__main__"] is main
+
+
+def test_no_more_workers_than_the_system_can_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Pool(futures.ProcessPoolExecutor):
+        def __init__(self, workers: int, *rest: Any) -> None:
+            asked.append(workers)
+            super().__init__(workers, *rest)
+
+    monkeypatch.setattr(futures, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(workers, "MOST_WORKERS", 2)
+    assert dict(in_order(abs, range(9), 100, lambda: False)) == {n: n for n in range(9)}
+    assert asked == [2]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import io
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from bnstats.cli.console import Console
 from bnstats.fix import Change, corrections, rewritten_files, verified_again
 from bnstats.gate import Settings
 from bnstats.quantities import QUANTITIES
-from bnstats.report.files import write_atomically
+from bnstats.report.files import seen_from_here, write_atomically
 from bnstats.verification import Check
 
 
@@ -35,7 +34,8 @@ def repair(
     files = rewritten_files(changes)
     if diff:
         for path, (old, new) in files.items():
-            click.echo("".join(_diff(path, old, new)), nl=False)
+            # As bytes: a patch has the encoding and the line ends of the file, not of a terminal.
+            click.echo("".join(_diff(path, old, new)).encode(), nl=False)
     else:
         for path, (_, new) in files.items():
             write_atomically(path.resolve(), new)
@@ -56,6 +56,6 @@ def _line(console: Console, change: Change) -> str:
 def _diff(path: Path, old: str, new: str) -> Iterator[str]:
     """Yield the lines of a unified diff that patch and git apply understand."""
     before, after = (io.StringIO(text, newline="\n").readlines() for text in (old, new))
-    name = Path(os.path.relpath(path)).as_posix()
+    name = Path(seen_from_here(path)).as_posix()
     for line in difflib.unified_diff(before, after, f"a/{name}", f"b/{name}"):
         yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import click
 
 from bnstats.cli.options import Fraction, SampleCount, Seed
 from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.report.files import seen_from_here
 
 _TYPES: Mapping[str, Any] = {  # of the options, by their names
     "samples": SampleCount(),
@@ -114,8 +114,8 @@ def _from_here(claims: str, directory: Path) -> str:
     """Return a file as seen from the working directory; a claim set is named without a suffix."""
     path = Path(claims)
     is_file = path.suffix or len(path.parts) > 1
-    return os.path.relpath(directory / path) if is_file else claims
+    return seen_from_here(directory / path) if is_file else claims
 
 
 def _shown(path: Path) -> str:
-    return printable(os.path.relpath(path))
+    return printable(seen_from_here(path))

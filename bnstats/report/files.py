@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Naming files, and writing them whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ import stat
 from pathlib import Path
 
 from bnstats.errors import BnstatsError, HostError, printable
+
+
+def seen_from_here(path: Path) -> str:
+    """Return a path relative to the working directory, or as it is from another drive."""
+    try:
+        return os.path.relpath(path)
+    except ValueError:
+        return str(path)
 
 
 def check_writable(path: Path) -> None:
