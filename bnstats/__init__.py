@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bnstats.api import compute, exact
     from bnstats.claims import Claim, ClaimSet, claim_set
     from bnstats.custom import register
-    from bnstats.errors import BnstatsError
+    from bnstats.errors import BnstatsError, HostError
     from bnstats.estimate import Estimate
     from bnstats.gate import Settings
     from bnstats.layers import Law
@@ -35,6 +35,7 @@ __all__ = [
     "ClaimSet",
     "Estimate",
     "Exact",
+    "HostError",
     "Law",
     "Reference",
     "Result",
@@ -56,6 +57,7 @@ _HOMES = {
     "ClaimSet": "claims",
     "Estimate": "estimate",
     "Exact": "reference",
+    "HostError": "errors",
     "Law": "layers",
     "Reference": "result",
     "Result": "result",

@@ -198,3 +198,8 @@ def test_the_top_level_holds_what_it_should() -> None:
         "results",
         "tests",
     }
+
+
+def test_every_error_that_a_docstring_announces_is_exported() -> None:
+    errors = {name for name in vars(bnstats.errors) if name.endswith("Error")}
+    assert errors <= set(bnstats.__all__)
