@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bnstats.errors import BnstatsError, printable, suggestion
@@ -33,7 +33,7 @@ _MAX_ELEMENTS = 2**22  # of x and dy, whose every position exact values may look
 
 @dataclass(frozen=True)
 class Spec:
-    """A layer with its parameters bound.
+    """A layer with its parameters bound; equal to another of the same layer and text.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Spec:
 
     text: str
     layer: Layer
-    event: Event
+    event: Event = field(compare=False)  # functions, new ones at every parsing
 
     def __reduce__(self) -> tuple[Any, ...]:
         return parse, (self.text,)  # an event holds functions that do not pickle

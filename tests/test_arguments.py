@@ -82,3 +82,10 @@ def test_a_chance_lies_between_0_and_1(share: float) -> None:
 def test_no_draws_are_not_the_default_number_of_them() -> None:
     with pytest.raises(bnstats.BnstatsError, match="samples 0 is not a whole number from 1"):
         bnstats.verify("feng2016-repost", bnstats.Settings(samples=0))
+
+
+def test_the_same_call_gives_an_equal_result() -> None:
+    one, same = (bnstats.compute("elu:alpha=2.0", samples=1000) for _ in range(2))
+    assert one == same
+    assert one != bnstats.compute("elu:alpha=2", samples=1000, seed=1)
+    assert bnstats.exact("elu:alpha=2") == bnstats.exact("elu:alpha=2.0") != bnstats.exact("elu")

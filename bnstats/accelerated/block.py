@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 from math import prod
 from typing import Any, TypeAlias
@@ -14,7 +14,7 @@ from bnstats.sampling import Task
 Array: TypeAlias = Any
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Block:
     """From a block's first draw, how many of its draws count, and the keys, to power sums.
 
@@ -44,18 +44,6 @@ class Block:
     columns: int
     careful: bool
     about: tuple[tuple[float, float], ...] = ()
-
-    def _key(self) -> tuple[Any, ...]:
-        task = replace(self.task, spec=self.task.spec.text)  # type: ignore[arg-type]  # hashable
-        # A user's layer may be registered anew under its name.
-        layer = self.task.spec.layer.bind
-        return task, layer, self.pivot, self.size, self.columns, self.careful, self.about
-
-    def __hash__(self) -> int:
-        return hash(self._key())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Block) and self._key() == other._key()
 
     @property
     def is_short(self) -> bool:
