@@ -70,7 +70,7 @@ def build(
     on_taken_up
         Called before the first draw with the number of rows taken up, if any, of how many.
     on_layer, should_stop
-        As in `bnstats.verification.Settings`.
+        As in `bnstats.Settings`.
     on_progress
         As in `compute`, anew for each layer.
     """

@@ -21,21 +21,20 @@ class Quantity:
     direction: Direction
     moment: Literal["mean", "var", "ms"]
     power: float
-    meaning: str
 
 
 QUANTITIES: dict[str, Quantity] = {
-    "mean_y": Quantity("E[y]", "y", "mean", 1, "forward mean"),
-    "std_y": Quantity("σ[y]", "y", "var", 0.5, "forward standard deviation"),
-    "mean_dx": Quantity("E[dx]", "dx", "mean", 1, "backward mean"),
-    "std_dx": Quantity("σ[dx]", "dx", "var", 0.5, "backward standard deviation"),
-    "var_dx": Quantity("Var[dx]", "dx", "var", 1, "backward variance"),
-    "var_y": Quantity("Var[y]", "y", "var", 1, "forward variance"),
-    "rms_y": Quantity("rms[y]", "y", "ms", 0.5, "√E[y²]"),
-    "rms_dx": Quantity("rms[dx]", "dx", "ms", 0.5, "√E[dx²]"),
-    "gain_y": Quantity("1/σ[y]", "y", "var", -0.5, "gain that makes σ[y] one"),
-    "gain_rms_y": Quantity("1/rms[y]", "y", "ms", -0.5, "gain that makes E[y²] one"),
-    "gain_dx": Quantity("1/σ[dx]", "dx", "var", -0.5, "gain that makes σ[dx] one"),
+    "mean_y": Quantity("E[y]", "y", "mean", 1),
+    "std_y": Quantity("σ[y]", "y", "var", 0.5),
+    "mean_dx": Quantity("E[dx]", "dx", "mean", 1),
+    "std_dx": Quantity("σ[dx]", "dx", "var", 0.5),
+    "var_dx": Quantity("Var[dx]", "dx", "var", 1),
+    "var_y": Quantity("Var[y]", "y", "var", 1),
+    "rms_y": Quantity("rms[y]", "y", "ms", 0.5),
+    "rms_dx": Quantity("rms[dx]", "dx", "ms", 0.5),
+    "gain_y": Quantity("1/σ[y]", "y", "var", -0.5),
+    "gain_rms_y": Quantity("1/rms[y]", "y", "ms", -0.5),
+    "gain_dx": Quantity("1/σ[dx]", "dx", "var", -0.5),
 }
 
 ON_SCREEN = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx")

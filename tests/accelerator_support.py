@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bnstats.accelerated.draws import group_draws, round_keys
-from bnstats.backends import ACCELERATORS, BACKENDS, Device, is_installed, load, numpy_backend
+from bnstats.backends import ACCELERATORS, BACKENDS, Device, load, missing, numpy_backend
 from bnstats.layers import STANDARD, Law
 from bnstats.sampling import Task
 from bnstats.spec import parse
@@ -58,7 +58,7 @@ def namespace(name: str) -> Any:
     """Return the namespace of a backend, or skip the test where its library is missing."""
     if name == "numpy":
         return NumpyWords()
-    if not is_installed(name):
+    if missing(name):
         pytest.skip(f"{name} is not installed")
     return load(name)
 

@@ -19,7 +19,7 @@ from cli_support import ROOT, Outcome, read_document
 
 from bnstats import backends
 from bnstats.api import compute
-from bnstats.backends import ACCELERATORS, BACKENDS, Device, chain, chosen, is_installed, load
+from bnstats.backends import ACCELERATORS, BACKENDS, Device, chain, chosen, load, missing
 from bnstats.errors import BnstatsError, HostError
 from bnstats.spec import parse
 
@@ -43,8 +43,8 @@ def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
 )
 def test_what_a_backend_lacks_is_named(cli: Cli, monkeypatch, name, lacking, told):
     without(monkeypatch, *lacking)
-    assert not is_installed(name)
-    assert [n for n in BACKENDS if n != name and not is_installed(n)] == []
+    assert missing(name)
+    assert [n for n in BACKENDS if n != name and missing(n)] == []
     for command in (["compute", "relu", "-n", "100"], ["verify", "alf"]):
         code, out, err = cli(*command, "--backend", name)
         assert (code, out) == (4, "")
@@ -250,7 +250,7 @@ def test_backends_are_listed_with_versions_and_devices(cli: Cli):
     assert tuple(rows) == BACKENDS
     assert f"{np.__version__}   cpu" in rows["numpy"]
     for name, package in ACCELERATORS.items():
-        if not is_installed(name):
+        if missing(name):
             assert rows[name].endswith(f"not installed: pip install 'bnstats[{name}]'")
             continue
         assert rows[name].split()[1].partition("+")[0] == installed_version(package)
@@ -266,7 +266,7 @@ def test_backends_are_listed_as_data(cli: Cli):
     assert tuple(rows) == BACKENDS
     assert rows["numpy"]["devices"] == [{"name": "cpu", "about": ""}]
     for name, package in ACCELERATORS.items():
-        there = is_installed(name)
+        there = not missing(name)
         version = rows[name]["version"]
         assert (version and version.partition("+")[0]) == (
             installed_version(package) if there else None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cli_support import spawn
 
-from bnstats.backends import is_installed
+from bnstats.backends import missing
 
 README = Path(__file__).parent.parent / "README.md"
 NUMBER = re.compile(r"−?\d[\d,]*(?:\.\d+)?(?:\(\d+\))?")
@@ -50,7 +50,7 @@ def test_the_readme_has_sessions() -> None:
 @pytest.mark.parametrize(("command", "printed"), sessions())
 def test_a_session_prints_what_the_readme_shows(command: str, printed: str, tmp_path: Path) -> None:
     backend = re.search(r"--backend (\w+)", command)
-    if backend and not is_installed(backend[1]):
+    if backend and missing(backend[1]):
         pytest.skip(f"{backend[1]} is not installed")
     for name, text in modules(README.read_text("utf-8")).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
