@@ -72,7 +72,7 @@ def unit_of(path: Path) -> str:
 
 def imports_of(path: Path) -> Iterator[str]:
     """Yield the units of bnstats that a file imports, those inside functions included."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -101,6 +101,14 @@ def test_imports_point_down(path):
 
 
 @files
+def test_what_is_private_to_a_package_stays_there(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        module = node.module if isinstance(node, ast.ImportFrom) and node.module else ""
+        if "._" in module:
+            assert ROOT / module.split(".")[1] == path.parent, module
+
+
+@files
 def test_layers_and_backends_import_only_their_own(path):
     unit = unit_of(path)
     if unit in ("layers", "backends", "errors", "version"):
@@ -109,7 +117,7 @@ def test_layers_and_backends_import_only_their_own(path):
 
 def test_layers_import_no_array_library():
     for path in (ROOT / "layers").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             roots = {n.split(".")[0] for n in names}
@@ -124,12 +132,12 @@ def test_the_rank_table_names_only_what_exists_or_is_planned():
 
 @files
 def test_files_stay_short(path):
-    assert len(path.read_text().splitlines()) <= MOST_LINES
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
 
 def test_every_module_explains_itself():
     for path in FILES:
-        docstring = ast.get_docstring(ast.parse(path.read_text()))
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
         assert docstring, path
         assert docstring.splitlines()[0].endswith((".", ":")), path
 

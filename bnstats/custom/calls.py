@@ -14,8 +14,7 @@ from typing import Any
 
 from bnstats.custom.libraries import adapter, library_of
 from bnstats.errors import BnstatsError, printable
-from bnstats.layers import ParameterError
-from bnstats.layers._registry import Array, Namespace
+from bnstats.layers import Array, Namespace, ParameterError
 
 _HERE = os.path.dirname(__file__)
 _SLOPE = "return y alone and bnstats differentiates it; return (y, dy/dx) to give the slope"

@@ -16,10 +16,14 @@ from bnstats.custom.libraries import library_of
 from bnstats.custom.slopes import careful_slope, disagreement, quick_slope, worst_slope
 from bnstats.custom.trial import tried
 from bnstats.errors import BnstatsError
-from bnstats.layers import STANDARD, Event, Expect, Known, Law
-from bnstats.layers._registry import (
+from bnstats.layers import (
+    STANDARD,
     Array,
     Backward,
+    Event,
+    Expect,
+    Known,
+    Law,
     Namespace,
     pointwise_event,
     pointwise_moments,

@@ -14,9 +14,17 @@ from typing import Any, NamedTuple, TypeVar, overload
 from bnstats.custom.calls import UserFunction, mistake
 from bnstats.custom.libraries import adapter, is_module
 from bnstats.errors import BnstatsError, printable
-from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Event, Layer, Parameter
-from bnstats.layers._parameters import read_parameter
-from bnstats.layers._registry import Array, Namespace
+from bnstats.layers import (
+    ALIASES,
+    LAYERS,
+    USER_LAYERS,
+    Array,
+    Event,
+    Layer,
+    Namespace,
+    Parameter,
+    read_parameter,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 Kinks = tuple[float, ...] | Callable[..., tuple[float, ...]]

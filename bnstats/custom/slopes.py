@@ -7,8 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
-from bnstats.layers import Law
-from bnstats.layers._registry import Array, Namespace
+from bnstats.layers import Array, Law, Namespace
 
 _STEP = 1e-4  # in standard deviations of x
 _CAREFUL_STEP = 1e-2

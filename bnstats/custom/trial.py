@@ -14,8 +14,7 @@ from bnstats.backends import ACCELERATORS, numpy_backend
 from bnstats.custom.calls import UserFunction
 from bnstats.custom.libraries import adapter, library_of, root_library
 from bnstats.errors import BnstatsError
-from bnstats.layers import LAYERS
-from bnstats.layers._registry import Array
+from bnstats.layers import LAYERS, Array
 from bnstats.libraries import names_of
 
 
