@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -49,6 +48,8 @@ def suggestion(word: str, known: Iterable[str]) -> str | None:
 
     Of known words that differ in case alone, the first counts.
     """
+    import difflib  # most calls misspell nothing
+
     spelt: dict[str, str] = {}
     for name in known:
         spelt.setdefault(name.lower(), name)

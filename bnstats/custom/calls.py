@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bnstats.custom.libraries import adapter, library_of
+from bnstats.custom.arrays import adapter, library_of
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Array, Namespace, ParameterError
 

@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 
 from bnstats.backends import numpy_backend
+from bnstats.custom.arrays import library_of
 from bnstats.custom.breaks import REACH, Breaks, breaks
 from bnstats.custom.calls import UserFunction
-from bnstats.custom.libraries import library_of
 from bnstats.custom.slopes import careful_slope, disagreement, quick_slope, worst_slope
 from bnstats.custom.trial import tried
 from bnstats.errors import BnstatsError

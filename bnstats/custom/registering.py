@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar, overload
 
+from bnstats.custom.arrays import adapter, is_module
 from bnstats.custom.calls import UserFunction, mistake
-from bnstats.custom.libraries import adapter, is_module
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import (
     ALIASES,

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from bnstats.backends import ACCELERATORS, numpy_backend
+from bnstats.custom.arrays import adapter, library_of, root_library
 from bnstats.custom.calls import UserFunction
-from bnstats.custom.libraries import adapter, library_of, root_library
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, Array
 from bnstats.libraries import names_of
