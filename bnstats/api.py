@@ -27,7 +27,7 @@ from bnstats.layers import STANDARD, Event, Law
 from bnstats.moments import Moments
 from bnstats.quantities import QUANTITIES, Direction
 from bnstats.reference import Exact, exact_values
-from bnstats.result import Reference, Result
+from bnstats.result import Reference, Result, Status
 from bnstats.run import Tally, run
 from bnstats.sampling import MAX_DRAWS, DType, Sampler, Task, check_size, chunk_draws
 from bnstats.sobol import CHUNK_POINTS, MAX_POINTS
@@ -179,6 +179,7 @@ def compute(
         should_stop=lambda: should_stop() or (begun and time.monotonic() > deadline),
         on_warning=told.append,
     )
+    status: Status
     if should_stop():
         status = "interrupted"
     elif met(tally) or (precision is None and (done >= samples or unlimited)):

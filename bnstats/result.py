@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from bnstats.errors import suggestion
 from bnstats.estimate import Estimate
@@ -16,6 +16,7 @@ from bnstats.spec import Spec
 from bnstats.verdict import Verdict
 
 T = TypeVar("T", Estimate, Exact)
+Status = Literal["complete", "target_not_met", "interrupted"]  # from the best to the worst
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,7 +111,7 @@ class Result(Record[Estimate]):
     device: str = "cpu"
     confidence: float = 0.95
     chunk: int | None = None
-    status: str = "complete"
+    status: Status = "complete"
     nonfinite: Mapping[str, int] = field(default_factory=dict)
 
     @property

@@ -9,7 +9,7 @@ from pathlib import Path
 from bnstats.claims.files import Claim, ClaimSet, read_claims
 from bnstats.errors import BnstatsError, printable, suggestion
 
-__all__ = ["Claim", "ClaimSet", "claim_set", "claim_sets", "claims_on", "read_claims"]
+__all__ = ["Claim", "ClaimSet", "claim_set", "claim_sets", "claims_on", "read_claims", "set_names"]
 
 _FOLDER = Path(__file__).parent
 

@@ -6,18 +6,18 @@ import math
 import platform
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from bnstats.estimate import Estimate
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
-from bnstats.result import Record, Result
+from bnstats.result import Record, Result, Status
 from bnstats.verdict import Verdict
 from bnstats.version import __version__
 
 _LIBRARIES = ("numpy", "scipy")  # named where they took part, as is the backend
 SCHEMA = "bnstats/1"
-STATUSES = ("complete", "target_not_met", "interrupted")  # the last one found is the document's
+STATUSES: tuple[Status, ...] = get_args(Status)  # the last one found is the document's
 
 
 def document(
