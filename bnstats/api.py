@@ -24,11 +24,11 @@ from bnstats.doubts import doubts
 from bnstats.errors import BnstatsError, printable
 from bnstats.estimate import MIN_N_EFF, Estimate, estimates, quantile
 from bnstats.layers import STANDARD, Event, Law
-from bnstats.moments import Moments
+from bnstats.moments import Moments, Tally
 from bnstats.quantities import QUANTITIES, Direction
 from bnstats.reference import Exact, exact_values
 from bnstats.result import Reference, Result, Status
-from bnstats.run import Tally, run
+from bnstats.run import run
 from bnstats.sampling import MAX_DRAWS, DType, Sampler, Task, check_size, chunk_draws
 from bnstats.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.spec import Spec

@@ -12,6 +12,7 @@ from bnstats.committed import CONSTANTS, read_constants
 from bnstats.errors import BnstatsError
 from bnstats.gate import Settings
 from bnstats.layers import LAYERS, STANDARD
+from bnstats.moments import Tally
 from bnstats.quantities import QUANTITIES
 from bnstats.report.document import claims_entry, document, joined
 from bnstats.report.json_ import render as render_json
@@ -21,7 +22,6 @@ from bnstats.report.published import PLOT
 from bnstats.report.published import render as render_published
 from bnstats.report.published_plot import digest
 from bnstats.report.rows import estimate_cell, exact_cell, z_cell
-from bnstats.run import Tally
 from bnstats.spec import example_specs, parse
 from bnstats.verification import Check, verify_constants
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from bnstats.layers import CONSTANT
-from bnstats.moments import Moments
+from bnstats.moments import Moments, Tally
 from bnstats.notation import concise
-from bnstats.quantities import QUANTITIES, Direction, Quantity
+from bnstats.quantities import QUANTITIES, Quantity
 from bnstats.reference import Exact
 
 # Coverage of the log-scale interval falls off below this effective sample size.
@@ -101,7 +101,7 @@ def as_normal(t: float, m: Moments) -> float:
 
 
 def estimates(
-    moments: dict[Direction, Moments],
+    moments: Tally,
     exact: dict[str, Exact],
     confidence: float,
     rounding: float = 0.0,

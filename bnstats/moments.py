@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, TypeAlias
+
+from bnstats.quantities import Direction
 
 # A variance below this share of the mean square is rounding: the draws are constant. Sums of
 # float64 draws about their means can tell less from it than other sums.
@@ -65,6 +67,9 @@ class Moments:
         """Effective number of draws behind a second moment, n·E[b]²/E[b²]."""
         sum_b = self.points * self.mean_b
         return sum_b / self.sum_bb * sum_b if self.sum_bb > 0 else 0.0
+
+
+Tally: TypeAlias = dict[Direction, Moments]
 
 
 def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:

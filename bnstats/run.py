@@ -12,13 +12,10 @@ import numpy as np
 from bnstats.accelerated import accelerated
 from bnstats.backends import numpy_backend
 from bnstats.layers import LAYERS, Event, Law
-from bnstats.moments import Moments, as_unit, merge, of
-from bnstats.quantities import Direction
+from bnstats.moments import Moments, Tally, as_unit, merge, of
 from bnstats.sampling import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
 from bnstats.sobol import CHUNK_POINTS, REPLICATES, dimensions, sobol_blocks, sobol_chunks
 from bnstats.workers import in_order
-
-Tally = dict[Direction, Moments]
 
 
 def run(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
 from math import frexp, isfinite, ldexp
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,17 +16,14 @@ from bnstats.accelerated.draws import round_keys
 from bnstats.backends import Device, Launch, chosen, load
 from bnstats.errors import BnstatsError, HostError, printable
 from bnstats.moments import (
-    Moments,
+    Tally,
     cancelled,
     constant_share,
     float32_holds,
     float32_suffices,
     from_sums,
 )
-from bnstats.quantities import Direction
 from bnstats.sampling import Chunk, Task, iid_chunks
-
-Tally: TypeAlias = dict[Direction, Moments]
 
 # Random numbers per block, by kind of device: what a cache holds, or what keeps a GPU busy.
 _BLOCK_NUMBERS = {"cpu": 2**16}

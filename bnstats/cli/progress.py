@@ -11,9 +11,9 @@ from typing import NamedTuple
 from bnstats.api import half_width
 from bnstats.cli.console import Console
 from bnstats.estimate import estimates
+from bnstats.moments import Tally
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
-from bnstats.run import Tally
 
 _PATIENCE = 0.5  # seconds before a bar appears
 _REFRESH = 0.1
