@@ -56,3 +56,9 @@ def suggestion(word: str, known: Iterable[str]) -> str | None:
     # difflib's cost grows with length; no name of ours is longer than this.
     near = difflib.get_close_matches(word[:80].lower(), spelt, n=1, cutoff=0.6)
     return spelt[near[0]] if near else None
+
+
+def hint_for(word: str, known: Iterable[str], rest: str = "") -> str | None:
+    """Return a hint: the known word that is nearest, if one is near, and what else helps."""
+    near = suggestion(word, known)
+    return "  ".join(filter(None, (near and f"did you mean '{near}'?", rest))) or None

@@ -13,7 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from bnstats.errors import BnstatsError, HostError, printable, suggestion
+from bnstats.errors import BnstatsError, HostError, hint_for, printable
 
 ACCELERATORS = {"torch": "torch", "jax": "jax"}  # backend: the package whose arrays it has
 BACKENDS = ("numpy", *ACCELERATORS)
@@ -115,10 +115,9 @@ def load(name: str) -> Any:
 def check_name(name: str, among: tuple[str, ...] = BACKENDS) -> None:
     """Raise BnstatsError unless there is a backend of that name."""
     if name not in among:
-        near = suggestion(name, among)
         raise BnstatsError(
-            f"backend '{printable(name)}' is not one of {', '.join(among)}",
-            hint=f"did you mean '{near}'?" if near else None,
+            f"backend '{printable(str(name))}' is not one of {', '.join(among)}",
+            hint=hint_for(str(name), among),
         )
 
 

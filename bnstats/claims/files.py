@@ -16,7 +16,7 @@ from typing import Any
 from bnstats.claims.places import Place, places
 from bnstats.claims.values import Printed, parse_value
 from bnstats.custom import read, read_written
-from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.errors import BnstatsError, hint_for, printable
 from bnstats.quantities import QUANTITIES
 from bnstats.spec import Spec
 
@@ -199,11 +199,8 @@ def _claim(
     unknown = [key for key in row if key not in _FIELDS]
     if unknown:
         key = printable(str(unknown[0]), 40)
-        near = suggestion(key, _FIELDS)
-        hint = f"did you mean '{near}'?  " if near else ""
-        raise BnstatsError(
-            f"{at}: unknown field '{key}'", hint=f"{hint}fields: {', '.join(_FIELDS)}"
-        )
+        hint = hint_for(key, _FIELDS, f"fields: {', '.join(_FIELDS)}")
+        raise BnstatsError(f"{at}: unknown field '{key}'", hint=hint)
     for key in ("layer", "quantity", "value"):
         if key not in row:
             raise BnstatsError(f"{at}: field '{key}' is missing")
@@ -215,11 +212,9 @@ def _claim(
     context = f'   (layer = "{spec.text}")'
     quantity = fields["quantity"]
     if quantity not in QUANTITIES:
-        near = suggestion(quantity, QUANTITIES)
-        hint = f"did you mean '{near}'?  " if near else ""
         raise BnstatsError(
             f"{at}: unknown quantity '{printable(quantity, 40)}'{context}",
-            hint=f"{hint}quantities: {', '.join(QUANTITIES)}",
+            hint=hint_for(quantity, QUANTITIES, f"quantities: {', '.join(QUANTITIES)}"),
         )
     try:
         printed = parse_value(fields["value"])

@@ -109,17 +109,15 @@ def _lines(rows: Sequence[_Row], console: Console) -> Iterator[str]:
 
 
 def _layers(families: Sequence[str]) -> list[_Row]:
-    from bnstats.errors import BnstatsError, printable, suggestion
+    from bnstats.errors import BnstatsError, hint_for, printable
     from bnstats.layers import LAYERS
 
     known = sorted({layer.family for layer in LAYERS.values()})
     for family in families:
         if family not in known:
-            near = suggestion(family, known)
-            hint = f"did you mean '{near}'?  " if near else ""
             raise BnstatsError(
                 f"unknown family '{printable(family, 60)}'",
-                hint=f"{hint}families: {', '.join(known)}",
+                hint=hint_for(family, known, f"families: {', '.join(known)}"),
             )
     layers = sorted(LAYERS.values(), key=lambda layer: (layer.family, layer.name))
     if families:

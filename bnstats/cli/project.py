@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from bnstats.cli.options import Fraction, SampleCount, Seed
-from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.errors import BnstatsError, hint_for, printable
 from bnstats.report.files import seen_from_here
 
 _TYPES: Mapping[str, Any] = {  # of the options, by their names
@@ -81,10 +81,9 @@ def _project(path: Path, table: Any) -> Project:
         raise BnstatsError(f"{at} is not a table")
     for key in table:
         if key not in _KEYS:
-            near = suggestion(key, _KEYS)
-            hint = f"did you mean '{near}'?  " if near else ""
             raise BnstatsError(
-                f"{at}: unknown key '{printable(key, 40)}'", hint=f"{hint}keys: {', '.join(_KEYS)}"
+                f"{at}: unknown key '{printable(key, 40)}'",
+                hint=hint_for(key, _KEYS, f"keys: {', '.join(_KEYS)}"),
             )
     lists = {key: table.get(key, []) for key in _LISTS}
     for key, (what, example) in _LISTS.items():
