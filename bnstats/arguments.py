@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any, get_args
 
 from bnstats.custom import read
-from bnstats.errors import BnstatsError, printable
+from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import Law
 from bnstats.notation import count_text
 from bnstats.sampling import MAX_DRAWS
@@ -26,14 +26,15 @@ def checked_spec(spec: str | Spec) -> Spec:
         hint = "one layer at a time"
     elif callable(given):
         hint = 'bnstats.register(function, name="my_act"), and then "my_act"'
-    raise BnstatsError(f"a layer is named by text, not by {_kind(given)}", hint=hint)
+    raise BnstatsError(f"a layer is named by text, not by {kind_of(given)}", hint=hint)
 
 
 def checked_law(law: Law) -> Law:
     """Return a law of the inputs that float64 can hold."""
     if not isinstance(law, Law):
         raise BnstatsError(
-            f"law is {_kind(law)}, not a Law", hint="bnstats.Law(x_mean=0.0, x_std=1.0, dy_std=1.0)"
+            f"law is {kind_of(law)}, not a Law",
+            hint="bnstats.Law(x_mean=0.0, x_std=1.0, dy_std=1.0)",
         )
     for name, value in law._asdict().items():
         check_number(name, value, "1.0")
@@ -112,8 +113,3 @@ def checked_samples(samples: int | float) -> int:
             hint="e.g. 1e7 or 2**24",
         )
     return int(samples)
-
-
-def _kind(given: object) -> str:
-    name = type(given).__name__
-    return f"an {name}" if name[0] in "aeio" else f"a {name}"

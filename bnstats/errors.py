@@ -62,3 +62,13 @@ def hint_for(word: str, known: Iterable[str], rest: str = "") -> str | None:
     """Return a hint: the known word that is nearest, if one is near, and what else helps."""
     near = suggestion(word, known)
     return "  ".join(filter(None, (near and f"did you mean '{near}'?", rest))) or None
+
+
+def kind_of(thing: object) -> str:
+    """Name an object's type with its article.
+
+    >>> kind_of(3), kind_of([])
+    ('an int', 'a list')
+    """
+    name = type(thing).__name__
+    return f"an {name}" if name[0] in "aeio" else f"a {name}"

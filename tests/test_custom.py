@@ -262,7 +262,7 @@ MISTAKES = [
     ("noisy", "noisy is not elementwise", "or on chance"),
     ("nowhere", "nowhere is not finite at any x", ""),
     ("late", r"late raised RuntimeError: too many", "-v"),
-    ("constant", "constant is a int, not a function", "a function of an array x"),
+    ("constant", "constant is an int, not a function", "a function of an array x"),
     ("Namespace", "Namespace is a class, not a function", "a function of an array x"),
     ("untypable", "parameter 'table' has a type no spec can hold", "annotate it"),
     ("no_event", "no_event returned a float", "a builder that returns an Event"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bnstats.custom.arrays import adapter, library_of
-from bnstats.errors import BnstatsError, printable
+from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import Array, Namespace, ParameterError
 
 _HERE = os.path.dirname(__file__)
@@ -186,7 +186,7 @@ class UserFunction:
                     hint="a constant is np.full_like(x, 3); a mean over x is no elementwise layer",
                 )
             raise BnstatsError(
-                f"{self.name} returned a {type(found).__name__} as {what}, not an array",
+                f"{self.name} returned {kind_of(found)} as {what}, not an array",
                 hint=_SLOPE,
             )
         if shape != x.shape:

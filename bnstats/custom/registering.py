@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar, overload
 
 from bnstats.custom.arrays import adapter, is_module
 from bnstats.custom.calls import UserFunction, mistake
-from bnstats.errors import BnstatsError, printable
+from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import (
     ALIASES,
     LAYERS,
@@ -147,7 +147,7 @@ def layer_of(function: Any, name: str, kinks: Kinks = (), family: str = "registe
             return replace(known, name=name, aliases=(), family=family)
     module = is_module(function)
     if not callable(function) or (isinstance(function, type) and not module):
-        what = "a class" if isinstance(function, type) else f"a {type(function).__name__}"
+        what = "a class" if isinstance(function, type) else kind_of(function)
         raise BnstatsError(
             f"{name} is {what}, not a function", hint="a layer is a function of an array x"
         )
@@ -282,7 +282,7 @@ def _built(function: Any, name: str, values: Mapping[str, Any]) -> Event:
         raise mistake(name, error) from error
     if not isinstance(event, Event):
         raise BnstatsError(
-            f"{name} returned a {type(event).__name__}",
+            f"{name} returned {kind_of(event)}",
             hint="a layer is a function of an array x, or a builder that returns an Event",
         )
 

@@ -147,7 +147,8 @@ class Layer:
         The canonical name and those of other libraries; an alias may carry its library's defaults,
         written as in a spec: ``keras.leaky_relu:negative_slope=0.2``.
     family
-        The module that declares it.
+        The module that declares it; of a user's layer the package that offers it, ``user`` for one
+        named by its path, or ``registered``.
     formula, gradient
         The forward and the backward formula as a person reads them.
     cite
