@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -592,6 +593,22 @@ def test_a_closed_pipe_while_failing() -> None:
         os.close(writing)
     assert code == 141
     assert err == b"error: unknown layer 'nope'\nhint:  bnstats list layers\n"
+
+
+@pytest.mark.parametrize(("windows", "code"), [(True, 141), (False, 70)])
+def test_a_closed_pipe_of_windows(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, windows: bool, code: int
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        if not options.get("err"):
+            raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # of the log of a bug
+    monkeypatch.setattr("click.echo", refuse)
+    monkeypatch.setattr("bnstats.cli.main._abandon_stdout", lambda: None)
+    if windows:
+        monkeypatch.setattr("bnstats.cli.main._PIPE_ERRORS", {errno.EPIPE, errno.EINVAL})
+    assert main(["exact", "relu"]) == code
 
 
 def test_a_reader_that_leaves_early() -> None:

@@ -2,7 +2,7 @@
 
 numpy is the default and the reference, and samples in `bnstats.sampling`. The others are optional
 and run `bnstats.accelerated` on the devices that they find. Besides array functions their modules
-offer what `Accelerator` lists.
+offer what `Accelerator` lists, and the words that `bnstats.backends.philox` needs.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Philox 4x32-10 (Salmon, Moraes, Dror and Shaw, SC '11, doi:10.1145/2063384.20634
 bijection of 128-bit counters. Which device computes a word, and when, does not change it.
 
 Words are 32-bit unsigned integers, in whatever type suits the backend: its namespace offers
-``multiply_words``, ``words_to_float32`` and ``repeat`` for them.
+``words``, ``counter``, ``multiply_words``, ``words_to_float32`` and ``repeat`` for them.
 """
 
 from __future__ import annotations

@@ -21,6 +21,9 @@ _COMMANDS = ("compute", "exact", "table", "verify", "list", "show", "completion"
 
 USAGE, UNDECIDED, INTERNAL, INTERRUPTED, CLOSED_PIPE = 2, 3, 70, 130, 141
 
+# What writing to a pipe that nobody reads from any more fails with; Windows has no word of its own.
+_PIPE_ERRORS = {errno.EPIPE, errno.EINVAL} if sys.platform == "win32" else {errno.EPIPE}
+
 
 class _Commands(click.Group):
     """Commands that are imported when they are named, so that --version stays instant."""
@@ -77,7 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     _mend_streams(as_json=wants_json(arguments))
     try:
         return _run(arguments)
-    except BrokenPipeError:
+    except OSError as error:
+        if error.errno not in _PIPE_ERRORS:
+            raise
         _abandon_stdout()
         return CLOSED_PIPE
 
@@ -100,7 +105,7 @@ def _run(arguments: Sequence[str]) -> int:
             HostError("out of memory", hint="fewer --workers, or a smaller layer"), arguments
         )
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
+        if error.errno in _PIPE_ERRORS:
             raise
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             return _internal_error(arguments)
