@@ -89,14 +89,14 @@ def check_choice(name: str, value: str, literal: Any) -> None:
         raise BnstatsError(f"{name} '{shown}' is not {', '.join(words[:-1])} or {words[-1]}")
 
 
-def checked_seed(seed: int) -> int:
+def checked_seed(seed: Any) -> int:
     """Return a seed, which may have come as an integer of numpy's."""
     if not isinstance(seed, Integral) or seed < 0:
         raise BnstatsError(f"seed {printable(str(seed), 60)} is not a whole number ≥ 0")
     return int(seed)
 
 
-def checked_workers(workers: int) -> int:
+def checked_workers(workers: Any) -> int:
     """Return a number of processes, which may have come as an integer of numpy's."""
     check_number("workers", workers, "4")
     if not isinstance(workers, Integral) or workers < 1:

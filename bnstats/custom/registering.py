@@ -224,7 +224,7 @@ def _arguments(function: Any, name: str) -> _Arguments:
         hints = typing.get_type_hints(declared, include_extras=True)
     except Exception:  # names that only a type checker imports
         hints = {}
-    given = [p for p in signature.parameters.values() if p.kind not in (p.VAR_KEYWORD,)]
+    given = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     positional = [p.name for p in given if p.kind is not p.KEYWORD_ONLY]
     takes_xp = len(positional) > 1 and (positional[0] == "xp" or positional[1] == "x")
     rest = given if is_class else given[2 if takes_xp else 1 if positional else 0 :]
