@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -211,3 +212,25 @@ def test_the_top_level_holds_what_it_should() -> None:
 def test_every_error_that_a_docstring_announces_is_exported() -> None:
     errors = {name for name in vars(bnstats.errors) if name.endswith("Error")}
     assert errors <= set(bnstats.__all__)
+
+
+@files
+def test_what_a_docstring_lists_is_all_there_is(path: Path) -> None:
+    """Of a class its fields, of a function its arguments, where they are listed at all."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            fields = [s for s in node.body if isinstance(s, ast.AnnAssign)]
+            title, names = "Attributes", {f.target.id for f in fields}
+        elif isinstance(node, ast.FunctionDef):
+            arguments = node.args
+            given = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+            title, names = "Parameters", {a.arg for a in given} - {"self", "cls"}
+        else:
+            continue
+        _, found, section = (ast.get_docstring(node) or "").partition(
+            f"{title}\n{'-' * len(title)}"
+        )
+        if found:
+            listed = re.findall(r"^\w[\w, ]*$", section, re.MULTILINE)
+            missing = names - set(", ".join(listed).split(", "))
+            assert not missing, f"{node.name} says nothing of {missing}"

@@ -40,7 +40,7 @@ class UserFunction:
     ----------
     name
         What messages call it.
-    function
+    function, takes_xp, values
         Called as ``function(x, **values)``, or ``function(xp, x, **values)`` if ``takes_xp``.
         Returns y, or y and the slope dy/dx.
     library

@@ -149,6 +149,8 @@ class Layer:
     family
         The module that declares it; of a user's layer the package that offers it, ``user`` for one
         named by its path, or ``registered``.
+    summary
+        What it is, in a line.
     formula, gradient
         The forward and the backward formula as a person reads them.
     cite

@@ -32,10 +32,12 @@ def weighted_event(
     ----------
     w
         The windows: of the input's map, or if transposed of the output's.
-    in_channels, out_channels
+    in_channels, out_channels, groups
         Of the layer; each is split into ``groups``, and a group of outputs sees one of inputs.
     init, mode, gain
         As in `bnstats.layers._initialisation.weights`.
+    transposed
+        Whether the forward takes windows to the map.
 
     Raises
     ------
