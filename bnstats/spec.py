@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bnstats.errors import BnstatsError, hint_for, printable, suggestion
+from bnstats.errors import BnstatsError, printable, suggestion
 from bnstats.layers import (
     ALIASES,
     LAYERS,
@@ -124,7 +124,8 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
             raise _at(text, at, item, f"{name}: expected key=value", expected)
         if key not in known:
             what = f"{name} has no parameter '{printable(key)}'"
-            raise _at(text, at, key, what, hint_for(key, known, _expected(layer)))
+            near = suggestion(key, known)
+            raise _at(text, at, key, what, _expected(layer, near))
         if key in values:
             raise _at(text, at, key, f"{name}: parameter '{key}' is given twice", None)
         try:
@@ -274,11 +275,11 @@ def _typed(parameter: Parameter, text: str) -> Any:
     return sides if len(sides) > 1 else sides[0]
 
 
-def _expected(layer: Layer) -> str:
+def _expected(layer: Layer, near: str | None = None) -> str:
     names = ", ".join(p.name for p in layer.parameters)
-    if not names:
-        return f"{layer.name} takes no parameters"
-    return f"parameters: {names}  (bnstats show {layer.name})"
+    known = f"parameters: {names}  (bnstats show {layer.name})"
+    known = known if names else f"{layer.name} takes no parameters"
+    return f"did you mean '{near}'?  {known}" if near else known
 
 
 def _at(text: str, start: int, item: str, what: str, hint: str | None) -> BnstatsError:
