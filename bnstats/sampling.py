@@ -142,12 +142,12 @@ def iid_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
 
 
 def scaled(draws: dict[str, Any], law: Law) -> dict[str, Any]:
-    """Bring standard normal x and dy to their law, in place."""
+    """Bring standard normal x and dy, as far as they are drawn, to their law, in place."""
     if law.x_std != 1:
         draws["x"] *= law.x_std
     if law.x_mean:
         draws["x"] += law.x_mean
-    if law.dy_std != 1:
+    if law.dy_std != 1 and "dy" in draws:
         draws["dy"] *= law.dy_std
     return draws
 
