@@ -53,17 +53,17 @@ def dimensions(event: Event) -> int:
     return event.numbers
 
 
-@cache
-def directions() -> Any:
-    """Return direction numbers of shape (256, 32), as 32-bit integers in uint32.
+def directions(dimensions: int = MAX_DIMENSIONS) -> Any:
+    """Return direction numbers of shape (dimensions, 32), as 32-bit integers in uint32.
 
     From the polynomials and initial values of Joe and Kuo (2008); Bratley and Fox (1988), eq. 2.
     """
     text = Path(__file__).with_name("sobol_directions.txt").read_text("ascii")
-    rows = [list(map(int, line.split())) for line in text.splitlines() if line[:1] != "#"]
-    table = np.empty((len(rows) + 1, _BITS), np.uint32)
+    lines = [line for line in text.splitlines() if line[:1] != "#"]
+    table = np.empty((dimensions, _BITS), np.uint32)
     table[0] = [1 << (_BITS - 1 - k) for k in range(_BITS)]  # van der Corput
-    for dimension, (polynomial, *m) in enumerate(rows, start=1):
+    for dimension, line in enumerate(lines[: dimensions - 1], start=1):
+        polynomial, *m = map(int, line.split())
         degree = polynomial.bit_length() - 1
         for k in range(degree, _BITS):
             new = m[k - degree]
@@ -209,4 +209,4 @@ def _block_points(event: Event) -> int:
 @cache
 def _numbers(count: int) -> Any:
     """Return bit-reversed direction numbers, which give bit-reversed points."""
-    return reversed_bits(directions()[:count])
+    return reversed_bits(directions(count))
