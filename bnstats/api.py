@@ -205,8 +205,9 @@ def compute(
         device=devices,
         status=status,
         nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
+        told=tuple(dict.fromkeys((*spec.event.hints, *told))),
     )
-    return replace(result, warnings=(*doubts(result), *dict.fromkeys(told)))
+    return replace(result, warnings=(*result.told, *doubts(result)))
 
 
 def _chunk(task: Task) -> int | None:

@@ -78,10 +78,13 @@ class FreshDraws:
     ----------
     samples
         Draws of the first stage.
+    warnings
+        What the layer and the backend had to say so far, whatever was drawn.
     """
 
     def __init__(self, spec: Spec, settings: Settings, tests: int, law: Law = STANDARD) -> None:
         self._spec, self._settings, self._law = spec, settings, law
+        self.warnings: tuple[str, ...] = ()
         self.samples = settings.samples or self._resolving(default_samples(spec.event))
         self._threshold = second_threshold(tests, settings.family_error)
 
@@ -106,6 +109,7 @@ class FreshDraws:
         )
         if stop():
             raise Stopped
+        self.warnings = tuple(dict.fromkeys((*self.warnings, *result.told)))
         return result
 
     @cached_property

@@ -86,12 +86,16 @@ class Block(NamedTuple):
     weights: Any = None
 
 
+def is_too_wide(spec: Spec) -> bool:
+    """Whether a draw of a layer does not fit into memory, a GB of it for the largest."""
+    return spec.event.numbers > MAX_NUMBERS
+
+
 def check_size(spec: Spec) -> None:
-    """Raise BnstatsError unless a draw of a layer fits into memory, a GB of it for the largest."""
-    numbers = spec.event.numbers
-    if numbers > MAX_NUMBERS:
+    """Raise BnstatsError for a layer that is too wide."""
+    if is_too_wide(spec):
         raise BnstatsError(
-            f"{spec.layer.name}: one draw would hold {numbers:,} random numbers, "
+            f"{spec.layer.name}: one draw would hold {spec.event.numbers:,} random numbers, "
             f"more than {MAX_NUMBERS:,}",
             where=spec.text,
             hint=f"bnstats exact {spec.text} draws none",

@@ -92,6 +92,7 @@ def command(
     from bnstats.cli.project import project
     from bnstats.custom import trust
     from bnstats.gate import Settings
+    from bnstats.report.checks import summary, warnings_of
     from bnstats.verification import source_of
 
     console: Console = ctx.obj
@@ -122,9 +123,10 @@ def command(
         from bnstats.cli.fix_ import repair
 
         checks = repair(console, checks, settings, digits, diff=diff, on_stdout=format_ == "text")
+    several = len({check.layer for check in checks}) > 1
+    for layer, warning in warnings_of(checks):
+        console.warn(f"{layer}: {warning}" if several else warning)
     if diff:
-        from bnstats.report.checks import summary
-
         click.echo(summary(checks), err=True)
     else:
         _print(console, checks, format_, "interrupted" if stopped else "complete", allow_undecided)

@@ -54,6 +54,8 @@ def finding(check: Check) -> str:
         parts.append(f"exact {exact_text(check.exact.value, check.exact.error)}")
     if check.estimate:
         parts.append(f"sampled {check.estimate}")
+    elif check.verdict:
+        parts.append("not sampled: too wide to be drawn")
     z = distance(check)
     if z is not None:
         parts.append(f"z = {signed(f'{z:+.3g}') if abs(z) >= 100 else deviation(z)}")
@@ -101,6 +103,11 @@ def _lines(check: Check, style: Style) -> Iterator[str]:
             yield f"hint:     {check.command}"
 
 
+def warnings_of(checks: Sequence[Check]) -> tuple[tuple[str, str], ...]:
+    """Return what each layer and its backend had to say, with the layer, each once."""
+    return tuple(dict.fromkeys((check.layer, told) for check in checks for told in check.warnings))
+
+
 def checks_document(checks: Sequence[Check], status: str, argv: Sequence[str]) -> dict[str, Any]:
     """Return one JSON-ready document of all checks, grouped by layer."""
     by_layer: dict[str, list[Check]] = {}
@@ -111,7 +118,7 @@ def checks_document(checks: Sequence[Check], status: str, argv: Sequence[str]) -
         {
             "layer": layer,
             "checks": [_check_entry(check) for check in group],
-            "warnings": [],
+            "warnings": [text for told, text in warnings_of(checks) if told == layer],
             "claims": claims_entry(c.verdict for c in group if c.verdict is not None),
         }
         for layer, group in by_layer.items()
