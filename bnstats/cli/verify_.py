@@ -173,4 +173,4 @@ def _print(
     else:
         from bnstats.report.checks import checks_text
 
-        console.out(checks_text(checks, console.style))
+        console.out(checks_text(checks, console.style, console.line_width))
