@@ -52,8 +52,8 @@ class Task:
         Which of y and dx to keep. Draws are the same whichever are kept.
     sampler
         ``iid`` draws, or ``sobol``: scrambled point sets.
-    backend, device
-        What computes, see `bnstats.backends`; no device is the backend's first.
+    backend
+        What computes, see `bnstats.backends`.
     """
 
     spec: Spec
@@ -63,7 +63,6 @@ class Task:
     directions: tuple[Direction, ...] = ("y", "dx")
     sampler: Sampler = "iid"
     backend: str = "numpy"
-    device: str | None = None
 
 
 class Chunk(NamedTuple):
