@@ -12,10 +12,12 @@ import click
 
 from bnstats.cli.console import Console
 from bnstats.cli.options import (
+    IMPORT,
     WORKERS,
     Duration,
     Fraction,
     backend_options,
+    import_named,
     law_options,
     output_options,
     samples_option,
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="forward keeps y only, backward dx only.",
 )
+@IMPORT
 @WORKERS
 @backend_options
 @law_options
@@ -83,6 +86,7 @@ def command(
     confidence: float,
     dtype: DType,
     direction: str,
+    imports: tuple[str, ...],
     workers: int,
     backend: str,
     device: str | None,
@@ -114,6 +118,7 @@ def command(
     law = Law(x_mean, x_std, dy_std)
     check_law(law)
     check_exports(export)
+    import_named(imports)
     layers = list({spec.text: spec for spec in (read(text, here=True) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
         # Two draws have no interval.

@@ -8,17 +8,19 @@ from pathlib import Path
 import click
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import law_options, output_options
+from bnstats.cli.options import IMPORT, import_named, law_options, output_options
 
 
 @click.command("exact")
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@IMPORT
 @law_options
 @output_options("sigmoid.std_dx.exact.value")
 @click.pass_obj
 def command(
     console: Console,
     specs: tuple[str, ...],
+    imports: tuple[str, ...],
     x_mean: float,
     x_std: float,
     dy_std: float,
@@ -35,6 +37,7 @@ def command(
     from bnstats.report.document import document
 
     check_exports(export)
+    import_named(imports)
     law = Law(x_mean, x_std, dy_std)
     layers = [read(text, here=True) for text in specs]
     references = list({r.layer: r for r in (exact(spec, law=law) for spec in layers)}.values())

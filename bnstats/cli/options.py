@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +152,25 @@ def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
     ):
         function = option(function)
     return function
+
+
+def import_option(help_: str) -> Callable[..., Any]:
+    """Return the --import option."""
+    return click.option("--import", "imports", metavar="NAME", multiple=True, help=help_)
+
+
+IMPORT = import_option(
+    "Import a module of yours first, for the layers that it registers. Repeatable."
+)
+
+
+def import_named(names: Sequence[str]) -> None:
+    """Import what --import names, as `bnstats.custom.trust` does."""
+    if names:  # the import is slow for what needs no numbers
+        from bnstats.custom import trust
+
+        for name in names:
+            trust(name, Path.cwd())
 
 
 def seed_option(default: int) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bnstats.cli.console import Console
+from bnstats.cli.options import IMPORT, import_named
 
 if TYPE_CHECKING:
     from bnstats.layers import Parameter
@@ -16,14 +17,16 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @click.argument("name")
+@IMPORT
 @click.pass_obj
-def command(console: Console, name: str) -> None:
+def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
     """Show a layer (formula, parameters, source, claims) or a claim set with its verdicts.
 
     NAME is a layer, a full layer spec or a claim set.
     """
     from bnstats.claims import set_names
 
+    import_named(imports)
     lines = _claim_set(name, console) if name in set_names() else _layer(name, console)
     console.out("\n".join(lines))
 

@@ -15,6 +15,8 @@ from bnstats.cli.options import (
     WORKERS,
     Fraction,
     backend_options,
+    import_named,
+    import_option,
     samples_option,
     seed_option,
 )
@@ -35,13 +37,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="Chance that any correct constant fails.",
 )
-@click.option(
-    "--import",
-    "imports",
-    metavar="NAME",
-    multiple=True,
-    help="Import a layer of your own, or a module of such, that a file names: no file of claims "
-    "makes bnstats import code.",
+@import_option(
+    "Import a layer of your own, or a module of such, that a file names: no file of claims "
+    "makes bnstats import code. Repeatable."
 )
 @click.option("--fix", is_flag=True, help="Rewrite wrong decimals in your files, nothing else.")
 @click.option(
@@ -106,8 +104,7 @@ def command(
     options |= {name: own.options[name] for name in unset}
     for name in own.imports:
         trust(name, own.directory)
-    for name in imports:
-        trust(name, Path.cwd())
+    import_named(imports)
     checks: list[Check] = []
     names = what or own.claims or _committed()
     options["family_error"] /= len(names)

@@ -10,7 +10,6 @@ import os
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -98,8 +97,7 @@ def trust(name: str, directory: Path) -> None:
         As `read`.
     """
     _look_in(str(directory))
-    is_layer = ":" in name or resolve(name) or any(entry.name == name for entry in installed())
-    if is_layer or not ("." in name or find_spec(name)):
+    if ":" in name or resolve(name) or any(entry.name == name for entry in installed()):
         load(name)
     else:
         _module(name, name)
