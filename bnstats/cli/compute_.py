@@ -13,6 +13,7 @@ import click
 from bnstats.cli.console import Console
 from bnstats.cli.options import (
     IMPORT,
+    SPECS,
     WORKERS,
     Duration,
     Fraction,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compute")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@SPECS
 @samples_option("; with --precision or --max-time as many as it takes")
 @seed_option(0)
 @click.option(
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     metavar="R",
     help="Sample until the relative half-width of every σ is ≤ R; -n is then a limit.",
 )
-@click.option("--max-time", type=Duration(), help="Stop then: 60s, 5m, 1h.")
+@click.option("--max-time", type=Duration(), help="Stop drawing after 60s, 5m, 1h …")
 @click.option(
     "--confidence",
     type=Fraction(),

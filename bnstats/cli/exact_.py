@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import IMPORT, import_named, law_options, output_options
+from bnstats.cli.options import IMPORT, SPECS, import_named, law_options, output_options
 
 
 @click.command("exact")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@SPECS
 @IMPORT
 @law_options
 @output_options("sigmoid.std_dx.exact.value")
@@ -29,7 +29,10 @@ def command(
     get: str | None,
     export: tuple[Path, ...],
 ) -> int:
-    """Print exact values with bounds on their errors, without sampling."""
+    """Print exact values with error bounds, without sampling.
+
+    SPEC is as for bnstats compute: NAME or NAME:KEY=VALUE,KEY=VALUE.
+    """
     from bnstats.api import exact
     from bnstats.cli.output import check_exports, emit
     from bnstats.custom import read

@@ -47,9 +47,13 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bnstats", message="%(prog)s %(version)s")
 @click.option("-q", "--quiet", is_flag=True, help="No warnings and no progress.")
-@click.option("-v", "--verbose", is_flag=True, help="Tracebacks of errors in code.")
+@click.option("-v", "--verbose", is_flag=True, help="Tracebacks of errors in your code and ours.")
 @click.option(
-    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Of stdout; auto where that is a terminal.",
 )
 @click.pass_context
 def cli(ctx: click.Context, quiet: bool, verbose: bool, color: str) -> None:

@@ -19,6 +19,7 @@ from bnstats.cli.options import (
     import_option,
     samples_option,
     seed_option,
+    sets_and_files,
 )
 from bnstats.errors import BnstatsError
 
@@ -27,15 +28,16 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("what", metavar="[WHAT]...", nargs=-1)
-@samples_option()
+@click.argument("what", metavar="[WHAT]...", nargs=-1, shell_complete=sets_and_files)
+@samples_option("; up to ten times as many where an error of 1 % would not show")
 @seed_option(1)
 @click.option(
     "--family-error",
     type=Fraction(),
     default=1e-6,
     show_default=True,
-    help="Chance that any correct constant fails.",
+    metavar="P",
+    help="Chance that any correct constant of this call fails, at most.",
 )
 @import_option(
     "Import a layer of your own, or a module of such, that a file names: no file of claims "
