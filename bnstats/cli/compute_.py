@@ -18,6 +18,7 @@ from bnstats.cli.options import (
     Duration,
     Fraction,
     backend_options,
+    format_asked,
     import_named,
     law_options,
     output_options,
@@ -118,6 +119,7 @@ def command(
 
     law = Law(x_mean, x_std, dy_std)
     check_law(law)
+    format_ = format_asked(format_, as_json)
     check_exports(export)
     import_named(imports)
     layers = list({spec.text: spec for spec in (read(text, here=True) for text in specs)}.values())
@@ -166,8 +168,7 @@ def command(
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
     record = document(results, argv=sys.argv[1:], status="interrupted" if stopped else None)
-    if results or as_json or format_ == "json":
-        format_ = "json" if as_json else format_
+    if results or format_ == "json":
         get = get if results else None
         emit(console, record, format_=format_, get=get, export=export, seconds=seconds)
     if stopped:

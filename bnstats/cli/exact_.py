@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import IMPORT, SPECS, import_named, law_options, output_options
+from bnstats.cli.options import (
+    IMPORT,
+    SPECS,
+    format_asked,
+    import_named,
+    law_options,
+    output_options,
+)
 
 
 @click.command("exact")
@@ -39,6 +46,7 @@ def command(
     from bnstats.layers import Law
     from bnstats.report.document import document
 
+    format_ = format_asked(format_, as_json)
     check_exports(export)
     import_named(imports)
     law = Law(x_mean, x_std, dy_std)
@@ -48,5 +56,5 @@ def command(
         for warning in reference.warnings:
             console.warn(warning)
     record = document(references, argv=sys.argv[1:])
-    emit(console, record, format_="json" if as_json else format_, get=get, export=export)
+    emit(console, record, format_=format_, get=get, export=export)
     return 0

@@ -225,6 +225,13 @@ def law_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def format_asked(asked: str, as_json: bool, option: str = "--format") -> str:
+    """Return the format that two options ask for together."""
+    if as_json and asked not in ("text", "json"):
+        raise click.UsageError(f"--json does not go with {option} {asked}")
+    return "json" if as_json else asked
+
+
 def output_options(number: str) -> Callable[..., Any]:
     """Return what adds --format, --json, --export and --get, whose help names a number."""
     return functools.partial(_with_output_options, number=number)

@@ -15,6 +15,7 @@ from bnstats.cli.options import (
     WORKERS,
     Fraction,
     backend_options,
+    format_asked,
     import_named,
     import_option,
     samples_option,
@@ -96,7 +97,7 @@ def command(
     from bnstats.verification import source_of
 
     console: Console = ctx.obj
-    format_ = "json" if as_json else output_format
+    format_ = format_asked(output_format, as_json, "--output-format")
     if digits is not None and not (fix or diff):
         raise click.UsageError("--digits goes with --fix or --diff")
     if diff and format_ != "text":

@@ -153,11 +153,6 @@ def _entry_point(name: str) -> tuple[str, str]:
 def _object(path: str) -> Any:
     """Import what a path ``module:attribute`` names."""
     module_name, _, attribute = path.partition(":")
-    if module_name.endswith(".py"):
-        stem = module_name.removesuffix(".py")
-        raise BnstatsError(
-            f"'{printable(path)}' names a file", hint=f"name the module: {stem}:{attribute}"
-        )
     found: Any = _module(module_name, path)
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -177,6 +172,11 @@ def _object(path: str) -> Any:
 
 
 def _module(module_name: str, path: str) -> ModuleType:
+    if module_name.endswith(".py"):
+        meant = module_name.removesuffix(".py") + path.removeprefix(module_name)
+        raise BnstatsError(
+            f"'{printable(path)}' names a file", hint=f"name the module: {printable(meant)}"
+        )
     try:
         with redirect_stdout(sys.stderr):  # stdout holds results, and nothing that a module prints
             return import_module(module_name)
