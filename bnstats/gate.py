@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from bnstats.api import compute, default_samples
+from bnstats.custom import as_typed
 from bnstats.doubts import more_draws
 from bnstats.estimate import Estimate
 from bnstats.layers import STANDARD, Law
@@ -152,7 +153,7 @@ class FreshDraws:
 
     def _command(self, result: Result) -> str:
         count, settings = count_text(result.samples), self._settings
-        command = f"bnstats compute {self._spec.text} -n {count} --seed {result.seed}"
+        command = f"bnstats compute {as_typed(self._spec)} -n {count} --seed {result.seed}"
         for name, value in self._law._asdict().items():
             if value != getattr(STANDARD, name):
                 command += f" --{name.replace('_', '-')} {value!r}"

@@ -14,7 +14,7 @@ from bnstats.claims import Claim, claim_set
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
 from bnstats.committed import CONSTANTS, RESULTS, is_document, read_constants
-from bnstats.custom import read_written
+from bnstats.custom import as_typed, read_written
 from bnstats.errors import BnstatsError, printable
 from bnstats.estimate import MIN_N_EFF, Estimate
 from bnstats.gate import FreshDraws, Outcome, Settings, Stopped
@@ -228,7 +228,7 @@ def _judged(check: Check, verdict: Verdict) -> Check:
 
 
 def _exact_command(spec: Spec) -> str:
-    return f"bnstats exact {spec.text}"
+    return f"bnstats exact {as_typed(spec)}"
 
 
 def _check_drawable(claims: Iterable[Claim]) -> None:

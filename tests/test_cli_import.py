@@ -51,6 +51,24 @@ def test_its_exact_value(cli: Cli) -> None:
     assert result["mean_y"]["exact"]["value"] == pytest.approx(0.5, rel=1e-13)
 
 
+def test_the_command_that_verify_names_imports_it_too(cli: Cli) -> None:
+    Path("c.toml").write_text(
+        """claim = [
+  {layer = "squared_relu", quantity = "std_y", value = "2.0"},
+  {layer = "relu", quantity = "std_y", value = "2.0"},
+]""",
+        "utf-8",
+    )
+    out = cli("verify", "c.toml", "--import", "registering", "-n", 20_000).out
+    hints = [line.split()[2:] for line in out.splitlines() if line.startswith("hint:")]
+    assert hints == [["exact", "squared_relu", "--import", "registering"], ["exact", "relu"]]
+    assert cli(*hints[0]).code == 0
+    right = Path("c.toml").read_text("utf-8").replace("2.0", "1.118", 1)
+    Path("c.toml").write_text(right, "utf-8")
+    out = cli("verify", "c.toml", "--import", "registering", "-n", 20).out  # too few to tell
+    assert "hint:     bnstats compute squared_relu --import registering -n 20 --seed 1\n" in out
+
+
 @pytest.mark.parametrize("command", ["compute", "exact", "show", "verify"])
 def test_a_module_that_is_not_there_is_called_a_module(cli: Cli, command: str) -> None:
     code, out, err = cli(command, "feng2016" if command == "verify" else "relu", "--import", "nope")

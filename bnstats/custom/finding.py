@@ -23,6 +23,7 @@ from bnstats.spec import Spec, layer_name, not_loaded, parse, resolve, unknown_l
 
 _GROUP = "bnstats.layers"
 _trusted: set[str] = set()  # modules whose layers a file may name
+_registered_by: dict[str, str] = {}  # layers by name, and the modules whose import registered them
 
 
 class Installed(NamedTuple):
@@ -100,8 +101,16 @@ def trust(name: str, directory: Path) -> None:
     if ":" in name or resolve(name) or any(entry.name == name for entry in installed()):
         load(name)
     else:
+        before = set(USER_LAYERS)
         _module(name, name)
         _trusted.add(name)
+        _registered_by.update(dict.fromkeys(set(USER_LAYERS) - before, name))
+
+
+def as_typed(spec: Spec) -> str:
+    """Return what a command line says for a spec, with the import that makes its layer known."""
+    module = _registered_by.get(spec.layer.name)
+    return f"{spec.text} --import {module}" if module else spec.text
 
 
 def _look_in(directory: str) -> None:
