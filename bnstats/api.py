@@ -18,7 +18,7 @@ from bnstats.arguments import (
     checked_spec,
     checked_workers,
 )
-from bnstats.backends import check_name, chosen, load
+from bnstats.backends import Device, check_name, chosen, load
 from bnstats.claims import claims_on
 from bnstats.doubts import doubts
 from bnstats.errors import BnstatsError, printable
@@ -155,7 +155,7 @@ def compute(
     check_positive("max_time", max_time, "60")
     check_size(spec)
     devices = _devices(backend, device, sampler)
-    task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler, backend, device)
+    task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler, backend)
     deadline = math.inf if max_time is None else time.monotonic() + max_time
     exact = exact_values(spec.event, law)
     begun = False
@@ -173,6 +173,7 @@ def compute(
         task,
         samples,
         workers=workers,
+        devices=devices,
         enough=enough,
         on_progress=on_progress,
         # However short the time, the first checkpoint is reached: an empty result helps nobody.
@@ -199,11 +200,12 @@ def compute(
         chunk=_chunk(task),
         sampler=sampler,
         backend=backend,
-        device=devices,
+        device=", ".join(d.name for d in devices) or "cpu",
         status=status,
         nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
+        told=tuple(dict.fromkeys((*spec.event.hints, *told))),
     )
-    return replace(result, warnings=(*doubts(result), *dict.fromkeys(told)))
+    return replace(result, warnings=(*result.told, *doubts(result)))
 
 
 def _chunk(task: Task) -> int | None:
@@ -212,8 +214,8 @@ def _chunk(task: Task) -> int | None:
     return CHUNK_POINTS if task.sampler == "sobol" else chunk_draws(task.spec.event)
 
 
-def _devices(backend: str, device: str | None, sampler: Sampler) -> str:
-    """Return the names of the devices that will be used."""
+def _devices(backend: str, device: str | None, sampler: Sampler) -> list[Device]:
+    """Return the devices that will be used; of numpy, which runs on the processor, none."""
     check_name(backend)
     if backend == "numpy":
         if device not in (None, "cpu", "cpu:0"):
@@ -221,13 +223,13 @@ def _devices(backend: str, device: str | None, sampler: Sampler) -> str:
                 f"backend numpy computes on the cpu, not on '{printable(str(device))}'",
                 hint=f"--backend torch --device {printable(str(device))}",
             )
-        return "cpu"
+        return []
     if sampler == "sobol":
         raise BnstatsError(
             f"sampler sobol runs on numpy, not on {backend}",
             hint="--backend numpy, or --sampler iid",
         )
-    return ", ".join(d.name for d in chosen(backend, load(backend), device))
+    return chosen(backend, load(backend), device)
 
 
 def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:

@@ -20,8 +20,8 @@ _FEW = 10
 
 
 def doubts(result: Result) -> tuple[str, ...]:
-    """Return what a reader must know before believing a result, each with a remedy."""
-    found = list(result.spec.event.hints)
+    """Return what a reader must know before believing what was drawn, each with a remedy."""
+    found: list[str] = []
     for direction, bad in result.nonfinite.items():
         if bad:
             found.append(

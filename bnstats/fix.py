@@ -84,7 +84,9 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
         return "bnstats table regenerates results"
     if verdict is None:
         return "the draws disagree with the exact value"
-    if estimate is None or not estimate.reliable or (check.exact and check.z is None):
+    if estimate is None:
+        return "too wide to be drawn: no sample bears witness to the exact value"
+    if not estimate.reliable or (check.exact and check.z is None):
         return "the draws are too few to bear witness; try a larger -n"
     printed, bounds = verdict.claim.printed, _bounds(check, z)
     if other := verdict.value_of:

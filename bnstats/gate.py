@@ -10,6 +10,7 @@ from typing import Literal
 
 from bnstats.api import compute, default_samples
 from bnstats.arguments import check_share
+from bnstats.custom import as_typed
 from bnstats.doubts import more_draws
 from bnstats.estimate import Estimate
 from bnstats.layers import STANDARD, Law
@@ -87,10 +88,13 @@ class FreshDraws:
     ----------
     samples
         Draws of the first stage.
+    warnings
+        What the layer and the backend had to say so far, whatever was drawn.
     """
 
     def __init__(self, spec: Spec, settings: Settings, tests: int, law: Law = STANDARD) -> None:
         self._spec, self._settings, self._law = spec, settings, law
+        self.warnings: tuple[str, ...] = ()
         given = settings.samples
         self.samples = self._resolving(default_samples(spec.event)) if given is None else given
         self._threshold = second_threshold(tests, settings.family_error)
@@ -116,6 +120,7 @@ class FreshDraws:
         )
         if stop():
             raise Stopped
+        self.warnings = tuple(dict.fromkeys((*self.warnings, *result.told)))
         return result
 
     @cached_property
@@ -158,7 +163,7 @@ class FreshDraws:
 
     def _command(self, result: Result) -> str:
         count, settings = count_text(result.samples), self._settings
-        command = f"bnstats compute {self._spec.text} -n {count} --seed {result.seed}"
+        command = f"bnstats compute {as_typed(self._spec)} -n {count} --seed {result.seed}"
         for name, value in self._law._asdict().items():
             if value != getattr(STANDARD, name):
                 command += f" --{name.replace('_', '-')} {value!r}"

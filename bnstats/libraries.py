@@ -14,6 +14,26 @@ from typing import Any, NamedTuple, TypeAlias
 FILE = "libraries.json"
 LIBRARIES = ("torch", "jax", "flax", "keras")
 
+# The other libraries' words for torch's parameters.
+PARAMETERS = {
+    "dilation_rate": "dilation",
+    "epsilon": "eps",
+    "filters": "out_channels",
+    "pool_size": "kernel_size",
+    "rate": "p",
+    "strides": "stride",
+    "units": "out_features",
+    "window_shape": "kernel_size",
+}
+
+# Their namespaces, as people import them; tensorflow's activations are keras'.
+_IMPORTED_AS = {
+    "F": ("torch.nn.functional",),
+    "nn": ("torch.nn", "jax.nn", "flax.linen"),
+    "tf.keras": ("keras",),
+    "tf.nn": ("keras.activations",),
+}
+
 # By library, its names without the library's own, each with the parameters that it carries.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
 
@@ -68,27 +88,59 @@ class Meaning(NamedTuple):
         Layers of bnstats with the parameters that the name carries; flax's Conv stands for three.
     reason
         Why it is no layer here; empty where it is one.
+    others
+        What else the name may stand for, with other layers: ``nn.PReLU`` is torch's or flax'.
     """
 
     path: str
     layers: tuple[tuple[str, str], ...]
     reason: str = ""
+    others: tuple[str, ...] = ()
+
+    @property
+    def is_one(self) -> bool:
+        """Whether the name is of exactly one layer here."""
+        return len(self.layers) == 1 and not self.others
 
 
 def meaning(name: str) -> Meaning | None:
     """Return what a name of a library stands for, or None.
 
     The name may be a public one in full or any last part of it, with or without the library:
-    ``torch.nn.SiLU``, ``nn.SiLU``, ``torch.SiLU``, ``SiLU``. Without it, the first library that has
-    such a name counts, torch before the others.
+    ``torch.nn.SiLU``, ``torch.SiLU``, ``SiLU``. Without it, the first library that has such a name
+    counts, torch before the others. A namespace may be named as people import it: ``F.silu``.
 
     Examples
     --------
-    >>> meaning("keras.MaxPool2D")
-    Meaning(path='keras.layers.MaxPool2D', layers=(('max_pool2d', 'kernel_size=2'),), reason='')
+    >>> meaning("tf.keras.MaxPool2D")[:2]
+    ('keras.layers.MaxPool2D', (('max_pool2d', 'kernel_size=2'),))
+    >>> meaning("nn.PReLU").others
+    ('flax.linen.PReLU',)
     >>> meaning("LSTM").reason
     'recurrent: the law of x at one step depends on the steps before'
     """
+    found = [theirs for path in full_paths(name) if (theirs := _public(path))]
+    if not found:
+        return None
+    first = found[0]
+    return first._replace(others=tuple(m.path for m in found if m.layers != first.layers))
+
+
+def full_paths(name: str) -> tuple[str, ...]:
+    """Return what a name may be in full, by the namespaces that people import; else the name.
+
+    Examples
+    --------
+    >>> full_paths("F.silu"), full_paths("silu")
+    (('torch.nn.functional.silu',), ('silu',))
+    """
+    for imported, namespaces in _IMPORTED_AS.items():
+        if name.startswith(f"{imported}."):
+            return tuple(f"{space}{name.removeprefix(imported)}" for space in namespaces)
+    return (name,)
+
+
+def _public(name: str) -> Meaning | None:
     first, _, rest = name.partition(".")
     library, last = (first, rest) if first in LIBRARIES else ("", name)
     for path, found in _meanings().items():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial, reduce
 from typing import Protocol
 
 import numpy as np
 
 from bnstats.accelerated import accelerated
-from bnstats.backends import numpy_backend
+from bnstats.backends import Device, numpy_backend
 from bnstats.layers import LAYERS, Event, Law
 from bnstats.moments import Moments, Tally, as_unit, merge, of
 from bnstats.sampling import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
@@ -23,6 +23,7 @@ def run(
     samples: int,
     *,
     workers: int = 1,
+    devices: Sequence[Device] = (),
     enough: Callable[[Tally], bool] = lambda tally: False,
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -41,6 +42,8 @@ def run(
         Independent draws; of the sobol sampler the next higher number of points that it has.
     workers
         Processes, at most; a short run takes fewer.
+    devices
+        Of the task's backend, which take turns; numpy needs none.
     enough
         Asked at checkpoints, whose spacing doubles; a true answer ends the run.
     on_progress
@@ -53,7 +56,8 @@ def run(
     merged: _Merged
     pivot = y_pivot(task.spec.event, task.law)
     if task.backend != "numpy":
-        merged, computed = _Tree(), accelerated(task, samples, pivot, should_stop, on_warning)
+        merged = _Tree()
+        computed = accelerated(task, samples, pivot, devices, should_stop, on_warning)
         return _merge(computed, merged, enough, on_progress)
     if task.sampler == "sobol":
         import scipy.special  # noqa: F401  # once, before the workers are forked

@@ -52,8 +52,8 @@ class Task:
         Which of y and dx to keep. Draws are the same whichever are kept.
     sampler
         ``iid`` draws, or ``sobol``: scrambled point sets.
-    backend, device
-        What computes, see `bnstats.backends`; no device is the backend's first.
+    backend
+        What computes, see `bnstats.backends`.
     """
 
     spec: Spec
@@ -63,7 +63,6 @@ class Task:
     directions: tuple[Direction, ...] = ("y", "dx")
     sampler: Sampler = "iid"
     backend: str = "numpy"
-    device: str | None = None
 
 
 class Chunk(NamedTuple):
@@ -86,12 +85,16 @@ class Block(NamedTuple):
     weights: Any = None
 
 
+def is_too_wide(spec: Spec) -> bool:
+    """Whether a draw of a layer does not fit into memory, a GB of it for the largest."""
+    return spec.event.numbers > MAX_NUMBERS
+
+
 def check_size(spec: Spec) -> None:
-    """Raise BnstatsError unless a draw of a layer fits into memory, a GB of it for the largest."""
-    numbers = spec.event.numbers
-    if numbers > MAX_NUMBERS:
+    """Raise BnstatsError for a layer that is too wide."""
+    if is_too_wide(spec):
         raise BnstatsError(
-            f"{spec.layer.name}: one draw would hold {numbers:,} random numbers, "
+            f"{spec.layer.name}: one draw would hold {spec.event.numbers:,} random numbers, "
             f"more than {MAX_NUMBERS:,}",
             where=spec.text,
             hint=f"bnstats exact {spec.text} draws none",
@@ -142,12 +145,12 @@ def iid_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
 
 
 def scaled(draws: dict[str, Any], law: Law) -> dict[str, Any]:
-    """Bring standard normal x and dy to their law, in place."""
+    """Bring standard normal x and dy, as far as they are drawn, to their law, in place."""
     if law.x_std != 1:
         draws["x"] *= law.x_std
     if law.x_mean:
         draws["x"] += law.x_mean
-    if law.dy_std != 1:
+    if law.dy_std != 1 and "dy" in draws:
         draws["dy"] *= law.dy_std
     return draws
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import accumulate
 from math import pi, prod
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from bnstats.errors import BnstatsError
-from bnstats.layers import Event
+from bnstats.layers import Event, Input
 from bnstats.quantities import Direction
 from bnstats.sampling import Block, Chunk, Task, scaled, stream
 
@@ -52,17 +53,17 @@ def dimensions(event: Event) -> int:
     return event.numbers
 
 
-@cache
-def directions() -> Any:
-    """Return direction numbers of shape (256, 32), as 32-bit integers in uint32.
+def directions(dimensions: int = MAX_DIMENSIONS) -> Any:
+    """Return direction numbers of shape (dimensions, 32), as 32-bit integers in uint32.
 
     From the polynomials and initial values of Joe and Kuo (2008); Bratley and Fox (1988), eq. 2.
     """
     text = Path(__file__).with_name("sobol_directions.txt").read_text("ascii")
-    rows = [list(map(int, line.split())) for line in text.splitlines() if line[:1] != "#"]
-    table = np.empty((len(rows) + 1, _BITS), np.uint32)
+    lines = [line for line in text.splitlines() if line[:1] != "#"]
+    table = np.empty((dimensions, _BITS), np.uint32)
     table[0] = [1 << (_BITS - 1 - k) for k in range(_BITS)]  # van der Corput
-    for dimension, (polynomial, *m) in enumerate(rows, start=1):
+    for dimension, line in enumerate(lines[: dimensions - 1], start=1):
+        polynomial, *m = map(int, line.split())
         degree = polynomial.bit_length() - 1
         for k in range(degree, _BITS):
             new = m[k - degree]
@@ -123,8 +124,15 @@ def scrambled(x: Any, seeds: Any) -> Any:
 def smoothed_normal(u: Any) -> tuple[Any, Any]:
     """Return logistic quantiles z and the weights φ(z)/(u(1 − u)) that make them normal."""
     rest = 1 - u  # exact, as u is a multiple of 2^-33
-    z = np.log(u / rest)
-    return z, np.exp(-0.5 * z * z) * (2 * pi) ** -0.5 / (u * rest)
+    z = u / rest
+    np.log(z, out=z)
+    weights = -0.5 * z
+    weights *= z
+    np.exp(weights, out=weights)
+    weights *= (2 * pi) ** -0.5
+    rest *= u
+    weights /= rest
+    return z, weights
 
 
 def level_for(samples: int) -> int:
@@ -155,36 +163,42 @@ def sobol_chunks(samples: int) -> Iterator[Chunk]:
 
 def sobol_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
     """Yield a chunk's points, with the weights of each direction."""
-    from scipy.special import ndtri
-
     event = task.spec.event
     numbers = _numbers(dimensions(event))
     generator = stream(task.seed, f"sobol {task.spec.text}", chunk.unit)
     seeds = generator.integers(0, 2**_BITS, len(numbers), dtype=np.uint32)
     step = min(_block_points(event), chunk.draws)
+    ends = list(accumulate(prod(given.shape) for given in event.inputs.values()))[:-1]
     for first in range(chunk.first, chunk.first + chunk.draws, step):
         integers = scrambled(points(numbers, first, step.bit_length() - 1), seeds)
-        uniform = np.multiply(np.add(integers, 0.5), 2.0**-_BITS)
-        plain: dict[str, Any] = {}
-        smooth: dict[str, tuple[Any, Any]] = {}
-        at = 0
-        for name, given in event.inputs.items():
-            part = uniform[at : at + prod(given.shape)]
-            at += len(part)
-            if name in _SMOOTHED.values() and len(part) == 1:
-                z, weights = smoothed_normal(part)
-                smooth[name] = z.reshape(*given.shape, step), weights[0]
-            if name == "dy" and name in smooth:  # y does not depend on dy: no plain one is needed
-                plain[name] = smooth[name][0]
-                continue
-            z = part if given.law == "uniform" else ndtri(part)
-            plain[name] = z.reshape(*given.shape, step)
+        uniform = integers + 0.5
+        uniform *= 2.0**-_BITS
+        parts = dict(zip(event.inputs, np.split(uniform, ends), strict=True))
+        known: dict[tuple[str, bool], tuple[Any, Any]] = {}
         for direction in task.directions:
-            draws, weights = dict(plain), None
-            if (name := _SMOOTHED[direction]) in smooth:
-                draws[name], weights = smooth[name]
-            draws = {k: v.astype(task.dtype) for k, v in draws.items()}
+            draws, weights = {}, None
+            for name, part in parts.items():
+                if (direction, name) == ("y", "dy"):
+                    continue  # y does not depend on it
+                smooth = name == _SMOOTHED[direction] and len(part) == 1
+                if (name, smooth) not in known:
+                    known[name, smooth] = _transformed(part, event.inputs[name], smooth=smooth)
+                z, weights_of_z = known[name, smooth]
+                draws[name] = z.astype(task.dtype)
+                weights = weights_of_z if smooth else weights
             yield Block(scaled(draws, task.law), (direction,), weights)
+
+
+def _transformed(uniform: Any, given: Input, *, smooth: bool) -> tuple[Any, Any]:
+    """Return an input, shape (event..., n), from its coordinates, and its weights or None."""
+    from scipy.special import ndtri
+
+    weights = None
+    if smooth:
+        z, (weights,) = smoothed_normal(uniform)
+    else:
+        z = uniform if given.law == "uniform" else ndtri(uniform)
+    return z.reshape(*given.shape, -1), weights
 
 
 def _block_points(event: Event) -> int:
@@ -195,4 +209,4 @@ def _block_points(event: Event) -> int:
 @cache
 def _numbers(count: int) -> Any:
     """Return bit-reversed direction numbers, which give bit-reversed points."""
-    return reversed_bits(directions()[:count])
+    return reversed_bits(directions(count))

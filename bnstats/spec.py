@@ -24,7 +24,7 @@ from bnstats.layers import (
     ParameterError,
     find,
 )
-from bnstats.libraries import LIBRARIES, last_names, meaning
+from bnstats.libraries import LIBRARIES, PARAMETERS, full_paths, last_names, meaning
 
 _MAX_LENGTH = 1000
 _SIDES = "sides are written with an x between them: 3x2"
@@ -124,7 +124,8 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
             raise _at(text, at, item, f"{name}: expected key=value", expected)
         if key not in known:
             what = f"{name} has no parameter '{printable(key)}'"
-            near = suggestion(key, known)
+            near = PARAMETERS.get(key)
+            near = near if near in known else suggestion(key, known)
             raise _at(text, at, key, what, _expected(layer, near))
         if key in values:
             raise _at(text, at, key, f"{name}: parameter '{key}' is given twice", None)
@@ -147,7 +148,7 @@ def resolve(name: str) -> tuple[Layer, str] | None:
     ('silu', '')
     """
     found = find(name)
-    if found is None and (theirs := meaning(name)) and len(theirs.layers) == 1:
+    if found is None and (theirs := meaning(name)) and theirs.is_one:
         ((ours, carried),) = theirs.layers
         return LAYERS[ours], carried
     return found
@@ -171,6 +172,11 @@ def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
     if ":" in name:
         return not_loaded(name)
     if theirs := meaning(name):
+        if theirs.others:
+            return BnstatsError(
+                f"{name} is not the same in {theirs.path} and {' and '.join(theirs.others)}",
+                hint=f"name one: {' or '.join((theirs.path, *theirs.others))}",
+            )
         if theirs.layers:
             layers = " or ".join(f"{layer}:{c}" if c else layer for layer, c in theirs.layers)
             return BnstatsError(f"{theirs.path} is several layers here", hint=f"name one: {layers}")
@@ -178,7 +184,7 @@ def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
             f"{theirs.path} is no layer here ({theirs.reason})", hint="bnstats list layers"
         )
     module, dot, attribute = name.rpartition(".")
-    library, hint = name.partition(".")[0], "bnstats list layers"
+    library, hint = full_paths(name)[0].partition(".")[0], "bnstats list layers"
     if library in LIBRARIES:
         theirs_of = last_names(library)
         near = theirs_of.get(suggestion(attribute, theirs_of) or "")

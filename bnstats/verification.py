@@ -9,11 +9,12 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
+from bnstats.api import exact as known_exactly
 from bnstats.claims import Claim, claim_set
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
 from bnstats.committed import CONSTANTS, RESULTS, is_document, read_constants
-from bnstats.custom import read_written
+from bnstats.custom import as_typed, read_written
 from bnstats.errors import BnstatsError, printable
 from bnstats.estimate import MIN_N_EFF, Estimate
 from bnstats.gate import FreshDraws, Outcome, Settings, Stopped
@@ -21,6 +22,8 @@ from bnstats.layers import Law
 from bnstats.quantities import QUANTITIES
 from bnstats.reference import Exact
 from bnstats.result import Result
+from bnstats.sampling import check_size, is_too_wide
+from bnstats.spec import Spec
 from bnstats.verdict import Verdict, judge
 
 
@@ -37,7 +40,8 @@ class Check:
     wanted
         The committed or claimed value, as text.
     exact, estimate
-        What is known without sampling, and the latest fresh draws.
+        What is known without sampling, and the latest fresh draws; of a layer too wide to be
+        drawn there are none.
     z
         Of the fresh draws (of the second stage, if there was one) against the exact value, or
         against the committed one where there is no exact value.
@@ -49,6 +53,8 @@ class Check:
         Of a claim.
     place
         In the file that was verified.
+    warnings
+        What the layer and the backend had to say while it was drawn.
     """
 
     layer: str
@@ -62,6 +68,7 @@ class Check:
     command: str = ""
     verdict: Verdict | None = None
     place: Place | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def verify(what: str | Path, settings: Settings | None = None) -> tuple[Check, ...]:
@@ -121,10 +128,20 @@ def source_of(what: str | Path, settings: Settings) -> Callable[[], tuple[Check,
 
 
 def verify_claims(claims: Iterable[Claim], settings: Settings) -> tuple[Check, ...]:
-    """Judge claims; the exact value decides where there is one, the sample bears witness."""
+    """Judge claims; the exact value decides where there is one, the sample bears witness.
+
+    Of a layer too wide to be drawn there is no witness.
+
+    Raises
+    ------
+    BnstatsError
+        A layer too wide to be drawn, of which no exact value is known.
+    """
     by_layer: dict[str, list[Claim]] = {}
     for claim in claims:
         by_layer.setdefault(claim.spec.text, []).append(claim)
+    for group in by_layer.values():  # before any is drawn
+        _check_drawable(group)
     tests = sum(map(len, by_layer.values()))
     checks: dict[tuple[str, str], Check] = {}
     for done, group in enumerate(by_layer.values()):
@@ -132,12 +149,16 @@ def verify_claims(claims: Iterable[Claim], settings: Settings) -> tuple[Check, .
             break
         spec = group[0].spec
         settings.on_layer(spec.text, done, len(by_layer))
+        if is_too_wide(spec):
+            checks |= {(spec.text, claim.quantity): _check_undrawn(claim) for claim in group}
+            continue
         try:
             draws = FreshDraws(spec, settings, tests)
-            for claim in group:
-                checks[spec.text, claim.quantity] = _check_claim(claim, draws, settings, tests)
+            found = [_check_claim(claim, draws, settings, tests) for claim in group]
         except Stopped:
             break
+        told = draws.warnings
+        checks |= {(spec.text, c.quantity): replace(c, warnings=told) for c in found}
     return tuple(
         checks[key] for claim in claims if (key := (claim.spec.text, claim.quantity)) in checks
     )
@@ -160,13 +181,14 @@ def verify_constants(document: Mapping[str, Any], settings: Settings) -> tuple[C
         settings.on_layer(spec.text, done, len(rows))
         try:
             draws = FreshDraws(spec, settings, tests, law)
-            checks += [
+            found = [
                 _check_constant(spec.text, name, row[name], draws, settings.family_error / tests)
                 for name in QUANTITIES
                 if name in row
             ]
         except Stopped:
             break
+        checks += [replace(check, warnings=draws.warnings) for check in found]
     return tuple(checks)
 
 
@@ -189,13 +211,39 @@ def _check_claim(claim: Claim, draws: FreshDraws, settings: Settings, tests: int
         family_error=settings.family_error,
         tests=tests,
     )
-    final: Outcome = {"reproduced": "ok", "refuted": "fail"}.get(verdict.outcome, "undecided")  # type: ignore[assignment]
-    if final == "ok" and outcome == "undecided" and exact is not None:  # a witness without a word
+    judged = _judged(check, verdict)
+    if judged.outcome == "ok" and outcome == "undecided" and exact is not None:
+        # A witness without a word.
         return replace(check, outcome="undecided", reason=draws.doubt, verdict=verdict)
-    if final != "ok" and verdict.decided_by == "exact":  # of which the draws need show nothing
-        check = replace(check, command=f"bnstats exact {claim.spec.text}")
-    reason = "" if final == "ok" else str(verdict)
-    return replace(check, outcome=final, reason=reason, verdict=verdict)
+    if judged.outcome != "ok" and verdict.decided_by == "exact":
+        # Of which the draws need show nothing.
+        return replace(judged, command=_exact_command(claim.spec))
+    return judged
+
+
+def _judged(check: Check, verdict: Verdict) -> Check:
+    outcome: Outcome = {"reproduced": "ok", "refuted": "fail"}.get(verdict.outcome, "undecided")  # type: ignore[assignment]
+    reason = "" if outcome == "ok" else str(verdict)
+    return replace(check, outcome=outcome, reason=reason, verdict=verdict)
+
+
+def _exact_command(spec: Spec) -> str:
+    return f"bnstats exact {as_typed(spec)}"
+
+
+def _check_drawable(claims: Iterable[Claim]) -> None:
+    for claim in claims:
+        if is_too_wide(claim.spec) and claim.quantity not in known_exactly(claim.spec).quantities:
+            check_size(claim.spec)
+
+
+def _check_undrawn(claim: Claim) -> Check:
+    known = known_exactly(claim.spec)
+    exact = known.quantities[claim.quantity]
+    check = Check(claim.spec.text, claim.quantity, "ok", claim.printed.text, exact)
+    check = replace(check, place=claim.place, warnings=known.warnings)
+    check = replace(check, command=_exact_command(claim.spec))
+    return _judged(check, judge(claim, known.quantities))
 
 
 _WITNESS = "fresh draws disagree with the exact value: a bug in a formula or backend"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bnstats.accelerated import lanes
 from bnstats.accelerated.draws import group_draws, round_keys
 from bnstats.backends import ACCELERATORS, BACKENDS, Device, load, missing, numpy_backend
 from bnstats.layers import STANDARD, Law
@@ -129,3 +130,44 @@ def scalar(name: str, value: int) -> Any:
 
         return torch.tensor(value)
     return namespace(name).int64(value)
+
+
+def small_memory(
+    monkeypatch: pytest.MonkeyPatch, name: str, most: int, *, late: bool = False
+) -> list[int]:
+    """Make the backend run out of memory in blocks of more draws; return the sizes it tries.
+
+    Where the launch raises, or, as a device that is asked later, where its sums are fetched.
+    """
+    xp = namespace(name)
+    launcher, host, tried = xp.launcher, xp.host, []
+    lanes._launch.cache_clear()
+
+    def error() -> Exception:
+        if name == "torch":
+            import torch
+
+            return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 64 GiB.")
+        return RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 68719476736 bytes.")
+
+    def limited(block: Any, size: int, device: Device) -> Any:
+        launch = launcher(block, size, device)
+
+        def tries(*arguments: Any) -> Any:
+            tried.append(size)
+            if size <= most:
+                return launch(*arguments)
+            if late:
+                return error()
+            raise error()
+
+        return tries
+
+    def fetched(sums: Any) -> Any:
+        if isinstance(sums, Exception):
+            raise sums
+        return host(sums)
+
+    monkeypatch.setattr(xp, "launcher", limited)
+    monkeypatch.setattr(xp, "host", fetched)
+    return tried

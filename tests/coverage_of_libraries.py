@@ -34,7 +34,7 @@ from library_names import (
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS, Parameter
-from bnstats.libraries import FILE, LIBRARIES, folded
+from bnstats.libraries import FILE, LIBRARIES, PARAMETERS, folded
 from bnstats.report.files import write_atomically
 from bnstats.report.markdown_ import table
 from bnstats.spec import parse
@@ -51,8 +51,6 @@ _WORDS = {
     "normalization": "norm",
     "convolution": "conv",
 }
-# The other libraries' words for torch's parameters.
-_PARAMETERS = {"epsilon": "eps", "pool_size": "kernel_size", "rate": "p", "strides": "stride"}
 _MODES = {"training"}  # not a parameter of the layer: the statistics are those of training
 
 
@@ -280,8 +278,8 @@ def differing_defaults(name: LibraryName, ours: str) -> Iterator[str]:
     """Yield the parameters of the same meaning that have another default there, or none."""
     layer, carried = target(ours)
     given = dict(item.split("=") for item in carried.split(",") if item)
-    theirs = {_PARAMETERS.get(n, n): value for n, value in defaults(name.thing).items()}
-    demanded = {_PARAMETERS.get(n, n) for n in required(name.thing)}
+    theirs = {PARAMETERS.get(n, n): value for n, value in defaults(name.thing).items()}
+    demanded = {PARAMETERS.get(n, n) for n in required(name.thing)}
     yield from (f"{name.path}: {n} has no default, {ours} carries one" for n in demanded & {*given})
     for p in LAYERS[layer].parameters:
         there = theirs.get(p.name)

@@ -9,11 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from accelerator_support import each, namespace, processor
+from accelerator_support import each, namespace, processor, small_memory
 
 from bnstats.accelerated import lanes
 from bnstats.api import compute
-from bnstats.backends import Device
 from bnstats.errors import HostError
 
 
@@ -25,47 +24,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 CHUNK = 2048
-
-
-def small_memory(
-    monkeypatch: pytest.MonkeyPatch, name: str, most: int, *, late: bool = False
-) -> list[int]:
-    """Make the backend run out of memory in blocks of more draws; return the sizes it tries.
-
-    Where the launch raises, or, as a device that is asked later, where its sums are fetched.
-    """
-    xp = namespace(name)
-    launcher, host, tried = xp.launcher, xp.host, []
-    lanes._launch.cache_clear()
-
-    def error() -> Exception:
-        if name == "torch":
-            import torch
-
-            return torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 64 GiB.")
-        return RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 68719476736 bytes.")
-
-    def limited(block: Any, size: int, device: Device) -> Any:
-        launch = launcher(block, size, device)
-
-        def tries(*arguments: Any) -> Any:
-            tried.append(size)
-            if size <= most:
-                return launch(*arguments)
-            if late:
-                return error()
-            raise error()
-
-        return tries
-
-    def fetched(sums: Any) -> Any:
-        if isinstance(sums, Exception):
-            raise sums
-        return host(sums)
-
-    monkeypatch.setattr(xp, "launcher", limited)
-    monkeypatch.setattr(xp, "host", fetched)
-    return tried
 
 
 @each

@@ -147,6 +147,15 @@ def test_the_device_that_computed_is_told(name):
     assert compute("relu", samples=100, backend=name, device="cpu").device == "cpu:0"
 
 
+@each
+def test_devices_are_looked_for_once(monkeypatch, name):
+    xp, asked = namespace(name), []
+    devices = xp.devices
+    monkeypatch.setattr(xp, "devices", lambda: asked.append(1) or devices())
+    compute("relu", samples=100, backend=name)
+    assert len(asked) == 1
+
+
 def test_cuda_devices_are_numbered_and_come_first(monkeypatch):
     torch_backend = namespace("torch")
     import torch

@@ -319,6 +319,7 @@ def test_csv_holds_every_quantity_unrounded(cli: Cli) -> None:
         assert float(row["exact_error"]) == entry["exact"]["error"]
         assert float(row["z"]) == entry["z"]
         assert int(row["samples"]) == 2000
+        assert row["reliable"] == str(entry["reliable"]).lower()
     exact = list(csv.DictReader(io.StringIO(cli("exact", "sigmoid", "--format", "csv").out)))
     assert list(exact[0]) == ["layer", "quantity", "exact", "exact_error"]
     assert [r["quantity"] for r in exact] == list(QUANTITIES)
@@ -355,6 +356,15 @@ def test_markdown_and_latex_are_tables_of_the_text_cells(cli: Cli, command: str)
         for row in cells[2:]:
             assert all(cell and cell in text for cell in row[1:])
             assert f"${row[2].replace('−', '-')}$" in "".join(latex)
+
+
+def test_a_table_marks_what_cannot_be_believed(cli: Cli) -> None:
+    for count, marks in ((20, 5), (2000, 0)):
+        argv = ("compute", "sigmoid" if marks == 0 else "relu", "-n", count, "--format")
+        assert cli(*argv, "latex").out.count("$ unreliable & ") == marks
+        assert cli(*argv, "markdown").out.count("] unreliable") == marks
+        rows = csv.DictReader(io.StringIO(cli(*argv, "csv").out))
+        assert {row["reliable"] for row in rows} == {"false" if marks else "true"}
 
 
 # --get
@@ -423,7 +433,8 @@ def test_get_of_a_wrong_path(cli: Cli, path: str, message: str, hint: str) -> No
 def test_get_must_name_one_of_several_layers(cli: Cli) -> None:
     code, out, err = cli("exact", "relu", "tanh", "--get", "std_dx.exact.value")
     assert (code, out) == (2, "")
-    assert err == "error: --get std_dx.exact.value: no such layer\nhint:  layers: relu, tanh\n"
+    hint = "of several layers, PATH begins with one: relu, tanh"
+    assert err == f"error: --get std_dx.exact.value: no such layer\nhint:  {hint}\n"
     code, _, err = cli("compute", "sigmoid", "-n", 1, "--get", "std_y.z")
     assert (code, err.splitlines()[-1]) == (
         2,

@@ -271,6 +271,23 @@ TABLE: list[tuple[str, list[str], str]] = [
         "error: Invalid value for '{bash|zsh|fish}': 'tcsh' is not one of 'bash', 'zsh', 'fish'\n"
         "hint:  bnstats completion --help\n",
     ),
+    (
+        "no shell",
+        ["completion"],
+        "error: Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish\n"
+        "hint:  bnstats completion --help\n",
+    ),
+    (
+        "a layer in place of a claim set",
+        ["verify", "relu"],
+        "error: unknown claim set 'relu'\n"
+        "hint:  it is a layer, of which bnstats show relu tells the claims\n",
+    ),
+    (
+        "a file to import",
+        ["compute", "relu", "--import", "acts.py"],
+        "error: 'acts.py' names a file\nhint:  name the module: acts\n",
+    ),
 ]
 IDS = [name for name, _, _ in TABLE]
 
@@ -306,6 +323,29 @@ def fails(cli: Cli, *argv: str, code: int = 2) -> str:
 def test_bad_input(cli: Cli, argv: list[str], stderr: str) -> None:
     assert fails(cli, *argv) == stderr
     assert sorted(p.name for p in Path.cwd().iterdir()) == ["dir.json", "file.txt"]
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "format_"),
+    [
+        ("exact", "--format", "csv"),
+        ("compute", "--format", "latex"),
+        ("verify", "--output-format", "junit"),
+    ],
+)
+def test_two_formats_at_once(cli: Cli, command: str, option: str, format_: str) -> None:
+    code, out, err = cli(command, "relu", f"{option}={format_}", "--json")
+    message = f"--json does not go with {option} {format_}"
+    assert (code, err) == (2, f"error: {message}\nhint:  bnstats {command} --help\n")
+    assert read_document(out)["error"]["message"] == message
+    again = cli("exact", "relu", "--format=json", "--json")
+    assert again.code == 0
+
+
+def test_an_option_without_its_value_names_the_commands_help(cli: Cli) -> None:
+    code, out, err = cli("verify", "feng2016", "--import")
+    assert (code, out) == (2, "")
+    assert err == "error: Option '--import' requires an argument\nhint:  bnstats verify --help\n"
 
 
 def test_no_arguments_at_all_are_a_cry_for_help(cli: Cli) -> None:

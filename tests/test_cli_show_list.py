@@ -273,6 +273,11 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
         ("bnstats list ", {"layers", "claims", "backends"}),
         ("bnstats compute relu --direc", {"--direction"}),
         ("bnstats compute relu --dtype ", {"float64", "float32"}),
+        ("bnstats compute max_p", {"max_pool1d", "max_pool2d", "max_pool3d"}),
+        ("bnstats exact hards", {"hardshrink", "hardsigmoid", "hardswish"}),
+        ("bnstats show al", {"alpha_dropout", "alf"}),
+        ("bnstats verify feng", {"feng2016", "feng2016-repost"}),
+        ("bnstats verify consta", {"consta"}),  # a file, which the shell completes
     ],
 )
 def test_completion_offers(words: str, offered: set[str]) -> None:
@@ -287,6 +292,12 @@ def test_completion_offers(words: str, offered: set[str]) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert {line.partition(",")[2] for line in done.stdout.splitlines()} == offered
+
+
+def test_a_line_for_each_command_is_whole(cli: Cli) -> None:
+    commands = cli("--help").out.partition("Commands:\n")[2].splitlines()
+    assert len(commands) == 7
+    assert all(line.endswith(".") and not line.endswith("...") for line in commands)
 
 
 def test_the_bash_script_is_bash(cli: Cli, tmp_path: Path) -> None:

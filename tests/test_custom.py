@@ -481,7 +481,7 @@ def test_a_file_names_only_what_a_trusted_module_defines(
     [
         ('"ownacts"', "import is not a list of modules\nhint:  import = ["),
         ('["ownacts:stepp"]', "'ownacts' has no 'stepp'"),
-        ('["ownact"]', "unknown layer 'ownact'"),
+        ('["ownact"]', "no module 'ownact'"),
         ('["mypkg.act"]', "no module 'mypkg.act'"),
     ],
 )

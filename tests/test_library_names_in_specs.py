@@ -11,7 +11,7 @@ from bnstats import libraries
 from bnstats.custom import read
 from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS
-from bnstats.libraries import meaning
+from bnstats.libraries import PARAMETERS, meaning
 from bnstats.spec import example_specs, layer_name, parse, resolve
 
 DATA = json.loads(Path(libraries.__file__).with_name(libraries.FILE).read_text("utf-8"))
@@ -48,6 +48,20 @@ def refusal(text: str) -> tuple[str, str | None]:
         ("flax.nnx.LayerNorm", "layer_norm:eps=1e-06"),
         ("PReLU", "prelu"),
         ("flax.PReLU", "prelu:weight=0.01"),
+        ("F.silu", "silu"),
+        ("F.leaky_relu:negative_slope=0.2", "leaky_relu:negative_slope=0.2"),
+        ("nn.functional.gelu", "gelu"),
+        ("nn.gelu", "gelu:approximate=tanh"),
+        ("nn.Dense", "linear"),
+        ("linen.gelu", "gelu:approximate=tanh"),
+        ("tf.nn.relu", "keras_relu"),
+        ("tf.nn.silu", "silu"),
+        ("tf.nn.swish", "silu"),
+        ("tf.nn.gelu", "gelu"),
+        ("tf.nn.leaky_relu", "leaky_relu:negative_slope=0.2"),  # tensorflow's default is keras'
+        ("tf.keras.layers.ReLU", "keras_relu"),
+        ("tf.keras.layers.MaxPool2D", "max_pool2d:kernel_size=2"),
+        ("tf.keras.activations.gelu", "gelu"),
     ],
 )
 def test_a_librarys_own_name_is_a_spec(text: str, canonical: str) -> None:
@@ -72,6 +86,69 @@ def test_every_public_name_resolves_to_the_layer_with_the_librarys_defaults() ->
                     if all(p.name in given for p in LAYERS[layer].parameters if p.required):
                         text = path if carried or not example else f"{path}:{example}"
                         assert parse(text).layer is LAYERS[layer]
+
+
+IMPORTED = {
+    "torch.nn.functional": "F",
+    "torch.nn": "nn",
+    "jax.nn": "nn",
+    "flax.linen": "nn",
+    "keras.layers": "tf.keras.layers",
+    "keras.activations": "tf.nn",
+}
+
+
+def test_a_name_as_imported_is_the_full_one_or_refused_where_libraries_differ() -> None:
+    full = {
+        f"{library}.{name}"
+        for by_library in DATA["layers"].values()
+        for library, names in by_library.items()
+        for name in names
+    }
+    meant: dict[str, set[str]] = {}
+    for path in full:
+        space, _, last = path.rpartition(".")
+        if space in IMPORTED:
+            meant.setdefault(f"{IMPORTED[space]}.{last}", set()).add(path)
+    assert len(meant) > 200
+    for short, paths in meant.items():
+        layers = {meaning(path).layers for path in paths}  # type: ignore[union-attr]
+        found = meaning(short)
+        assert found is not None
+        assert {found.path, *found.others} <= paths
+        assert found.layers in layers
+        assert bool(found.others) == (len(layers) > 1), short
+        if len(layers) > 1 or len(found.layers) > 1:
+            assert resolve(short) is None
+        else:
+            assert resolve(short) == resolve(found.path)
+
+
+@pytest.mark.parametrize(
+    ("text", "ours"),
+    [
+        ("keras.layers.MaxPool2D:pool_size=2", "kernel_size"),
+        ("keras.layers.MaxPool2D:strides=2", "stride"),
+        ("keras.layers.Dense:units=3", "out_features"),
+        ("keras.layers.Conv2D:filters=3", "out_channels"),
+        ("keras.layers.Conv2D:dilation_rate=3", "dilation"),
+        ("keras.layers.Dropout:rate=0.1", "p"),
+        ("keras.layers.LayerNormalization:epsilon=0.1", "eps"),
+        ("relu:strides=2", ""),
+    ],
+)
+def test_another_librarys_word_for_a_parameter_is_told_in_ours(text: str, ours: str) -> None:
+    _, hint = refusal(text)
+    assert hint is not None
+    if ours:
+        assert hint.startswith(f"did you mean '{ours}'?  parameters: ")
+    else:
+        assert "did you mean" not in hint
+
+
+def test_the_other_libraries_words_are_for_parameters_that_exist() -> None:
+    ours = {p.name for layer in LAYERS.values() for p in layer.parameters}
+    assert set(PARAMETERS.values()) <= ours
 
 
 def test_every_name_that_is_left_out_says_why() -> None:
@@ -109,6 +186,26 @@ def test_every_name_that_is_left_out_says_why() -> None:
             "flax.linen.Conv:kernel_size=3",
             "flax.linen.Conv is several layers here",
             "name one: conv1d or conv2d or conv3d",
+        ),
+        (
+            "nn.PReLU",  # 0.25 and 0.01
+            "nn.PReLU is not the same in torch.nn.PReLU and flax.linen.PReLU",
+            "name one: torch.nn.PReLU or flax.linen.PReLU",
+        ),
+        (
+            "nn.LayerNorm:normalized_shape=3",
+            "nn.LayerNorm is not the same in torch.nn.LayerNorm and flax.linen.LayerNorm",
+            "name one: torch.nn.LayerNorm or flax.linen.LayerNorm",
+        ),
+        (
+            "F.cross_entropy",
+            "torch.nn.functional.cross_entropy is no layer here (a loss: two inputs, one number)",
+            "bnstats list layers",
+        ),
+        (
+            "tf.keras.layers.Dens",
+            "unknown layer 'tf.keras.layers.Dens'",
+            "did you mean 'keras.layers.Dense'?  (bnstats list layers)",
         ),
         (
             "keras.Dens",

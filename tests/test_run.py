@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import replace
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -54,10 +54,13 @@ def test_the_seed_and_the_layer_fix_the_digits():
     assert run(task(seed=2), 5000)[0] != again
 
 
-def test_directions_are_drawn_alike():
-    both = run(task(), 3000)[0]
-    assert run(task(directions=("y",)), 3000)[0] == {"y": both["y"]}
-    assert run(task(directions=("dx",)), 3000)[0] == {"dx": both["dx"]}
+@pytest.mark.parametrize("sampler", ["iid", "sobol"])
+@pytest.mark.parametrize("spec", ["sigmoid", "dropout", "swiglu", "max_pool2d:kernel_size=2"])
+def test_directions_are_drawn_alike(spec, sampler):
+    drawn = partial(task, spec, sampler=sampler, law=Law(0.5, 1.5, 2.0))
+    both = run(drawn(), 3000)[0]
+    assert run(drawn(directions=("y",)), 3000)[0] == {"y": both["y"]}
+    assert run(drawn(directions=("dx",)), 3000)[0] == {"dx": both["dx"]}
 
 
 def merged(chunks: list[Any]) -> Any:

@@ -18,10 +18,10 @@ from bnstats.report.text_ import render
 Cli = Callable[..., Outcome]
 
 
-def on_terminal(columns: int, *argv: object) -> list[str]:
+def on_terminal(columns: int, *argv: object, expected: int = 0) -> list[str]:
     terminal = Terminal(*argv, stdout=True, COLUMNS=str(columns), NO_COLOR="1")
     code, _ = terminal.finish()
-    assert code == 0
+    assert code == expected
     # The progress on stderr ends where the text begins.
     return re.sub(r"\x1b\[[\d;?]*\w", "", terminal.screen).replace("\r", "\n").split("\n")
 
@@ -65,6 +65,21 @@ def test_names_under_a_layer_are_folded_for_the_terminal() -> None:
     names = [line for line in lines if line.startswith(" " * 14)]
     assert len(names) > 2
     assert max(map(len, names)) <= 50
+
+
+@pytest.mark.parametrize("columns", [50, 80])
+def test_verify_fits_the_terminal_and_is_a_line_for_each_constant_where_it_is_piped(
+    columns: int,
+) -> None:
+    call = ("verify", "feng2016", "-n", 2000)
+    piped = spawn(*call).out
+    lines = on_terminal(columns, *call, expected=1)
+    lines = lines[next(i for i, line in enumerate(lines) if re.match("ok|FAIL|undecided", line)) :]
+    text = [line for line in lines if not line.startswith("hint: ")]
+    assert columns - 25 < max(map(len, text)) <= columns
+    assert words(lines) == piped.split()
+    assert max(map(len, piped.splitlines())) > columns
+    assert spawn(*call, COLUMNS=str(columns)).out == piped
 
 
 @pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 120])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from math import frexp, isfinite, ldexp
@@ -13,7 +13,7 @@ import numpy as np
 
 from bnstats.accelerated.block import Block
 from bnstats.accelerated.draws import round_keys
-from bnstats.backends import Device, Launch, chosen, load
+from bnstats.backends import Device, Launch, load
 from bnstats.errors import BnstatsError, HostError, printable
 from bnstats.moments import (
     Tally,
@@ -38,6 +38,7 @@ def accelerated(
     task: Task,
     samples: int,
     pivot: float,
+    devices: Sequence[Device],
     should_stop: Callable[[], bool],
     on_warning: Callable[[str], None],
 ) -> Iterator[tuple[Chunk, Tally]]:
@@ -46,11 +47,13 @@ def accelerated(
     Parameters
     ----------
     task
-        Names the backend and its devices, which take turns.
+        Names the backend.
     samples
         Draws.
     pivot
         Of y.
+    devices
+        Of the backend; they take turns.
     should_stop
         Asked before each chunk is begun.
     on_warning
@@ -61,10 +64,9 @@ def accelerated(
     BnstatsError
         The backend cannot run this layer.
     HostError
-        The backend or the device is missing, or the smallest block is too large for it.
+        The backend is missing, or the smallest block is too large for a device.
     """
     xp = load(task.backend)
-    devices = chosen(task.backend, xp, task.device)
     lanes = [_Lane(task, pivot, xp, device, on_warning) for device in devices]
     waiting: deque[tuple[Chunk, _Lane, _Begun]] = deque()
     for chunk in iid_chunks(samples, min(lane.size for lane in lanes) * _CHUNK_BLOCKS):

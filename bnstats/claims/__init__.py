@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bnstats.claims.files import Claim, ClaimSet, read_claims
 from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.spec import resolve
 
 __all__ = ["Claim", "ClaimSet", "claim_set", "claim_sets", "claims_on", "read_claims", "set_names"]
 
@@ -27,6 +28,8 @@ def claim_set(name: str) -> ClaimSet:
         near = suggestion(name, names)
         known = "bnstats list claims"
         hint = f"did you mean '{near}'?  ({known})" if near else known
+        if resolve(name):
+            hint = f"it is a layer, of which bnstats show {printable(name, 60)} tells the claims"
         raise BnstatsError(f"unknown claim set '{printable(name, 60)}'", hint=hint)
     path = _FOLDER / f"{name}.toml"
     return read_claims(path.read_bytes(), path.name)

@@ -9,7 +9,12 @@ from click.shell_completion import get_completion_class
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print a completion script, e.g. for bash: eval "$(bnstats completion bash)"."""
+    """Print a script by which a shell completes what is typed.
+
+    \b
+      eval "$(bnstats completion bash)"            in ~/.bashrc; zsh alike
+      bnstats completion fish | source             in ~/.config/fish/config.fish
+    """  # noqa: D301 (\b is click's mark for lines to keep as they are)
     from bnstats.cli.main import cli
 
     kind = get_completion_class(shell)

@@ -12,10 +12,14 @@ import click
 
 from bnstats.cli.console import Console
 from bnstats.cli.options import (
+    IMPORT,
+    SPECS,
     WORKERS,
     Duration,
     Fraction,
     backend_options,
+    format_asked,
+    import_named,
     law_options,
     output_options,
     samples_option,
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @click.command("compute")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@SPECS
 @samples_option("; with --precision or --max-time as many as it takes")
 @seed_option(0)
 @click.option(
@@ -45,7 +49,7 @@ if TYPE_CHECKING:
     metavar="R",
     help="Sample until the relative half-width of every σ is ≤ R; -n is then a limit.",
 )
-@click.option("--max-time", type=Duration(), help="Stop then: 60s, 5m, 1h.")
+@click.option("--max-time", type=Duration(), help="Stop drawing after 60s, 5m, 1h …")
 @click.option(
     "--confidence",
     type=Fraction(),
@@ -68,6 +72,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="forward keeps y only, backward dx only.",
 )
+@IMPORT
 @WORKERS
 @backend_options
 @law_options
@@ -84,6 +89,7 @@ def command(
     confidence: float,
     dtype: DType,
     direction: Directions,
+    imports: tuple[str, ...],
     workers: int,
     backend: str,
     device: str | None,
@@ -114,7 +120,9 @@ def command(
 
     law = Law(x_mean, x_std, dy_std)
     check_law(law)
+    format_ = format_asked(format_, as_json)
     check_exports(export)
+    import_named(imports)
     layers = list({spec.text: spec for spec in (read(text, here=True) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
         # Two draws have no interval.
@@ -161,8 +169,7 @@ def command(
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
     record = document(results, argv=sys.argv[1:], status="interrupted" if stopped else None)
-    if results or as_json or format_ == "json":
-        format_ = "json" if as_json else format_
+    if results or format_ == "json":
         get = get if results else None
         emit(console, record, format_=format_, get=get, export=export, seconds=seconds)
     if stopped:

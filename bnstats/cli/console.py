@@ -29,6 +29,7 @@ class Console:
     progress: bool
     quiet: bool
     width: int
+    is_terminal: bool
 
     @classmethod
     def of(cls, color: str, *, quiet: bool) -> Console:
@@ -39,7 +40,13 @@ class Console:
             progress=sys.stderr.isatty() and not dumb and not quiet,
             quiet=quiet,
             width=_width(sys.stdout),
+            is_terminal=sys.stdout.isatty(),
         )
+
+    @property
+    def line_width(self) -> int | None:
+        """The width for lines that stay whole where they are piped: None there."""
+        return self.width if self.is_terminal else None
 
     def style(self, text: str, kind: str) -> str:
         """Colour text by what it is."""

@@ -8,17 +8,26 @@ from pathlib import Path
 import click
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import law_options, output_options
+from bnstats.cli.options import (
+    IMPORT,
+    SPECS,
+    format_asked,
+    import_named,
+    law_options,
+    output_options,
+)
 
 
 @click.command("exact")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@SPECS
+@IMPORT
 @law_options
 @output_options("sigmoid.std_dx.exact.value")
 @click.pass_obj
 def command(
     console: Console,
     specs: tuple[str, ...],
+    imports: tuple[str, ...],
     x_mean: float,
     x_std: float,
     dy_std: float,
@@ -27,14 +36,19 @@ def command(
     get: str | None,
     export: tuple[Path, ...],
 ) -> int:
-    """Print exact values with bounds on their errors, without sampling."""
+    """Print exact values with error bounds, without sampling.
+
+    SPEC is as for bnstats compute: NAME or NAME:KEY=VALUE,KEY=VALUE.
+    """
     from bnstats.api import exact
     from bnstats.cli.output import check_exports, emit
     from bnstats.custom import read
     from bnstats.layers import Law
     from bnstats.report.document import document
 
+    format_ = format_asked(format_, as_json)
     check_exports(export)
+    import_named(imports)
     law = Law(x_mean, x_std, dy_std)
     layers = [read(text, here=True) for text in specs]
     references = list({r.layer: r for r in (exact(spec, law=law) for spec in layers)}.values())
@@ -42,5 +56,5 @@ def command(
         for warning in reference.warnings:
             console.warn(warning)
     record = document(references, argv=sys.argv[1:])
-    emit(console, record, format_="json" if as_json else format_, get=get, export=export)
+    emit(console, record, format_=format_, get=get, export=export)
     return 0

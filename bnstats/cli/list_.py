@@ -54,17 +54,24 @@ class _What(_Choice):
 @click.command("list")
 @click.argument("what", type=_What(["layers", "claims", "backends"]), default="layers")
 @click.argument("word", default="")
-@click.option("--family", "families", multiple=True, help="Layers of this family; repeatable.")
+@click.option(
+    "--family",
+    "families",
+    metavar="NAME",
+    multiple=True,
+    help="Layers of this family only. Repeatable.",
+)
 @click.option("--plain", is_flag=True, help="Names only, one a line.")
 @click.option("--json", "as_json", is_flag=True, help="One document, with parameters.")
 @click.pass_obj
 def command(
     console: Console, what: str, word: str, families: tuple[str, ...], plain: bool, as_json: bool
 ) -> None:
-    """List layers (the default), claim sets or backends; `bnstats show NAME` tells more.
+    """List layers, claim sets or backends.
 
-    Under each layer stand the names that torch, jax, flax and keras have for it. WORD keeps what
-    holds it in a name, in a summary or in a formula.
+    By default layers; bnstats show NAME tells more of one. Under each layer stand the names that
+    torch, jax, flax and keras have for it. WORD keeps what holds it in a name, in a summary or in a
+    formula.
     """
     if families and what != "layers":
         raise click.UsageError(f"{what} have no family: bnstats list layers --family NAME")

@@ -50,9 +50,13 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bnstats", message="%(prog)s %(version)s")
 @click.option("-q", "--quiet", is_flag=True, help="No warnings and no progress.")
-@click.option("-v", "--verbose", is_flag=True, help="Tracebacks of errors in code.")
+@click.option("-v", "--verbose", is_flag=True, help="Tracebacks of errors in your code and ours.")
 @click.option(
-    "--color", type=click.Choice(["auto", "always", "never"]), default="auto", show_default=True
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Of stdout; auto where that is a terminal.",
 )
 @click.pass_context
 def cli(ctx: click.Context, quiet: bool, verbose: bool, color: str) -> None:
@@ -95,7 +99,7 @@ def _run(arguments: Sequence[str]) -> int:
         click.echo(error.format_message())
         return USAGE
     except click.UsageError as error:
-        return _report(_from_click(error), arguments)
+        return _report(_from_click(error, arguments), arguments)
     except BnstatsError as error:
         return _report(error, arguments)
     except (KeyboardInterrupt, click.Abort):
@@ -157,11 +161,10 @@ def _interrupted(arguments: Sequence[str]) -> int:
     return INTERRUPTED
 
 
-def _from_click(error: click.UsageError) -> BnstatsError:
-    message = error.format_message().rstrip(".")
-    context = error.ctx
-    command = context.command_path if context else "bnstats"
-    hint = f"{command} --help"
+def _from_click(error: click.UsageError, arguments: Sequence[str]) -> BnstatsError:
+    message = " ".join(error.format_message().rstrip(".").split())  # some hold line breaks
+    named = next((f"bnstats {a}" for a in arguments if a in _COMMANDS), "bnstats")
+    hint = f"{error.ctx.command_path if error.ctx else named} --help"
     if isinstance(error, click.NoSuchOption):
         message = f"no such option '{printable(error.option_name, 60)}'"
         if error.option_name in _GLOBAL_OPTIONS:

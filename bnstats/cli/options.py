@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from bnstats.errors import printable
 
@@ -113,6 +114,35 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
+def layers_and_sets(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the name of a layer or a claim set."""
+    return [*layers(ctx, param, incomplete), *_sets(incomplete)]
+
+
+def layers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a layer."""
+    from bnstats.layers import LAYERS
+
+    return [CompletionItem(name) for name in LAYERS if name.startswith(incomplete)]
+
+
+def sets_and_files(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete the name of a claim set, or else of a file."""
+    return _sets(incomplete) or [CompletionItem(incomplete, type="file")]
+
+
+def _sets(incomplete: str) -> list[CompletionItem]:
+    from bnstats.claims import set_names
+
+    return [CompletionItem(name) for name in set_names() if name.startswith(incomplete)]
+
+
+SPECS = click.argument("specs", metavar="SPEC...", nargs=-1, required=True, shell_complete=layers)
+
 WORKERS = click.option(
     "--workers",
     type=click.IntRange(1, 1024),
@@ -154,6 +184,25 @@ def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def import_option(help_: str) -> Callable[..., Any]:
+    """Return the --import option."""
+    return click.option("--import", "imports", metavar="NAME", multiple=True, help=help_)
+
+
+IMPORT = import_option(
+    "Import a module of yours first, for the layers that it registers. Repeatable."
+)
+
+
+def import_named(names: Sequence[str]) -> None:
+    """Import what --import names, as `bnstats.custom.trust` does."""
+    if names:  # the import is slow for what needs no numbers
+        from bnstats.custom import trust
+
+        for name in names:
+            trust(name, Path.cwd())
+
+
 def seed_option(default: int) -> Callable[..., Any]:
     """Return the --seed option with a command's default."""
     return click.option(
@@ -163,15 +212,24 @@ def seed_option(default: int) -> Callable[..., Any]:
 
 def law_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add --x-mean, --x-std and --dy-std."""
+    kinds = {"mean": "Mean", "std": "Standard deviation"}
     for name, default in (("dy-std", 1.0), ("x-std", 1.0), ("x-mean", 0.0)):
+        of, _, kind = name.partition("-")
         function = click.option(
             f"--{name}",
             type=float,
             default=default,
             show_default=True,
-            help=f"{'Mean' if name.endswith('mean') else 'Scale'} of {name.split('-')[0]}.",
+            help=f"{kinds[kind]} of {of}.",
         )(function)
     return function
+
+
+def format_asked(asked: str, as_json: bool, option: str = "--format") -> str:
+    """Return the format that two options ask for together."""
+    if as_json and asked not in ("text", "json"):
+        raise click.UsageError(f"--json does not go with {option} {asked}")
+    return "json" if as_json else asked
 
 
 def output_options(number: str) -> Callable[..., Any]:
@@ -188,7 +246,7 @@ def _with_output_options(function: Callable[..., Any], number: str) -> Callable[
             multiple=True,
             help="Also write a file; .json .csv .md .tex .txt tell the format. Repeatable.",
         ),
-        click.option("--get", "get", metavar="PATH", help=f"One bare number: {number}"),
+        click.option("--get", metavar="PATH", help=f"Print one bare number: {number}"),
         click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
         click.option(
             "--format",
@@ -196,7 +254,7 @@ def _with_output_options(function: Callable[..., Any], number: str) -> Callable[
             type=formats,
             default="text",
             show_default=True,
-            help="Of stdout.",
+            help="Of what is printed.",
         ),
     ):
         function = option(function)

@@ -70,7 +70,8 @@ def locate(document: Mapping[str, Any], path: str) -> Any:
     if len(results) == 1:
         return _descend(next(iter(results.values())), path, path)
     raise BnstatsError(
-        f"--get {printable(path)}: no such layer", hint=f"layers: {', '.join(results)}"
+        f"--get {printable(path)}: no such layer",
+        hint=f"of several layers, PATH begins with one: {', '.join(results)}",
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bnstats.cli.console import Console
+from bnstats.cli.options import IMPORT, import_named, layers_and_sets
 
 if TYPE_CHECKING:
     from bnstats.layers import Parameter
@@ -15,15 +16,18 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=layers_and_sets)
+@IMPORT
 @click.pass_obj
-def command(console: Console, name: str) -> None:
-    """Show a layer (formula, parameters, source, claims) or a claim set with its verdicts.
+def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
+    """Show what is known of a layer or of a claim set.
 
-    NAME is a layer, a full layer spec or a claim set.
+    Of a layer formula, parameters, source and claims, of a claim set the verdicts. NAME is a layer,
+    with its parameters or without, or a claim set.
     """
     from bnstats.claims import set_names
 
+    import_named(imports)
     lines = _claim_set(name, console) if name in set_names() else _layer(name, console)
     console.out("\n".join(lines))
 

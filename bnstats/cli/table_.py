@@ -41,11 +41,12 @@ def command(
     seed: int | None,
     workers: int,
 ) -> int:
-    """Regenerate constants.json, constants.md, published.md and its plot in results/.
+    """Regenerate the tables in results/, or check them.
 
-    NAME is constants (draw all rows anew) or published (only render what is there again); by
-    default both. With --check nothing is written: sampled values must agree statistically with
-    fresh draws, everything else exactly, and the rows that do not are named.
+    They are constants.json, constants.md, and published.md with its plot. NAME is constants (draw
+    all rows anew) or published (only render what is there again); by default both. With --check
+    nothing is written: sampled values must agree statistically with fresh draws, everything else
+    exactly, and the rows that do not are named.
     """
     from bnstats import constants
     from bnstats.cli.main import INTERRUPTED

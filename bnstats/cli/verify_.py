@@ -15,8 +15,12 @@ from bnstats.cli.options import (
     WORKERS,
     Fraction,
     backend_options,
+    format_asked,
+    import_named,
+    import_option,
     samples_option,
     seed_option,
+    sets_and_files,
 )
 from bnstats.errors import BnstatsError
 
@@ -25,23 +29,20 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("what", metavar="[WHAT]...", nargs=-1)
-@samples_option()
+@click.argument("what", metavar="[WHAT]...", nargs=-1, shell_complete=sets_and_files)
+@samples_option("; up to ten times as many where an error of 1 % would not show")
 @seed_option(1)
 @click.option(
     "--family-error",
     type=Fraction(),
     default=1e-6,
     show_default=True,
-    help="Chance that any correct constant fails.",
+    metavar="P",
+    help="Chance that any correct constant of this call fails, at most.",
 )
-@click.option(
-    "--import",
-    "imports",
-    metavar="NAME",
-    multiple=True,
-    help="Import a layer of your own, or a module of such, that a file names: no file of claims "
-    "makes bnstats import code.",
+@import_option(
+    "Import a layer of your own, or a module of such, that a file names: no file of claims "
+    "makes bnstats import code. Repeatable."
 )
 @click.option("--fix", is_flag=True, help="Rewrite wrong decimals in your files, nothing else.")
 @click.option(
@@ -92,10 +93,11 @@ def command(
     from bnstats.cli.project import project
     from bnstats.custom import trust
     from bnstats.gate import Settings
+    from bnstats.report.checks import summary, warnings_of
     from bnstats.verification import source_of
 
     console: Console = ctx.obj
-    format_ = "json" if as_json else output_format
+    format_ = format_asked(output_format, as_json, "--output-format")
     if digits is not None and not (fix or diff):
         raise click.UsageError("--digits goes with --fix or --diff")
     if diff and format_ != "text":
@@ -105,8 +107,7 @@ def command(
     options |= {name: own.options[name] for name in unset}
     for name in own.imports:
         trust(name, own.directory)
-    for name in imports:
-        trust(name, Path.cwd())
+    import_named(imports)
     checks: list[Check] = []
     names = what or own.claims or _committed()
     options["family_error"] /= len(names)
@@ -122,9 +123,10 @@ def command(
         from bnstats.cli.fix_ import repair
 
         checks = repair(console, checks, settings, digits, diff=diff, on_stdout=format_ == "text")
+    several = len({check.layer for check in checks}) > 1
+    for layer, warning in warnings_of(checks):
+        console.warn(f"{layer}: {warning}" if several else warning)
     if diff:
-        from bnstats.report.checks import summary
-
         click.echo(summary(checks), err=True)
     else:
         _print(console, checks, format_, "interrupted" if stopped else "complete", allow_undecided)
@@ -171,4 +173,4 @@ def _print(
     else:
         from bnstats.report.checks import checks_text
 
-        console.out(checks_text(checks, console.style))
+        console.out(checks_text(checks, console.style, console.line_width))

@@ -17,7 +17,24 @@ Nothing is imported unless a person, a program or the project's pyproject.toml n
 claims names only what is loaded, or lies in a module that these have named.
 """
 
-from bnstats.custom.finding import Installed, installed, load, read, read_written, trust
+from bnstats.custom.finding import (
+    Installed,
+    as_typed,
+    installed,
+    load,
+    read,
+    read_written,
+    trust,
+)
 from bnstats.custom.registering import register
 
-__all__ = ["Installed", "installed", "load", "read", "read_written", "register", "trust"]
+__all__ = [
+    "Installed",
+    "as_typed",
+    "installed",
+    "load",
+    "read",
+    "read_written",
+    "register",
+    "trust",
+]

@@ -10,7 +10,6 @@ import os
 import sys
 from contextlib import redirect_stdout
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -24,6 +23,7 @@ from bnstats.spec import Spec, layer_name, not_loaded, parse, resolve, unknown_l
 
 _GROUP = "bnstats.layers"
 _trusted: set[str] = set()  # modules whose layers a file may name
+_registered_by: dict[str, str] = {}  # layers by name, and the modules whose import registered them
 
 
 class Installed(NamedTuple):
@@ -98,12 +98,19 @@ def trust(name: str, directory: Path) -> None:
         As `read`.
     """
     _look_in(str(directory))
-    is_layer = ":" in name or resolve(name) or any(entry.name == name for entry in installed())
-    if is_layer or not ("." in name or find_spec(name)):
+    if ":" in name or resolve(name) or any(entry.name == name for entry in installed()):
         load(name)
     else:
+        before = set(USER_LAYERS)
         _module(name, name)
         _trusted.add(name)
+        _registered_by.update(dict.fromkeys(set(USER_LAYERS) - before, name))
+
+
+def as_typed(spec: Spec) -> str:
+    """Return what a command line says for a spec, with the import that makes its layer known."""
+    module = _registered_by.get(spec.layer.name)
+    return f"{spec.text} --import {module}" if module else spec.text
 
 
 def _look_in(directory: str) -> None:
@@ -155,11 +162,6 @@ def _entry_point(name: str) -> tuple[str, str]:
 def _object(path: str) -> Any:
     """Import what a path ``module:attribute`` names."""
     module_name, _, attribute = path.partition(":")
-    if module_name.endswith(".py"):
-        stem = module_name.removesuffix(".py")
-        raise BnstatsError(
-            f"'{printable(path)}' names a file", hint=f"name the module: {stem}:{attribute}"
-        )
     found: Any = _module(module_name, path)
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -179,6 +181,11 @@ def _object(path: str) -> Any:
 
 
 def _module(module_name: str, path: str) -> ModuleType:
+    if module_name.endswith(".py"):
+        meant = module_name.removesuffix(".py") + path.removeprefix(module_name)
+        raise BnstatsError(
+            f"'{printable(path)}' names a file", hint=f"name the module: {printable(meant)}"
+        )
     try:
         with redirect_stdout(sys.stderr):  # stdout holds results, and nothing that a module prints
             return import_module(module_name)

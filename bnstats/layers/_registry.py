@@ -256,11 +256,9 @@ def elementwise(
     def decorate(
         function: Callable[..., tuple[Array, Array]],
     ) -> Callable[..., tuple[Array, Array]]:
-        defaults = {p.name: p.default for p in parameters_of(function)}
-
         @functools.wraps(function)
         def build(**values: Any) -> Event:
-            values = defaults | values
+            values = (function.__kwdefaults__ or {}) | values
 
             def f(xp: Namespace, x: Array) -> tuple[Array, Array]:
                 return function(xp, x, **values)

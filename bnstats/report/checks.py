@@ -10,27 +10,31 @@ from bnstats.errors import printable
 from bnstats.notation import deviation, exact_text, plural, signed
 from bnstats.quantities import QUANTITIES
 from bnstats.report.document import claims_entry, document, exact_entry, number
+from bnstats.report.folding import folded
 from bnstats.report.text_ import Style, plain
 from bnstats.verdict import FIRST_THRESHOLD
 from bnstats.verification import Check
 
+_INDENT = " " * len("undecided ")
 
-def checks_text(checks: Sequence[Check], style: Style = plain) -> str:
+
+def checks_text(checks: Sequence[Check], style: Style = plain, width: int | None = None) -> str:
     """Return a line for every claim and every constant that did not pass, and a summary.
 
-    Constants that are undecided for one reason share a line.
+    Constants that are undecided for one reason share a line. Lines are folded for a terminal of
+    some width; a command stays whole.
     """
     lines: list[str] = []
     for (layer, reason, _), group in groupby(checks, key=lambda c: (c.layer, c.reason, c.place)):
         found = list(group)
         if found[0].outcome == "undecided" and found[0].verdict is None:
             count = plural(len(found), "constant")
-            head = f"{style('undecided', 'undecided')} {_where(found[0])}"
-            lines.append(f"{head}{layer}: {count}: {reason}")
+            text = f"{_where(found[0])}{layer}: {count}: {reason}"
+            lines += _labelled("undecided", text, style, width)
             continue
         for check in found:
-            lines += _lines(check, style)
-    return "\n".join([*lines, summary(checks)])
+            lines += _lines(check, style, width)
+    return "\n".join([*lines, *_folded("", summary(checks), width)])
 
 
 def summary(checks: Sequence[Check]) -> str:
@@ -44,7 +48,7 @@ def summary(checks: Sequence[Check]) -> str:
 
 def check_text(check: Check, style: Style = plain) -> str:
     """Return what `checks_text` says of one claim, or of one constant that did not pass."""
-    return "\n".join(_lines(check, style))
+    return "\n".join(_lines(check, style, None))
 
 
 def finding(check: Check) -> str:
@@ -54,6 +58,8 @@ def finding(check: Check) -> str:
         parts.append(f"exact {exact_text(check.exact.value, check.exact.error)}")
     if check.estimate:
         parts.append(f"sampled {check.estimate}")
+    elif check.verdict:
+        parts.append("not sampled: too wide to be drawn")
     z = distance(check)
     if z is not None:
         parts.append(f"z = {signed(f'{z:+.3g}') if abs(z) >= 100 else deviation(z)}")
@@ -85,20 +91,33 @@ def _where(check: Check) -> str:
     return f"{check.place}: " if check.place else ""
 
 
-def _lines(check: Check, style: Style) -> Iterator[str]:
+def _lines(check: Check, style: Style, width: int | None) -> Iterator[str]:
     if check.outcome == "ok" and check.verdict is None:
         return
-    label = "FAIL" if check.outcome == "fail" else check.outcome
-    head = style(label.ljust(9), check.outcome)
-    if label == "ok":
+    if check.outcome == "ok":
         beyond = check.verdict.remark.partition("; ")[2] if check.verdict else ""
-        yield f"{head} {finding(check)}{'; ' if beyond else ''}{beyond}"
-    else:
-        yield f"{head} {_where(check)}{finding(check)}"
-    if check.outcome != "ok":
-        yield f"          {check.reason}"
-        if check.command:
-            yield f"hint:     {check.command}"
+        yield from _labelled("ok", "; ".join(filter(None, (finding(check), beyond))), style, width)
+        return
+    yield from _labelled(check.outcome, f"{_where(check)}{finding(check)}", style, width)
+    yield from _folded(_INDENT, check.reason, width)
+    if check.command:
+        yield f"hint:     {check.command}"
+
+
+def _labelled(outcome: str, text: str, style: Style, width: int | None) -> Iterator[str]:
+    label = {"fail": "FAIL"}.get(outcome, outcome).ljust(len(_INDENT) - 1)
+    first, *further = _folded(_INDENT, text, width)
+    yield f"{style(label, outcome)} {first.removeprefix(_INDENT)}"
+    yield from further
+
+
+def _folded(head: str, text: str, width: int | None) -> list[str]:
+    return [f"{head}{text}"] if width is None else folded(head, text, width)
+
+
+def warnings_of(checks: Sequence[Check]) -> tuple[tuple[str, str], ...]:
+    """Return what each layer and its backend had to say, with the layer, each once."""
+    return tuple(dict.fromkeys((check.layer, told) for check in checks for told in check.warnings))
 
 
 def checks_document(checks: Sequence[Check], status: str, argv: Sequence[str]) -> dict[str, Any]:
@@ -111,7 +130,7 @@ def checks_document(checks: Sequence[Check], status: str, argv: Sequence[str]) -
         {
             "layer": layer,
             "checks": [_check_entry(check) for check in group],
-            "warnings": [],
+            "warnings": [text for told, text in warnings_of(checks) if told == layer],
             "claims": claims_entry(c.verdict for c in group if c.verdict is not None),
         }
         for layer, group in by_layer.items()

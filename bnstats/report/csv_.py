@@ -10,7 +10,7 @@ from typing import Any
 from bnstats.quantities import QUANTITIES
 from bnstats.report.rows import is_sampled
 
-_SAMPLED = ("value", "stderr", "low", "high", "exact", "exact_error", "z", "samples")
+_SAMPLED = ("value", "stderr", "low", "high", "exact", "exact_error", "z", "samples", "reliable")
 _EXACT = ("exact", "exact_error")
 
 
@@ -32,6 +32,7 @@ def render(document: Mapping[str, Any]) -> str:
                 "exact": exact["value"],
                 "exact_error": exact["error"],
                 "samples": result.get("samples"),
+                "reliable": str(entry.get("reliable")).lower(),
             }
             writer.writerow((result["layer"], name, *(cells[column] for column in columns)))
     return out.getvalue()[:-1]

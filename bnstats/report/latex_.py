@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bnstats.report.rows import estimate_cell, exact_cell, is_sampled, quantity_rows
+from bnstats.report.rows import estimate_cell, exact_cell, is_believable, is_sampled, quantity_rows
 
 _SYMBOLS = {
     "mean_y": r"$\mathrm{E}[y]$",
@@ -33,11 +33,18 @@ def render(document: Mapping[str, Any]) -> str:
     for result in document["results"]:
         layer = r"\texttt{" + result["layer"].replace("_", r"\_") + "}"
         for name, entry in quantity_rows(result):
-            estimate = [_number(estimate_cell(entry))] if sampled else []
+            estimate = [_estimate(entry)] if sampled else []
             cells = (layer, _SYMBOLS[name], *estimate, _number(exact_cell(entry)) or "--")
             lines.append(rf"{' & '.join(cells)} \\")
             layer = ""
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def _estimate(entry: Mapping[str, Any]) -> str:
+    """Write an estimate, marked where its standard error cannot be believed."""
+    if entry["value"] is None:
+        return estimate_cell(entry)
+    return f"{_number(estimate_cell(entry))}{'' if is_believable(entry) else ' unreliable'}"
 
 
 def _number(text: str) -> str:

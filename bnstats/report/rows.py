@@ -36,6 +36,11 @@ def _is_constant(entry: Mapping[str, Any]) -> bool:
     return bool(exact) and exact["by"] == CONSTANT and z is not None and abs(z) <= FIRST_THRESHOLD
 
 
+def is_believable(entry: Mapping[str, Any]) -> bool:
+    """Whether an estimate's standard error can be believed."""
+    return bool(entry["reliable"]) or _is_constant(entry)
+
+
 def estimate_cell(entry: Mapping[str, Any]) -> str:
     """Write value(standard error)."""
     if entry["value"] is None:
@@ -58,7 +63,7 @@ def interval_cell(entry: Mapping[str, Any]) -> str:
 
 def z_cell(entry: Mapping[str, Any]) -> str:
     """Write z with its sign, where the standard error that it is in units of can be believed."""
-    if entry["z"] is None or not (entry["reliable"] or _is_constant(entry)):
+    if entry["z"] is None or not is_believable(entry):
         return ""
     return deviation(entry["z"])
 

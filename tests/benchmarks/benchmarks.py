@@ -151,9 +151,12 @@ def throughput_contenders(draws: int, kernel: str | None) -> tuple[dict[str, Con
     for dtype in ("float64", "float32"):
         for workers, label in ((1, "one worker"), (2, "two workers")):
             jobs[f"bnstats {dtype}, {label}"] = sigmoid("--dtype", dtype, "--workers", workers)
+        alone = ("--dtype", dtype, "--direction", "backward")  # the kernel's work
+        jobs[f"bnstats {dtype}, one worker, dx alone"] = sigmoid(*alone, "--workers", 1)
         if find_spec("jax"):
-            options = ("--dtype", dtype, "--backend", "jax", "--device", "cpu")
-            jobs[f"bnstats {dtype} on jax"] = sigmoid(*options)
+            on_jax = ("--backend", "jax", "--device", "cpu")
+            jobs[f"bnstats {dtype} on jax"] = sigmoid("--dtype", dtype, *on_jax)
+            jobs[f"bnstats {dtype} on jax, dx alone"] = sigmoid(*alone, *on_jax)
     contenders = {name: Contender(job, draws // 10, draws) for name, job in jobs.items()}
     points = min(2**24, 1 << draws.bit_length())
     for workers, label in ((1, "one worker"), (2, "two workers")):
