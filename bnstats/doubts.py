@@ -63,6 +63,8 @@ def more_draws(result: Result, std: Estimate) -> str:
     known, samples = std.exact, result.samples
     if known is None and not result.spec.event.inexact and std.n_eff < _FEW:
         return "the exact σ is infinite or beyond float64, and no -n is sure to help"
+    if std.n_eff == 0 and std.value > 0:
+        return "their fourth moment is infinite, and no -n is enough"
     seen = max(std.n_eff, 1.0) / samples
     if known is not None and known.spread is not None and known.value > 0:
         seen = min(seen, 1 / (1 + (2 * known.spread / known.value) ** 2))

@@ -35,7 +35,7 @@ class Estimate:
         it is built on the log scale.
     n_eff
         Effective draws, n·E[b]²/E[b²] with b the squared value: below 100 do not trust the
-        interval.
+        interval. None at all where E[b²] is known to be infinite.
     exact
         The value known without sampling, or None.
     z
@@ -105,6 +105,7 @@ def estimates(
     exact: dict[str, Exact],
     confidence: float,
     rounding: float = 0.0,
+    heavy: tuple[Direction, ...] = (),
 ) -> dict[str, Estimate]:
     """Return every quantity of the directions that were sampled.
 
@@ -119,12 +120,17 @@ def estimates(
     rounding
         Unit roundoff of the draws: a relative error that more draws do not average away, added
         to every standard error.
+    heavy
+        Directions whose fourth moment is infinite: no interval of theirs may be believed.
     """
-    return {
+    found = {
         name: _estimate(q, moments[q.direction], exact.get(name), confidence, rounding)
         for name, q in QUANTITIES.items()
         if q.direction in moments
     }
+    for name in (n for n in found if QUANTITIES[n].direction in heavy):
+        found[name] = replace(found[name], n_eff=0.0)
+    return found
 
 
 def _estimate(
@@ -142,11 +148,11 @@ def _estimate(
         stderr *= abs(q.power) * value / moment if log_scale else 1.0
     found = Estimate(value, stderr, None, m.n_eff, exact, None, log_scale, m.nonfinite)
     # What is left of the draws is no sample of what the exact value is of.
-    z = None if m.nonfinite else _z(found, m)
+    z = None if m.nonfinite else _z(found, m, q)
     return replace(found, interval=found.interval_at(quantile(confidence, m)), z=z)
 
 
-def _z(estimate: Estimate, m: Moments) -> float | None:
+def _z(estimate: Estimate, m: Moments, q: Quantity) -> float | None:
     """Return the estimate's distance from its exact value in standard errors."""
     exact, stderr = estimate.exact, estimate.stderr
     if exact is None or stderr is None:
@@ -154,7 +160,8 @@ def _z(estimate: Estimate, m: Moments) -> float | None:
     known = exact.stderr(m.count) if m.points == m.count else None
     if known is not None:
         # Two-point values such as a saturated sigmoid's have κ = 1: there 1/n is all there is.
-        second_order = exact.value / m.count if estimate.log_scale else 0.0
+        # A mean square, linear in the draws, has no second order.
+        second_order = exact.value / m.count if q.moment == "var" else 0.0
         stderr = math.hypot(known, second_order)
     elif estimate.log_scale:
         stderr *= exact.value / estimate.value  # the relative error is the sample's

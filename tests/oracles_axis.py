@@ -320,3 +320,24 @@ def normalization_moments(
         if eps:
             ms_dx += e**2 * inverse(mpf(3))
         return mean_y, 1 - (e * inverse(mpf(1)) if eps else 0), ms_dx / n
+
+
+def normalization_square(n: int, eps: float, mean: float, std: float, *, centred: bool) -> Any:
+    """Return E[(mean of dx²)²] at E[dy²] = 1.
+
+    Given v, |dx|² is Σ λ²z² over the eigenvalues λ of the Jacobian: its square has the mean
+    (Σ λ²)² + 2·Σ λ⁴.
+    """
+    with mp.workdps(oracles.DIGITS):
+        m, s, e = mpf(mean), mpf(std), mpf(eps)
+        k, noncentrality = (n - 1, mpf(0)) if centred else (n, n * (m / s) ** 2)
+
+        def inverse(p: int) -> Any:
+            scale = n / s**2
+            return scale**p * _inverse_power(mpf(p), k, e * scale, noncentrality)
+
+        found = mpf(0) if k == 1 else ((k - 1) ** 2 + 2 * (k - 1)) * inverse(2)
+        if eps:
+            along = e**4 * inverse(6)
+            found += 2 * (k - 1) * e**2 * inverse(4) + along + 2 * along
+        return found / n**2

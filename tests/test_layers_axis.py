@@ -272,6 +272,42 @@ def test_normalization(spec, n, eps, centred, law):
     check(exact["var_dx"], law.dy_std**2 * ms_dx)
 
 
+@laws
+@pytest.mark.parametrize(("spec", "n", "eps", "centred"), NORMS, ids=[n[0] for n in NORMS])
+def test_the_spread_of_a_normalised_gradient(spec, n, eps, centred, law):
+    exact = exact_of(spec, law)
+    if eps == 0:  # 4 and 3 dimensions: E[1/v²] diverges
+        assert exact["std_dx"].spread is None
+        assert parse(spec).event.heavy == ("dx",)
+        return
+    inputs = n, eps, law.x_mean, law.x_std
+    square = oracles.normalization_square(*inputs, centred=centred)
+    ms = oracles.normalization_moments(*inputs, centred=centred)[2]
+    var = law.dy_std**2 * mp.sqrt(square - ms**2)
+    assert exact["var_dx"].spread == pytest.approx(float(var), rel=1e-9)
+    sigma = law.dy_std * mp.sqrt(ms)
+    assert exact["std_dx"].spread == pytest.approx(float(var / (2 * sigma)), rel=1e-9)
+    assert exact["gain_dx"].spread == pytest.approx(float(var / (2 * sigma**3)), rel=1e-9)
+    assert exact["mean_dx"].spread is None
+    assert parse(spec).event.heavy == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "heavy"),
+    [
+        ("layer_norm:eps=0,normalized_shape=2", False),  # dx is 0
+        ("layer_norm:eps=0,normalized_shape=3", True),
+        ("layer_norm:eps=0,normalized_shape=5", True),
+        ("layer_norm:eps=1e-300,normalized_shape=5", True),
+        ("layer_norm:eps=0,normalized_shape=6", False),
+        ("rms_norm:eps=0,normalized_shape=4", True),
+        ("rms_norm:eps=0,normalized_shape=5", False),
+    ],
+)
+def test_gradients_without_a_fourth_moment_are_known(spec, heavy):
+    assert parse(spec).event.heavy == (("dx",) if heavy else ())
+
+
 @pytest.mark.parametrize("std", [1e-50, 1e-9, 1e9, 1e50])
 @pytest.mark.parametrize("n", [2, 3, 9])
 @pytest.mark.parametrize("name", ["layer_norm", "rms_norm"])
