@@ -88,12 +88,14 @@ def _on_direction(direction: str, std: Estimate, result: Result) -> list[str]:
     if std.n_eff < MIN_N_EFF:
         few = f"{direction}: {std.n_eff:.0f} effective draws are too few for its intervals"
         return [f"{few}; {remedy}"]
-    seen = _share_seen(std, result.samples)
-    if result.sampler == "iid" and seen < _ENOUGH_SEEN:
-        return [
-            f"σ[{direction}]: this sample takes its standard error for {seen:.2f} of what it is, "
-            "because it has hardly seen the tails: its intervals are too short; try a larger -n"
-        ]
+    for name in (f"std_{direction}", f"rms_{direction}"):
+        seen = _share_seen(result.quantities[name], result.samples)
+        if result.sampler == "iid" and seen < _ENOUGH_SEEN:
+            return [
+                f"{QUANTITIES[name].symbol}: this sample takes its standard error for {seen:.2f} "
+                "of what it is, because it has hardly seen the tails: its intervals are too short; "
+                "try a larger -n"
+            ]
     return []
 
 

@@ -148,21 +148,25 @@ def _estimate(
         stderr *= abs(q.power) * value / moment if log_scale else 1.0
     found = Estimate(value, stderr, None, m.n_eff, exact, None, log_scale, m.nonfinite)
     # What is left of the draws is no sample of what the exact value is of.
-    z = None if m.nonfinite else _z(found, m, q)
+    z = None if m.nonfinite else _z(found, m, q, rounding)
     return replace(found, interval=found.interval_at(quantile(confidence, m)), z=z)
 
 
-def _z(estimate: Estimate, m: Moments, q: Quantity) -> float | None:
+def _z(estimate: Estimate, m: Moments, q: Quantity, rounding: float) -> float | None:
     """Return the estimate's distance from its exact value in standard errors."""
     exact, stderr = estimate.exact, estimate.stderr
     if exact is None or stderr is None:
         return None
     known = exact.stderr(m.count) if m.points == m.count else None
     if known is not None:
-        # Two-point values such as a saturated sigmoid's have κ = 1: there 1/n is all there is.
-        # A mean square, linear in the draws, has no second order.
-        second_order = exact.value / m.count if q.moment == "var" else 0.0
-        stderr = math.hypot(known, second_order)
+        # Two-point values such as a saturated sigmoid's have κ = 1: there −(ā − E[a])² is all there
+        # is. In units of four times its mean it is beyond 4 as rarely as a normal deviate is.
+        # A mean square, linear in the draws, has no such term.
+        second_order = 0.0
+        if q.moment == "var":
+            share = m.aa / m.count / (m.mean_b - m.mean_a**2)
+            second_order = 4 * abs(q.power) * exact.value * share / m.count
+        stderr = math.hypot(known, second_order, rounding * abs(exact.value))
     elif estimate.log_scale:
         stderr *= exact.value / estimate.value  # the relative error is the sample's
     if estimate.log_scale and exact.value <= 0:

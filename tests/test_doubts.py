@@ -40,6 +40,16 @@ def test_sobol_points_are_told_apart_from_a_lack_of_tails() -> None:
     assert not unseen("sigmoid", 2**17, sampler="sobol")
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_mean_square_of_values_that_are_rarely_small(seed: int) -> None:
+    """Of 1000 draws of a saturated tanh, one lies inside: y² is 1 in nearly every one."""
+    result = compute("tanh", samples=1000, seed=seed, law=Law(x_std=1e4), direction="forward")
+    rms = result.rms_y
+    assert rms.exact is not None
+    missed = rms.interval is not None and not rms.interval[0] <= rms.exact.value <= rms.interval[1]
+    assert not missed or any(w.startswith("rms[y]") for w in result.warnings)
+
+
 def test_values_whose_fourth_powers_overflow_are_not_called_infinite() -> None:
     """What is left of the draws, those above 0, says nothing of the exact value: there is no z."""
     result = compute("leaky_relu:negative_slope=1e200", samples=1000)

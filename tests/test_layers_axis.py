@@ -174,6 +174,8 @@ def test_gated_units(spec, law):
     check(exact["var_dx"], law.dy_std**2 * true["ms_dx"])
     spread = mp.sqrt(true["m4_y"] - true["var_y"] ** 2)
     assert exact["var_y"].spread == pytest.approx(float(spread), rel=1e-11)
+    spread = law.dy_std**2 * mp.sqrt(true["square_dx"] - true["ms_dx"] ** 2)
+    assert exact["var_dx"].spread == pytest.approx(float(spread), rel=1e-9)
 
 
 @laws
@@ -290,6 +292,24 @@ def test_the_spread_of_a_normalised_gradient(spec, n, eps, centred, law):
     assert exact["gain_dx"].spread == pytest.approx(float(var / (2 * sigma**3)), rel=1e-9)
     assert exact["mean_dx"].spread is None
     assert parse(spec).event.heavy == ()
+
+
+@pytest.mark.parametrize("std", [0.01, 1.0, 1e4])
+@pytest.mark.parametrize(("spec", "n", "eps", "centred"), NORMS, ids=[n[0] for n in NORMS])
+def test_the_spread_of_a_normalised_mean_square(spec, n, eps, centred, std):
+    exact = exact_of(spec, Law(0, std, 1))
+    if exact["rms_y"].by == "constant" or not eps:
+        assert exact["std_y"].spread is None
+        return
+    spread = oracles.normalization_spread(n, eps, std, centred=centred)
+    assert exact["std_y"].spread == pytest.approx(
+        float(mp.sqrt(spread) / 2 / exact["std_y"].value), rel=1e-6
+    )
+    assert exact["rms_y"].spread == exact["std_y"].spread
+
+
+def test_a_mean_that_is_not_zero_leaves_the_spread_to_the_sample():
+    assert exact_of("rms_norm:normalized_shape=3", Law(0.5))["std_y"].spread is None
 
 
 @pytest.mark.parametrize(

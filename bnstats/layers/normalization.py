@@ -55,6 +55,10 @@ def _normalization(n: int, eps: float, *, centred: bool = True) -> Event:
     return Event(inputs, forward, moments, heavy=("dx",) if heavy else ())
 
 
+def _variance(square: Known, mean: Known) -> Known:
+    return combined((1.0, square), (-1.0, _squared(mean)))
+
+
 def _squared(known: Known) -> Known:
     value, error = known.value, known.error
     return Known(value**2, (2 * abs(value) + error) * error)
@@ -72,7 +76,8 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     - dx = (P − yyᵀ/n)·dy/√(v + eps), where P leaves k dimensions, one of them y's, which is shrunk
       by 1 − |y|²/n = eps/(v + eps): E|dx|² = E[(k − 1)/(v + eps) + eps²/(v + eps)³]·E[dy²];
     - given v, |dx|²·(v + eps) is a chi-square of k − 1 degrees of freedom plus one of a single one
-      times (eps/(v + eps))², whose squares have means k² − 1 and 3·(eps/(v + eps))⁴.
+      times (eps/(v + eps))², whose squares have means k² − 1 and 3·(eps/(v + eps))⁴;
+    - the variance of v/(v + eps) is that of eps/(v + eps).
     """
     m, k = (0.0, n - 1) if centred else (law.x_mean, n)
     var, power = law.x_std**2, law.dy_std**2
@@ -114,9 +119,13 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
             w = (u * eps) ** 2
             return u * u * (k * k - 1 + w * ((k - 1) / 3 + w / 40))
 
-        fourth = over_u(of_fourth, min(decayed if k > 4 else math.inf, last))
-        spread, scale = combined((1.0, fourth), (-1.0, _squared(ms_dx))), (power / n) ** 2
+        far = min(decayed if k > 4 else math.inf, last)
+        spread, scale = _variance(over_u(of_fourth, far), ms_dx), (power / n) ** 2
         known["var_ms_dx"] = Known(scale * spread.value, scale * spread.error)
+        if eps and not m and ms.by != CONSTANT:
+            first, second = over_u(lambda xp, u, a: u, far), over_u(lambda xp, u, a: u * u, far)
+            spread = _variance(second, first)
+            known["var_ms_y"] = Known(eps * spread.value * eps, eps * spread.error * eps)
     return known
 
 
