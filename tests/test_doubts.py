@@ -40,6 +40,22 @@ def test_sobol_points_are_told_apart_from_a_lack_of_tails() -> None:
     assert not unseen("sigmoid", 2**17, sampler="sobol")
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_sobol_points_that_miss_the_tails_say_so_and_blame_no_formula(seed: int) -> None:
+    result = compute("rms_norm:normalized_shape=2", samples=2**17, seed=seed, sampler="sobol")
+    std = result.std_dx
+    assert std.reliable
+    assert std.z is not None
+    assert std.z < -5
+    assert any(w.startswith("σ[dx]: these points have hardly seen") for w in result.warnings)
+    assert not any("is wrong" in w for w in result.warnings)
+
+
+@pytest.mark.parametrize("spec", ["relu", "exponential", "gelu", "square", "reglu", "dropout"])
+def test_sobol_points_that_saw_the_tails_do_not(spec: str) -> None:
+    assert not [w for w in compute(spec, samples=2**18, sampler="sobol").warnings if "tails" in w]
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_mean_square_of_values_that_are_rarely_small(seed: int) -> None:
     """Of 1000 draws of a saturated tanh, one lies inside: y² is 1 in nearly every one."""
