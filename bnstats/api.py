@@ -162,7 +162,9 @@ def compute(
     told: list[str] = []
 
     def met(tally: Tally) -> bool:
-        return precision is not None and half_width(tally, confidence, exact) <= precision
+        if precision is None or not tally.keys().isdisjoint(spec.event.heavy):
+            return False
+        return half_width(tally, confidence, exact) <= precision
 
     def enough(tally: Tally) -> bool:
         nonlocal begun
@@ -187,7 +189,7 @@ def compute(
         status = "complete"
     else:
         status = "target_not_met"
-    found = estimates(tally, exact, confidence, _ROUNDOFF[dtype])
+    found = estimates(tally, exact, confidence, _ROUNDOFF[dtype], spec.event.heavy)
     result = Result(
         spec=spec,
         law=law,
@@ -282,10 +284,11 @@ def _relative_half_width(std: Estimate, moments: Moments, confidence: float) -> 
 
 
 def _hopeless(tally: Tally, event: Event) -> bool:
-    """Whether a default run's worth of draws has shown no variance at all in some direction."""
+    """Whether a default run has shown no variance in some direction, or one has no interval."""
     return any(
-        m.points + m.nonfinite >= default_samples(event) and m.mean_b - m.mean_a**2 <= 0
-        for m in tally.values()
+        m.points + m.nonfinite >= default_samples(event)
+        and (d in event.heavy or m.mean_b - m.mean_a**2 <= 0)
+        for d, m in tally.items()
     )
 
 

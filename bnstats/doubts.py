@@ -38,7 +38,9 @@ def doubts(result: Result) -> tuple[str, ...]:
                 f"{result.spec.event.numbers} dimensions; --sampler iid is faster"
             )
     for name in (n for n in ON_SCREEN if n in result.quantities):
-        estimate = result.quantities[name]
+        estimate, direction = result.quantities[name], QUANTITIES[name].direction
+        if result.sampler == "sobol" and _share_seen(result, f"std_{direction}") < _ENOUGH_SEEN:
+            continue  # every seed misses the same tails
         if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and estimate.reliable:
             found.append(
                 f"{QUANTITIES[name].symbol} is {abs(estimate.z):.1f} standard errors from its "
@@ -51,8 +53,12 @@ def _gain(std: Estimate, points: int) -> float:
     """Return how many times below that of as many independent draws the variance of σ̂ is."""
     if not std.stderr or std.n_eff <= 0:
         return math.inf
-    independent = 0.25 * max(1 / std.n_eff - 1 / points, 0.0)
-    return independent / (std.stderr / std.value) ** 2
+    return (_independent_error(std, points) * std.value / std.stderr) ** 2
+
+
+def _independent_error(std: Estimate, points: int) -> float:
+    """Return the relative standard error of σ̂ from as many independent draws of mean zero."""
+    return 0.5 * math.sqrt(max(1 / std.n_eff - 1 / points, 0.0))
 
 
 def more_draws(result: Result, std: Estimate) -> str:
@@ -63,6 +69,8 @@ def more_draws(result: Result, std: Estimate) -> str:
     known, samples = std.exact, result.samples
     if known is None and not result.spec.event.inexact and std.n_eff < _FEW:
         return "the exact σ is infinite or beyond float64, and no -n is sure to help"
+    if std.n_eff == 0 and std.value > 0:
+        return "their fourth moment is infinite, and no -n is enough"
     seen = max(std.n_eff, 1.0) / samples
     if known is not None and known.spread is not None and known.value > 0:
         seen = min(seen, 1 / (1 + (2 * known.spread / known.value) ** 2))
@@ -86,19 +94,35 @@ def _on_direction(direction: str, std: Estimate, result: Result) -> list[str]:
     if std.n_eff < MIN_N_EFF:
         few = f"{direction}: {std.n_eff:.0f} effective draws are too few for its intervals"
         return [f"{few}; {remedy}"]
-    seen = _share_seen(std, result.samples)
-    if result.sampler == "iid" and seen < _ENOUGH_SEEN:
-        return [
-            f"σ[{direction}]: this sample takes its standard error for {seen:.2f} of what it is, "
-            "because it has hardly seen the tails: its intervals are too short; try a larger -n"
-        ]
+    for name in (f"std_{direction}", f"rms_{direction}"):
+        seen = _share_seen(result, name)
+        if seen < _ENOUGH_SEEN and result.sampler == "sobol":
+            return [
+                f"{QUANTITIES[name].symbol}: these points have hardly seen the tails: its "
+                "intervals are too short; try a larger -n"
+            ]
+        if seen < _ENOUGH_SEEN:
+            return [
+                f"{QUANTITIES[name].symbol}: this sample takes its standard error for {seen:.2f} "
+                "of what it is, because it has hardly seen the tails: its intervals are too short; "
+                "try a larger -n"
+            ]
     return []
 
 
-def _share_seen(std: Estimate, samples: int) -> float:
+def _share_seen(result: Result, name: str) -> float:
     """Return the standard error of σ̂ relative to the exact one, of independent draws; 1 if unknown.
 
-    A sample of heavy tails lacks what makes its standard error large, and cannot know it.
+    A sample of heavy tails lacks what makes its standard error large, and cannot know it. Of Sobol'
+    points, whose errors are others, that of as many draws with the fourth moment that they have; it
+    is one about 0, and tells of dx only.
     """
+    std, samples = result.quantities[name], result.samples
     known = std.exact.stderr(samples) if std.exact is not None else None
-    return std.stderr / known if std.stderr and known else 1.0
+    if std.exact is None or not std.stderr or not known:
+        return 1.0
+    if result.sampler == "iid":
+        return std.stderr / known
+    if QUANTITIES[name].direction == "y" or std.n_eff <= 0:
+        return 1.0
+    return _independent_error(std, samples) * std.exact.value / known

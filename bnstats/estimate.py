@@ -35,7 +35,7 @@ class Estimate:
         it is built on the log scale.
     n_eff
         Effective draws, n·E[b]²/E[b²] with b the squared value: below 100 do not trust the
-        interval.
+        interval. None at all where E[b²] is known to be infinite.
     exact
         The value known without sampling, or None.
     z
@@ -105,6 +105,7 @@ def estimates(
     exact: dict[str, Exact],
     confidence: float,
     rounding: float = 0.0,
+    heavy: tuple[Direction, ...] = (),
 ) -> dict[str, Estimate]:
     """Return every quantity of the directions that were sampled.
 
@@ -119,12 +120,17 @@ def estimates(
     rounding
         Unit roundoff of the draws: a relative error that more draws do not average away, added
         to every standard error.
+    heavy
+        Directions whose fourth moment is infinite: no interval of theirs may be believed.
     """
-    return {
+    found = {
         name: _estimate(q, moments[q.direction], exact.get(name), confidence, rounding)
         for name, q in QUANTITIES.items()
         if q.direction in moments
     }
+    for name in (n for n in found if QUANTITIES[n].direction in heavy):
+        found[name] = replace(found[name], n_eff=0.0)
+    return found
 
 
 def _estimate(
@@ -142,20 +148,25 @@ def _estimate(
         stderr *= abs(q.power) * value / moment if log_scale else 1.0
     found = Estimate(value, stderr, None, m.n_eff, exact, None, log_scale, m.nonfinite)
     # What is left of the draws is no sample of what the exact value is of.
-    z = None if m.nonfinite else _z(found, m)
+    z = None if m.nonfinite else _z(found, m, q, rounding)
     return replace(found, interval=found.interval_at(quantile(confidence, m)), z=z)
 
 
-def _z(estimate: Estimate, m: Moments) -> float | None:
+def _z(estimate: Estimate, m: Moments, q: Quantity, rounding: float) -> float | None:
     """Return the estimate's distance from its exact value in standard errors."""
     exact, stderr = estimate.exact, estimate.stderr
     if exact is None or stderr is None:
         return None
     known = exact.stderr(m.count) if m.points == m.count else None
     if known is not None:
-        # Two-point values such as a saturated sigmoid's have κ = 1: there 1/n is all there is.
-        second_order = exact.value / m.count if estimate.log_scale else 0.0
-        stderr = math.hypot(known, second_order)
+        # Two-point values such as a saturated sigmoid's have κ = 1: there −(ā − E[a])² is all there
+        # is. In units of four times its mean it is beyond 4 as rarely as a normal deviate is.
+        # A mean square, linear in the draws, has no such term.
+        second_order = 0.0
+        if q.moment == "var":
+            share = m.aa / m.count / (m.mean_b - m.mean_a**2)
+            second_order = 4 * abs(q.power) * exact.value * share / m.count
+        stderr = math.hypot(known, second_order, rounding * abs(exact.value))
     elif estimate.log_scale:
         stderr *= exact.value / estimate.value  # the relative error is the sample's
     if estimate.log_scale and exact.value <= 0:

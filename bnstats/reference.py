@@ -98,7 +98,12 @@ def _quantity(q: Quantity, moments: dict[str, Known]) -> Exact | None:
 
 
 def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
-    """Return the standard error times √n of a scalar event's estimate, to first order in 1/n."""
+    """Return the standard error times √n of an estimate, to first order in 1/n."""
+    ms, var_ms = moments.get(f"ms_{q.direction}"), moments.get(f"var_ms_{q.direction}")
+    if q.moment != "mean" and ms is not None and var_ms is not None:
+        if ms.value <= 0 or var_ms.error > 1e-3 * var_ms.value:
+            return None
+        return float(abs(q.power) * math.sqrt(var_ms.value) / ms.value * ms.value**q.power)
     var, m4 = moments.get(f"var_{q.direction}"), moments.get(f"m4_{q.direction}")
     if var is None or m4 is None or m4.error > 1e-3 * m4.value:
         return None

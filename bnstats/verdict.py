@@ -251,6 +251,8 @@ def digits_right(claimed: float, truth: float) -> int:
     >>> digits_right(0.2123, 0.2117457), digits_right(1.7059, 1.7048)
     (3, 3)
     """
+    if not math.isfinite(truth):
+        return 0  # as of the gain of what did not vary
     for digits in range(16, 0, -1):
         one, other = (f"{number:.{digits - 1}e}" for number in (claimed, truth))
         place = min(int(text.partition("e")[2]) for text in (one, other)) - digits + 1

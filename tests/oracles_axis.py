@@ -211,6 +211,7 @@ def gated_moments(spec: str, mean: float, std: float) -> dict[str, Any]:
         m, s = mpf(mean), mpf(std)
         points = oracles.normal_points(tuple((mpf(k) - m) / s for k in kinks))
         values = [(w, gate(m + s * z)) for z, w in points]
+        slopes = [mp.diff(gate, m + s * z) for z, _ in points]
         a = [1, m, m**2 + s**2, m**3 + 3 * m * s**2, m**4 + 6 * m**2 * s**2 + 3 * s**4]
         raw = [a[k] * mp.fsum(w * g**k for w, g in values) for k in range(5)]
         mu = raw[1]
@@ -220,6 +221,13 @@ def gated_moments(spec: str, mean: float, std: float) -> dict[str, Any]:
             "m4_y": raw[4] - 4 * mu * raw[3] + 6 * mu**2 * raw[2] - 3 * mu**4,
             "ms_dx": (raw[2] / a[2] + a[2] * oracles.moments_of(gate, mean, std, kinks)["ms_slope"])
             / 2,
+            # (g² + a²g′²)², of which E[dy⁴] = 3
+            "square_dx": mpf(3)
+            / 4
+            * mp.fsum(
+                w * (g**4 + 2 * a[2] * g**2 * slope**2 + a[4] * slope**4)
+                for (w, g), slope in zip(values, slopes, strict=True)
+            ),
         }
 
 
@@ -320,3 +328,32 @@ def normalization_moments(
         if eps:
             ms_dx += e**2 * inverse(mpf(3))
         return mean_y, 1 - (e * inverse(mpf(1)) if eps else 0), ms_dx / n
+
+
+def normalization_square(n: int, eps: float, mean: float, std: float, *, centred: bool) -> Any:
+    """Return E[(mean of dx²)²] at E[dy²] = 1.
+
+    Given v, |dx|² is Σ λ²z² over the eigenvalues λ of the Jacobian: its square has the mean
+    (Σ λ²)² + 2·Σ λ⁴.
+    """
+    with mp.workdps(oracles.DIGITS):
+        m, s, e = mpf(mean), mpf(std), mpf(eps)
+        k, noncentrality = (n - 1, mpf(0)) if centred else (n, n * (m / s) ** 2)
+
+        def inverse(p: int) -> Any:
+            scale = n / s**2
+            return scale**p * _inverse_power(mpf(p), k, e * scale, noncentrality)
+
+        found = mpf(0) if k == 1 else ((k - 1) ** 2 + 2 * (k - 1)) * inverse(2)
+        if eps:
+            along = e**4 * inverse(6)
+            found += 2 * (k - 1) * e**2 * inverse(4) + along + 2 * along
+        return found / n**2
+
+
+def normalization_spread(n: int, eps: float, std: float, *, centred: bool) -> Any:
+    """Return the variance of the mean of y², v/(v + eps), at x_mean = 0."""
+    with mp.workdps(2 * oracles.DIGITS):
+        k, scale, e = n - 1 if centred else n, n / mpf(std) ** 2, mpf(eps)
+        first, second = (_inverse_power(mpf(p), k, e * scale, 0) * scale**p for p in (1, 2))
+        return e**2 * (second - first**2)

@@ -40,6 +40,32 @@ def test_sobol_points_are_told_apart_from_a_lack_of_tails() -> None:
     assert not unseen("sigmoid", 2**17, sampler="sobol")
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_sobol_points_that_miss_the_tails_say_so_and_blame_no_formula(seed: int) -> None:
+    result = compute("rms_norm:normalized_shape=2", samples=2**17, seed=seed, sampler="sobol")
+    std = result.std_dx
+    assert std.reliable
+    assert std.z is not None
+    assert std.z < -5
+    assert any(w.startswith("σ[dx]: these points have hardly seen") for w in result.warnings)
+    assert not any("is wrong" in w for w in result.warnings)
+
+
+@pytest.mark.parametrize("spec", ["relu", "exponential", "gelu", "square", "reglu", "dropout"])
+def test_sobol_points_that_saw_the_tails_do_not(spec: str) -> None:
+    assert not [w for w in compute(spec, samples=2**18, sampler="sobol").warnings if "tails" in w]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_mean_square_of_values_that_are_rarely_small(seed: int) -> None:
+    """Of 1000 draws of a saturated tanh, one lies inside: y² is 1 in nearly every one."""
+    result = compute("tanh", samples=1000, seed=seed, law=Law(x_std=1e4), direction="forward")
+    rms = result.rms_y
+    assert rms.exact is not None
+    missed = rms.interval is not None and not rms.interval[0] <= rms.exact.value <= rms.interval[1]
+    assert not missed or any(w.startswith("rms[y]") for w in result.warnings)
+
+
 def test_values_whose_fourth_powers_overflow_are_not_called_infinite() -> None:
     """What is left of the draws, those above 0, says nothing of the exact value: there is no z."""
     result = compute("leaky_relu:negative_slope=1e200", samples=1000)
@@ -55,6 +81,34 @@ def test_values_whose_fourth_powers_overflow_are_not_called_infinite() -> None:
         assert estimate.z is None, name
     assert result.mean_y.exact is not None
     assert not any("try -n" in w for w in result.warnings)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_normalised_gradient_that_is_rarely_large_is_no_alarm(seed: int) -> None:
+    """Of two elements 1/v has an infinite mean but for eps: σ[dx] hinges on what is never seen."""
+    result = compute("rms_norm:normalized_shape=2", samples=10**6, seed=seed)
+    std = result.std_dx
+    assert std.exact is not None
+    assert std.z is not None
+    assert std.value < 0.8 * std.exact.value
+    assert abs(std.z) < 0.1
+    told = [w for w in result.warnings if "dx" in w]
+    assert len(told) == 1
+    assert "hardly seen the tails" in told[0] or "too few" in told[0]
+
+
+@pytest.mark.parametrize(
+    "spec", ["layer_norm:eps=0,normalized_shape=3", "rms_norm:eps=0,normalized_shape=4"]
+)
+def test_without_a_fourth_moment_nothing_of_a_direction_is_reliable(spec: str) -> None:
+    result = compute(spec, samples=10**6)
+    assert not result.std_dx.reliable
+    assert not result.var_dx.reliable
+    (told,) = [w for w in result.warnings if w.startswith("dx:")]
+    assert told.endswith(("infinite, and no -n is enough", "no -n is sure to help"))
+    aimed = compute(spec, precision=0.1, samples=10**8)
+    assert aimed.status == "target_not_met"
+    assert aimed.samples < 10**7
 
 
 def remedies(spec: str, samples: int, **law: float) -> list[str]:

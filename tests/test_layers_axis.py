@@ -174,6 +174,8 @@ def test_gated_units(spec, law):
     check(exact["var_dx"], law.dy_std**2 * true["ms_dx"])
     spread = mp.sqrt(true["m4_y"] - true["var_y"] ** 2)
     assert exact["var_y"].spread == pytest.approx(float(spread), rel=1e-11)
+    spread = law.dy_std**2 * mp.sqrt(true["square_dx"] - true["ms_dx"] ** 2)
+    assert exact["var_dx"].spread == pytest.approx(float(spread), rel=1e-9)
 
 
 @laws
@@ -270,6 +272,60 @@ def test_normalization(spec, n, eps, centred, law):
     check(exact["rms_y"], mp.sqrt(ms))
     check(exact["var_y"], ms - mean**2, float(1e-13 * ms / (ms - mean**2)))
     check(exact["var_dx"], law.dy_std**2 * ms_dx)
+
+
+@laws
+@pytest.mark.parametrize(("spec", "n", "eps", "centred"), NORMS, ids=[n[0] for n in NORMS])
+def test_the_spread_of_a_normalised_gradient(spec, n, eps, centred, law):
+    exact = exact_of(spec, law)
+    if eps == 0:  # 4 and 3 dimensions: E[1/v²] diverges
+        assert exact["std_dx"].spread is None
+        assert parse(spec).event.heavy == ("dx",)
+        return
+    inputs = n, eps, law.x_mean, law.x_std
+    square = oracles.normalization_square(*inputs, centred=centred)
+    ms = oracles.normalization_moments(*inputs, centred=centred)[2]
+    var = law.dy_std**2 * mp.sqrt(square - ms**2)
+    assert exact["var_dx"].spread == pytest.approx(float(var), rel=1e-9)
+    sigma = law.dy_std * mp.sqrt(ms)
+    assert exact["std_dx"].spread == pytest.approx(float(var / (2 * sigma)), rel=1e-9)
+    assert exact["gain_dx"].spread == pytest.approx(float(var / (2 * sigma**3)), rel=1e-9)
+    assert exact["mean_dx"].spread is None
+    assert parse(spec).event.heavy == ()
+
+
+@pytest.mark.parametrize("std", [0.01, 1.0, 1e4])
+@pytest.mark.parametrize(("spec", "n", "eps", "centred"), NORMS, ids=[n[0] for n in NORMS])
+def test_the_spread_of_a_normalised_mean_square(spec, n, eps, centred, std):
+    exact = exact_of(spec, Law(0, std, 1))
+    if exact["rms_y"].by == "constant" or not eps:
+        assert exact["std_y"].spread is None
+        return
+    spread = oracles.normalization_spread(n, eps, std, centred=centred)
+    assert exact["std_y"].spread == pytest.approx(
+        float(mp.sqrt(spread) / 2 / exact["std_y"].value), rel=1e-6
+    )
+    assert exact["rms_y"].spread == exact["std_y"].spread
+
+
+def test_a_mean_that_is_not_zero_leaves_the_spread_to_the_sample():
+    assert exact_of("rms_norm:normalized_shape=3", Law(0.5))["std_y"].spread is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "heavy"),
+    [
+        ("layer_norm:eps=0,normalized_shape=2", False),  # dx is 0
+        ("layer_norm:eps=0,normalized_shape=3", True),
+        ("layer_norm:eps=0,normalized_shape=5", True),
+        ("layer_norm:eps=1e-300,normalized_shape=5", True),
+        ("layer_norm:eps=0,normalized_shape=6", False),
+        ("rms_norm:eps=0,normalized_shape=4", True),
+        ("rms_norm:eps=0,normalized_shape=5", False),
+    ],
+)
+def test_gradients_without_a_fourth_moment_are_known(spec, heavy):
+    assert parse(spec).event.heavy == (("dx",) if heavy else ())
 
 
 @pytest.mark.parametrize("std", [1e-50, 1e-9, 1e9, 1e50])

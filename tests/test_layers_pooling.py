@@ -60,6 +60,7 @@ FRACTIONAL: list[dict[str, Any]] = [
     {"kernel_size": (1, 2), "output_size": (5, 1), "input_size": (9, 5)},
     {"kernel_size": (2, 3), "output_size": (3, 4), "input_size": (7, 11)},
     {"kernel_size": (2, 3, 1), "output_size": (3, 2, 4), "input_size": (7, 8, 6)},
+    {"kernel_size": (3, 2), "output_size": (1, 3), "input_size": (3, 5)},
 ]
 
 

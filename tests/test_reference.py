@@ -547,7 +547,7 @@ def test_only_moments_of_dx_see_dy_and_their_bounds_scale_with_them(spec):
     assert set(plain) == set(scaled)
     for name, known in plain.items():
         assert known.error >= 0, name
-        factor = {"ms_dx": 4, "m4_dx": 16}.get(name, 1)
+        factor = {"ms_dx": 4, "m4_dx": 16, "var_ms_dx": 16}.get(name, 1)
         value, error, by = scaled[name]
         assert (value, by) == (pytest.approx(factor * known.value, rel=1e-15), known.by), name
         assert error == pytest.approx(factor * known.error, rel=1e-15), name

@@ -348,6 +348,8 @@ def test_a_real_sample_decides():
         (1.70590341, 1.70483163, 3),  # 1.71 and 1.70, but no unit apart
         (9.9996, 10.0, 4),
         (10.0004, 9.9996, 4),
+        (1.0, math.inf, 0),
+        (1.0, math.nan, 0),
     ],
 )
 def test_digits_right(claimed, true, digits):
@@ -415,6 +417,15 @@ def test_the_simulated_rate_of_false_alarms():
     second = rng.normal(size=20_000)
     fails = sum(confirmed(a, b, threshold) for a, b in zip(first, second, strict=True))
     assert fails / 20_000 == pytest.approx(share, abs=4 * math.sqrt(share / 20_000))
+
+
+@pytest.mark.parametrize("samples", [1, 1000])
+def test_the_gain_of_what_did_not_vary_is_undecided(samples):
+    """No value is exact where σ is 0, and none is sampled."""
+    found = compute("threshold:threshold=40,value=3", samples=samples)
+    verdict = judge(claim("1.0", found.layer, "gain_y"), {}, found.quantities, samples=samples)
+    assert verdict.outcome == "undecided"
+    assert verdict.digits_right == 0
 
 
 def test_a_claim_on_what_is_next_to_nothing_is_refuted():

@@ -109,8 +109,10 @@ class Event:
         ``mean_y``, ``var_y``, ``m3_y`` and ``m4_y`` (third and fourth central moment), ``ms_dx``
         (E[dx²]) and ``m4_dx`` (E[dx⁴]), averaged over the event's positions. E[dx] is zero for
         every layer, because dx is linear in dy. Third and fourth moments are stated only where an
-        event has a single element. What is the same in every draw, averaged over its positions, is
-        known by `CONSTANT`; ``mean_dx`` and ``ms_y`` are stated where they are.
+        event has a single element; of several, ``var_ms_y`` and ``var_ms_dx`` are the variances of
+        the event's means of y² and dx², that of y stated only where E[y] is zero. What is the same
+        in every draw, averaged over its positions, is known by `CONSTANT`; ``mean_dx`` and ``ms_y``
+        are stated where they are.
     kinks
         Where an elementwise layer is not smooth, in units of x: f, its slope or its curvature
         jumps.
@@ -118,6 +120,9 @@ class Event:
         What a user should know about these parameter values.
     inexact
         Why some moment is known by sampling only; empty where all are known.
+    heavy
+        Directions whose fourth moment is infinite under any law: no sample of them, however large,
+        has an interval that holds.
     under
         ``under(law)`` returns this event with what shows only once the law is known: the kinks and
         faults of a function that nobody has examined. None where there is nothing to find out.
@@ -129,6 +134,7 @@ class Event:
     kinks: tuple[float, ...] = ()
     hints: tuple[str, ...] = ()
     inexact: str = ""
+    heavy: tuple[Literal["y", "dx"], ...] = ()
     under: Callable[[Law], Event] | None = None
 
     @property

@@ -43,7 +43,7 @@ def _side(kernel: int, output: int, size: int) -> Side:
             f"input_size is {size}"
         )
     recur = gcd(room, gaps) or 1  # windows after which the fraction of i·α is 0 again
-    kinds, step = max(gaps // recur, 1), room // recur
+    kinds, step = max(gaps // recur, 1), max(room // recur, 1)  # of a lone window, any step
     return Side(
         size=size,
         runs=tuple(

@@ -52,9 +52,16 @@ def _gated(gate: Pointwise, kinks: tuple[float, ...] = ()) -> Event:
 
             return expect(f, kinks=kinks)
 
-        ms = of_gate(2, 0)
-        ms_slope = expect(lambda xp, b: gate(xp, b)[1] ** 2, kinks=kinks)
-        half = law.dy_std**2 / 2
+        def of_slope(times_gate: int, power: int) -> Known:
+            def f(xp: Namespace, b: Array) -> Array:
+                g, slope = gate(xp, b)
+                return g**times_gate * slope**power
+
+            return expect(f, kinks=kinks)
+
+        ms, half = of_gate(2, 0), law.dy_std**2 / 2
+        a2, a4 = s**2 + m**2, m**4 + 6 * m**2 * s**2 + 3 * s**4
+        ms_dx = combined((half, ms), (half * a2, of_slope(0, 2)))
         return {
             "mean_y": combined((m, mean)),
             "var_y": combined((s**2, ms), (m**2, of_gate(0, 2))),
@@ -63,7 +70,14 @@ def _gated(gate: Pointwise, kinks: tuple[float, ...] = ()) -> Event:
                 (6 * s**2 * m**2, of_gate(2, 2)),
                 (m**4, of_gate(0, 4)),
             ),
-            "ms_dx": combined((half, ms), (half * (s**2 + m**2), ms_slope)),
+            "ms_dx": ms_dx,
+            # of ½·dy²·(g² + a²g′²)
+            "var_ms_dx": combined(
+                (3 * half**2, of_gate(4, 0)),
+                (6 * half**2 * a2, of_slope(2, 2)),
+                (3 * half**2 * a4, of_slope(0, 4)),
+                (-1.0, Known(ms_dx.value**2, 2 * ms_dx.value * ms_dx.error)),
+            ),
         }
 
     return Event({"x": Input((2,)), "dy": Input()}, forward, moments)

@@ -27,6 +27,7 @@ from bnstats.layers._registry import (
 
 _FORMULA = "y = (x − μ)/√(v + eps),  μ = mean x,  v = mean (x − μ)²"
 _GRADIENT = "dx = (dy − mean dy − y·mean(y·dy))/√(v + eps)"
+_AS_NONE = 1e-100  # an eps below makes no difference to any sample
 _DOUBLE_EPS = 2.0**-52  # torch's rms_norm takes that of the dtype
 
 
@@ -49,7 +50,18 @@ def _normalization(n: int, eps: float, *, centred: bool = True) -> Event:
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
         return _moments(law, expect, n, eps, centred=centred)
 
-    return Event({"x": Input((n,)), "dy": Input((n,))}, forward, moments)
+    heavy = eps < _AS_NONE and 2 <= n - centred <= 4  # E[1/v²] diverges
+    inputs = {"x": Input((n,)), "dy": Input((n,))}
+    return Event(inputs, forward, moments, heavy=("dx",) if heavy else ())
+
+
+def _variance(square: Known, mean: Known) -> Known:
+    return combined((1.0, square), (-1.0, _squared(mean)))
+
+
+def _squared(known: Known) -> Known:
+    value, error = known.value, known.error
+    return Known(value**2, (2 * abs(value) + error) * error)
 
 
 def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> dict[str, Known]:
@@ -62,18 +74,21 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     - E[y] = E[x/√(v + eps)], where E[x·e^(−uv)] = (m/a)·L(u);
     - E[y²] = E[v/(v + eps)], where E[v·e^(−uv)] = −L′(u) = L(u)·(ks²/(na) + m²/a²);
     - dx = (P − yyᵀ/n)·dy/√(v + eps), where P leaves k dimensions, one of them y's, which is shrunk
-      by 1 − |y|²/n = eps/(v + eps): E|dx|² = E[(k − 1)/(v + eps) + eps²/(v + eps)³]·E[dy²].
+      by 1 − |y|²/n = eps/(v + eps): E|dx|² = E[(k − 1)/(v + eps) + eps²/(v + eps)³]·E[dy²];
+    - given v, |dx|²·(v + eps) is a chi-square of k − 1 degrees of freedom plus one of a single one
+      times (eps/(v + eps))², whose squares have means k² − 1 and 3·(eps/(v + eps))⁴;
+    - the variance of v/(v + eps) is that of eps/(v + eps).
     """
     m, k = (0.0, n - 1) if centred else (law.x_mean, n)
     var, power = law.x_std**2, law.dy_std**2
     # Integrands begin as u^½ at the slowest; they end as e^(−u·eps), or as u^−½ if that is sooner.
     # Both ends lie far outside, because what is left there counts as error.
     low = -math.log(var + m * m + eps) - 90
-    high = math.log(n / var) + 180 if eps == 0 or k > 2 else math.inf
-    if eps:
-        high = min(high, 20 - math.log(eps))
+    decayed = math.log(n / var) + 180
+    last = 20 - math.log(eps) if eps else math.inf
+    high = min(decayed if eps == 0 or k > 2 else math.inf, last)
 
-    def over_u(factor: Callable[[Namespace, Array, Array], Array]) -> Known:
+    def over_u(factor: Callable[[Namespace, Array, Array], Array], high: float = high) -> Known:
         def integrand(xp: Namespace, t: Array) -> Array:
             u = xp.exp(t)
             b = u * (2 * var / n)
@@ -88,16 +103,30 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     ms = over_u(lambda xp, u, a: u * (k * var / n + m * m / a) / a)
     if eps or k != 2:  # else E[1/v] diverges
         ms_dx = over_u(lambda xp, u, a: u * (k - 1 + 0.5 * (u * eps) ** 2))
-    square = Known(mean.value**2, (2 * abs(mean.value) + mean.error) * mean.error)
+    square = _squared(mean)
     if eps <= _DOUBLE_EPS * var and k > 2:  # nothing but rounding moves |y|²
         ms = ms._replace(by=CONSTANT)
-    return {
+    known = {
         "mean_y": mean,
         "var_y": ms if centred else combined((1.0, ms._replace(by="quadrature")), (-1.0, square)),
         "ms_y": ms,
         "ms_dx": combined((power / n, ms_dx)),
         "mean_dx": Known(0.0, 0.0, CONSTANT if centred else "symmetry"),
     }
+    if eps >= _AS_NONE or k > 4:
+
+        def of_fourth(xp: Namespace, u: Array, a: Array) -> Array:
+            w = (u * eps) ** 2
+            return u * u * (k * k - 1 + w * ((k - 1) / 3 + w / 40))
+
+        far = min(decayed if k > 4 else math.inf, last)
+        spread, scale = _variance(over_u(of_fourth, far), ms_dx), (power / n) ** 2
+        known["var_ms_dx"] = Known(scale * spread.value, scale * spread.error)
+        if eps and not m and ms.by != CONSTANT:
+            first, second = over_u(lambda xp, u, a: u, far), over_u(lambda xp, u, a: u * u, far)
+            spread = _variance(second, first)
+            known["var_ms_y"] = Known(eps * spread.value * eps, eps * spread.error * eps)
+    return known
 
 
 @structured(
