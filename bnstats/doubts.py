@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from bnstats.estimate import MIN_N_EFF, Estimate
+from bnstats.estimate import MIN_N_EFF, Estimate, independent_error
 from bnstats.notation import count_text
 from bnstats.quantities import ON_SCREEN, QUANTITIES
 from bnstats.result import Result
@@ -13,8 +13,6 @@ from bnstats.verdict import FIRST_THRESHOLD, round_up
 
 # Below this gain in variance over independent draws, sobol points are not worth their cost.
 _WORTHWHILE_GAIN = 2.0
-# A standard error below this share of the exact one has missed the tails.
-_ENOUGH_SEEN = 0.7
 # Below so many effective draws, one in ten decides: a sign that there is no variance to be found.
 _FEW = 10
 
@@ -38,9 +36,7 @@ def doubts(result: Result) -> tuple[str, ...]:
                 f"{result.spec.event.numbers} dimensions; --sampler iid is faster"
             )
     for name in (n for n in ON_SCREEN if n in result.quantities):
-        estimate, direction = result.quantities[name], QUANTITIES[name].direction
-        if result.sampler == "sobol" and _share_seen(result, f"std_{direction}") < _ENOUGH_SEEN:
-            continue  # every seed misses the same tails
+        estimate = result.quantities[name]
         if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and estimate.reliable:
             found.append(
                 f"{QUANTITIES[name].symbol} is {abs(estimate.z):.1f} standard errors from its "
@@ -53,12 +49,7 @@ def _gain(std: Estimate, points: int) -> float:
     """Return how many times below that of as many independent draws the variance of σ̂ is."""
     if not std.stderr or std.n_eff <= 0:
         return math.inf
-    return (_independent_error(std, points) * std.value / std.stderr) ** 2
-
-
-def _independent_error(std: Estimate, points: int) -> float:
-    """Return the relative standard error of σ̂ from as many independent draws of mean zero."""
-    return 0.5 * math.sqrt(max(1 / std.n_eff - 1 / points, 0.0))
+    return (independent_error(std.n_eff, points) * std.value / std.stderr) ** 2
 
 
 def more_draws(result: Result, std: Estimate) -> str:
@@ -78,7 +69,8 @@ def more_draws(result: Result, std: Estimate) -> str:
         return "try a larger -n"
     if seen * MAX_DRAWS < MIN_N_EFF:
         return "believe the exact value: what makes it is too rare for any -n"
-    return f"try -n {count_text(round_up(1.2 * MIN_N_EFF / seen))}"
+    enough = round_up(1.2 * MIN_N_EFF / seen)
+    return f"try -n {count_text(enough)}" if enough > samples else "try a larger -n"
 
 
 def _on_direction(direction: str, std: Estimate, result: Result) -> list[str]:
@@ -94,35 +86,16 @@ def _on_direction(direction: str, std: Estimate, result: Result) -> list[str]:
     if std.n_eff < MIN_N_EFF:
         few = f"{direction}: {std.n_eff:.0f} effective draws are too few for its intervals"
         return [f"{few}; {remedy}"]
-    for name in (f"std_{direction}", f"rms_{direction}"):
-        seen = _share_seen(result, name)
-        if seen < _ENOUGH_SEEN and result.sampler == "sobol":
-            return [
-                f"{QUANTITIES[name].symbol}: these points have hardly seen the tails: its "
-                "intervals are too short; try a larger -n"
-            ]
-        if seen < _ENOUGH_SEEN:
-            return [
-                f"{QUANTITIES[name].symbol}: this sample takes its standard error for {seen:.2f} "
-                "of what it is, because it has hardly seen the tails: its intervals are too short; "
-                "try a larger -n"
-            ]
+    for name in (f"std_{direction}", f"rms_{direction}", f"mean_{direction}"):
+        estimate, symbol = result.quantities[name], QUANTITIES[name].symbol
+        if not estimate.missed_tails:
+            continue
+        if result.sampler == "sobol":
+            said = f"{symbol}: these points have hardly seen the tails"
+        else:
+            said = (
+                f"{symbol}: this sample takes its standard error for {estimate.seen:.2f} of what "
+                "it is, because it has hardly seen the tails"
+            )
+        return [f"{said}: its intervals are too short; {remedy}"]
     return []
-
-
-def _share_seen(result: Result, name: str) -> float:
-    """Return the standard error of σ̂ relative to the exact one, of independent draws; 1 if unknown.
-
-    A sample of heavy tails lacks what makes its standard error large, and cannot know it. Of Sobol'
-    points, whose errors are others, that of as many draws with the fourth moment that they have; it
-    is one about 0, and tells of dx only.
-    """
-    std, samples = result.quantities[name], result.samples
-    known = std.exact.stderr(samples) if std.exact is not None else None
-    if std.exact is None or not std.stderr or not known:
-        return 1.0
-    if result.sampler == "iid":
-        return std.stderr / known
-    if QUANTITIES[name].direction == "y" or std.n_eff <= 0:
-        return 1.0
-    return _independent_error(std, samples) * std.exact.value / known

@@ -9,11 +9,13 @@ from statistics import NormalDist
 from bnstats.layers import CONSTANT
 from bnstats.moments import Moments, Tally
 from bnstats.notation import concise
-from bnstats.quantities import QUANTITIES, Quantity
+from bnstats.quantities import QUANTITIES, Direction, Quantity
 from bnstats.reference import Exact
 
 # Coverage of the log-scale interval falls off below this effective sample size.
 MIN_N_EFF = 100.0
+# A sample whose standard error is below this share of the exact one has missed the tails.
+_ENOUGH_SEEN = 0.7
 _LARGEST_EXPONENT = 700.0  # e^700 is a float64 still
 
 # A variance, or a standard deviation over units, below this share is float64's rounding.
@@ -46,6 +48,9 @@ class Estimate:
         Whether interval and z live on the log scale; not so for means.
     nonfinite
         Draws left out because they, or their fourth powers, are not finite.
+    seen
+        The standard error of as many independent draws, as this sample has it, relative to that of
+        theory; 1 where theory has none. Much below 1 the sample has hardly seen the tails.
     """
 
     value: float
@@ -56,6 +61,7 @@ class Estimate:
     z: float | None = None
     log_scale: bool = True
     nonfinite: float = 0.0
+    seen: float = 1.0
 
     def interval_at(self, z: float) -> tuple[float, float] | None:
         """Return the interval of ±z standard errors on the estimate's own scale."""
@@ -70,7 +76,13 @@ class Estimate:
     @property
     def reliable(self) -> bool:
         """Whether the interval may be believed."""
-        return self.interval is not None and self.n_eff >= MIN_N_EFF and not self.nonfinite
+        enough = self.n_eff >= MIN_N_EFF and not self.nonfinite and not self.missed_tails
+        return self.interval is not None and enough
+
+    @property
+    def missed_tails(self) -> bool:
+        """Whether theory says that the sample has hardly seen what its error hinges on."""
+        return self.seen < _ENOUGH_SEEN
 
     def __str__(self) -> str:
         return concise(self.value, self.stderr)
@@ -149,7 +161,31 @@ def _estimate(
     found = Estimate(value, stderr, None, m.n_eff, exact, None, log_scale, m.nonfinite)
     # What is left of the draws is no sample of what the exact value is of.
     z = None if m.nonfinite else _z(found, m, q, rounding)
-    return replace(found, interval=found.interval_at(quantile(confidence, m)), z=z)
+    interval = found.interval_at(quantile(confidence, m))
+    return replace(found, interval=interval, z=z, seen=_seen(found, m, q))
+
+
+def independent_error(n_eff: float, points: float) -> float:
+    """Return the relative standard error of σ̂ from independent draws of mean zero."""
+    return 0.5 * math.sqrt(max(1 / n_eff - 1 / points, 0.0))
+
+
+def _seen(estimate: Estimate, m: Moments, q: Quantity) -> float:
+    """Return `Estimate.seen`.
+
+    A sample of heavy tails lacks what makes its standard error large, and cannot know it. Of Sobol'
+    points, whose errors are others, the fourth moment that they have tells; it is one about 0, and
+    says something of dx only.
+    """
+    exact = estimate.exact
+    known = exact.stderr(m.points) if exact is not None else None
+    if exact is None or not known or not estimate.stderr:
+        return 1.0
+    if m.points == m.count:
+        return estimate.stderr / known
+    if q.moment == "mean" or q.direction == "y" or m.n_eff <= 0:
+        return 1.0
+    return 2 * abs(q.power) * independent_error(m.n_eff, m.points) * exact.value / known
 
 
 def _z(estimate: Estimate, m: Moments, q: Quantity, rounding: float) -> float | None:
