@@ -37,7 +37,9 @@ def doubts(result: Result) -> tuple[str, ...]:
             )
     for name in (n for n in ON_SCREEN if n in result.quantities):
         estimate = result.quantities[name]
-        if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and estimate.reliable:
+        # Of sobol points, z is in units of the sample's own error.
+        believed = estimate.has_enough_draws if result.sampler == "iid" else estimate.reliable
+        if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and believed:
             found.append(
                 f"{QUANTITIES[name].symbol} is {abs(estimate.z):.1f} standard errors from its "
                 "exact value: if another --seed agrees, a formula or a backend is wrong"

@@ -49,8 +49,9 @@ class Estimate:
     nonfinite
         Draws left out because they, or their fourth powers, are not finite.
     seen
-        The standard error of as many independent draws, as this sample has it, relative to that of
-        theory; 1 where theory has none. Much below 1 the sample has hardly seen the tails.
+        The standard error of as many independent draws, as this sample has it, in units of that of
+        theory (of σ and its kin: the relative ones); 1 where theory has none. Much below 1 the
+        sample has hardly seen the tails.
     """
 
     value: float
@@ -74,15 +75,19 @@ class Estimate:
         return self.value / factor, self.value * factor
 
     @property
-    def reliable(self) -> bool:
-        """Whether the interval may be believed."""
-        enough = self.n_eff >= MIN_N_EFF and not self.nonfinite and not self.missed_tails
-        return self.interval is not None and enough
+    def has_enough_draws(self) -> bool:
+        """Whether z may be believed that is in units of theory's standard error."""
+        return self.interval is not None and self.n_eff >= MIN_N_EFF and not self.nonfinite
 
     @property
     def missed_tails(self) -> bool:
         """Whether theory says that the sample has hardly seen what its error hinges on."""
         return self.seen < _ENOUGH_SEEN
+
+    @property
+    def reliable(self) -> bool:
+        """Whether the interval may be believed."""
+        return self.has_enough_draws and not self.missed_tails
 
     def __str__(self) -> str:
         return concise(self.value, self.stderr)
@@ -182,7 +187,8 @@ def _seen(estimate: Estimate, m: Moments, q: Quantity) -> float:
     if exact is None or not known or not estimate.stderr:
         return 1.0
     if m.points == m.count:
-        return estimate.stderr / known
+        # Relative, so that a formula that is wrong by a factor is not taken for unseen tails.
+        return estimate.stderr / known * (exact.value / estimate.value if estimate.log_scale else 1)
     if q.moment == "mean" or q.direction == "y" or m.n_eff <= 0:
         return 1.0
     return 2 * abs(q.power) * independent_error(m.n_eff, m.points) * exact.value / known

@@ -12,7 +12,7 @@ from bnstats.api import compute, default_samples
 from bnstats.arguments import check_share
 from bnstats.custom import as_typed
 from bnstats.doubts import more_draws
-from bnstats.estimate import MIN_N_EFF, Estimate
+from bnstats.estimate import Estimate
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.quantities import QUANTITIES
@@ -139,14 +139,14 @@ class FreshDraws:
         """Pass a quantity through both stages; ``z_of`` compares an estimate with its target."""
         estimate, command = self.first.quantities[name], self._command(self.first)
         z = z_of(estimate)
-        if z is None or not estimate.reliable:
+        if z is None or not estimate.has_enough_draws:
             return "undecided", estimate, z, command
         if abs(z) <= FIRST_THRESHOLD:
             return "ok", estimate, z, command
         again = self.second.quantities[name]
         z_again = z_of(again)
         outcome: Outcome = "undecided"
-        if z_again is not None and again.reliable:
+        if z_again is not None and again.has_enough_draws:
             outcome = "fail" if confirmed(z, z_again, self._threshold) else "ok"
         return outcome, again, z_again, self._command(self.second)
 
@@ -158,9 +158,8 @@ class FreshDraws:
             left_out = f"{max(first.nonfinite.values()):,} of {first.samples:,} draws"
             return f"{left_out} are left out: they, or their fourth powers, are not finite"
         stds = [first.quantities[f"std_{d}"] for d in ("y", "dx")]
-        least = min(stds, key=lambda s: (s.reliable, s.interval is not None, s.n_eff))
-        few = "too few effective draws" if least.n_eff < MIN_N_EFF else "the tails are hardly seen"
-        return f"{few}; {more_draws(first, least)}"
+        least = min(stds, key=lambda std: (std.interval is not None, std.n_eff))
+        return f"too few effective draws; {more_draws(first, least)}"
 
     def _command(self, result: Result) -> str:
         count, settings = count_text(result.samples), self._settings

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
 import pytest
 
 from bnstats.api import compute
 from bnstats.estimate import MIN_N_EFF
 from bnstats.layers import Law
+from bnstats.spec import parse
 
 
 def unseen(spec: str, samples: int, **how: object) -> list[str]:
@@ -30,6 +34,21 @@ def test_of_the_samples_that_missed_the_tails_most_say_so() -> None:
     assert sum(told) >= 5  # of 95 at 5 % nominal: 9 % miss in all
     assert sum(silent) <= 0.07 * len(silent)
     assert len(silent) >= 30
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_wrong_factor_is_not_taken_for_unseen_tails(factor: float) -> None:
+    spec = parse("gelu")
+
+    def forward(xp: object, draws: Mapping[str, object]) -> tuple[object, Callable[..., object]]:
+        y, backward = spec.event.forward(xp, draws)
+        return y, lambda dy: factor * backward(dy)
+
+    wrong = replace(spec, event=replace(spec.event, forward=forward))
+    result = compute(wrong, samples=10**4)
+    assert result.std_dx.seen == pytest.approx(1, abs=0.1)
+    (told,) = [w for w in result.warnings if w.startswith("σ[dx]")]
+    assert told.endswith("a formula or a backend is wrong")
 
 
 @pytest.mark.parametrize("spec", ["exponential", "sigmoid", "dropout:p=0.9", "square"])
