@@ -191,8 +191,9 @@ nothing below.
 Nominal are {" and ".join(NOMINAL)}. The bars, in % of coverage: {BAR_TEXT}.
 Behind ± stands the binomial standard error. A rate beyond a bar by more than two of these is bold.
 A quantity that is the same in every draw, such as E[y] of a softmax, is left out.
-Estimates that bnstats marks unreliable (n_eff < 100) are counted apart; where more than
-{100 - 100 * LEAST_RELIABLE:g} % are, the others are too special a selection to judge."""
+Estimates that bnstats marks unreliable (n_eff < 100, or a standard error below 0.7 of theory's) are
+counted apart; where more than {100 - 100 * LEAST_RELIABLE:g} % are, the others are too special a
+selection to judge."""
 TOGETHER = f"""\
 Of the layers none of whose estimates is unreliable. In brackets the misses whose interval lies
 below and above the exact value. Φ(z) of the z that bnstats prints, in {BINS} bins: the largest

@@ -92,7 +92,7 @@ class Draws(NamedTuple):
 def judged(tally: Tally, exact: Mapping[str, Exact]) -> dict[str, Estimate]:
     """Return the estimates that the gate would look at."""
     found = estimates(tally, dict(exact), CONFIDENCE)
-    return {name: e for name in exact if (e := found[name]).z is not None and e.reliable}
+    return {name: e for name in exact if (e := found[name]).z is not None and e.has_enough_draws}
 
 
 def engine(text: str, seed: int, replications: int, rows: int) -> dict[str, int]:
@@ -109,10 +109,10 @@ def engine(text: str, seed: int, replications: int, rows: int) -> dict[str, int]
     for _ in range(replications // SECOND_STAGE_FACTOR):
         parts = [first.whole(units, 1) for _ in range(SECOND_STAGE_FACTOR)]
         for part in parts:
-            reliable = judged(part, exact)
+            decided = judged(part, exact)
             found["decisions"] += len(exact)
-            found["undecided"] += len(exact) - len(reliable)
-            alarms = {n: e for n, e in reliable.items() if abs(e.z or 0) > FIRST_THRESHOLD}
+            found["undecided"] += len(exact) - len(decided)
+            alarms = {n: e for n, e in decided.items() if abs(e.z or 0) > FIRST_THRESHOLD}
             found["alarms"] += len(alarms)
             again = judged(first.whole(second, SECOND_STAGE_FACTOR), exact) if alarms else {}
             found["fails"] += sum(
