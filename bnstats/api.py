@@ -162,9 +162,9 @@ def compute(
     told: list[str] = []
 
     def met(tally: Tally) -> bool:
-        if precision is None or not tally.keys().isdisjoint(spec.event.heavy):
+        if precision is None:
             return False
-        return half_width(tally, confidence, exact) <= precision
+        return half_width(tally, confidence, exact, spec.event.heavy) <= precision
 
     def enough(tally: Tally) -> bool:
         nonlocal begun
@@ -258,13 +258,15 @@ def _known_under(spec: str | Spec, law: Law) -> Spec:
     return checked_spec(spec).under(checked_law(law))
 
 
-def half_width(tally: Tally, confidence: float, exact: dict[str, Exact]) -> float:
+def half_width(
+    tally: Tally, confidence: float, exact: dict[str, Exact], heavy: tuple[Direction, ...] = ()
+) -> float:
     """Return the largest relative half-width of an interval of σ; infinite where unreliable.
 
     Draws that have missed the tails take their standard errors for too small, and would stop too
     soon: where the exact one is known, a half-width is no smaller than it allows.
     """
-    found = estimates(tally, exact, confidence)
+    found = estimates(tally, exact, confidence, heavy=heavy)
     widths = (
         _relative_half_width(found[name], tally[QUANTITIES[name].direction], confidence)
         for name in ("std_y", "std_dx")

@@ -6,7 +6,7 @@ import math
 
 from bnstats.estimate import MIN_N_EFF, Estimate, independent_error
 from bnstats.notation import count_text
-from bnstats.quantities import ON_SCREEN, QUANTITIES
+from bnstats.quantities import ON_SCREEN, QUANTITIES, Direction
 from bnstats.result import Result
 from bnstats.sampling import MAX_DRAWS
 from bnstats.verdict import FIRST_THRESHOLD, round_up
@@ -54,15 +54,16 @@ def _gain(std: Estimate, points: int) -> float:
     return (independent_error(std.n_eff, points) * std.value / std.stderr) ** 2
 
 
-def more_draws(result: Result, std: Estimate) -> str:
+def more_draws(result: Result, direction: Direction) -> str:
     """Say how many draws show a σ that these have not shown, or that none do.
 
     Where the exact fourth moment is known it tells; a sample that has missed what is rare cannot.
     """
-    known, samples = std.exact, result.samples
+    std, samples = result.quantities[f"std_{direction}"], result.samples
+    known = std.exact
     if known is None and not result.spec.event.inexact and std.n_eff < _FEW:
         return "the exact σ is infinite or beyond float64, and no -n is sure to help"
-    if std.n_eff == 0 and std.value > 0:
+    if direction in result.spec.event.heavy:
         return "their fourth moment is infinite, and no -n is enough"
     seen = max(std.n_eff, 1.0) / samples
     if known is not None and known.spread is not None and known.value > 0:
@@ -75,12 +76,12 @@ def more_draws(result: Result, std: Estimate) -> str:
     return f"try -n {count_text(enough)}" if enough > samples else "try a larger -n"
 
 
-def _on_direction(direction: str, std: Estimate, result: Result) -> list[str]:
+def _on_direction(direction: Direction, std: Estimate, result: Result) -> list[str]:
     """Say why the intervals of a direction cannot be trusted, if so, and what helps."""
     exact = std.exact
     if exact is not None and exact.value == 0 and std.value <= exact.error:
         return []
-    remedy = more_draws(result, std)
+    remedy = more_draws(result, direction)
     if std.value == 0:
         return [f"σ[{direction}] is 0 in this sample: no information on its error; {remedy}"]
     if std.interval is None:

@@ -15,7 +15,7 @@ from bnstats.doubts import more_draws
 from bnstats.estimate import Estimate
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
-from bnstats.quantities import QUANTITIES
+from bnstats.quantities import QUANTITIES, Direction
 from bnstats.result import Result
 from bnstats.spec import Spec
 from bnstats.verdict import (
@@ -157,9 +157,13 @@ class FreshDraws:
         if any(first.nonfinite.values()):
             left_out = f"{max(first.nonfinite.values()):,} of {first.samples:,} draws"
             return f"{left_out} are left out: they, or their fourth powers, are not finite"
-        stds = [first.quantities[f"std_{d}"] for d in ("y", "dx")]
-        least = min(stds, key=lambda std: (std.interval is not None, std.n_eff))
-        return f"too few effective draws; {more_draws(first, least)}"
+
+        def information(direction: Direction) -> tuple[bool, float]:
+            std = first.quantities[f"std_{direction}"]
+            return std.interval is not None, std.n_eff
+
+        directions: tuple[Direction, ...] = ("y", "dx")
+        return f"too few effective draws; {more_draws(first, min(directions, key=information))}"
 
     def _command(self, result: Result) -> str:
         count, settings = count_text(result.samples), self._settings

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bnstats.backends import numpy_backend
-from bnstats.layers import Event, Known, Law
+from bnstats.layers import Event, Known, Law, combined, squared
 from bnstats.quantities import QUANTITIES, Quantity
 
 _NODES = 16
@@ -71,9 +71,7 @@ def exact_values(event: Event, law: Law) -> dict[str, Exact]:
     if "ms_dx" in moments:
         moments["var_dx"] = moments["ms_dx"]
     if "mean_y" in moments and "var_y" in moments and "ms_y" not in moments:
-        mean, var = moments["mean_y"], moments["var_y"]
-        error = var.error + (2 * abs(mean.value) + mean.error) * mean.error
-        moments["ms_y"] = Known(var.value + mean.value**2, error, var.by)
+        moments["ms_y"] = combined((1.0, moments["var_y"]), (1.0, squared(moments["mean_y"])))
     found = ((name, _quantity(q, moments)) for name, q in QUANTITIES.items())
     return {name: value for name, value in found if value is not None}
 

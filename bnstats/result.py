@@ -9,7 +9,7 @@ from typing import Generic, Literal, TypeVar
 from bnstats.errors import suggestion
 from bnstats.estimate import Estimate
 from bnstats.layers import Law
-from bnstats.quantities import QUANTITIES
+from bnstats.quantities import QUANTITIES, Direction
 from bnstats.reference import Exact
 from bnstats.sampling import DType, Sampler
 from bnstats.spec import Spec
@@ -115,7 +115,7 @@ class Result(Record[Estimate]):
     confidence: float = 0.95
     chunk: int | None = None
     status: Status = "complete"
-    nonfinite: Mapping[str, int] = field(default_factory=dict)
+    nonfinite: Mapping[Direction, int] = field(default_factory=dict)
     told: tuple[str, ...] = ()
 
     @property

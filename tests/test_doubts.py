@@ -133,6 +133,12 @@ def test_without_a_fourth_moment_nothing_of_a_direction_is_reliable(spec: str) -
     assert aimed.samples < 10**7
 
 
+def test_a_fourth_moment_that_underflows_is_not_called_infinite() -> None:
+    result = compute("square", samples=1000, law=Law(x_std=1e-50))
+    (told,) = [w for w in result.warnings if w.startswith("σ[y]")]
+    assert told.endswith("; try a larger -n")
+
+
 def remedies(spec: str, samples: int, **law: float) -> list[str]:
     found = compute(spec, samples=samples, law=Law(**law)).warnings
     return [warning.rpartition("; ")[2] for warning in found]

@@ -138,7 +138,7 @@ def command(
             end = samples or (math.inf if max_time else default_samples(spec.event, sampler))
             start = time.monotonic()
             exact = exact_values(spec.event, law) if precision and console.progress else {}
-            target = Target(end, precision, confidence, exact)
+            target = Target(end, precision, confidence, exact, spec.event.heavy)
             with sampling_progress(console, spec.text, target) as on_progress:
                 result = compute(
                     spec,

@@ -12,7 +12,7 @@ from bnstats.api import half_width
 from bnstats.cli.console import Console
 from bnstats.estimate import estimates
 from bnstats.moments import Tally
-from bnstats.quantities import QUANTITIES
+from bnstats.quantities import QUANTITIES, Direction
 from bnstats.reference import Exact
 
 _PATIENCE = 0.5  # seconds before a bar appears
@@ -26,12 +26,13 @@ class Target(NamedTuple):
     precision: float | None
     confidence: float
     exact: dict[str, Exact]
+    heavy: tuple[Direction, ...] = ()
 
     def total(self, done: int, tally: Tally) -> float:
         """Return the draws at which the run should end, as far as can be told now."""
         if self.precision is None:
             return self.samples
-        reached = half_width(tally, self.confidence, self.exact)
+        reached = half_width(tally, self.confidence, self.exact, self.heavy)
         return max(done * (reached / self.precision) ** 2, done) if reached < math.inf else math.inf
 
 

@@ -18,10 +18,10 @@ from bnstats.layers import (
     smooth,
     softmax,
 )
+from bnstats.layers._known import CONSTANT, Known, combined, squared
 from bnstats.layers._parameters import Follows, Parameter, ParameterError, Range, read_parameter
 from bnstats.layers._registry import (
     ALIASES,
-    CONSTANT,
     LAYERS,
     STANDARD,
     USER_LAYERS,
@@ -30,7 +30,6 @@ from bnstats.layers._registry import (
     Event,
     Expect,
     Input,
-    Known,
     Law,
     Layer,
     Namespace,
@@ -62,6 +61,7 @@ __all__ = [
     "ParameterError",
     "Range",
     "average_pooling",
+    "combined",
     "convolution",
     "dropout",
     "elementary",
@@ -83,5 +83,6 @@ __all__ = [
     "sigmoidal",
     "smooth",
     "softmax",
+    "squared",
     "structured",
 ]

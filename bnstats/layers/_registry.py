@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from bnstats.layers._known import Known
 from bnstats.layers._parameters import Parameter, parameters_of
 
 Array: TypeAlias = Any
@@ -33,17 +34,6 @@ class Law(NamedTuple):
 
 
 STANDARD = Law()
-
-
-CONSTANT = "constant"  # how e.g. the mean of outputs that sum to one is known
-
-
-class Known(NamedTuple):
-    """A moment that is known without sampling, with a bound on its absolute error."""
-
-    value: float
-    error: float = 0.0
-    by: str = "closed form"
 
 
 class Expect(typing.Protocol):
@@ -70,15 +60,6 @@ class Expect(typing.Protocol):
         The function must be analytic on the whole real line, within ±π/2 of it for any feature of
         unit width, and negligible at both ends: the trapezoid rule then converges geometrically.
         """
-
-
-def combined(*terms: tuple[float, Known]) -> Known:
-    """Return Σ c·k over pairs (c, k); the bounds on the errors add up."""
-    return Known(
-        math.fsum(c * k.value for c, k in terms),
-        math.fsum(abs(c) * k.error for c, k in terms),
-        terms[0][1].by,
-    )
 
 
 @dataclass(frozen=True)

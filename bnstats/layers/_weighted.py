@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bnstats.layers._initialisation import Init, Mode, fans_of, weights
+from bnstats.layers._known import Known
 from bnstats.layers._parameters import ParameterError
-from bnstats.layers._registry import Array, Backward, Event, Expect, Input, Known, Law, Namespace
+from bnstats.layers._registry import Array, Backward, Event, Expect, Input, Law, Namespace
 from bnstats.layers._windows import Windows, inside
 
 

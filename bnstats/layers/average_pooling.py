@@ -7,6 +7,7 @@ from functools import partial
 from math import prod
 from typing import Annotated
 
+from bnstats.layers._known import Known
 from bnstats.layers._layout import (
     adaptive_windows,
     border_hints,
@@ -22,7 +23,6 @@ from bnstats.layers._registry import (
     Event,
     Expect,
     Input,
-    Known,
     Law,
     Namespace,
     structured,

@@ -11,6 +11,7 @@ from functools import partial
 from math import prod
 from typing import Annotated, Literal
 
+from bnstats.layers._known import Known
 from bnstats.layers._layout import per_side
 from bnstats.layers._parameters import Range, Size
 from bnstats.layers._registry import (
@@ -19,7 +20,6 @@ from bnstats.layers._registry import (
     Event,
     Expect,
     Input,
-    Known,
     Law,
     Namespace,
     structured,

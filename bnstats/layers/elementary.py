@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from bnstats.layers._registry import Array, Known, Law, Namespace, elementwise
+from bnstats.layers._known import Known
+from bnstats.layers._registry import Array, Law, Namespace, elementwise
 
 
 def _exp(x: float) -> float:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from math import gcd, prod
 from typing import Annotated
 
+from bnstats.layers._known import Known
 from bnstats.layers._layout import laid_out, per_side
 from bnstats.layers._parameters import ParameterError, Range, Size
 from bnstats.layers._reductions import Reduced, Reduction, largest, over_runs
@@ -21,7 +22,6 @@ from bnstats.layers._registry import (
     Event,
     Expect,
     Input,
-    Known,
     Law,
     Namespace,
     structured,

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Literal
 
+from bnstats.layers._known import Known, combined, squared
 from bnstats.layers._parameters import Range
 from bnstats.layers._registry import (
     Array,
@@ -16,11 +17,9 @@ from bnstats.layers._registry import (
     Event,
     Expect,
     Input,
-    Known,
     Law,
     Namespace,
     Pointwise,
-    combined,
     structured,
 )
 from bnstats.layers.max_pooling import max_pool
@@ -59,24 +58,24 @@ def _gated(gate: Pointwise, kinks: tuple[float, ...] = ()) -> Event:
 
             return expect(f, kinks=kinks)
 
-        ms, half = of_gate(2, 0), law.dy_std**2 / 2
+        ms, fourth, half = of_gate(2, 0), of_gate(4, 0), law.dy_std**2 / 2
         a2, a4 = s**2 + m**2, m**4 + 6 * m**2 * s**2 + 3 * s**4
         ms_dx = combined((half, ms), (half * a2, of_slope(0, 2)))
         return {
             "mean_y": combined((m, mean)),
             "var_y": combined((s**2, ms), (m**2, of_gate(0, 2))),
             "m4_y": combined(
-                (3 * s**4, of_gate(4, 0)),
+                (3 * s**4, fourth),
                 (6 * s**2 * m**2, of_gate(2, 2)),
                 (m**4, of_gate(0, 4)),
             ),
             "ms_dx": ms_dx,
             # of ½·dy²·(g² + a²g′²)
             "var_ms_dx": combined(
-                (3 * half**2, of_gate(4, 0)),
+                (3 * half**2, fourth),
                 (6 * half**2 * a2, of_slope(2, 2)),
                 (3 * half**2 * a4, of_slope(0, 4)),
-                (-1.0, Known(ms_dx.value**2, 2 * ms_dx.value * ms_dx.error)),
+                (-1.0, squared(ms_dx)),
             ),
         }
 

@@ -9,6 +9,7 @@ from math import prod, sqrt
 from typing import Annotated
 
 from bnstats.layers._chi import chi
+from bnstats.layers._known import Known
 from bnstats.layers._layout import border_hints, in_region, windows
 from bnstats.layers._parameters import Follows, ParameterError, Range, Size
 from bnstats.layers._reductions import Reduced, Reduction, over_windows
@@ -18,7 +19,6 @@ from bnstats.layers._registry import (
     Event,
     Expect,
     Input,
-    Known,
     Law,
     Namespace,
     structured,

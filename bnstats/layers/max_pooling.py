@@ -11,6 +11,7 @@ from functools import partial
 from math import prod
 from typing import Annotated
 
+from bnstats.layers._known import Known, combined
 from bnstats.layers._layout import (
     adaptive_windows,
     border_hints,
@@ -26,10 +27,8 @@ from bnstats.layers._registry import (
     Event,
     Expect,
     Input,
-    Known,
     Law,
     Namespace,
-    combined,
     structured,
 )
 from bnstats.layers._windows import Region, Windows

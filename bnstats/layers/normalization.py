@@ -10,18 +10,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
+from bnstats.layers._known import CONSTANT, Known, combined, squared
 from bnstats.layers._parameters import ParameterError, Range
 from bnstats.layers._registry import (
-    CONSTANT,
     Array,
     Backward,
     Event,
     Expect,
     Input,
-    Known,
     Law,
     Namespace,
-    combined,
     structured,
 )
 
@@ -56,12 +54,7 @@ def _normalization(n: int, eps: float, *, centred: bool = True) -> Event:
 
 
 def _variance(square: Known, mean: Known) -> Known:
-    return combined((1.0, square), (-1.0, _squared(mean)))
-
-
-def _squared(known: Known) -> Known:
-    value, error = known.value, known.error
-    return Known(value**2, (2 * abs(value) + error) * error)
+    return combined((1.0, square), (-1.0, squared(mean)))
 
 
 def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> dict[str, Known]:
@@ -103,7 +96,7 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     ms = over_u(lambda xp, u, a: u * (k * var / n + m * m / a) / a)
     if eps or k != 2:  # else E[1/v] diverges
         ms_dx = over_u(lambda xp, u, a: u * (k - 1 + 0.5 * (u * eps) ** 2))
-    square = _squared(mean)
+    square = squared(mean)
     if eps <= _DOUBLE_EPS * var and k > 2:  # nothing but rounding moves |y|²
         ms = ms._replace(by=CONSTANT)
     known = {

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Annotated
 
+from bnstats.layers._known import Known
 from bnstats.layers._parameters import ParameterError, Range
 from bnstats.layers._registry import (
     Array,
@@ -13,7 +14,6 @@ from bnstats.layers._registry import (
     Event,
     Expect,
     Input,
-    Known,
     Law,
     Namespace,
     elementwise,

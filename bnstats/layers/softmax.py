@@ -9,18 +9,16 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, NamedTuple
 
+from bnstats.layers._known import CONSTANT, Known, combined
 from bnstats.layers._parameters import Range
 from bnstats.layers._registry import (
-    CONSTANT,
     Array,
     Backward,
     Event,
     Expect,
     Input,
-    Known,
     Law,
     Namespace,
-    combined,
     structured,
 )
 
