@@ -18,15 +18,15 @@ from bnstats.version import __version__
 if TYPE_CHECKING:
     from bnstats.api import compute, exact
     from bnstats.claims import Claim, ClaimSet, claim_set
+    from bnstats.claims.verdict import Verdict
     from bnstats.custom import register
     from bnstats.errors import BnstatsError, HostError
-    from bnstats.estimate import Estimate
-    from bnstats.gate import Settings
     from bnstats.layers import Law
-    from bnstats.reference import Exact
     from bnstats.result import Reference, Result
-    from bnstats.verdict import Verdict
-    from bnstats.verification import Check, verify
+    from bnstats.statistics.estimate import Estimate
+    from bnstats.statistics.exact import Exact
+    from bnstats.verification.checks import Check, verify
+    from bnstats.verification.gate import Settings
 
 __all__ = [
     "BnstatsError",
@@ -52,22 +52,22 @@ __all__ = [
 # Imported on first use, so that `import bnstats` loads neither numpy nor scipy.
 _HOMES = {
     "BnstatsError": "errors",
-    "Check": "verification",
+    "Check": "verification.checks",
     "Claim": "claims",
     "ClaimSet": "claims",
-    "Estimate": "estimate",
-    "Exact": "reference",
+    "Estimate": "statistics.estimate",
+    "Exact": "statistics.exact",
     "HostError": "errors",
     "Law": "layers",
     "Reference": "result",
     "Result": "result",
-    "Settings": "gate",
-    "Verdict": "verdict",
+    "Settings": "verification.gate",
+    "Verdict": "claims.verdict",
     "claim_set": "claims",
     "compute": "api",
     "exact": "api",
     "register": "custom",
-    "verify": "verification",
+    "verify": "verification.checks",
 }
 
 

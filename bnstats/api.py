@@ -8,7 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from bnstats.arguments import (
+from bnstats.backends import Device, check_name, chosen, load
+from bnstats.claims import claims_on
+from bnstats.claims.verdict import Verdict, judge
+from bnstats.diagnostics import doubts
+from bnstats.errors import BnstatsError, printable
+from bnstats.layers import STANDARD, Event, Law
+from bnstats.result import Reference, Result, Status
+from bnstats.sampling.iid import MAX_DRAWS, DType, Sampler, Task, check_size, chunk_draws
+from bnstats.sampling.run import run
+from bnstats.sampling.settings import (
     check_choice,
     check_positive,
     check_share,
@@ -18,21 +27,12 @@ from bnstats.arguments import (
     checked_spec,
     checked_workers,
 )
-from bnstats.backends import Device, check_name, chosen, load
-from bnstats.claims import claims_on
-from bnstats.doubts import doubts
-from bnstats.errors import BnstatsError, printable
-from bnstats.estimate import MIN_N_EFF, Estimate, estimates, quantile
-from bnstats.layers import STANDARD, Event, Law
-from bnstats.moments import Moments, Tally
-from bnstats.quantities import QUANTITIES, Direction
-from bnstats.reference import Exact, exact_values
-from bnstats.result import Reference, Result, Status
-from bnstats.run import run
-from bnstats.sampling import MAX_DRAWS, DType, Sampler, Task, check_size, chunk_draws
-from bnstats.sobol import CHUNK_POINTS, MAX_POINTS
-from bnstats.spec import Spec
-from bnstats.verdict import Verdict, judge
+from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
+from bnstats.specs.spec import Spec
+from bnstats.statistics.estimate import MIN_N_EFF, Estimate, estimates, quantile
+from bnstats.statistics.exact import Exact, exact_values
+from bnstats.statistics.moments import Moments, Tally
+from bnstats.statistics.quantities import QUANTITIES, Direction
 
 Directions = Literal["both", "forward", "backward"]
 DIRECTIONS: dict[Directions, tuple[Direction, ...]] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from bnstats.verification import Check
+    from bnstats.verification.checks import Check
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +35,9 @@ def _verify(
     __tracebackhide__ = True
     # Imported here: pytest loads every plugin at every start, and most runs do not need numpy.
     from bnstats.claims.files import claim
-    from bnstats.gate import Settings
     from bnstats.report.checks import check_text
-    from bnstats.verification import verify_claims
+    from bnstats.verification.checks import verify_claims
+    from bnstats.verification.gate import Settings
 
     fields = {"layer": layer, "quantity": quantity, "value": str(value)}
     if tolerance is not None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
+from bnstats.claims.verdict import Verdict
 from bnstats.errors import suggestion
-from bnstats.estimate import Estimate
 from bnstats.layers import Law
-from bnstats.quantities import QUANTITIES, Direction
-from bnstats.reference import Exact
-from bnstats.sampling import DType, Sampler
-from bnstats.spec import Spec
-from bnstats.verdict import Verdict
+from bnstats.sampling.iid import DType, Sampler
+from bnstats.specs.spec import Spec
+from bnstats.statistics.estimate import Estimate
+from bnstats.statistics.exact import Exact
+from bnstats.statistics.quantities import QUANTITIES, Direction
 
 T = TypeVar("T", Estimate, Exact)
 Status = Literal["complete", "target_not_met", "interrupted"]  # from the best to the worst

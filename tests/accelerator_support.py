@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnstats.accelerated import lanes
-from bnstats.accelerated.draws import group_draws, round_keys
 from bnstats.backends import ACCELERATORS, BACKENDS, Device, load, missing, numpy_backend
 from bnstats.layers import STANDARD, Law
-from bnstats.sampling import Task
-from bnstats.spec import parse
+from bnstats.sampling.counter import lanes
+from bnstats.sampling.counter.draws import group_draws, round_keys
+from bnstats.sampling.iid import Task
+from bnstats.specs.spec import parse
 
 each = pytest.mark.parametrize("name", ACCELERATORS)
 each_and_numpy = pytest.mark.parametrize("name", BACKENDS)

@@ -17,7 +17,7 @@ import jsonschema
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 COMMAND = [sys.executable, "-m", "bnstats"]
-SCHEMA = json.loads(resources.files("bnstats.report").joinpath("schema.json").read_text("utf-8"))
+SCHEMA = json.loads(resources.files("bnstats.documents").joinpath("schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 

@@ -4,7 +4,7 @@
 
 Enumerates the libraries that are installed, so that a layer of a new release shows up as missing.
 Every name resolves to a layer of bnstats, or stands in library_names_left_out.toml with the reason.
-Writes bnstats/libraries.json, by which bnstats knows the names, and
+Writes bnstats/specs/libraries.json, by which bnstats knows the names, and
 results/coverage-of-libraries.md. With --check it writes nothing, and exits 1 where a name is
 missing, where a library's defaults or values are not those of the layer it resolves to, or where
 the files are out of date.
@@ -32,15 +32,15 @@ from library_names import (
     versions,
 )
 
+from bnstats.documents.files import write_atomically
 from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS, Parameter
-from bnstats.libraries import FILE, LIBRARIES, PARAMETERS, folded
-from bnstats.report.files import write_atomically
-from bnstats.report.markdown_ import table
-from bnstats.spec import parse
+from bnstats.report.markdown import table
+from bnstats.specs.libraries import FILE, LIBRARIES, PARAMETERS, folded
+from bnstats.specs.spec import parse
 
 ROOT = Path(__file__).parents[1]
-NAMES = ROOT / "bnstats" / FILE
+NAMES = ROOT / "bnstats" / "specs" / FILE
 TABLE = ROOT / "results" / "coverage-of-libraries.md"
 LEFT_OUT = Path(__file__).with_name("library_names_left_out.toml")
 COMMAND = "python tests/coverage_of_libraries.py"

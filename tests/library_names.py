@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from bnstats.libraries import LIBRARIES
+from bnstats.specs.libraries import LIBRARIES
 
 # Where a library keeps its layers, and the base class of those that are classes.
 NAMESPACES = {

@@ -14,12 +14,12 @@ import pytest
 from accelerator_support import drawn, each, namespace
 from cli_support import environment
 
-from bnstats.accelerated import lanes
 from bnstats.api import compute
 from bnstats.custom import register
 from bnstats.layers import USER_LAYERS, Law
-from bnstats.quantities import QUANTITIES
 from bnstats.result import Result
+from bnstats.sampling.counter import lanes
+from bnstats.statistics.quantities import QUANTITIES
 
 # What inputs a draw may have: scalars of one call for two draws or for one, events, uniforms,
 # weights of both laws, and a matrix that is made orthogonal.
@@ -134,7 +134,7 @@ def test_digits_do_not_depend_on_blocks_or_chunks(monkeypatch, name, spec):
 
 TWO_DEVICES = """
 import json
-from bnstats.accelerated import lanes
+from bnstats.sampling.counter import lanes
 from bnstats.api import compute
 from bnstats.custom import register
 from bnstats.layers import USER_LAYERS

@@ -11,10 +11,10 @@ import pytest
 from accelerator_support import drawn, each, each_and_numpy, namespace, scalar, scope, words
 from oracles_philox import MOST, ULP, exact_pair, twin
 
-from bnstats.accelerated.draws import draws_per_group, group_draws, round_keys
 from bnstats.layers import Law
-from bnstats.sampling import Task
-from bnstats.spec import parse
+from bnstats.sampling.counter.draws import draws_per_group, group_draws, round_keys
+from bnstats.sampling.iid import Task
+from bnstats.specs.spec import parse
 
 LAYERS = [
     "sigmoid",  # two draws a call

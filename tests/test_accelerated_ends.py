@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from accelerator_support import each, namespace, processor, small_memory
 
-from bnstats.accelerated import lanes
 from bnstats.api import compute
 from bnstats.errors import HostError
+from bnstats.sampling.counter import lanes
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def test_too_little_memory_for_two_draws_is_the_hosts(monkeypatch, name):
 @each
 def test_blocks_fit_the_device(name):
     """64 bytes a number, a power of two of draws, and never fewer than two."""
-    from bnstats.sampling import Task
-    from bnstats.spec import parse
+    from bnstats.sampling.iid import Task
+    from bnstats.specs.spec import parse
 
     xp = namespace(name)
     cpu = processor(name)

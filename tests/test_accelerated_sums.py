@@ -22,14 +22,14 @@ from accelerator_support import (
     words,
 )
 
-from bnstats.accelerated import lanes
-from bnstats.accelerated.block import Block
-from bnstats.accelerated.draws import round_keys
 from bnstats.api import compute
 from bnstats.layers import Law
-from bnstats.run import run
-from bnstats.sampling import Task
-from bnstats.spec import parse
+from bnstats.sampling.counter import lanes
+from bnstats.sampling.counter.draws import round_keys
+from bnstats.sampling.counter.reduction import Block
+from bnstats.sampling.iid import Task
+from bnstats.sampling.run import run
+from bnstats.specs.spec import parse
 
 
 def direct_sums(v: np.ndarray) -> list[float]:

@@ -11,9 +11,9 @@ import pytest
 from accelerator_support import each, namespace
 from cli_support import Outcome, read_document
 
-from bnstats.gate import FreshDraws, Settings
 from bnstats.layers import STANDARD, Law
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.verification.gate import FreshDraws, Settings
 
 Cli = Callable[..., Outcome]
 

@@ -21,7 +21,7 @@ from bnstats import backends
 from bnstats.api import compute
 from bnstats.backends import ACCELERATORS, BACKENDS, Device, chain, chosen, load, missing
 from bnstats.errors import BnstatsError, HostError
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
 
 Cli = Callable[..., Outcome]
 

@@ -14,8 +14,8 @@ from layer_support import draws_of
 from mpmath import mp
 
 from bnstats.backends import numpy_backend
-from bnstats.constants import table_specs
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.tables.constants import table_specs
 
 Values = Mapping[str, np.ndarray]
 

@@ -16,7 +16,7 @@ from bnstats.claims.files import Claim, ClaimSet, read_claims_file
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
-from bnstats.quantities import QUANTITIES
+from bnstats.statistics.quantities import QUANTITIES
 
 GOOD = {"layer": "sigmoid", "quantity": "std_dx", "value": "0.2123"}
 

@@ -19,8 +19,8 @@ import pytest
 from cli_support import VALIDATOR, Outcome, Terminal, read_document, spawn
 
 from bnstats import api
-from bnstats.constants import table_specs
-from bnstats.quantities import ON_SCREEN, QUANTITIES
+from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES
+from bnstats.tables.constants import table_specs
 
 Cli = Callable[..., Outcome]
 

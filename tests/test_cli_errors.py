@@ -565,7 +565,8 @@ def test_interrupted_before_the_first_chunk(
 def test_long_work_over_many_layers_can_be_interrupted(
     cli: Cli, argv: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bnstats import constants, gate
+    from bnstats.tables import constants
+    from bnstats.verification.checks import gate
 
     Path("results").mkdir()
     monkeypatch.setattr(constants, "table_specs", lambda: ("relu", "tanh"))

@@ -14,8 +14,8 @@ from cli_support import COMMAND, Outcome, environment, read_document
 
 from bnstats.claims import claim_set, set_names
 from bnstats.layers import ALIASES, LAYERS, find
-from bnstats.libraries import names_of
-from bnstats.spec import example_specs, parse
+from bnstats.specs.libraries import names_of
+from bnstats.specs.spec import example_specs, parse
 
 Cli = Callable[..., Outcome]
 

@@ -17,8 +17,8 @@ from scipy.stats import chisquare, norm
 
 from bnstats import compute
 from bnstats.claims import claims_on
-from bnstats.constants import table_specs
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.tables.constants import table_specs
 
 FOLDER = Path(__file__).parent / "benchmarks"
 

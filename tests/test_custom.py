@@ -19,7 +19,7 @@ from bnstats import BnstatsError, Law
 from bnstats.backends import numpy_backend
 from bnstats.custom import installed, read
 from bnstats.layers import USER_LAYERS, Event, Input
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
 
 Cli = Callable[..., Outcome]
 
@@ -630,7 +630,7 @@ def test_a_registered_function_keeps_its_kinks_under_its_path(
 
 
 def test_the_tables_hold_no_layer_of_the_users(home: Path) -> None:
-    from bnstats.constants import table_specs
+    from bnstats.tables.constants import table_specs
 
     bnstats.register(lambda x: x, name="mine")
     assert "mine" not in table_specs()

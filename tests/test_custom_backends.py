@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 import bnstats
-from bnstats.accelerated.block import Block
-from bnstats.accelerated.draws import round_keys
 from bnstats.backends import load, numpy_backend
 from bnstats.custom import read
 from bnstats.layers import USER_LAYERS, Law
-from bnstats.sampling import Task
-from bnstats.spec import Spec
+from bnstats.sampling.counter.draws import round_keys
+from bnstats.sampling.counter.reduction import Block
+from bnstats.sampling.iid import Task
+from bnstats.specs.spec import Spec
 
 torch = pytest.importorskip("torch")
 jax = pytest.importorskip("jax")

@@ -15,7 +15,7 @@ import bnstats
 from bnstats.custom import read
 from bnstats.errors import BnstatsError
 from bnstats.layers import USER_LAYERS, Law
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
 
 MODULES = """
 import torch

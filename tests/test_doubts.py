@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from bnstats.api import compute
-from bnstats.estimate import MIN_N_EFF
 from bnstats.layers import Law
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.statistics.estimate import MIN_N_EFF
 
 
 def unseen(spec: str, samples: int, **how: object) -> list[str]:

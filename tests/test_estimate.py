@@ -10,11 +10,11 @@ import pytest
 
 from bnstats.api import compute
 from bnstats.backends import numpy_backend as xp
-from bnstats.estimate import MIN_N_EFF, Estimate, as_normal, estimates, quantile
 from bnstats.layers import Law
-from bnstats.moments import Moments, merge, of
-from bnstats.quantities import QUANTITIES
-from bnstats.reference import Exact
+from bnstats.statistics.estimate import MIN_N_EFF, Estimate, as_normal, estimates, quantile
+from bnstats.statistics.exact import Exact
+from bnstats.statistics.moments import Moments, merge, of
+from bnstats.statistics.quantities import QUANTITIES
 
 LOG = [name for name, q in QUANTITIES.items() if q.moment != "mean"]
 

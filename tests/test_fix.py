@@ -17,16 +17,22 @@ from cli_support import Outcome, read_document, spawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnstats import gate
 from bnstats.api import compute
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
-from bnstats.fix import Change, corrected, corrections, rewritten, rewritten_files, significant
-from bnstats.gate import Settings
 from bnstats.layers import LAYERS
 from bnstats.notation import concise
-from bnstats.verification import verify
+from bnstats.verification.checks import gate, verify
+from bnstats.verification.fix import (
+    Change,
+    corrected,
+    corrections,
+    rewritten,
+    rewritten_files,
+    significant,
+)
+from bnstats.verification.gate import Settings
 
 Cli = Callable[..., Outcome]
 QUICK = ("-n", "20000")
@@ -543,7 +549,7 @@ def test_a_file_that_changed_meanwhile_stays(
         path.write_text(text[:-3] + "3\n")  # the second of two wrong values
         return corrections(*args)
 
-    monkeypatch.setattr("bnstats.cli.fix_.corrections", meanwhile)
+    monkeypatch.setattr("bnstats.cli.fixing.corrections", meanwhile)
     code, _, err = cli("verify", path, "--fix", *QUICK)
     assert (code, path.read_text()) == (2, text[:-3] + "3\n")
     assert err.startswith(f"error: {path} changed while it was verified; nothing is rewritten\n")

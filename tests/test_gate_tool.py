@@ -13,11 +13,11 @@ import pytest
 from scipy.stats import binom, norm
 
 from bnstats.api import default_samples
-from bnstats.gate import Settings
+from bnstats.claims.verdict import second_threshold
 from bnstats.layers import LAYERS
-from bnstats.reference import exact_values
-from bnstats.spec import example_specs, parse
-from bnstats.verdict import second_threshold
+from bnstats.specs.spec import example_specs, parse
+from bnstats.statistics.exact import exact_values
+from bnstats.verification.gate import Settings
 
 FOLDER = Path(__file__).parent / "benchmarks"
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from bnstats.accelerated import lanes
 from bnstats.api import compute
 from bnstats.backends import ACCELERATORS, is_installed
+from bnstats.sampling.counter import lanes
 
 FOLDER = Path(__file__).parent / "benchmarks"
 INSTALLED = [b for b in ACCELERATORS if is_installed(b)]

@@ -30,11 +30,11 @@ import bnstats
 from bnstats.claims import read_claims
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
-from bnstats.gate import Settings
 from bnstats.layers import ALIASES, LAYERS
-from bnstats.quantities import QUANTITIES
-from bnstats.spec import example_specs, parse
-from bnstats.verification import verify
+from bnstats.specs.spec import example_specs, parse
+from bnstats.statistics.quantities import QUANTITIES
+from bnstats.verification.checks import verify
+from bnstats.verification.gate import Settings
 
 ROOT = Path(bnstats.__file__).parents[1]
 MEMORY = 512 << 20  # bytes, on top of what the process holds already

@@ -18,8 +18,8 @@ import yaml
 from cli_support import ROOT, Outcome, environment, read_document
 
 import bnstats
-from bnstats import gate
 from bnstats.api import compute
+from bnstats.verification.checks import gate
 
 pytest_plugins = ("pytester",)
 
@@ -106,7 +106,7 @@ def test_options_of_the_project_yield_to_the_command_line(
             seen.append((settings.samples, settings.seed, settings.family_error))
             super().__init__(spec, settings, *rest)
 
-    monkeypatch.setattr("bnstats.verification.FreshDraws", Spy)
+    monkeypatch.setattr("bnstats.verification.checks.FreshDraws", Spy)
     cli("verify", *argv)
     assert seen == [(samples, seed, family_error)]
 

@@ -16,12 +16,12 @@ from mpmath import mp, mpf
 from bnstats.api import compute
 from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
-from bnstats.estimate import estimates
 from bnstats.layers import LAYERS, STANDARD, Law
-from bnstats.reference import Exact, Expectation, exact_values
-from bnstats.run import run
-from bnstats.sampling import Task
-from bnstats.spec import parse, value_text
+from bnstats.sampling.iid import Task
+from bnstats.sampling.run import run
+from bnstats.specs.spec import parse, value_text
+from bnstats.statistics.estimate import estimates
+from bnstats.statistics.exact import Exact, Expectation, exact_values
 
 FAMILIES = ("gated", "normalization", "softmax")
 NAMES = sorted(name for name, layer in LAYERS.items() if layer.family in FAMILIES)

@@ -13,8 +13,8 @@ from layer_support import differences, draws_of, through
 from bnstats.api import compute
 from bnstats.backends import numpy_backend
 from bnstats.layers import LAYERS, STANDARD, Event, Expect, Law
-from bnstats.reference import exact_values
-from bnstats.spec import parse, value_text
+from bnstats.specs.spec import parse, value_text
+from bnstats.statistics.exact import exact_values
 
 LAWS = [STANDARD, Law(0.7, 1.3, 2.0), Law(-2.0, 0.5, 0.3)]
 laws = pytest.mark.parametrize("law", LAWS, ids=lambda law: "x".join(map(str, law)))

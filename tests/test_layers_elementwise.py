@@ -12,7 +12,7 @@ import pytest
 
 from bnstats.backends import numpy_backend
 from bnstats.layers import LAYERS, Layer
-from bnstats.spec import example_specs, parse, value_text
+from bnstats.specs.spec import example_specs, parse, value_text
 
 
 def is_elementwise(layer: Layer) -> bool:

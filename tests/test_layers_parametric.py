@@ -19,9 +19,9 @@ from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, Event, Law
 from bnstats.layers._initialisation import _SCALED, Init
-from bnstats.reference import exact_values
-from bnstats.sampling import Chunk, Task, iid_blocks
-from bnstats.spec import Spec, parse
+from bnstats.sampling.iid import Chunk, Task, iid_blocks
+from bnstats.specs.spec import Spec, parse
+from bnstats.statistics.exact import exact_values
 
 LAWS = [STANDARD, Law(0.7, 1.3, 2.0), Law(-2.0, 0.5, 0.3)]
 

@@ -16,8 +16,8 @@ from mpmath import mp
 from bnstats.api import compute
 from bnstats.layers import LAYERS, STANDARD, Event, Law, ParameterError
 from bnstats.layers._chi import chi
-from bnstats.reference import exact_values
-from bnstats.spec import example_specs, parse, value_text
+from bnstats.specs.spec import example_specs, parse, value_text
+from bnstats.statistics.exact import exact_values
 
 FAMILIES = ("max_pooling", "average_pooling", "lp_pooling", "fractional_pooling")
 NAMES = [layer.name for layer in LAYERS.values() if layer.family in FAMILIES]

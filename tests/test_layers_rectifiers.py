@@ -8,7 +8,7 @@ import pytest
 from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
 from bnstats.layers import Event
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
 
 
 def draws_of(event: Event, count: int) -> dict[str, np.ndarray]:

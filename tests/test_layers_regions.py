@@ -14,7 +14,7 @@ from mpmath import mpf
 
 from bnstats.api import compute
 from bnstats.layers import LAYERS, STANDARD, Law, ParameterError
-from bnstats.reference import exact_values
+from bnstats.statistics.exact import exact_values
 
 REGIONS = ("interior", "border")
 regions = pytest.mark.parametrize("region", REGIONS)

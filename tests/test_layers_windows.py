@@ -11,8 +11,8 @@ from layer_support import DRAWS, differences, draws_of, embedded, through
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, Event, ParameterError
-from bnstats.reference import exact_values
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.statistics.exact import exact_values
 
 # sides, kernel, stride, padding, input size: overlapping, gapped, padded, non-square
 FINITE = [

@@ -17,8 +17,8 @@ from coverage_of_libraries import Group, catalogue, in_our_words, resolve
 from library_names import LibraryName, defaults, required
 
 from bnstats.layers import ALIASES, LAYERS
-from bnstats.libraries import LIBRARIES, folded, names_of, short_names
-from bnstats.spec import parse
+from bnstats.specs.libraries import LIBRARIES, folded, names_of, short_names
+from bnstats.specs.spec import parse
 
 SCRIPT = Path(coverage.__file__)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from bnstats import libraries
 from bnstats.custom import read
 from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS
-from bnstats.libraries import PARAMETERS, meaning
-from bnstats.spec import example_specs, layer_name, parse, resolve
+from bnstats.specs import libraries
+from bnstats.specs.libraries import PARAMETERS, meaning
+from bnstats.specs.spec import example_specs, layer_name, parse, resolve
 
 DATA = json.loads(Path(libraries.__file__).with_name(libraries.FILE).read_text("utf-8"))
 

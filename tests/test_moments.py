@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnstats.backends import numpy_backend as xp
-from bnstats.moments import Moments, from_sums, merge, of
+from bnstats.statistics.moments import Moments, from_sums, merge, of
 
 FIELDS = [f.name for f in fields(Moments)]
 

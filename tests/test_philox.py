@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles_philox import MOST, ULP, exact_pair, twin
 
-from bnstats.backends.philox import ROUNDS, key_schedule, normal_pair, philox, uniform
+from bnstats.sampling.counter.philox import ROUNDS, key_schedule, normal_pair, philox, uniform
 
 # Random123 1.14.0, tests/kat_vectors: counter, key, output.
 KNOWN = [

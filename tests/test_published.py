@@ -17,14 +17,14 @@ import pytest
 from cli_support import Outcome
 
 import bnstats
-from bnstats import constants
 from bnstats.api import exact
 from bnstats.claims import claim_set, set_names
 from bnstats.claims.values import parse_value
-from bnstats.gate import Settings
-from bnstats.report.published import PLOT, audited, render
-from bnstats.report.published_plot import digest, draw, marks
-from bnstats.verdict import judge
+from bnstats.claims.verdict import judge
+from bnstats.tables import constants
+from bnstats.tables.plot import digest, draw, marks
+from bnstats.tables.published import PLOT, audited, render
+from bnstats.verification.gate import Settings
 
 Cli = Callable[..., Outcome]
 SETS = Path(bnstats.__file__).parent / "claims"

@@ -14,12 +14,12 @@ import pytest
 from mpmath import mp, mpf
 from oracles_elementwise import ELEMENTWISE
 
-from bnstats import reference
 from bnstats.api import compute
 from bnstats.layers import LAYERS, STANDARD, Known, Law
-from bnstats.quantities import QUANTITIES
-from bnstats.reference import Exact, Expectation, exact_values
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.statistics import exact as reference
+from bnstats.statistics.exact import Exact, Expectation, exact_values
+from bnstats.statistics.quantities import QUANTITIES
 
 LAWS = [STANDARD, Law(0.5, 1.7, 2.0), Law(-2.0, 0.5, 0.3)]
 laws = pytest.mark.parametrize("law", LAWS, ids=lambda law: "x".join(map(str, law)))

@@ -14,8 +14,8 @@ from mpmath import mp, mpf
 
 from bnstats.api import compute, exact
 from bnstats.layers import STANDARD, Law
-from bnstats.reference import Exact, Expectation, exact_values
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.statistics.exact import Exact, Expectation, exact_values
 
 Real = Callable[[Any], Any]
 

@@ -10,7 +10,7 @@ from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, Event, Input, Layer
 from bnstats.layers._parameters import Follows, Parameter, Range, Synonyms
 from bnstats.layers._registry import register
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
 
 # Where a parameter begins and ends to make sense: the last values inside and the first outside.
 _COUNT, _TWO = (("1",), ("0",)), (("2",), ("1",))

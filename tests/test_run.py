@@ -16,16 +16,16 @@ from bnstats.backends import numpy_backend as xp
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, Law
 from bnstats.layers._registry import USER_LAYERS
-from bnstats.moments import of
-from bnstats.run import (
+from bnstats.sampling.iid import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
+from bnstats.sampling.run import (
     _Tree,
     chunk_tally,
     merge_tallies,
     run,
     y_pivot,
 )
-from bnstats.sampling import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.statistics.moments import of
 
 POOL = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
 
@@ -110,7 +110,7 @@ def test_the_tree_merges_left_with_right(monkeypatch):
     def merge(left: str, right: str) -> str:
         return f"({left}{right})" if left and right else left or right
 
-    monkeypatch.setattr("bnstats.run.merge_tallies", merge)
+    monkeypatch.setattr("bnstats.sampling.run.merge_tallies", merge)
     tree = _Tree()
     for leaf in "abcdefg":
         tree.push(Chunk(0, 0, 1, False), leaf)

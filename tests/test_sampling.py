@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from bnstats import sampling
 from bnstats.layers import LAYERS, STANDARD, Event, Input, Law
-from bnstats.sampling import (
+from bnstats.sampling.iid import (
     Chunk,
     DType,
     Normals,
@@ -24,7 +23,8 @@ from bnstats.sampling import (
     iid_chunks,
     stream,
 )
-from bnstats.spec import Spec, parse
+from bnstats.sampling.iid import iid as sampling
+from bnstats.specs.spec import Spec, parse
 
 SIGMAS = 6.2  # two-sided p of 6e-10
 DTYPES = ("float64", "float32")

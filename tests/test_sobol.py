@@ -11,10 +11,9 @@ import pytest
 from bnstats import api, compute
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
-from bnstats.quantities import Direction
-from bnstats.run import chunk_tally, run
-from bnstats.sampling import Chunk, Task
-from bnstats.sobol import (
+from bnstats.sampling.iid import Chunk, Task
+from bnstats.sampling.run import chunk_tally, run
+from bnstats.sampling.sobol import (
     MAX_DIMENSIONS,
     MIN_LEVEL,
     REPLICATES,
@@ -27,7 +26,8 @@ from bnstats.sobol import (
     sobol_blocks,
     sobol_chunks,
 )
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.statistics.quantities import Direction
 
 
 def scramble(dimensions: int, seed: int, *, first: int = 0, level: int) -> np.ndarray:

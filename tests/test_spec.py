@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS
-from bnstats.spec import example_specs, parse, value_text
+from bnstats.specs.spec import example_specs, parse, value_text
 
 SIDES = "sides are written with an x between them: 3x2"
 

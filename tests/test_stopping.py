@@ -10,8 +10,8 @@ import pytest
 from bnstats import compute
 from bnstats.cli.main import main
 from bnstats.errors import BnstatsError
-from bnstats.sampling import chunk_draws
-from bnstats.spec import parse
+from bnstats.sampling.iid import chunk_draws
+from bnstats.specs.spec import parse
 
 
 @pytest.mark.parametrize("sampler", ["iid", "sobol"])

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from cli_support import Outcome, Terminal, environment
 
-from bnstats import constants
 from bnstats.report import kept
+from bnstats.tables import constants
 
 Cli = Callable[..., Outcome]
 
@@ -24,7 +24,7 @@ Cli = Callable[..., Outcome]
 SPECS = ("gelu", "max_pool2d:kernel_size=2", "dropout:p=0.25", "relu", "tanh", "identity")
 PROGRAM = f"""
 import sys
-from bnstats import constants
+from bnstats.tables import constants
 from bnstats.cli.main import main
 constants.table_specs = lambda: {SPECS!r}
 sys.exit(main(sys.argv[1:]))
@@ -203,7 +203,7 @@ def test_rows_with_other_digits_are_not_taken_up(
 ) -> None:
     cut_off(cli, drawn, monkeypatch)
     if change:
-        where = "numpy.lib.introspect" if change[0] == "opt_func_info" else "bnstats.report.kept"
+        where = "numpy.lib.introspect" if change[0] == "opt_func_info" else "bnstats.tables.kept"
         monkeypatch.setattr(f"{where}.{change[0]}", change[1])
     code, _, err = cli("table", "-n", N, *options)
     assert (code, err) == (0, NO_PICTURE)

@@ -10,10 +10,10 @@ from cli_support import Outcome, Terminal, spawn
 
 from bnstats.api import compute, exact
 from bnstats.claims import set_names
+from bnstats.documents.write import document
 from bnstats.layers import LAYERS, Law
-from bnstats.report.document import document
 from bnstats.report.folding import folded
-from bnstats.report.text_ import render
+from bnstats.report.text import render
 
 Cli = Callable[..., Outcome]
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from accelerator_support import namespace
 
-from bnstats.accelerated.block import Block
-from bnstats.accelerated.draws import round_keys
 from bnstats.backends import Device
-from bnstats.run import y_pivot
-from bnstats.sampling import Task
-from bnstats.spec import parse
+from bnstats.sampling.counter.draws import round_keys
+from bnstats.sampling.counter.reduction import Block
+from bnstats.sampling.iid import Task
+from bnstats.sampling.run import y_pivot
+from bnstats.specs.spec import parse
 
 torch: Any = pytest.importorskip("torch")
 

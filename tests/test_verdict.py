@@ -11,10 +11,7 @@ import pytest
 from bnstats.api import compute, exact
 from bnstats.claims import Claim, claim_set, claim_sets
 from bnstats.claims.values import parse_value
-from bnstats.estimate import Estimate
-from bnstats.reference import Exact
-from bnstats.spec import parse
-from bnstats.verdict import (
+from bnstats.claims.verdict import (
     FIRST_THRESHOLD,
     Verdict,
     confirmed,
@@ -23,6 +20,9 @@ from bnstats.verdict import (
     round_up,
     second_threshold,
 )
+from bnstats.specs.spec import parse
+from bnstats.statistics.estimate import Estimate
+from bnstats.statistics.exact import Exact
 
 
 def claim(value: str, layer: str = "sigmoid", quantity: str = "std_dx", **more: Any) -> Claim:

@@ -15,19 +15,19 @@ from typing import Any
 import pytest
 from cli_support import Outcome, read_document
 
-from bnstats import constants, gate
 from bnstats.api import compute, default_samples
 from bnstats.claims import claim_sets
-from bnstats.committed import CONSTANTS, read_constants
-from bnstats.constants import CONSTANTS_TABLE, PUBLISHED, table_specs
+from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.errors import BnstatsError
-from bnstats.gate import Settings
 from bnstats.layers import LAYERS
-from bnstats.quantities import QUANTITIES
-from bnstats.report.json_ import render
-from bnstats.report.published import PLOT
-from bnstats.spec import parse
-from bnstats.verification import Check, verify, verify_constants
+from bnstats.report.json import render
+from bnstats.specs.spec import parse
+from bnstats.statistics.quantities import QUANTITIES
+from bnstats.tables import constants
+from bnstats.tables.constants import CONSTANTS_TABLE, PUBLISHED, table_specs
+from bnstats.tables.published import PLOT
+from bnstats.verification.checks import Check, gate, verify, verify_constants
+from bnstats.verification.gate import Settings
 
 Cli = Callable[..., Outcome]
 Document = dict[str, Any]

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnstats.claims.places import Place
-from bnstats.gate import Settings
 from bnstats.report import github
 from bnstats.report.github import command
 from bnstats.report.junit import junit
-from bnstats.verification import Check, verify
+from bnstats.verification.checks import Check, verify
+from bnstats.verification.gate import Settings
 
 Cli = Callable[..., Outcome]
 QUICK = ("-n", "20000")

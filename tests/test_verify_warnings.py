@@ -9,8 +9,8 @@ import pytest
 from accelerator_support import each, namespace, small_memory
 from cli_support import Outcome, read_document
 
-from bnstats import sampling
-from bnstats.accelerated import lanes
+from bnstats.sampling.counter import lanes
+from bnstats.sampling.iid import iid as sampling
 
 Cli = Callable[..., Outcome]
 KINK = "the slope of leaky jumps at x = 0 (detected; declare kinks=(0.0,))"
@@ -119,7 +119,7 @@ def test_a_wide_layer_without_an_exact_value_is_an_error_before_any_draw(
     def draw(*args: object, **kwargs: object) -> None:
         raise AssertionError("it was drawn")
 
-    monkeypatch.setattr("bnstats.gate.compute", draw)
+    monkeypatch.setattr("bnstats.verification.gate.compute", draw)
     path = claims(("relu", "std_dx", "0.7071"), ("sparsemax", "std_dx", "0.38"))
     code, out, err = cli("verify", path)
     assert (code, out) == (2, "")

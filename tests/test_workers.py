@@ -18,13 +18,12 @@ from typing import Any
 import pytest
 from cli_support import environment
 
-from bnstats import workers
 from bnstats.errors import HostError
-from bnstats.run import run
-from bnstats.sampling import Chunk, Task, chunk_draws
-from bnstats.sobol import REPLICATES
-from bnstats.spec import parse
-from bnstats.workers import LARGEST_PARCEL, in_order
+from bnstats.sampling.iid import Chunk, Task, chunk_draws, workers
+from bnstats.sampling.run import run
+from bnstats.sampling.sobol import REPLICATES
+from bnstats.sampling.workers import LARGEST_PARCEL, in_order
+from bnstats.specs.spec import parse
 
 POOL = parse("max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2")
 CHUNK = chunk_draws(POOL.event)
@@ -92,7 +91,7 @@ def test_threads_of_the_caller_earn_no_warning() -> None:
 
 @pytest.mark.usefixtures("way")
 def test_a_lost_worker_is_an_error_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bnstats.run.chunk_tally", _dies)
+    monkeypatch.setattr("bnstats.sampling.run.chunk_tally", _dies)
     with pytest.raises(HostError, match="a worker process was lost"):
         run(Task(POOL), 10 * CHUNK, workers=2)
     assert not multiprocessing.active_children()
@@ -147,7 +146,9 @@ def script(tmp_path: Path, way: str, text: str) -> subprocess.CompletedProcess[s
     Whoever still holds its stdout, a worker left behind, makes this time out.
     """
     path = tmp_path / "script.py"
-    path.write_text(f"import bnstats.workers\nbnstats.workers._FORKS = {way == 'fork'}\n{text}")
+    path.write_text(
+        f"import bnstats.sampling.workers\nbnstats.workers._FORKS = {way == 'fork'}\n{text}"
+    )
     return subprocess.run(
         [sys.executable, path],
         capture_output=True,
@@ -184,7 +185,7 @@ def works():
     os.killpg(0, signal.SIGINT)
     yield -2
 signal.signal(signal.SIGINT, lambda *_: os.write(1, b"heard\\n"))
-found = list(bnstats.workers.in_order(abs, works(), 2, lambda: False))
+found = list(bnstats.sampling.workers.in_order(abs, works(), 2, lambda: False))
 os.write(1, str(found).encode())
 """
 
@@ -205,7 +206,7 @@ def works():
     yield 50
     yield 0
     yield 0
-for _ in bnstats.workers.in_order(time.sleep, works(), 2, lambda: False):
+for _ in bnstats.sampling.workers.in_order(time.sleep, works(), 2, lambda: False):
     print("begun", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -1,8 +1,9 @@
 """Array libraries that can run the formulas; each is a namespace ``xp`` and little more.
 
-numpy is the default and the reference, and samples in `bnstats.sampling`. The others are optional
-and run `bnstats.accelerated` on the devices that they find. Besides array functions their modules
-offer what `Accelerator` lists, and the words that `bnstats.backends.philox` needs.
+numpy is the default and the reference, and samples in `bnstats.sampling.iid`. The others are
+optional and run `bnstats.sampling.counter` on the devices that they find. Besides array functions
+their modules offer what `Accelerator` lists, and the words that `bnstats.sampling.counter.philox`
+needs.
 """
 
 from __future__ import annotations

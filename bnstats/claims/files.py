@@ -17,8 +17,8 @@ from bnstats.claims.places import Place, places
 from bnstats.claims.values import Printed, parse_value
 from bnstats.custom import read, read_written
 from bnstats.errors import BnstatsError, hint_for, printable
-from bnstats.quantities import QUANTITIES
-from bnstats.spec import Spec
+from bnstats.specs.spec import Spec
+from bnstats.statistics.quantities import QUANTITIES
 
 _FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "source", "remark")
 _MAX_BYTES = 2_000_000

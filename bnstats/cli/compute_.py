@@ -28,7 +28,7 @@ from bnstats.cli.options import (
 
 if TYPE_CHECKING:
     from bnstats.api import Directions
-    from bnstats.sampling import DType, Sampler
+    from bnstats.sampling.iid import DType, Sampler
 
 
 @click.command("compute")
@@ -108,15 +108,15 @@ def command(
     function, torch.nn:GELU or jax.nn:silu, which their autodiff differentiates.
     """
     from bnstats.api import compute, default_samples
-    from bnstats.arguments import check_law
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.output import check_exports, emit, locate
     from bnstats.cli.progress import Target, sampling_progress
     from bnstats.custom import read
+    from bnstats.documents.write import document
     from bnstats.layers import Law
-    from bnstats.reference import exact_values
-    from bnstats.report.document import document
+    from bnstats.sampling.settings import check_law
+    from bnstats.statistics.exact import exact_values
 
     law = Law(x_mean, x_std, dy_std)
     check_law(law)

@@ -43,8 +43,8 @@ def command(
     from bnstats.api import exact
     from bnstats.cli.output import check_exports, emit
     from bnstats.custom import read
+    from bnstats.documents.write import document
     from bnstats.layers import Law
-    from bnstats.report.document import document
 
     format_ = format_asked(format_, as_json)
     check_exports(export)

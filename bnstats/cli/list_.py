@@ -40,7 +40,7 @@ class _What(_Choice):
             return value
         from bnstats.claims import set_names
         from bnstats.errors import BnstatsError, printable
-        from bnstats.spec import resolve
+        from bnstats.specs.spec import resolve
 
         shown = printable(value, 60)
         is_set = value in set_names()
@@ -78,7 +78,7 @@ def command(
     lists = {"layers": lambda: _layers(families), "claims": _claims, "backends": _backends}
     rows = _holding(word, lists[what](), what, families)
     if as_json:
-        from bnstats.report.json_ import render
+        from bnstats.report.json import render
 
         console.out(render({"schema": _SCHEMA, what: [row.entry for row in rows]}))
     elif plain:
@@ -135,7 +135,7 @@ def _layers(families: Sequence[str]) -> list[_Row]:
 def _installed() -> Iterator[_Row]:
     """Yield the layers that installed packages offer, none of them imported."""
     from bnstats.custom import installed
-    from bnstats.spec import resolve
+    from bnstats.specs.spec import resolve
 
     for e in sorted(installed(), key=lambda entry: (entry.package, entry.name)):
         family = f"{e.package} (installed)"
@@ -145,7 +145,7 @@ def _installed() -> Iterator[_Row]:
 
 
 def _layer(layer: Layer) -> _Row:
-    from bnstats.libraries import names_of, short_names
+    from bnstats.specs.libraries import names_of, short_names
 
     libraries = names_of(layer.name)
     theirs = [f"{library}.{name}" for library, names in libraries.items() for name in names]
@@ -167,7 +167,7 @@ def _layer(layer: Layer) -> _Row:
 
 def _names_line(layer: Layer, libraries: dict[str, tuple[str, ...]]) -> str:
     """Return the names of each library, libraries with the same ones together."""
-    from bnstats.libraries import folded
+    from bnstats.specs.libraries import folded
 
     by_names: dict[tuple[str, ...], list[str]] = {}
     for library, names in libraries.items():

@@ -154,8 +154,8 @@ def _abandon_stdout() -> None:
 def _interrupted(arguments: Sequence[str]) -> int:
     click.echo("interrupted", err=True)
     if wants_json(arguments):
-        from bnstats.report.document import document
-        from bnstats.report.json_ import render
+        from bnstats.documents.write import document
+        from bnstats.report.json import render
 
         click.echo(render(document((), argv=arguments, status="interrupted")))
     return INTERRUPTED
@@ -198,8 +198,8 @@ def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
 
         click.echo("".join(traceback.format_exception(error.__cause__)), err=True, nl=False)
     if wants_json(arguments):
-        from bnstats.report.document import failure
-        from bnstats.report.json_ import render
+        from bnstats.documents.write import failure
+        from bnstats.report.json import render
 
         click.echo(render(failure(error.message, error.hint, error.exit_code, arguments)))
     elif _wants(arguments, "github"):

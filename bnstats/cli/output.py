@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bnstats.cli.console import Console
+from bnstats.documents.files import check_writable, write_atomically
 from bnstats.errors import BnstatsError, printable
 from bnstats.report import format_of, renderer
-from bnstats.report.files import check_writable, write_atomically
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
 
 
 def check_exports(paths: Sequence[Path]) -> None:
@@ -38,7 +38,7 @@ def emit(
     if get is not None:
         console.out(lookup(document, get))
     elif format_ == "text":
-        from bnstats.report.text_ import render
+        from bnstats.report.text import render
 
         console.out(render(document, console.style, seconds, console.width))
     else:

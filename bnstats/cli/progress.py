@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from bnstats.api import half_width
 from bnstats.cli.console import Console
-from bnstats.estimate import estimates
-from bnstats.moments import Tally
-from bnstats.quantities import QUANTITIES, Direction
-from bnstats.reference import Exact
+from bnstats.statistics.estimate import estimates
+from bnstats.statistics.exact import Exact
+from bnstats.statistics.moments import Tally
+from bnstats.statistics.quantities import QUANTITIES, Direction
 
 _PATIENCE = 0.5  # seconds before a bar appears
 _REFRESH = 0.1

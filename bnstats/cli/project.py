@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from bnstats.cli.options import Fraction, SampleCount, Seed
+from bnstats.documents.files import seen_from_here
 from bnstats.errors import BnstatsError, hint_for, printable
-from bnstats.report.files import seen_from_here
 
 _TYPES: Mapping[str, Any] = {  # of the options, by their names
     "samples": SampleCount(),

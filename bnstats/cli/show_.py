@@ -12,7 +12,7 @@ from bnstats.cli.options import IMPORT, import_named, layers_and_sets
 
 if TYPE_CHECKING:
     from bnstats.layers import Parameter
-    from bnstats.spec import Spec
+    from bnstats.specs.spec import Spec
 
 
 @click.command("show")
@@ -38,7 +38,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS, STANDARD
     from bnstats.report.folding import folded
-    from bnstats.spec import example_specs, layer_name, parse
+    from bnstats.specs.spec import example_specs, layer_name, parse
 
     name = layer_name(text)
     near = suggestion(name, set_names())
@@ -70,7 +70,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
         yield from folded("    ", hint, console.width)
     if spec.event.inexact:
         from bnstats.api import exact  # imports numpy
-        from bnstats.report.text_ import inexact_lines
+        from bnstats.report.text import inexact_lines
 
         yield from inexact_lines(exact(spec).missing, spec.event.inexact, console.width)
     yield ""
@@ -95,7 +95,7 @@ def _title(name: str, said: str, console: Console) -> list[str]:
 
 def _facts(spec: Spec) -> Iterator[tuple[str, str]]:
     """Yield what is known of a layer, with a label each."""
-    from bnstats.libraries import names_of, with_parameters
+    from bnstats.specs.libraries import names_of, with_parameters
 
     layer = spec.layer
     yield "forward", layer.formula
@@ -110,7 +110,7 @@ def _facts(spec: Spec) -> Iterator[tuple[str, str]]:
 
 
 def _parameter(p: Parameter) -> str:
-    from bnstats.spec import value_text
+    from bnstats.specs.spec import value_text
 
     kind = " | ".join(p.choices) or {"size": "int or 3x3"}.get(p.kind, p.kind)
     parts = [kind]

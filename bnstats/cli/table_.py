@@ -48,11 +48,11 @@ def command(
     nothing is written: sampled values must agree statistically with fresh draws, everything else
     exactly, and the rows that do not are named.
     """
-    from bnstats import constants
     from bnstats.cli.main import INTERRUPTED
-    from bnstats.committed import CONSTANTS, read_constants
+    from bnstats.documents.files import write_atomically
+    from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.errors import BnstatsError, printable
-    from bnstats.report.files import write_atomically
+    from bnstats.tables import constants
 
     for name in names:
         if name not in ("constants", "published"):
@@ -90,10 +90,10 @@ def _kept(out: Path) -> str:
 
 def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
     """Draw the plot where that can be done; the tables are complete without it."""
+    from bnstats.documents.files import write_atomically
     from bnstats.errors import HostError, printable
-    from bnstats.report.files import write_atomically
-    from bnstats.report.published import PLOT
-    from bnstats.report.published_plot import draw
+    from bnstats.tables.plot import draw
+    from bnstats.tables.published import PLOT
 
     try:
         picture = draw(record)
@@ -105,12 +105,12 @@ def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
 
 
 def _check(console: Console, out: Path, samples: int | None, seed: int | None, workers: int) -> int:
-    from bnstats import constants
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import layers_progress
-    from bnstats.committed import CONSTANTS, read_constants
-    from bnstats.gate import Settings
+    from bnstats.documents.read import CONSTANTS, read_constants
+    from bnstats.tables import constants
+    from bnstats.verification.gate import Settings
 
     own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
     fresh = own_seed + 1 if seed is None else seed
@@ -135,12 +135,12 @@ def _build(
     console: Console, out: Path, samples: int | None, seed: int | None, workers: int
 ) -> Mapping[str, Any] | None:
     """Draw all rows; None when interrupted."""
-    from bnstats import constants
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.progress import layers_progress
-    from bnstats.committed import CONSTANTS
-    from bnstats.report.files import check_directory, check_writable
-    from bnstats.report.published import PLOT
+    from bnstats.documents.files import check_directory, check_writable
+    from bnstats.documents.read import CONSTANTS
+    from bnstats.tables import constants
+    from bnstats.tables.published import PLOT
 
     check_directory(out)
     for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT, _ROWS):

@@ -25,7 +25,7 @@ from bnstats.cli.options import (
 from bnstats.errors import BnstatsError
 
 if TYPE_CHECKING:
-    from bnstats.verification import Check
+    from bnstats.verification.checks import Check
 
 
 @click.command("verify")
@@ -92,9 +92,9 @@ def command(
     from bnstats.cli.progress import layers_progress
     from bnstats.cli.project import project
     from bnstats.custom import trust
-    from bnstats.gate import Settings
     from bnstats.report.checks import summary, warnings_of
-    from bnstats.verification import source_of
+    from bnstats.verification.checks import source_of
+    from bnstats.verification.gate import Settings
 
     console: Console = ctx.obj
     format_ = format_asked(output_format, as_json, "--output-format")
@@ -120,7 +120,7 @@ def command(
             checks += check()
         stopped = interrupted()
     if (fix or diff) and not stopped:
-        from bnstats.cli.fix_ import repair
+        from bnstats.cli.fixing import repair
 
         checks = repair(console, checks, settings, digits, diff=diff, on_stdout=format_ == "text")
     several = len({check.layer for check in checks}) > 1
@@ -143,7 +143,7 @@ def command(
 
 def _committed() -> tuple[str, ...]:
     """Return the results of this project, which are verified where nothing is named."""
-    from bnstats.committed import CONSTANTS, RESULTS
+    from bnstats.documents.read import CONSTANTS, RESULTS
 
     if not Path(RESULTS, CONSTANTS).exists():
         raise BnstatsError(
@@ -158,7 +158,7 @@ def _print(
 ) -> None:
     if format_ == "json":
         from bnstats.report.checks import checks_document
-        from bnstats.report.json_ import render
+        from bnstats.report.json import render
 
         console.out(render(checks_document(checks, status, sys.argv[1:])))
     elif format_ == "github":

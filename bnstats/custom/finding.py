@@ -19,7 +19,7 @@ from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer
-from bnstats.spec import Spec, layer_name, not_loaded, parse, resolve, unknown_layer
+from bnstats.specs.spec import Spec, layer_name, not_loaded, parse, resolve, unknown_layer
 
 _GROUP = "bnstats.layers"
 _trusted: set[str] = set()  # modules whose layers a file may name
@@ -48,7 +48,7 @@ def read(text: str, *, here: bool = False) -> Spec:
     Raises
     ------
     BnstatsError
-        As `bnstats.spec.parse`, and: the code cannot be imported, or is no layer.
+        As `bnstats.specs.spec.parse`, and: the code cannot be imported, or is no layer.
     """
     load(layer_name(text), here=here)
     return parse(text)
@@ -60,7 +60,7 @@ def read_written(text: str) -> Spec:
     Raises
     ------
     BnstatsError
-        As `bnstats.spec.parse`; of a layer that could be imported, the hint says how.
+        As `bnstats.specs.spec.parse`; of a layer that could be imported, the hint says how.
     """
     name = layer_name(text)
     if resolve(name) is None:
@@ -123,7 +123,7 @@ def _is_looked_in(directory: str) -> bool:
 
 
 def load(name: str, *, here: bool = False) -> tuple[Layer, str]:
-    """Import the layer of a name, unless it is known; return it as `bnstats.spec.resolve` does."""
+    """Import the layer of a name, unless it is known; return it as `resolve` does."""
     known = resolve(name)
     if known is not None:
         return known

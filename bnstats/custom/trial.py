@@ -15,7 +15,7 @@ from bnstats.custom.arrays import adapter, library_of, root_library
 from bnstats.custom.calls import UserFunction
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, Array
-from bnstats.libraries import names_of
+from bnstats.specs.libraries import names_of
 
 
 def tried(call: UserFunction) -> UserFunction:

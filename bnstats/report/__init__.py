@@ -14,7 +14,7 @@ _SUFFIXES = {".txt": "text", ".json": "json", ".csv": "csv", ".md": "markdown", 
 
 def renderer(name: str) -> Callable[[Mapping[str, Any]], str]:
     """Return the function that renders a document as text, json, csv, markdown or latex."""
-    render: Callable[[Mapping[str, Any]], str] = import_module(f"bnstats.report.{name}_").render
+    render: Callable[[Mapping[str, Any]], str] = import_module(f"bnstats.report.{name}").render
     return render
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bnstats.errors import HostError, printable
 from bnstats.notation import exact_text, plural, signed
-from bnstats.quantities import QUANTITIES
 from bnstats.report.checks import distance, message, summary
-from bnstats.report.markdown_ import table
-from bnstats.verification import Check
+from bnstats.report.markdown import table
+from bnstats.statistics.quantities import QUANTITIES
+from bnstats.verification.checks import Check
 
 _LEVELS = {"fail": "error", "undecided": "warning"}
 _MOST_ROWS = 1000  # GitHub refuses a summary beyond 1 MiB

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bnstats.claims.verdict import FIRST_THRESHOLD
 from bnstats.layers import CONSTANT
 from bnstats.notation import bounds, concise, decimals_for, deviation, exact_text, percent
-from bnstats.quantities import ON_SCREEN
-from bnstats.verdict import FIRST_THRESHOLD
+from bnstats.statistics.quantities import ON_SCREEN
 
 
 def is_sampled(document: Mapping[str, Any]) -> bool:

@@ -20,12 +20,12 @@ from unittest import mock
 
 import numpy as np
 
-from bnstats import sampling
-from bnstats.constants import table_specs
 from bnstats.layers import STANDARD
-from bnstats.run import chunk_tally, y_pivot
-from bnstats.sampling import Chunk, DType, Task, chunk_draws
-from bnstats.spec import parse
+from bnstats.sampling.iid import Chunk, DType, Task, chunk_draws
+from bnstats.sampling.iid import iid as sampling
+from bnstats.sampling.run import chunk_tally, y_pivot
+from bnstats.specs.spec import parse
+from bnstats.tables.constants import table_specs
 
 BARS: dict[DType, float] = {"float64": 1e-8, "float32": 1e-7}
 QUANTITIES = ("E[y]/σ[y]", "σ[y]", "σ[dx]")

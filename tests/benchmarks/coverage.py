@@ -42,10 +42,10 @@ from replication import (
 )
 
 from bnstats.claims import claim_sets
-from bnstats.constants import table_specs
 from bnstats.errors import BnstatsError
-from bnstats.estimate import estimates
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.statistics.estimate import estimates
+from bnstats.tables.constants import table_specs
 
 BATCH = 20  # replications per parcel of work
 

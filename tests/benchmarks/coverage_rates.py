@@ -12,7 +12,7 @@ from scipy.special import chdtrc
 
 import bnstats
 from bnstats.layers import CONSTANT
-from bnstats.quantities import QUANTITIES
+from bnstats.statistics.quantities import QUANTITIES
 
 BARS = {0.95: (94.0, 98.0), 0.999: (99.7, 100.0)}  # coverage in %
 BINS = 20

@@ -18,8 +18,8 @@ from coverage_rates import (
     summed,
 )
 
-from bnstats.quantities import QUANTITIES
-from bnstats.sobol import MIN_LEVEL, REPLICATES
+from bnstats.sampling.sobol import MIN_LEVEL, REPLICATES
+from bnstats.statistics.quantities import QUANTITIES
 
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 

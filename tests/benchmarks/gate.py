@@ -30,8 +30,8 @@ from gate_report import markdown, plot
 from replication import MEASURED
 
 from bnstats.api import compute, default_samples
-from bnstats.gate import FreshDraws, Settings
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.verification.gate import FreshDraws, Settings
 
 SHARE = 10  # a verify run's draws are the default's by this
 FACTOR = 1.01

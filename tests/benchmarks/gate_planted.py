@@ -7,13 +7,13 @@ from dataclasses import asdict, replace
 from typing import Any
 from unittest.mock import patch
 
-from bnstats.constants import table_specs
-from bnstats.gate import Settings
 from bnstats.layers import STANDARD, Event, Known, Law
-from bnstats.quantities import QUANTITIES
-from bnstats.reference import exact_values
-from bnstats.spec import Spec, parse
-from bnstats.verification import Check, verify_constants
+from bnstats.specs.spec import Spec, parse
+from bnstats.statistics.exact import exact_values
+from bnstats.statistics.quantities import QUANTITIES
+from bnstats.tables.constants import table_specs
+from bnstats.verification.checks import Check, verify_constants
+from bnstats.verification.gate import Settings
 
 Row = Mapping[str, Any]
 
@@ -40,7 +40,9 @@ def check(row: Row, settings: Settings, of: int, spec: Spec | None = None) -> tu
     """
     document = {"provenance": {"law": STANDARD._asdict()}, "results": [row]}
     settings = replace(settings, family_error=settings.family_error / of)
-    with patch("bnstats.verification.read_written", return_value=spec or parse(row["layer"])):
+    with patch(
+        "bnstats.verification.checks.read_written", return_value=spec or parse(row["layer"])
+    ):
         return verify_constants(document, settings)
 
 

@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from replication import bound
 
-from bnstats.estimate import Estimate, estimates
-from bnstats.quantities import QUANTITIES
-from bnstats.reference import Exact
-from bnstats.run import Tally, chunk_tally, merge_tallies
-from bnstats.sampling import Chunk, Task
-from bnstats.verdict import (
+from bnstats.claims.verdict import (
     FIRST_THRESHOLD,
     SECOND_STAGE_FACTOR,
     confirmed,
     second_threshold,
 )
+from bnstats.sampling.iid import Chunk, Task
+from bnstats.sampling.run import Tally, chunk_tally, merge_tallies
+from bnstats.statistics.estimate import Estimate, estimates
+from bnstats.statistics.exact import Exact
+from bnstats.statistics.quantities import QUANTITIES
 
 SMALL = 1 << 12  # draws of the first stage where the real engine's z is measured
 CONFIDENCE = 0.95

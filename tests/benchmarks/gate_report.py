@@ -10,14 +10,14 @@ from typing import Any
 from gate_planted import EXACT, PLANTED
 from gate_rates import NORMAL, SHARE, false_alarm, power, tests_of
 
-from bnstats.layers import LAYERS
-from bnstats.quantities import QUANTITIES
-from bnstats.verdict import (
+from bnstats.claims.verdict import (
     FAMILY_ERROR,
     FIRST_THRESHOLD,
     SECOND_STAGE_FACTOR,
     second_threshold,
 )
+from bnstats.layers import LAYERS
+from bnstats.statistics.quantities import QUANTITIES
 
 Record = dict[str, Any]
 

@@ -19,8 +19,8 @@ from gpu_statistics import MEASURED, two_sample_z, ulps
 
 from bnstats.api import compute, default_samples
 from bnstats.backends import chosen, load
-from bnstats.constants import table_specs
-from bnstats.spec import parse
+from bnstats.specs.spec import parse
+from bnstats.tables.constants import table_specs
 
 QUICK_ROWS = ("sigmoid", "dropout", "max_pool1d:kernel_size=2", "softmax")
 DTYPES = ("float32", "float64")

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 
 from gpu_statistics import MEASURED, relative_gaps
 
-from bnstats.accelerated import lanes
 from bnstats.api import compute
 from bnstats.backends import load
 from bnstats.errors import HostError
+from bnstats.sampling.counter import lanes
 
 SAME = ("sigmoid", "dropout", "max_pool2d:kernel_size=3")
 SUMMED = ("sigmoid", "relu")
@@ -86,7 +86,7 @@ def repeats(s: Settings, backend: str, layer: str) -> Found:
 
 def load_numbers(layer: str) -> int:
     """Return half of the random numbers in a draw: one for a scalar layer."""
-    from bnstats.spec import parse
+    from bnstats.specs.spec import parse
 
     return parse(layer).event.numbers // 2
 
@@ -145,7 +145,7 @@ def naive(s: Settings, layer: str) -> Found:
     import numpy as np
 
     from bnstats.backends import numpy_backend
-    from bnstats.spec import parse
+    from bnstats.specs.spec import parse
 
     event, draws, block = parse(layer).event, int(1e6 if s.quick else 1e8), 10**6
     rng = np.random.default_rng(s.seed)

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 from coverage_rates import BARS, BINS
 
-from bnstats.estimate import Estimate, estimates, quantile
 from bnstats.layers import STANDARD
-from bnstats.quantities import QUANTITIES
-from bnstats.reference import Exact, exact_values
-from bnstats.run import Tally, chunk_tally, merge_tallies, run, y_pivot
-from bnstats.sampling import Chunk, Task
-from bnstats.sobol import MIN_LEVEL, REPLICATES
-from bnstats.spec import Spec, parse
+from bnstats.sampling.iid import Chunk, Task
+from bnstats.sampling.run import Tally, chunk_tally, merge_tallies, run, y_pivot
+from bnstats.sampling.sobol import MIN_LEVEL, REPLICATES
+from bnstats.specs.spec import Spec, parse
+from bnstats.statistics.estimate import Estimate, estimates, quantile
+from bnstats.statistics.exact import Exact, exact_values
+from bnstats.statistics.quantities import QUANTITIES
 
 CONFIDENCES = tuple(BARS)
 MEASURED = ("mean_y", "std_y", "mean_dx", "std_dx")

@@ -1,0 +1,289 @@
+"""Verdicts on printed numbers, and the two-stage gate that does not flake."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Literal
+
+from bnstats.claims import Claim
+from bnstats.notation import count_text, exact_text, plural, signed
+from bnstats.statistics.estimate import Estimate
+from bnstats.statistics.exact import Exact
+from bnstats.statistics.quantities import QUANTITIES
+
+Outcome = Literal["reproduced", "refuted", "undecided"]
+
+FAMILY_ERROR = 1e-6
+FIRST_THRESHOLD = 4.0
+SECOND_STAGE_FACTOR = 4  # times the samples of the first stage
+
+# Relative: what float64 can be asked to know of a value, and what a symbolic one may be off by.
+_FLOAT64 = 1e-12
+# So many digits of an exact value are what float64 can be asked to know: they decide for the rest.
+_DIGITS_ENOUGH = 11
+# An error that so many draws would leave is no sampling error.
+_MOST_DRAWS = 1e12
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim.
+
+    Attributes
+    ----------
+    claim
+        The published value.
+    outcome
+        ``reproduced``, ``refuted`` or ``undecided``.
+    remark
+        Why, in a few words.
+    decided_by
+        ``exact`` or ``sample``.
+    truth
+        The value it was held against.
+    digits_right
+        See the function of that name.
+    samples_needed
+        Of an undecided claim: draws that would probably decide it.
+    equal_error_samples
+        Of a refuted decimal: draws whose standard error is as large as its error, where theory
+        knows that standard error.
+    value_of
+        Of a refuted claim: the other quantity of the layer that its value is, if it is one's.
+    """
+
+    claim: Claim
+    outcome: Outcome
+    remark: str
+    decided_by: Literal["exact", "sample"]
+    truth: float
+    digits_right: int
+    samples_needed: int | None = None
+    equal_error_samples: float | None = None
+    value_of: str | None = None
+
+    @property
+    def relative_error(self) -> float | None:
+        """(claimed − true)/true, or None where the truth is 0."""
+        return (self.claim.printed.value - self.truth) / self.truth if self.truth else None
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.remark}"
+
+
+def judge(
+    claim: Claim,
+    exact: Mapping[str, Exact],
+    estimates: Mapping[str, Estimate] | None = None,
+    *,
+    samples: int = 0,
+    family_error: float = FAMILY_ERROR,
+    tests: int = 1,
+) -> Verdict:
+    """Judge a claim by the exact value, where one exists, or else by the sample.
+
+    Parameters
+    ----------
+    claim
+        What is printed.
+    exact, estimates
+        Of the claim's layer, by quantity; estimates may be absent.
+    samples
+        Draws behind the estimates.
+    family_error, tests
+        Chance of any false verdict by sampling, over this many tests.
+
+    Raises
+    ------
+    ValueError
+        Neither an exact value nor an estimate of the claim's quantity is given.
+    """
+    reference = exact.get(claim.quantity)
+    estimate = (estimates or {}).get(claim.quantity)
+    if reference is not None:
+        return _by_exact(claim, reference, estimate, exact)
+    if estimate is None:
+        raise ValueError(f"nothing to judge {claim.quantity} by")
+    z = NormalDist().inv_cdf(1 - family_error / (2 * tests))
+    found = _by_sample(claim, estimate, samples, z)
+    if found.outcome != "refuted":
+        return found
+    others = {name: e for name, e in (estimates or {}).items() if e.reliable}
+    return replace(found, value_of=_sampled_value_of(claim, others, z))
+
+
+def _by_exact(
+    claim: Claim, reference: Exact, estimate: Estimate | None, exact: Mapping[str, Exact]
+) -> Verdict:
+    printed, truth = claim.printed, reference.value
+    distance = abs(printed.value - truth)
+    # The slack is what reading the printed value rounds away: 0.13 holds for 1/8.
+    tolerance = printed.half_width + 4 * sys.float_info.epsilon * abs(printed.value)
+    if printed.symbolic:
+        tolerance = _FLOAT64 * (abs(printed.value) or 1.0)
+    digits = digits_right(printed.value, truth)
+    shown = exact_text(truth, reference.error)
+    outcome: Outcome
+    if estimate is not None and estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD:
+        outcome, remark = "undecided", f"exact {shown}, but the sample disagrees with it"
+    elif distance + reference.error <= tolerance:
+        outcome, remark = "reproduced", f"exact {shown}"
+    elif distance - reference.error > tolerance:
+        outcome, remark = "refuted", _why_refuted(claim, reference, exact, digits)
+    elif distance <= reference.error and (known := _digits_known(reference)) >= _DIGITS_ENOUGH:
+        # A float is printed with 17 digits, whose last ones nobody can tell right from wrong.
+        remark = f"exact {shown}; all {known} digits that are known are right"
+        outcome = "reproduced"
+    else:
+        outcome, remark = "undecided", f"exact {shown} is not known to enough digits"
+        if distance <= reference.error and (known := _digits_known(reference)):
+            remark += f"; all {known} that are known are right: fewer, or a tolerance, can be told"
+    found = Verdict(claim, outcome, remark, "exact", truth, digits)
+    if outcome != "refuted":
+        return found
+    draws, other = _equal_error_samples(claim, reference), _value_of(claim, exact)
+    return replace(found, equal_error_samples=draws, value_of=other)
+
+
+def _digits_known(reference: Exact) -> int:
+    """Return the significant digits to which an exact value is known."""
+    if not 0 < 2 * reference.error < abs(reference.value):
+        return 0
+    return math.floor(-math.log10(2 * reference.error / abs(reference.value)))
+
+
+def _equal_error_samples(claim: Claim, reference: Exact) -> float | None:
+    if claim.printed.symbolic or reference.spread is None:
+        return None
+    ratio = reference.spread / (claim.printed.value - reference.value)
+    return ratio * ratio  # which may be infinite, where ** would raise an error
+
+
+def _value_of(claim: Claim, exact: Mapping[str, Exact]) -> str | None:
+    """Return the quantity, other than the one claimed, whose exact value is the printed one."""
+    printed = claim.printed
+    near = _FLOAT64 if printed.symbolic else printed.half_width
+    for name, other in exact.items():
+        alike = abs(other.value - printed.value) <= near
+        if name != claim.quantity and printed.value and alike:
+            return name
+    return None
+
+
+def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], digits: int) -> str:
+    value, truth, printed = claim.printed.value, reference.value, claim.printed.digits
+    # One digit more than is right shows where the claim goes wrong; four are easy to read.
+    parts = [f"{truth:.{max(digits + 1, 4)}g}"]
+    if other := _value_of(claim, exact):
+        parts.append(f"{claim.printed.text} is {QUANTITIES[other].symbol}")
+        return "; ".join(parts)
+    percent = 100 * (value - truth) / truth if truth else 0.0
+    off = f"off by {percent:+{'.0f' if abs(percent) < 1e6 else '.0e'}} %" if truth else "0 is exact"
+    of_printed = f" of {printed}" if printed and printed > digits + 1 else ""
+    parts.append(signed(off) if digits < 2 else f"{digits}{of_printed} digits right")
+    draws = _equal_error_samples(claim, reference)
+    if claim.samples and (known := reference.stderr(claim.samples)):
+        errors = abs(value - truth) / known
+        inside = "within" if errors <= 2 else f"{errors:.1f} standard errors off, beyond"
+        parts[-1] += f", {inside} the error of its own {claim.samples:,} draws"
+    elif of_printed and draws is not None and 2 <= draws < _MOST_DRAWS:
+        parts[-1] += f", an error typical of a simulation with {float(f'{draws:.0e}'):,.0f} draws"
+    if digits < 2:
+        parts += _other_conventions(claim.quantity, truth, exact)
+    return "; ".join(parts)
+
+
+def _other_conventions(name: str, truth: float, exact: Mapping[str, Exact]) -> list[str]:
+    """Say what the same power of other moments is, where four digits tell them apart."""
+    wanted = QUANTITIES[name]
+    found: dict[str, list[str]] = {}
+    for other, q in QUANTITIES.items():
+        alike = q.power == wanted.power and "mean" not in (q.moment, wanted.moment)
+        if alike and other in exact and f"{exact[other].value:.4g}" != f"{truth:.4g}":
+            found.setdefault(f"{exact[other].value:.4g}", []).append(q.symbol)
+    return [f"{' and '.join(symbols)}: {value}" for value, symbols in found.items()]
+
+
+def _by_sample(claim: Claim, estimate: Estimate, samples: int, z: float) -> Verdict:
+    printed = claim.printed
+    interval = estimate.interval_at(z)
+    digits = digits_right(printed.value, estimate.value)
+    outcome: Outcome = "undecided"
+    needed: int | None = None
+    low, high = printed.value - printed.half_width, printed.value + printed.half_width
+    if not estimate.reliable or interval is None or estimate.stderr is None:
+        remark = "the interval is not reliable at this sample size"
+    elif interval[1] < low or interval[0] > high:
+        outcome, remark = "refuted", f"sampled {estimate}; {plural(digits, 'digit')} right"
+    elif low <= interval[0] and interval[1] <= high:
+        outcome, remark = "reproduced", f"sampled {estimate}"
+    elif printed.symbolic:
+        remark = f"sampled {estimate}; a sample cannot confirm a symbolic value"
+    else:
+        margin = abs(printed.half_width - abs(estimate.value - printed.value))
+        remark = f"sampled {estimate}"
+        if margin > 0:
+            needed = round_up(samples * (z * estimate.stderr / margin) ** 2)
+            remark += f"; {count_text(needed)} draws would decide it"
+    return Verdict(claim, outcome, remark, "sample", estimate.value, digits, needed)
+
+
+def _sampled_value_of(claim: Claim, others: Mapping[str, Estimate], z: float) -> str | None:
+    printed = claim.printed
+    for name, other in others.items():
+        ends = other.interval_at(z)
+        inside = ends and all(abs(end - printed.value) <= printed.half_width for end in ends)
+        if name != claim.quantity and printed.value and inside:
+            return name
+    return None
+
+
+def digits_right(claimed: float, truth: float) -> int:
+    """Return the most significant digits to which a claim is right, at most 16.
+
+    It is right to d digits if both numbers round to the same d digits, or if they differ by at
+    most half a unit of the smaller one's d-th digit: 1.7059 and 1.7048 straddle 1.705.
+
+    >>> digits_right(0.2123, 0.2117457), digits_right(1.7059, 1.7048)
+    (3, 3)
+    """
+    if not math.isfinite(truth):
+        return 0  # as of the gain of what did not vary
+    for digits in range(16, 0, -1):
+        one, other = (f"{number:.{digits - 1}e}" for number in (claimed, truth))
+        place = min(int(text.partition("e")[2]) for text in (one, other)) - digits + 1
+        if one == other or abs(claimed - truth) <= float(f"0.5e{place}"):
+            return digits
+    return 0
+
+
+def round_up(number: float) -> int:
+    """Round up to one significant digit."""
+    if not math.isfinite(number):
+        return 10**18
+    unit: int = 10 ** max(math.floor(math.log10(max(number, 1))), 0)
+    return math.ceil(number / unit) * unit
+
+
+def second_threshold(tests: int, family_error: float = FAMILY_ERROR) -> float:
+    """Return the |z| at which the second stage fails a test.
+
+    A test fails when |z| > 4 and then, on an independent stream, z has the same sign and at least
+    this size; the two tail probabilities multiply to ``family_error/tests``.
+
+    >>> round(second_threshold(150), 2)
+    3.71
+    """
+    normal = NormalDist()
+    first = 2 * normal.cdf(-FIRST_THRESHOLD)
+    share = min(family_error / (tests * first), 0.5)
+    return -normal.inv_cdf(share)
+
+
+def confirmed(first: float, second: float, threshold: float) -> bool:
+    """Whether a second, independent z confirms the alarm that the first one raised."""
+    return abs(first) > FIRST_THRESHOLD and first * second > 0 and abs(second) >= threshold

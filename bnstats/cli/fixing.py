@@ -1,0 +1,61 @@
+"""What ``bnstats verify --fix`` and ``--diff`` do with wrong values."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from bnstats.cli.console import Console
+from bnstats.documents.files import seen_from_here, write_atomically
+from bnstats.statistics.quantities import QUANTITIES
+from bnstats.verification.checks import Check
+from bnstats.verification.fix import Change, corrections, rewritten_files, verified_again
+from bnstats.verification.gate import Settings
+
+
+def repair(
+    console: Console,
+    checks: Sequence[Check],
+    settings: Settings,
+    digits: int | None,
+    *,
+    diff: bool,
+    on_stdout: bool,
+) -> list[Check]:
+    """Rewrite wrong values, say so in a line each, and return the checks as they are then.
+
+    With ``diff`` a unified diff is printed instead, and nothing is written.
+    """
+    changes, refusals = corrections(checks, settings.family_error, digits)
+    files = rewritten_files(changes)
+    if diff:
+        for path, (old, new) in files.items():
+            # As bytes: a patch has the encoding and the line ends of the file, not of a terminal.
+            click.echo("".join(_diff(path, old, new)).encode(), nl=False)
+    else:
+        for path, (_, new) in files.items():
+            write_atomically(path.resolve(), new)
+        for change in changes:
+            click.echo(_line(console, change), err=not on_stdout)
+    for refusal in refusals:
+        symbol = QUANTITIES[refusal.check.quantity].symbol
+        console.warn(f"{refusal.check.layer} {symbol} stays: {refusal.reason}")
+    return list(checks) if diff else verified_again(checks, changes, settings)
+
+
+def _line(console: Console, change: Change) -> str:
+    what = f"{change.layer} {QUANTITIES[change.quantity].symbol}"
+    head = console.style("fixed    ", "ok")
+    return f"{head} {change.place}: {what}: {change.old} -> {change.new}"
+
+
+def _diff(path: Path, old: str, new: str) -> Iterator[str]:
+    """Yield the lines of a unified diff that patch and git apply understand."""
+    before, after = (io.StringIO(text, newline="\n").readlines() for text in (old, new))
+    name = Path(seen_from_here(path)).as_posix()
+    for line in difflib.unified_diff(before, after, f"a/{name}", f"b/{name}"):
+        yield line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"

@@ -1,0 +1,1 @@
+"""Results documents: written, read, described by a schema."""

@@ -1,0 +1,157 @@
+"""The record of a run as plain data: what JSON holds and every other format renders."""
+
+from __future__ import annotations
+
+import math
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
+
+from bnstats.claims.verdict import Verdict
+from bnstats.result import Record, Result, Status
+from bnstats.statistics.estimate import Estimate
+from bnstats.statistics.exact import Exact
+from bnstats.statistics.quantities import QUANTITIES
+from bnstats.version import __version__
+
+_LIBRARIES = ("numpy", "scipy")  # named where they took part, as is the backend
+SCHEMA = "bnstats/1"
+STATUSES: tuple[Status, ...] = get_args(Status)  # the last one found is the document's
+
+
+def document(
+    records: Sequence[Record[Any]], *, argv: Sequence[str] = (), status: str | None = None
+) -> dict[str, Any]:
+    """Return one JSON-ready document: schema, status, results, provenance.
+
+    Numbers that are not finite become null; keys are in a fixed order; nothing in it depends on
+    the time, the host or the user.
+    """
+    statuses = {"complete"} | {r.status for r in records if isinstance(r, Result)}
+    return {
+        "schema": SCHEMA,
+        "status": status or max(statuses, key=STATUSES.index),
+        "results": [result_entry(r) for r in records],
+        "provenance": _provenance(records, argv),
+    }
+
+
+def joined(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return one document of the results of several that were made with the same settings."""
+    # A library is named from the row that first needed it: the last row of one process names all.
+    provenance = max((d["provenance"] for d in documents), key=len)
+    return {
+        "schema": SCHEMA,
+        "status": max((d["status"] for d in documents), key=STATUSES.index),
+        "results": [result for d in documents for result in d["results"]],
+        "provenance": provenance,
+    }
+
+
+def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str]) -> dict[str, Any]:
+    """Return the document of a call that failed before it had a result."""
+    error = {"message": message, "hint": hint, "exit_code": exit_code}
+    return {
+        "schema": SCHEMA,
+        "status": "failed",
+        "error": error,
+        "results": [],
+        "provenance": _provenance((), argv),
+    }
+
+
+def result_entry(record: Record[Any]) -> dict[str, Any]:
+    """Return one layer's entry; a reference has no sampled fields."""
+    entry: dict[str, Any] = {"layer": record.layer}
+    if isinstance(record, Result):
+        entry |= {
+            "status": record.status,
+            "samples": record.samples,
+            "chunk": record.chunk,
+            "n_eff": number(record.n_eff),
+            "nonfinite": dict(record.nonfinite),
+        }
+    if isinstance(record, Result):
+        entry |= {name: _estimate_entry(e) for name, e in record.quantities.items()}
+    else:
+        entry |= {n: {"exact": exact_entry(record.quantities.get(n))} for n in QUANTITIES}
+    entry["warnings"] = list(record.warnings)
+    entry["claims"] = claims_entry(record.claims)
+    return entry
+
+
+def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
+    """Return the claims on a layer with their verdicts."""
+    return [
+        {
+            "set": v.claim.set,
+            "quantity": v.claim.quantity,
+            "printed": v.claim.printed.text,
+            "verdict": v.outcome,
+            "remark": v.remark,
+            "decided_by": v.decided_by,
+            "relative_error": number(v.relative_error),
+            "digits_right": v.digits_right,
+            "digits_printed": v.claim.printed.digits,
+            "samples_needed": v.samples_needed,
+            "equal_error_samples": number(v.equal_error_samples),
+            "samples": v.claim.samples,
+            "source": v.claim.source,
+            "note": v.claim.remark,
+        }
+        for v in verdicts
+    ]
+
+
+def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
+    """Return an exact value with its error bound, or None."""
+    if exact is None or not math.isfinite(exact.value + exact.error):
+        return None
+    return {"value": exact.value, "error": exact.error, "by": exact.by}
+
+
+def _estimate_entry(e: Estimate) -> dict[str, Any]:
+    interval = None if e.interval is None else [number(end) for end in e.interval]
+    return {
+        "value": number(e.value),
+        "stderr": number(e.stderr),
+        "interval": interval,
+        "n_eff": number(e.n_eff),
+        "reliable": e.reliable,
+        "exact": exact_entry(e.exact),
+        "z": number(e.z),
+    }
+
+
+def number(value: float | None) -> float | None:
+    """Return a number that JSON can hold, or None."""
+    return None if value is None or not math.isfinite(value) else value
+
+
+def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "bnstats": __version__,
+        **{
+            name: sys.modules[name].__version__
+            for name in (*_LIBRARIES, *{r.backend for r in records if isinstance(r, Result)})
+            if name in sys.modules
+        },
+        "python": platform.python_version(),
+        "platform": f"{platform.system()}-{platform.machine()}",
+        "argv": list(argv),
+    }
+    if not records:
+        return found
+    first = records[0]
+    found["law"] = first.law._asdict()
+    if isinstance(first, Result):
+        found |= {
+            "backend": first.backend,
+            "device": first.device,
+            "sampler": first.sampler,
+            "dtype": first.dtype,
+            "seed": first.seed,
+            "confidence": first.confidence,
+        }
+    return found

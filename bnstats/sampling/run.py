@@ -1,0 +1,182 @@
+"""From chunks to merged moments, in any number of processes, with the same digits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial, reduce
+from typing import Protocol
+
+import numpy as np
+
+from bnstats.backends import Device, numpy_backend
+from bnstats.layers import LAYERS, Event, Law
+from bnstats.sampling.counter import accelerated
+from bnstats.sampling.iid import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
+from bnstats.sampling.sobol import CHUNK_POINTS, REPLICATES, dimensions, sobol_blocks, sobol_chunks
+from bnstats.sampling.workers import in_order
+from bnstats.statistics.moments import Moments, Tally, as_unit, merge, of
+
+
+def run(
+    task: Task,
+    samples: int,
+    *,
+    workers: int = 1,
+    devices: Sequence[Device] = (),
+    enough: Callable[[Tally], bool] = lambda tally: False,
+    on_progress: Callable[[int, Tally], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    on_warning: Callable[[str], None] = lambda text: None,
+) -> tuple[Tally, int]:
+    """Draw ``samples`` events and return their moments and how many were drawn.
+
+    Chunks are merged in an order fixed by their index, so the result depends on the task and on
+    the number of draws alone; memory is constant in that number.
+
+    Parameters
+    ----------
+    task
+        What to draw.
+    samples
+        Independent draws; of the sobol sampler the next higher number of points that it has.
+    workers
+        Processes, at most; a short run takes fewer.
+    devices
+        Of the task's backend, which take turns; numpy needs none.
+    enough
+        Asked at checkpoints, whose spacing doubles; a true answer ends the run.
+    on_progress
+        Called after each chunk with the draws so far and their merged moments.
+    should_stop
+        Asked between chunks; a true answer ends the run early.
+    on_warning
+        Called with what a backend had to do otherwise than was asked for.
+    """
+    merged: _Merged
+    pivot = y_pivot(task.spec.event, task.law)
+    if task.backend != "numpy":
+        merged = _Tree()
+        computed = accelerated(task, samples, pivot, devices, should_stop, on_warning)
+        return _merge(computed, merged, enough, on_progress)
+    if task.sampler == "sobol":
+        import scipy.special  # noqa: F401  # once, before the workers are forked
+
+        dimensions(task.spec.event)  # raises where there are too many
+        chunks, merged = sobol_chunks(samples), _Replicates()
+        workers = min(workers, 1 + samples // (4 * CHUNK_POINTS))
+    else:
+        size = chunk_draws(task.spec.event)
+        chunks, merged = iid_chunks(samples, size), _Tree()
+        workers = min(workers, 1 + samples // (2 * size))
+    if task.spec.layer.name not in LAYERS:
+        workers = 1  # a user's function may run threads, torch's or jax's, which no fork survives
+    _keep_freed_memory()
+    computed = in_order(partial(chunk_tally, task, pivot=pivot), chunks, workers, should_stop)
+    return _merge(computed, merged, enough, on_progress)
+
+
+def _merge(
+    computed: Iterable[tuple[Chunk, Tally]],
+    merged: _Merged,
+    enough: Callable[[Tally], bool],
+    on_progress: Callable[[int, Tally], None] | None,
+) -> tuple[Tally, int]:
+    for chunk, tally in computed:
+        merged.push(chunk, tally)
+        if on_progress is not None:
+            on_progress(merged.draws, merged.total())
+        if chunk.checkpoint and enough(merged.total()):
+            break
+    return merged.total(), merged.draws
+
+
+def _keep_freed_memory() -> None:
+    """Free a large block once: glibc then recycles smaller ones instead of unmapping them.
+
+    The arrays of a block exceed its default threshold of 128 KiB, above which each temporary is
+    mapped and page-faulted anew. The memory is never touched.
+    """
+    np.empty(2**21)
+
+
+def chunk_tally(task: Task, chunk: Chunk, pivot: float) -> Tally:
+    """Return the moments of one chunk; ``pivot`` is that of y, dx has 0."""
+    blocks = sobol_blocks if task.sampler == "sobol" else iid_blocks
+    tally = dict.fromkeys(task.directions, Moments())
+    with np.errstate(all="ignore"):  # non-finite values are counted, not warned about
+        for draws, directions, weights in blocks(task, chunk):
+            y, backward = task.spec.event.forward(numpy_backend, draws)
+            for direction in directions:
+                v = y if direction == "y" else backward(draws["dy"])
+                found = of(numpy_backend, v, pivot if direction == "y" else 0.0, weights)
+                tally[direction] = merge(tally[direction], found)
+            del y, backward, v  # their memory, still in the cache, serves the next block
+    return tally
+
+
+def y_pivot(event: Event, law: Law) -> float:
+    """Return a float32 number near E[y]: y at the mean of every input, 0 where not finite."""
+    centre = {"normal": 0.0, "uniform": 0.5}
+    at_mean = {name: np.full((*i.shape, 1), centre[i.law]) for name, i in event.inputs.items()}
+    at_mean["x"] += law.x_mean
+    with np.errstate(all="ignore"):
+        value = float(np.float32(np.mean(event.forward(numpy_backend, at_mean)[0])))
+    return value if math.isfinite(value) else 0.0
+
+
+def merge_tallies(left: Tally, right: Tally) -> Tally:
+    """Pool two tallies direction by direction."""
+    if not left or not right:
+        return left or right
+    return {direction: merge(left[direction], right[direction]) for direction in left}
+
+
+class _Merged(Protocol):
+    """What chunks are merged into, in order."""
+
+    draws: int
+
+    def push(self, chunk: Chunk, tally: Tally) -> None: ...
+
+    def total(self) -> Tally: ...
+
+
+class _Tree:
+    """A binary merge tree over chunk indices, in memory logarithmic in their number."""
+
+    def __init__(self) -> None:
+        self.draws = 0
+        self._stack: list[tuple[int, Tally]] = []
+
+    def push(self, chunk: Chunk, tally: Tally) -> None:
+        rank = 0
+        while self._stack and self._stack[-1][0] == rank:
+            tally = merge_tallies(self._stack.pop()[1], tally)
+            rank += 1
+        self._stack.append((rank, tally))
+        self.draws += chunk.draws
+
+    def total(self) -> Tally:
+        tallies = (tally for _, tally in reversed(self._stack))
+        return reduce(lambda later, earlier: merge_tallies(earlier, later), tallies, {})
+
+
+class _Replicates:
+    """Scrambles side by side, each a unit; between checkpoints the last whole level counts."""
+
+    def __init__(self) -> None:
+        self.draws = 0
+        self._points: dict[int, Tally] = {}
+        self._level: Tally = {}
+
+    def push(self, chunk: Chunk, tally: Tally) -> None:
+        before = self._points.get(chunk.unit, {})
+        self._points[chunk.unit] = merge_tallies(before, tally)
+        if chunk.checkpoint:
+            self.draws = REPLICATES * (chunk.first + chunk.draws)
+            units = ({d: as_unit(m) for d, m in t.items()} for t in self._points.values())
+            self._level = reduce(merge_tallies, units)
+
+    def total(self) -> Tally:
+        return self._level

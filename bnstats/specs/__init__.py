@@ -1,0 +1,1 @@
+"""What a name means: a spec, and the names of other libraries."""

@@ -1,0 +1,1 @@
+"""Quantities, moments, exact values and estimates."""

@@ -1,0 +1,253 @@
+"""From moments to estimates: value, standard error, interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+from bnstats.layers import CONSTANT
+from bnstats.notation import concise
+from bnstats.statistics.exact import Exact
+from bnstats.statistics.moments import Moments, Tally
+from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
+
+# Coverage of the log-scale interval falls off below this effective sample size.
+MIN_N_EFF = 100.0
+# A sample whose standard error is below this share of the exact one has missed the tails.
+_ENOUGH_SEEN = 0.7
+_LARGEST_EXPONENT = 700.0  # e^700 is a float64 still
+
+# A variance, or a standard deviation over units, below this share is float64's rounding.
+_ROUNDING = 1e-14
+
+
+@dataclass(frozen=True, repr=False)
+class Estimate:
+    """A sampled quantity; prints as value(standard error), the GUM's concise form.
+
+    Attributes
+    ----------
+    value
+        The estimate, in the units of y or dx (Var: squared; gains: reciprocal).
+    stderr
+        Its standard error; None where the sample holds no information on it.
+    interval
+        Central confidence interval, or None. Of a mean it is symmetric; of every other quantity
+        it is built on the log scale.
+    n_eff
+        Effective draws, n·E[b]²/E[b²] with b the squared value: below 100 do not trust the
+        interval. None at all where E[b²] is known to be infinite.
+    exact
+        The value known without sampling, or None.
+    z
+        (estimate − exact)/standard error, on the interval's scale; None without either, and where
+        draws were left out. Where the exact fourth moment is known, the standard error is that of
+        theory, not the sample's.
+    log_scale
+        Whether interval and z live on the log scale; not so for means.
+    nonfinite
+        Draws left out because they, or their fourth powers, are not finite.
+    seen
+        The standard error of as many independent draws, as this sample has it, in units of that of
+        theory (of σ and its kin: the relative ones); 1 where theory has none. Much below 1 the
+        sample has hardly seen the tails.
+    """
+
+    value: float
+    stderr: float | None
+    interval: tuple[float, float] | None
+    n_eff: float
+    exact: Exact | None = None
+    z: float | None = None
+    log_scale: bool = True
+    nonfinite: float = 0.0
+    seen: float = 1.0
+
+    def interval_at(self, z: float) -> tuple[float, float] | None:
+        """Return the interval of ±z standard errors on the estimate's own scale."""
+        if self.stderr is None:
+            return None
+        if not self.log_scale:
+            return self.value - z * self.stderr, self.value + z * self.stderr
+        # A spread that is all rounding can have an error of hundreds of times its value.
+        factor = math.exp(min(z * self.stderr / self.value, _LARGEST_EXPONENT))
+        return self.value / factor, self.value * factor
+
+    @property
+    def has_enough_draws(self) -> bool:
+        """Whether z may be believed that is in units of theory's standard error."""
+        return self.interval is not None and self.n_eff >= MIN_N_EFF and not self.nonfinite
+
+    @property
+    def missed_tails(self) -> bool:
+        """Whether theory says that the sample has hardly seen what its error hinges on."""
+        return self.seen < _ENOUGH_SEEN
+
+    @property
+    def reliable(self) -> bool:
+        """Whether the interval may be believed."""
+        return self.has_enough_draws and not self.missed_tails
+
+    def __str__(self) -> str:
+        return concise(self.value, self.stderr)
+
+    def __repr__(self) -> str:
+        return f"Estimate({self})"
+
+
+def quantile(confidence: float, m: Moments) -> float:
+    """Return how many standard errors an interval reaches to each side.
+
+    Normal for draws; Student's t over the replicates of a randomised point set, which are few.
+    """
+    if m.points == m.count:
+        return -NormalDist().inv_cdf((1 - confidence) / 2)
+    from scipy.special import stdtrit
+
+    return -float(stdtrit(m.count - 1, (1 - confidence) / 2))
+
+
+def as_normal(t: float, m: Moments) -> float:
+    """Return the standard normal deviate with the same tail probability as a t over replicates."""
+    if m.points == m.count:
+        return t
+    from scipy.special import ndtri, stdtr
+
+    return math.copysign(float(ndtri(max(stdtr(m.count - 1, -abs(t)), 1e-300))), t)
+
+
+def estimates(
+    moments: Tally,
+    exact: dict[str, Exact],
+    confidence: float,
+    rounding: float = 0.0,
+    heavy: tuple[Direction, ...] = (),
+) -> dict[str, Estimate]:
+    """Return every quantity of the directions that were sampled.
+
+    Parameters
+    ----------
+    moments
+        By direction.
+    exact
+        Exact values by quantity, as far as they are known.
+    confidence
+        Of the intervals, in (0, 1).
+    rounding
+        Unit roundoff of the draws: a relative error that more draws do not average away, added
+        to every standard error.
+    heavy
+        Directions whose fourth moment is infinite: no interval of theirs may be believed.
+    """
+    found = {
+        name: _estimate(q, moments[q.direction], exact.get(name), confidence, rounding)
+        for name, q in QUANTITIES.items()
+        if q.direction in moments
+    }
+    for name in (n for n in found if QUANTITIES[n].direction in heavy):
+        found[name] = replace(found[name], n_eff=0.0)
+    return found
+
+
+def _estimate(
+    q: Quantity, m: Moments, exact: Exact | None, confidence: float, rounding: float
+) -> Estimate:
+    if not m.count:
+        return Estimate(math.nan, None, None, 0.0, exact)
+    constant = exact is not None and exact.by == CONSTANT
+    moment, stderr = _moment(q, m, rounding, constant=constant)
+    log_scale = q.moment != "mean"
+    if log_scale and moment <= 0:
+        return Estimate(0.0 if q.power > 0 else math.inf, None, None, m.n_eff, exact)
+    value = moment**q.power
+    if stderr is not None:
+        stderr *= abs(q.power) * value / moment if log_scale else 1.0
+    found = Estimate(value, stderr, None, m.n_eff, exact, None, log_scale, m.nonfinite)
+    # What is left of the draws is no sample of what the exact value is of.
+    z = None if m.nonfinite else _z(found, m, q, rounding)
+    interval = found.interval_at(quantile(confidence, m))
+    return replace(found, interval=interval, z=z, seen=_seen(found, m, q))
+
+
+def independent_error(n_eff: float, points: float) -> float:
+    """Return the relative standard error of σ̂ from independent draws of mean zero."""
+    return 0.5 * math.sqrt(max(1 / n_eff - 1 / points, 0.0))
+
+
+def _seen(estimate: Estimate, m: Moments, q: Quantity) -> float:
+    """Return `Estimate.seen`.
+
+    A sample of heavy tails lacks what makes its standard error large, and cannot know it. Of Sobol'
+    points, whose errors are others, the fourth moment that they have tells; it is one about 0, and
+    says something of dx only.
+    """
+    exact = estimate.exact
+    known = exact.stderr(m.points) if exact is not None else None
+    if exact is None or not known or not estimate.stderr:
+        return 1.0
+    if m.points == m.count:
+        # Relative, so that a formula that is wrong by a factor is not taken for unseen tails.
+        return estimate.stderr / known * (exact.value / estimate.value if estimate.log_scale else 1)
+    if q.moment == "mean" or q.direction == "y" or m.n_eff <= 0:
+        return 1.0
+    return 2 * abs(q.power) * independent_error(m.n_eff, m.points) * exact.value / known
+
+
+def _z(estimate: Estimate, m: Moments, q: Quantity, rounding: float) -> float | None:
+    """Return the estimate's distance from its exact value in standard errors."""
+    exact, stderr = estimate.exact, estimate.stderr
+    if exact is None or stderr is None:
+        return None
+    known = exact.stderr(m.count) if m.points == m.count else None
+    if known is not None:
+        # Two-point values such as a saturated sigmoid's have κ = 1: there −(ā − E[a])² is all there
+        # is. In units of four times its mean it is beyond 4 as rarely as a normal deviate is.
+        # A mean square, linear in the draws, has no such term.
+        second_order = 0.0
+        if q.moment == "var":
+            share = m.aa / m.count / (m.mean_b - m.mean_a**2)
+            second_order = 4 * abs(q.power) * exact.value * share / m.count
+        stderr = math.hypot(known, second_order, rounding * abs(exact.value))
+    elif estimate.log_scale:
+        stderr *= exact.value / estimate.value  # the relative error is the sample's
+    if estimate.log_scale and exact.value <= 0:
+        return math.inf if estimate.value > exact.error else None  # what is exactly zero varies
+    scale = math.hypot(stderr, exact.error)
+    if scale <= 0:
+        return None
+    if estimate.log_scale:
+        return as_normal(math.log(estimate.value / exact.value) * exact.value / scale, m)
+    return as_normal((estimate.value - exact.value) / scale, m)
+
+
+def _moment(
+    q: Quantity, m: Moments, rounding: float, *, constant: bool
+) -> tuple[float, float | None]:
+    """Return a moment and its standard error by the delta method on (mean a, mean b).
+
+    Of what theory says is the same in every draw, the error is that of rounding.
+
+    With c the pivot: E[v] = c + a, Var[v] = b − a², E[v²] = b + 2ca + c²; the gradient of each
+    with respect to (a, b) is (1, 0), (−2a, 1), (2c, 1).
+    """
+    a, b, c, n = m.mean_a, m.mean_b, m.pivot, m.count
+    value, slope_a, slope_b, size = {
+        "mean": (c + a, 1.0, 0.0, math.sqrt(b) + abs(c)),
+        "var": (b - a * a, -2 * a, 1.0, b + abs(c) * math.sqrt(b)),
+        "ms": (b + 2 * c * a + c * c, 2 * c, 1.0, b + c * c),
+    }[q.moment]
+    if value <= _ROUNDING * b and q.moment == "var":
+        value = 0.0
+    if n < 2:
+        return value, None
+    spread = slope_a**2 * m.aa + 2 * slope_a * slope_b * m.ab + slope_b**2 * m.bb
+    stderr = math.sqrt(max(spread, 0.0) / (n - 1) / n)
+    if q.moment == "var" and stderr > 0:
+        # To second order −(ā − E[a])² adds a variance of 2 and a squared bias of 1, in (Var[a]/n)².
+        stderr = math.hypot(stderr, math.sqrt(3) * m.aa / n / n)
+    if constant:
+        rounding = max(rounding, _ROUNDING)
+    # s = 0 is no information about the error, never "± 0".
+    known = constant or stderr * math.sqrt(n) > _ROUNDING * size
+    return value, math.hypot(stderr, rounding * size) if known else None

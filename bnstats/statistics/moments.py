@@ -1,0 +1,232 @@
+"""Streaming moments of one direction: what a chunk leaves behind, and how chunks merge.
+
+Per draw two numbers are kept: ``a``, the event mean of v, and ``b``, the event mean of v², where v
+is y or dx minus a fixed pivot. Their means and 2x2 co-moments are all that an estimate needs.
+Sums are float64; float32 draws enter them by products and short sums in float32, whose rounding
+averages away, unless the sums cancel or leave float32's range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any, TypeAlias
+
+from bnstats.statistics.quantities import Direction
+
+# A variance below this share of the mean square is rounding: the draws are constant. Sums of
+# float64 draws about their means can tell less from it than other sums.
+_CONSTANT, _CONSTANT_ABOUT_MEANS = 1e-13, 1e-28
+
+# Below this share, a variance from sums about zero has lost digits that matter.
+_CANCELLED = 1e-8
+
+# What float32 sums must keep: of Σa² and Σb² the shares that are spread, and E[b²] within range.
+_SPREAD_A, _SPREAD_B = 1e-2, 1e-4
+_SMALLEST, _LARGEST = 1e-24, 1e30
+LONGEST = 1000  # elements of an event that float32 adds up without a bias of 1e-8
+
+
+@dataclass(slots=True)  # frozen would double its cost, and every block makes four
+class Moments:
+    """Means and summed co-deviations of (a, b) over independent units.
+
+    A unit is a draw, or in randomised quasi-Monte Carlo a whole replicate of many points.
+
+    Attributes
+    ----------
+    count
+        Units that entered, as a float: products of counts overflow int64 beyond 2e6 draws.
+    points
+        Evaluations behind them: equal to ``count`` for draws.
+    nonfinite
+        Evaluations left out because v⁴ is not a finite float64.
+    pivot
+        What was subtracted from every value.
+    mean_a, mean_b
+        Means over units.
+    aa, ab, bb
+        Sums over units of products of deviations from those means.
+    sum_bb
+        Sum of b² over evaluations; tells the effective sample size.
+    """
+
+    count: float = 0.0
+    points: float = 0.0
+    nonfinite: float = 0.0
+    pivot: float = 0.0
+    mean_a: float = 0.0
+    mean_b: float = 0.0
+    aa: float = 0.0
+    ab: float = 0.0
+    bb: float = 0.0
+    sum_bb: float = 0.0
+
+    @property
+    def n_eff(self) -> float:
+        """Effective number of draws behind a second moment, n·E[b]²/E[b²]."""
+        sum_b = self.points * self.mean_b
+        return sum_b / self.sum_bb * sum_b if self.sum_bb > 0 else 0.0
+
+
+Tally: TypeAlias = dict[Direction, Moments]
+
+
+def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
+    """Return the moments of one block of draws.
+
+    Parameters
+    ----------
+    xp
+        Array namespace.
+    values
+        y or dx, shape (event..., draws).
+    pivot
+        Subtracted from every value; near E[v] it keeps all digits when the mean is large. Exact in
+        the dtype of the values.
+    weights
+        Importance weights of mean one, shape (draws,). The co-moments of weighted draws are left
+        at zero: their units are replicates, see `as_unit`.
+    """
+    return _of(xp, values, pivot, weights, constant_share(double=values.dtype == xp.float64))
+
+
+def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Moments:
+    double = values.dtype == xp.float64
+    if not double and (weights is not None or prod(values.shape[:-1]) > LONGEST):
+        return _of(xp, xp.astype(values, xp.float64), pivot, weights, constant)
+    v = values - pivot if pivot else values
+    b = xp.square(v)  # sooner done than v * v
+    scalar = v.ndim == 1
+    a = v if scalar else xp.mean(v, axis=tuple(range(v.ndim - 1)))
+    b = b if scalar else xp.mean(b, axis=tuple(range(v.ndim - 1)))
+    n = float(a.shape[0])
+    if weights is None:
+        more = () if scalar else ((b, None),)
+        sum_a, sum_aa, sum_ab, sum_bb, *sums_b = xp.inner((a, None), (a, a), (a, b), (b, b), *more)
+        sum_b = sum_aa if scalar else sums_b[0]
+    else:
+        wb = b * weights
+        sum_a, sum_b, sum_bb = xp.inner((a, weights), (wb, None), (wb, b))
+    if not (double or float32_holds(n, sum_bb)):
+        return _of(xp, xp.astype(values, xp.float64), pivot, None, constant)
+    if sum_bb - sum_bb != 0:  # an infinity or NaN somewhere
+        good = xp.isfinite(b * b)
+        bad = float(xp.sum(~good))
+        if bad == n:
+            return Moments(nonfinite=bad, pivot=pivot)
+        if bad:
+            kept = None if weights is None else weights[good]
+            return replace(_of(xp, values[..., good], pivot, kept, constant), nonfinite=bad)
+    if weights is not None:
+        return Moments(n, n, 0.0, pivot, sum_a / n, sum_b / n, sum_bb=sum_bb)
+    found = from_sums(n, sum_a, sum_aa, sum_ab, sum_b, sum_bb, pivot=pivot)
+    if not (double or float32_suffices(found, sum_aa, sum_bb)):
+        return _of(xp, xp.astype(values, xp.float64), pivot, None, constant)
+    if cancelled(found):
+        means = found.mean_a, found.mean_b
+        a, b = a - means[0], b - means[1]
+        sums = xp.inner((a, None), (a, a), (a, b), (b, None), (b, b))
+        return from_sums(n, *sums, pivot=pivot, about=means, constant=constant)
+    return found
+
+
+def constant_share(*, double: bool) -> float:
+    """Return below which share of the mean square a variance about the means is rounding."""
+    return _CONSTANT_ABOUT_MEANS if double else _CONSTANT
+
+
+def cancelled(found: Moments) -> bool:
+    """Whether a variance from sums about zero lost its digits: sums about the means keep them."""
+    least_a = _CANCELLED * found.count * found.mean_a * found.mean_a
+    return found.count > 1 and (found.aa <= least_a or found.bb <= _CANCELLED * found.sum_bb)
+
+
+def float32_suffices(found: Moments, sum_aa: float, sum_bb: float) -> bool:
+    """Whether moments from float32 sums keep their digits, or too much of Σa² or Σb² cancels."""
+    return found.aa > _SPREAD_A * sum_aa and found.bb > _SPREAD_B * sum_bb
+
+
+def from_sums(
+    n: float,
+    sum_a: float,
+    sum_aa: float,
+    sum_ab: float,
+    sum_b: float,
+    sum_bb: float,
+    *,
+    pivot: float,
+    nonfinite: float = 0.0,
+    about: tuple[float, float] = (0.0, 0.0),
+    constant: float = _CONSTANT,
+) -> Moments:
+    """Return the moments of n draws from the sums of a, a², ab, b and b² over them.
+
+    Parameters
+    ----------
+    n
+        Draws that entered the sums; of none, the sums do not matter.
+    sum_a, sum_aa, sum_ab, sum_b, sum_bb
+        In float64, of values from which the pivot was subtracted.
+    pivot
+        What was subtracted.
+    nonfinite
+        Draws that were left out.
+    about
+        What was subtracted from a and b before they were multiplied and added.
+    constant
+        Below this share of the mean square, a variance is rounding.
+    """
+    if not n:
+        return Moments(nonfinite=nonfinite, pivot=pivot)
+    da, db = sum_a / n, sum_b / n
+    mean_a, mean_b = about[0] + da, about[1] + db
+    aa, bb = sum_aa - sum_a * da, sum_bb - sum_b * db
+    sum_bb += about[1] * (sum_b + n * mean_b)
+    aa = aa if aa > constant * (sum_aa + about[0] * (sum_a + n * mean_a)) else 0.0
+    bb = bb if bb > constant * sum_bb else 0.0
+    return Moments(
+        count=n,
+        points=n,
+        nonfinite=nonfinite,
+        pivot=pivot,
+        mean_a=mean_a,
+        mean_b=mean_b,
+        aa=aa,
+        ab=sum_ab - sum_a * db if aa and bb else 0.0,
+        bb=bb,
+        sum_bb=sum_bb,
+    )
+
+
+def float32_holds(n: float, sum_bb: float) -> bool:
+    """Whether neither b² nor what it is made of left the range of float32."""
+    return _SMALLEST * n < sum_bb < _LARGEST * n
+
+
+def as_unit(m: Moments) -> Moments:
+    """Return the means of many points as those of one unit, e.g. a scrambled point set."""
+    return replace(m, count=1.0, aa=0.0, ab=0.0, bb=0.0) if m.count else m
+
+
+def merge(left: Moments, right: Moments) -> Moments:
+    """Pool two sets of units about the same pivot (Chan, Golub and LeVeque 1983; Pébay 2008)."""
+    nonfinite = left.nonfinite + right.nonfinite
+    if not left.count or not right.count:
+        return replace(left if left.count else right, nonfinite=nonfinite)
+    n = left.count + right.count
+    share = right.count / n
+    da, db = right.mean_a - left.mean_a, right.mean_b - left.mean_b
+    weight = left.count * share
+    return Moments(
+        count=n,
+        points=left.points + right.points,
+        nonfinite=nonfinite,
+        pivot=left.pivot,
+        mean_a=left.mean_a + da * share,
+        mean_b=left.mean_b + db * share,
+        aa=left.aa + right.aa + da * da * weight,
+        ab=left.ab + right.ab + da * db * weight,
+        bb=left.bb + right.bb + db * db * weight,
+        sum_bb=left.sum_bb + right.sum_bb,
+    )

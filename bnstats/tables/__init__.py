@@ -1,0 +1,1 @@
+"""The committed tables in results/: built, rendered and checked."""

@@ -1,0 +1,221 @@
+"""The committed tables: building them, rendering them, and checking that they still hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bnstats.api import compute, exact
+from bnstats.claims import claim_sets
+from bnstats.documents.read import CONSTANTS, read_constants
+from bnstats.documents.write import claims_entry, document, joined
+from bnstats.errors import BnstatsError
+from bnstats.layers import LAYERS, STANDARD
+from bnstats.report.json import render as render_json
+from bnstats.report.markdown import table
+from bnstats.report.rows import estimate_cell, exact_cell, z_cell
+from bnstats.specs.spec import example_specs, parse
+from bnstats.statistics.moments import Tally
+from bnstats.statistics.quantities import QUANTITIES
+from bnstats.tables.kept import KeptRows
+from bnstats.tables.plot import digest
+from bnstats.tables.published import PLOT
+from bnstats.tables.published import render as render_published
+from bnstats.verification.checks import Check, verify_constants
+from bnstats.verification.gate import Settings
+
+CONSTANTS_TABLE, PUBLISHED = "constants.md", "published.md"
+
+
+def table_specs() -> tuple[str, ...]:
+    """Return the canonical specs of the table: every layer's examples and every claim's layer."""
+    examples = (
+        parse(example).text
+        for layer in sorted(LAYERS.values(), key=lambda layer: (layer.family, layer.name))
+        for example in example_specs(layer)
+    )
+    claimed = (claim.spec.text for s in claim_sets() for claim in s.claims)
+    return tuple(dict.fromkeys((*examples, *claimed)))
+
+
+def build(
+    *,
+    samples: int | None = None,
+    seed: int = 0,
+    workers: int = 1,
+    argv: Sequence[str] = (),
+    keep: Path | None = None,
+    on_taken_up: Callable[[int, int], None] = lambda rows, total: None,
+    on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None,
+    on_progress: Callable[[int, Tally], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any] | None:
+    """Return the document of all constants, or None when stopped before the end.
+
+    Stopped or killed, a later call with the same ``keep`` and settings returns the document of an
+    uninterrupted one.
+
+    Parameters
+    ----------
+    samples
+        Draws per layer; None for each layer's default.
+    seed, workers
+        As in `compute`.
+    argv
+        Recorded in the provenance.
+    keep
+        File to which every row done is appended; those that it holds already are taken up. It is
+        the caller's to remove.
+    on_taken_up
+        Called before the first draw with the number of rows taken up, if any, of how many.
+    on_layer, should_stop
+        As in `bnstats.Settings`.
+    on_progress
+        As in `compute`, anew for each layer.
+    """
+    specs = table_specs()
+    kept = KeptRows(keep, (samples, seed, *argv)) if keep else None
+    rows = {s: kept.found[s] for s in specs if s in kept.found} if kept else {}
+    if rows:
+        on_taken_up(len(rows), len(specs))
+    for spec in (s for s in specs if s not in rows):
+        on_layer(spec, len(rows), len(specs))
+        result = compute(
+            spec,
+            samples=samples,
+            seed=seed,
+            workers=workers,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+        if should_stop():
+            return None
+        rows[spec] = document((result,), argv=argv)
+        if kept:
+            kept.add(spec, rows[spec])
+    return joined([rows[spec] for spec in specs])
+
+
+def files(constants: Mapping[str, Any]) -> dict[str, str]:
+    """Return the content of every file of the table; the Markdown is derived from the JSON."""
+    return {
+        CONSTANTS: render_json(constants) + "\n",
+        CONSTANTS_TABLE: _constants_table(constants),
+        PUBLISHED: render_published(constants),
+    }
+
+
+def check(directory: Path, settings: Settings) -> tuple[list[str], tuple[Check, ...]]:
+    """Return what no longer agrees in a directory of tables, and every constant's check.
+
+    Sampled values must agree statistically with fresh draws, everything else exactly.
+    """
+    constants = read_constants(directory / CONSTANTS)
+    checks = verify_constants(constants, settings)
+    problems = [
+        f"{CONSTANTS}: {c.layer} {c.quantity}: {c.reason}" for c in checks if c.outcome == "fail"
+    ]
+    if (
+        constants.get("status") != "complete"
+        or constants["provenance"]["law"] != STANDARD._asdict()
+    ):
+        problems.append(f"{CONSTANTS}: not a complete table of standard normal inputs")
+    rows = {row["layer"]: row for row in constants["results"]}
+    wanted = table_specs()
+    problems += [f"{CONSTANTS}: {spec}: row is missing" for spec in wanted if spec not in rows]
+    problems += [f"{CONSTANTS}: {spec}: no such layer now" for spec in rows if spec not in wanted]
+    for spec in wanted:
+        if spec in rows and not _same_claims(rows[spec], spec):
+            problems.append(f"{CONSTANTS}: {spec}: published claims or their verdicts differ")
+    rendered = files(constants)
+    for name in (CONSTANTS_TABLE, PUBLISHED):
+        problems += list(_differing_lines(directory / name, rendered[name]))
+    problems += list(_outdated_plot(directory / PLOT, constants))
+    return problems, checks
+
+
+def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
+    def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
+
+    return facts(row.get("claims", ())) == facts(claims_entry(exact(spec).claims))
+
+
+def _fact(name: str, value: Any) -> Any:
+    """Return a number with as many digits as another machine's exact values agree to."""
+    if name == "relative_error" and value is not None:
+        return round(value, 12)  # of a value right to its last digit it is rounding alone
+    if name == "equal_error_samples" and value is not None:
+        return f"{value:.2g}"
+    return f"{value:.9g}" if isinstance(value, float) else value
+
+
+def _outdated_plot(path: Path, constants: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the plot, which need not be there: its drawing is an extra."""
+    if not path.exists():
+        return
+    try:
+        shows = digest(constants) in path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        shows = False
+    if not shows:
+        yield f"{path.name}: does not show these claims; bnstats table published draws it anew"
+
+
+def _differing_lines(path: Path, wanted: str) -> Iterator[str]:
+    try:
+        present = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        yield f"{path.name}: missing or unreadable"
+        return
+    there, here = present.splitlines(), wanted.splitlines()
+    changed = [line for line in here if line not in set(there)]
+    changed += [line for line in there if line not in set(here)]
+    for line in changed:
+        cells = [cell.strip(" `") for cell in line.split("|")]
+        yield f"{path.name}: {' '.join(cells[1:3]) if len(cells) > 2 else line[:60]}: row differs"
+    if present != wanted and not changed:
+        yield f"{path.name}: rows are out of order or repeated"
+
+
+def _constants_table(constants: Mapping[str, Any]) -> str:
+    results = constants["results"]
+    if not all("samples" in row and name in row for row in results for name in QUANTITIES):
+        raise BnstatsError(f"{CONSTANTS} does not hold sampled rows of every quantity")
+    shown = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx", "gain_y", "gain_dx")
+    header = ("layer", *(QUANTITIES[name].symbol for name in shown))
+    exact_rows = ((f"`{r['layer']}`", *(exact_cell(r[n]) for n in shown)) for r in results)
+    sampled = ("mean_y", "std_y", "mean_dx", "std_dx")
+    sampled_header = ["layer", "samples"]
+    for name in sampled:
+        sampled_header += [QUANTITIES[name].symbol, "z"]
+    sampled_rows = (
+        (
+            f"`{r['layer']}`",
+            f"{r['samples']:,}",
+            *(cell for n in sampled for cell in (estimate_cell(r[n]), z_cell(r[n]))),
+        )
+        for r in results
+    )
+    return "\n".join(
+        [
+            "# Constants",
+            "",
+            "x, dy ~ N(0, 1), independent. Forward y = f(x), backward dx = f′(x)·dy. A gain is the",
+            "reciprocal of σ. Written by `bnstats table` from constants.json; checked by",
+            "`bnstats verify` and `bnstats table --check`.",
+            "",
+            "## Exact values",
+            "",
+            table(header, exact_rows),
+            "",
+            "## Independent draws beside them",
+            "",
+            "Estimate with its standard error in parentheses, z against the exact value; "
+            f"seed {constants['provenance']['seed']}.",
+            "",
+            table(sampled_header, sampled_rows),
+            "",
+        ]
+    )

@@ -1,0 +1,119 @@
+"""The relative errors of published constants as a picture, in SVG.
+
+Drawing needs matplotlib; telling whether a drawn picture is still true does not, because the
+picture holds a digest of what it shows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from io import StringIO
+from typing import Any, NamedTuple
+
+from bnstats.claims.values import parse_value
+from bnstats.errors import HostError
+from bnstats.statistics.quantities import QUANTITIES
+from bnstats.tables.published import audited
+
+_FLOOR = 1e-16  # of the axis; float64 knows no smaller relative error
+_COLOURS = {"refuted": "#b2182b", "undecided": "#e08214", "reproduced": "#2166ac"}
+
+
+class Mark(NamedTuple):
+    """One claim in the picture.
+
+    ``error`` is the size of its relative error and ``claimed`` that of the half unit printed, both
+    as text to three digits, so that another machine's rounding draws the same picture.
+    """
+
+    label: str
+    verdict: str
+    error: str
+    claimed: str
+
+
+def marks(constants: Mapping[str, Any]) -> list[Mark]:
+    """Return what the picture shows: each claim whose truth is not 0 and that is no expression.
+
+    A refuted expression is shown too. In the order of `bnstats.tables.published.audited`.
+    """
+    found = []
+    for a in audited(constants):
+        printed, error = parse_value(a.claim["printed"]), a.claim["relative_error"]
+        if error is None or (printed.symbolic and a.claim["verdict"] != "refuted"):
+            continue
+        symbol = QUANTITIES[a.claim["quantity"]].symbol
+        # Of a value right to its last digit the error is rounding, which the half unit shows.
+        shown = abs(error) if abs(error) > 1e-12 else 0.0
+        found.append(
+            Mark(
+                f"{a.row['layer']} {symbol} = {a.claim['printed']}  ({a.claim['set']})",
+                a.claim["verdict"],
+                f"{shown:.2e}",
+                f"{printed.half_width / abs(printed.value):.2e}",
+            )
+        )
+    return found
+
+
+def digest(constants: Mapping[str, Any]) -> str:
+    """Return a digest of what the picture shows; it stands in the picture."""
+    text = json.dumps(marks(constants), ensure_ascii=False)
+    return f"shows {hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def draw(constants: Mapping[str, Any]) -> str:
+    """Return the picture as SVG: the same bytes for the same claims and the same matplotlib.
+
+    Raises
+    ------
+    HostError
+        matplotlib is not installed.
+    """
+    try:
+        matplotlib, figure = import_module("matplotlib"), import_module("matplotlib.figure")
+    except ImportError:
+        raise HostError(
+            "matplotlib is not installed, so published.svg is not drawn",
+            hint="pip install 'bnstats[plot]'",
+        ) from None
+    settings = {"svg.hashsalt": "bnstats", "svg.fonttype": "none", "font.size": 8.0}
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()  # whatever the user's own are
+        matplotlib.rcParams.update(settings)
+        shown = marks(constants)
+        fig = figure.Figure(figsize=(9, 1.3 + 0.19 * len(shown)), layout="constrained")
+        _draw_on(fig.add_subplot(), shown)
+        out = StringIO()
+        fig.savefig(out, format="svg", metadata={"Date": None, "Description": digest(constants)})
+    # matplotlib leaves blanks at the ends of lines
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _draw_on(axes: Any, shown: Sequence[Mark]) -> None:
+    heights = range(len(shown), 0, -1)
+    for height, mark in zip(heights, shown, strict=True):
+        colour, claimed = _COLOURS[mark.verdict], float(mark.claimed)
+        error = max(float(mark.error), _FLOOR)
+        axes.plot([_FLOOR, error], [height, height], color=colour, lw=0.6, alpha=0.5)
+        if claimed > 0:
+            axes.plot(max(claimed, _FLOOR), height, "|", color="0.35", ms=8, mew=1.2)
+        axes.plot(error, height, "o", color=colour, ms=4)
+    for verdict, colour in _COLOURS.items():
+        if any(mark.verdict == verdict for mark in shown):
+            axes.plot([], [], "o", color=colour, ms=4, label=verdict)
+    axes.plot([], [], "|", color="0.35", ms=8, mew=1.2, ls="none", label="half a unit printed")
+    axes.set_xscale("log")
+    axes.set_xlim(_FLOOR / 2, 1.0)
+    axes.set_xticks([10.0**k for k in range(round(math.log10(_FLOOR)), 1, 2)])
+    axes.set_ylim(0.2, len(shown) + 0.8)
+    axes.set_yticks(heights, [mark.label for mark in shown])
+    axes.set_xlabel("relative error: a dot right of its bar is a value wrong in the digits printed")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="0.9", lw=0.6)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.figure.legend(loc="outside upper center", ncols=4, frameon=False)

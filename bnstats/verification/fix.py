@@ -1,0 +1,231 @@
+"""Replacing wrong values in a claims file, and nothing else in it.
+
+Only the characters of the value change: the parser has told where they stand. tomlkit could write
+TOML back as it was, but not CSV or JSON, and it does not tell lines either.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from pathlib import Path
+from statistics import NormalDist
+
+from bnstats.claims import Claim
+from bnstats.claims.files import read_claims_file
+from bnstats.claims.places import Place
+from bnstats.claims.values import Printed, decimal_parts
+from bnstats.errors import BnstatsError, printable
+from bnstats.statistics.quantities import QUANTITIES
+from bnstats.verification.checks import Check, verify_claims
+from bnstats.verification.gate import Settings
+
+_MOST_DECIMALS = 40
+_QUOTES = re.compile("\"{3}|'{3}|[\"']?")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A wrong value and what replaces it; ``place`` is where it stands."""
+
+    layer: str
+    quantity: str
+    place: Place
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A wrong value that stays, and why."""
+
+    check: Check
+    reason: str
+
+
+def corrections(
+    checks: Sequence[Check], family_error: float, digits: int | None = None
+) -> tuple[list[Change], list[Refusal]]:
+    """Return what to replace in users' files, and which wrong values stay.
+
+    Parameters
+    ----------
+    checks
+        Of any number of files; what is right or undecided is left alone.
+    family_error
+        As in `Settings`: the error of a sampled value is that of its interval over all claims.
+    digits
+        Significant digits for wrong expressions and whole numbers; None leaves these alone,
+        because a formula also says where a number comes from.
+    """
+    tests = Counter(check.place.path for check in checks if check.place)
+    changes, refusals = dict[Change, None](), []
+    for check in (c for c in checks if c.outcome == "fail"):
+        claims = tests[check.place.path] if check.place else 1
+        z = NormalDist().inv_cdf(1 - family_error / (2 * claims))
+        found = _correction(check, z, digits)
+        if isinstance(found, Change):
+            changes[found] = None
+        else:
+            refusals.append(Refusal(check, found))
+    return list(changes), refusals
+
+
+def _correction(check: Check, z: float, digits: int | None) -> Change | str:
+    """Return the change, or the reason why there is none."""
+    verdict, place, estimate = check.verdict, check.place, check.estimate
+    if place is None:
+        return "not in a file of yours"
+    if place.line is None:
+        return "bnstats table regenerates results"
+    if verdict is None:
+        return "the draws disagree with the exact value"
+    if estimate is None:
+        return "too wide to be drawn: no sample bears witness to the exact value"
+    if not estimate.reliable or (check.exact and check.z is None):
+        return "the draws are too few to bear witness; try a larger -n"
+    printed, bounds = verdict.claim.printed, _bounds(check, z)
+    if other := verdict.value_of:
+        is_, but = QUANTITIES[other].symbol, QUANTITIES[check.quantity].symbol
+        return f'{printed.text} is {is_}, not {but}: quantity = "{other}"?'
+    if decimal_parts(printed.text) is not None:
+        new = corrected(printed, *bounds)
+    elif digits is not None:
+        new = significant(*bounds, digits)
+    else:
+        return "an expression or a whole number; --digits N replaces it by N digits"
+    if new is None:
+        return "too few digits of it are known; try a larger -n"
+    return Change(check.layer, check.quantity, place, printed.text, new)
+
+
+def _bounds(check: Check, z: float) -> tuple[float, float]:
+    """Return an interval that holds the truth: by the exact value, or else by the sample."""
+    if check.exact is not None:
+        return check.exact.value - check.exact.error, check.exact.value + check.exact.error
+    interval = check.estimate.interval_at(z) if check.estimate else None
+    return interval or (-math.inf, math.inf)
+
+
+def corrected(printed: Printed, low: float, high: float) -> str | None:
+    """Write the truth, which lies between bounds, in the manner of a printed decimal.
+
+    With as many decimals as were printed, or as many significant digits where that would show only
+    zeros; fewer where the bounds do not tell the last ones. None where they tell no digit at all.
+
+    >>> from bnstats.claims.values import parse_value
+    >>> corrected(parse_value("0.6312"), 0.67516728, 0.67516729)
+    '0.6752'
+    >>> corrected(parse_value("0.631234"), 0.67513, 0.67519)
+    '0.675'
+    >>> corrected(parse_value("6.312e-01"), 0.67516728, 0.67516729)
+    '6.752e-01'
+    """
+    parts = decimal_parts(printed.text)
+    if parts is None or not math.isfinite(low + high):
+        return None
+    decimals, exponent, power = parts
+    ends = Decimal(low).scaleb(-power), Decimal(high).scaleb(-power)
+    text = _rounded(*ends, decimals)
+    if text is not None and not Decimal(text) and (low > 0 or high < 0):
+        text = _significant(*ends, _digit_count(printed.text))
+    if text is None:
+        return None
+    sign = printed.text[0] if printed.text[0] == "+" and not text.startswith("-") else ""
+    if printed.text.lstrip("+-").startswith("."):
+        text = re.sub(r"^(-?)0\.", r"\1.", text)
+    if printed.text.partition(exponent or "\0")[0].endswith(".") and "." not in text:
+        text += "."
+    return f"{sign}{text}{exponent}"
+
+
+def significant(low: float, high: float, digits: int) -> str | None:
+    """Write the truth, which lies between bounds, to this many digits or as many as are known.
+
+    >>> significant(0.70710678, 0.70710679, 4), significant(0.70710678, 0.70710679, 12)
+    ('0.7071', '0.7071068')
+    """
+    return _significant(Decimal(low), Decimal(high), digits)
+
+
+def _significant(low: Decimal, high: Decimal, digits: int) -> str | None:
+    """Round to significant digits, but at least one decimal: a whole number claims to be exact."""
+    middle = Context(prec=digits).plus((low + high) / 2)  # 0.0097 to one digit is 0.01
+    decimals = max(digits - 1 - middle.adjusted(), 1) if middle else digits
+    return _rounded(low, high, decimals) if decimals <= _MOST_DECIMALS else None
+
+
+def _rounded(low: Decimal, high: Decimal, decimals: int) -> str | None:
+    """Round to these decimals, or to the most below them at which both ends round alike."""
+    with localcontext(prec=1000, rounding=ROUND_HALF_EVEN):
+        for places in range(decimals, min(decimals, 1) - 1, -1):
+            unit = Decimal(1).scaleb(-places)
+            found = low.quantize(unit)
+            if found == high.quantize(unit):
+                says_nothing = not found and low * high > 0 and places < decimals
+                return None if says_nothing else f"{found if found else abs(found):f}"
+    return None
+
+
+def _digit_count(text: str) -> int:
+    mantissa = text.lower().partition("e")[0]
+    return max(len(mantissa.lstrip("+-0.").replace(".", "")), 1)
+
+
+def rewritten(text: str, changes: Iterable[Change]) -> str:
+    """Return a file's text with values replaced, every other character as it was."""
+    skipped = len(text) - len(text.removeprefix("\ufeff"))
+    for change in sorted(changes, key=lambda c: c.place.start, reverse=True):
+        start, end = change.place.start + skipped, change.place.end + skipped
+        token = text[start:end]
+        quotes = _QUOTES.match(token)[0]  # type: ignore[index]
+        inner = token[len(quotes) : len(token) - len(quotes)]
+        plain = inner.strip() == change.old  # or else spelt with escapes
+        inner = inner.replace(change.old, change.new) if plain else change.new
+        token = f"{quotes}{inner}{quotes}"
+        text = text[:start] + token + text[end:]
+    return text
+
+
+def rewritten_files(changes: Sequence[Change]) -> dict[Path, tuple[str, str]]:
+    """Return each file's text as it is and as it should be; nothing is written.
+
+    Raises
+    ------
+    BnstatsError
+        A file is no longer the one that was verified.
+    """
+    found = {}
+    for path in dict.fromkeys(change.place.path for change in changes):
+        own = [change for change in changes if change.place.path == path]
+        here = {(c.place, c.spec.text, c.quantity, c.printed.text) for c in _claims(path)}
+        if not all((c.place, c.layer, c.quantity, c.old) in here for c in own):
+            shown = printable(str(path))
+            raise BnstatsError(f"{shown} changed while it was verified; nothing is rewritten")
+        old = path.read_bytes().decode()
+        found[path] = old, rewritten(old, own)
+    return found
+
+
+def verified_again(
+    checks: Sequence[Check], changes: Sequence[Change], settings: Settings
+) -> list[Check]:
+    """Return the checks, those of changed values anew: read from the files as they are now."""
+    changed = {(c.place.path, c.layer, c.quantity) for c in changes}
+    anew: dict[tuple[Path, str, str], Check] = {}
+    for path in dict.fromkeys(c.place.path for c in changes):
+        claims = [c for c in _claims(path) if (path, c.spec.text, c.quantity) in changed]
+        for check in verify_claims(claims, settings):
+            anew[path, check.layer, check.quantity] = check
+    return [
+        anew.get((check.place.path, check.layer, check.quantity), check) if check.place else check
+        for check in checks
+    ]
+
+
+def _claims(path: Path) -> tuple[Claim, ...]:
+    return read_claims_file(path).claims

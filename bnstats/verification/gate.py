@@ -1,0 +1,188 @@
+"""The two-stage gate: fresh draws of a layer, and more of them where the first raise an alarm."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from bnstats.api import compute, default_samples
+from bnstats.claims.verdict import (
+    FAMILY_ERROR,
+    FIRST_THRESHOLD,
+    SECOND_STAGE_FACTOR,
+    confirmed,
+    round_up,
+    second_threshold,
+)
+from bnstats.custom import as_typed
+from bnstats.diagnostics import more_draws
+from bnstats.layers import STANDARD, Law
+from bnstats.notation import count_text
+from bnstats.result import Result
+from bnstats.sampling.settings import check_share
+from bnstats.specs.spec import Spec
+from bnstats.statistics.estimate import Estimate
+from bnstats.statistics.quantities import QUANTITIES, Direction
+
+Outcome = Literal["ok", "fail", "undecided"]
+
+# Unless told how many draws to take, a layer is drawn so often that an error of 1 % in its mean, σ
+# or rms is ten standard errors wide, which the first stage misses once in 1e9: up to ten times the
+# default.
+RESOLVED, _ERRORS_WIDE, _MOST_TIMES = 0.01, 10, 10
+_PILOT_SHARE = 100
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to verify.
+
+    Attributes
+    ----------
+    samples
+        Draws per layer; None for the layer's default, or up to ten times as many where an error
+        of 1 % would not be seen otherwise.
+    seed
+        Of the fresh draws; the second stage uses the next one.
+    family_error
+        Chance that any correct constant of one call fails, at most.
+    workers
+        Processes, at most.
+    backend, device
+        As for `bnstats.compute`.
+    on_layer
+        Called with each layer's spec and how many are done of how many.
+    should_stop
+        Asked between chunks; once true, the checks of the layers done so far are returned.
+
+    Raises
+    ------
+    BnstatsError
+        A ``family_error`` outside (0, 1); the others are looked at by the first layer's draws.
+    """
+
+    samples: int | None = None
+    seed: int = 1
+    family_error: float = FAMILY_ERROR
+    workers: int = 1
+    backend: str = "numpy"
+    device: str | None = None
+    on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None
+    should_stop: Callable[[], bool] = lambda: False
+
+    def __post_init__(self) -> None:
+        check_share("family_error", self.family_error, "1e-6")
+
+
+class Stopped(Exception):  # noqa: N818
+    """The caller asked to stop in the middle of a layer, whose checks are dropped."""
+
+
+class FreshDraws:
+    """Draws of one layer, and a second, larger and independent set where the first alarms.
+
+    Attributes
+    ----------
+    samples
+        Draws of the first stage.
+    warnings
+        What the layer and the backend had to say so far, whatever was drawn.
+    """
+
+    def __init__(self, spec: Spec, settings: Settings, tests: int, law: Law = STANDARD) -> None:
+        self._spec, self._settings, self._law = spec, settings, law
+        self.warnings: tuple[str, ...] = ()
+        given = settings.samples
+        self.samples = self._resolving(default_samples(spec.event)) if given is None else given
+        self._threshold = second_threshold(tests, settings.family_error)
+
+    def _resolving(self, default: int) -> int:
+        """Return the draws that resolve an error of `RESOLVED`, no fewer than the default."""
+        pilot = self._draw(max(default // _PILOT_SHARE, 100), self._settings.seed)
+        error = max(_relative_error(name, e) for name, e in pilot.quantities.items())
+        widths = min(1e3, _ERRORS_WIDE * error / RESOLVED)  # 1e3 is beyond the most that is drawn
+        return max(default, min(round_up(pilot.samples * widths**2), _MOST_TIMES * default))
+
+    def _draw(self, samples: int, seed: int) -> Result:
+        stop = self._settings.should_stop
+        result = compute(
+            self._spec,
+            samples=samples,
+            seed=seed,
+            workers=self._settings.workers,
+            backend=self._settings.backend,
+            device=self._settings.device,
+            law=self._law,
+            should_stop=stop,
+        )
+        if stop():
+            raise Stopped
+        self.warnings = tuple(dict.fromkeys((*self.warnings, *result.told)))
+        return result
+
+    @cached_property
+    def first(self) -> Result:
+        """The first stage."""
+        return self._draw(self.samples, self._settings.seed)
+
+    @cached_property
+    def second(self) -> Result:
+        """The second stage, drawn only if it is asked for."""
+        return self._draw(SECOND_STAGE_FACTOR * self.samples, self._settings.seed + 1)
+
+    def gate(
+        self, name: str, z_of: Callable[[Estimate], float | None]
+    ) -> tuple[Outcome, Estimate, float | None, str]:
+        """Pass a quantity through both stages; ``z_of`` compares an estimate with its target."""
+        estimate, command = self.first.quantities[name], self._command(self.first)
+        z = z_of(estimate)
+        if z is None or not estimate.has_enough_draws:
+            return "undecided", estimate, z, command
+        if abs(z) <= FIRST_THRESHOLD:
+            return "ok", estimate, z, command
+        again = self.second.quantities[name]
+        z_again = z_of(again)
+        outcome: Outcome = "undecided"
+        if z_again is not None and again.has_enough_draws:
+            outcome = "fail" if confirmed(z, z_again, self._threshold) else "ok"
+        return outcome, again, z_again, self._command(self.second)
+
+    @property
+    def doubt(self) -> str:
+        """Why the draws do not decide, and what would."""
+        first = self.first
+        if any(first.nonfinite.values()):
+            left_out = f"{max(first.nonfinite.values()):,} of {first.samples:,} draws"
+            return f"{left_out} are left out: they, or their fourth powers, are not finite"
+
+        def information(direction: Direction) -> tuple[bool, float]:
+            std = first.quantities[f"std_{direction}"]
+            return std.interval is not None, std.n_eff
+
+        directions: tuple[Direction, ...] = ("y", "dx")
+        return f"too few effective draws; {more_draws(first, min(directions, key=information))}"
+
+    def _command(self, result: Result) -> str:
+        count, settings = count_text(result.samples), self._settings
+        command = f"bnstats compute {as_typed(self._spec)} -n {count} --seed {result.seed}"
+        for name, value in self._law._asdict().items():
+            if value != getattr(STANDARD, name):
+                command += f" --{name.replace('_', '-')} {value!r}"
+        if settings.backend != "numpy":
+            command += f" --backend {settings.backend}"
+        if settings.device is not None:
+            command += f" --device {shlex.quote(settings.device)}"
+        return command
+
+
+def _relative_error(name: str, estimate: Estimate) -> float:
+    """Return the standard error of a mean, σ or rms as a share of it; 0 where that is no size."""
+    exact, quantity = estimate.exact, QUANTITIES[name]
+    if estimate.stderr is None or (quantity.moment != "mean" and quantity.power != 0.5):
+        return 0.0
+    value = estimate.value if exact is None else exact.value
+    error = estimate.stderr if exact is None else exact.error
+    return estimate.stderr / abs(value) if abs(value) > error else 0.0
