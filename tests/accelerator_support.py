@@ -11,7 +11,7 @@ import pytest
 
 from bnstats.backends import ACCELERATORS, BACKENDS, Device, load, missing, numpy_backend
 from bnstats.layers import STANDARD, Law
-from bnstats.sampling.counter import lanes
+from bnstats.sampling.counter import devices as lanes
 from bnstats.sampling.counter.draws import group_draws, round_keys
 from bnstats.sampling.iid import Task
 from bnstats.specs.spec import parse

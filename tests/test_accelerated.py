@@ -18,7 +18,7 @@ from bnstats.api import compute
 from bnstats.custom import register
 from bnstats.layers import USER_LAYERS, Law
 from bnstats.result import Result
-from bnstats.sampling.counter import lanes
+from bnstats.sampling.counter import devices as lanes
 from bnstats.statistics.quantities import QUANTITIES
 
 # What inputs a draw may have: scalars of one call for two draws or for one, events, uniforms,
@@ -134,7 +134,7 @@ def test_digits_do_not_depend_on_blocks_or_chunks(monkeypatch, name, spec):
 
 TWO_DEVICES = """
 import json
-from bnstats.sampling.counter import lanes
+from bnstats.sampling.counter import devices as lanes
 from bnstats.api import compute
 from bnstats.custom import register
 from bnstats.layers import USER_LAYERS

@@ -13,7 +13,7 @@ from accelerator_support import each, namespace, processor, small_memory
 
 from bnstats.api import compute
 from bnstats.errors import HostError
-from bnstats.sampling.counter import lanes
+from bnstats.sampling.counter import devices as lanes
 
 
 @pytest.fixture

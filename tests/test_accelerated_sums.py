@@ -24,7 +24,7 @@ from accelerator_support import (
 
 from bnstats.api import compute
 from bnstats.layers import Law
-from bnstats.sampling.counter import lanes
+from bnstats.sampling.counter import devices as lanes
 from bnstats.sampling.counter.draws import round_keys
 from bnstats.sampling.counter.reduction import Block
 from bnstats.sampling.iid import Task

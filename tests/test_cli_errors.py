@@ -566,7 +566,7 @@ def test_long_work_over_many_layers_can_be_interrupted(
     cli: Cli, argv: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bnstats.tables import constants
-    from bnstats.verification.checks import gate
+    from bnstats.verification import gate
 
     Path("results").mkdir()
     monkeypatch.setattr(constants, "table_specs", lambda: ("relu", "tanh"))

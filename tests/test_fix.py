@@ -23,7 +23,8 @@ from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
 from bnstats.notation import concise
-from bnstats.verification.checks import gate, verify
+from bnstats.verification import gate
+from bnstats.verification.checks import verify
 from bnstats.verification.fix import (
     Change,
     corrected,

@@ -17,7 +17,7 @@ from scipy.stats import norm
 
 from bnstats.api import compute
 from bnstats.backends import ACCELERATORS, is_installed
-from bnstats.sampling.counter import lanes
+from bnstats.sampling.counter import devices as lanes
 
 FOLDER = Path(__file__).parent / "benchmarks"
 INSTALLED = [b for b in ACCELERATORS if is_installed(b)]

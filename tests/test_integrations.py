@@ -19,7 +19,7 @@ from cli_support import ROOT, Outcome, environment, read_document
 
 import bnstats
 from bnstats.api import compute
-from bnstats.verification.checks import gate
+from bnstats.verification import gate
 
 pytest_plugins = ("pytester",)
 
@@ -315,7 +315,7 @@ def test_the_hook_stops_a_commit_fixes_the_file_and_lets_it_pass(
     assert done.returncode == 1, done.stderr
     assert "- hook id: bnstats-verify\n- exit code: 1\n" in done.stdout
     assert "FAIL      numbers.toml:4: gelu 1/σ[y]: claimed 1.7015, exact 1.70092" in done.stdout
-    assert list(tmp_path.glob("home/repo*/*/lib/*/site-packages/bnstats/fix.py"))
+    assert list(tmp_path.glob("home/repo*/*/lib/*/site-packages/bnstats/version.py"))
     done = hook("--fix")
     assert done.returncode == 1
     assert "- files were modified by this hook" in done.stdout
@@ -397,7 +397,7 @@ def action(source: Path, tmp_path: Path) -> Action:
 def test_the_action_annotates_and_fails(action: Action) -> None:
     install, verify = action()
     assert install.returncode == 0, install.stderr
-    assert (action.site / "bnstats" / "fix.py").exists()
+    assert (action.site / "bnstats" / "version.py").exists()
     assert (verify.returncode, verify.stderr) == (1, "")
     first, last = verify.stdout.splitlines()
     assert first.startswith("::error file=constants.toml,line=4,title=gelu gain_y is wrong::gelu")

@@ -12,6 +12,7 @@ import pytest
 from scipy import special, stats
 
 from bnstats.layers import LAYERS, STANDARD, Event, Input, Law
+from bnstats.sampling import iid as sampling
 from bnstats.sampling.iid import (
     Chunk,
     DType,
@@ -23,7 +24,6 @@ from bnstats.sampling.iid import (
     iid_chunks,
     stream,
 )
-from bnstats.sampling.iid import iid as sampling
 from bnstats.specs.spec import Spec, parse
 
 SIGMAS = 6.2  # two-sided p of 6e-10

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 from cli_support import Outcome, Terminal, environment
 
-from bnstats.report import kept
-from bnstats.tables import constants
+from bnstats.tables import constants, kept
 
 Cli = Callable[..., Outcome]
 

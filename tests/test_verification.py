@@ -26,7 +26,8 @@ from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables import constants
 from bnstats.tables.constants import CONSTANTS_TABLE, PUBLISHED, table_specs
 from bnstats.tables.published import PLOT
-from bnstats.verification.checks import Check, gate, verify, verify_constants
+from bnstats.verification import gate
+from bnstats.verification.checks import Check, verify, verify_constants
 from bnstats.verification.gate import Settings
 
 Cli = Callable[..., Outcome]

@@ -9,8 +9,8 @@ import pytest
 from accelerator_support import each, namespace, small_memory
 from cli_support import Outcome, read_document
 
-from bnstats.sampling.counter import lanes
-from bnstats.sampling.iid import iid as sampling
+from bnstats.sampling import iid as sampling
+from bnstats.sampling.counter import devices as lanes
 
 Cli = Callable[..., Outcome]
 KINK = "the slope of leaky jumps at x = 0 (detected; declare kinks=(0.0,))"

@@ -19,7 +19,8 @@ import pytest
 from cli_support import environment
 
 from bnstats.errors import HostError
-from bnstats.sampling.iid import Chunk, Task, chunk_draws, workers
+from bnstats.sampling import workers
+from bnstats.sampling.iid import Chunk, Task, chunk_draws
 from bnstats.sampling.run import run
 from bnstats.sampling.sobol import REPLICATES
 from bnstats.sampling.workers import LARGEST_PARCEL, in_order
@@ -146,9 +147,8 @@ def script(tmp_path: Path, way: str, text: str) -> subprocess.CompletedProcess[s
     Whoever still holds its stdout, a worker left behind, makes this time out.
     """
     path = tmp_path / "script.py"
-    path.write_text(
-        f"import bnstats.sampling.workers\nbnstats.workers._FORKS = {way == 'fork'}\n{text}"
-    )
+    head = f"import bnstats.sampling.workers as w\nw._FORKS = {way == 'fork'}\n"
+    path.write_text(head + text)
     return subprocess.run(
         [sys.executable, path],
         capture_output=True,
@@ -185,7 +185,7 @@ def works():
     os.killpg(0, signal.SIGINT)
     yield -2
 signal.signal(signal.SIGINT, lambda *_: os.write(1, b"heard\\n"))
-found = list(bnstats.sampling.workers.in_order(abs, works(), 2, lambda: False))
+found = list(w.in_order(abs, works(), 2, lambda: False))
 os.write(1, str(found).encode())
 """
 
@@ -206,7 +206,7 @@ def works():
     yield 50
     yield 0
     yield 0
-for _ in bnstats.sampling.workers.in_order(time.sleep, works(), 2, lambda: False):
+for _ in w.in_order(time.sleep, works(), 2, lambda: False):
     print("begun", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """

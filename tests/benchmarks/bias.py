@@ -21,8 +21,8 @@ from unittest import mock
 import numpy as np
 
 from bnstats.layers import STANDARD
+from bnstats.sampling import iid as sampling
 from bnstats.sampling.iid import Chunk, DType, Task, chunk_draws
-from bnstats.sampling.iid import iid as sampling
 from bnstats.sampling.run import chunk_tally, y_pivot
 from bnstats.specs.spec import parse
 from bnstats.tables.constants import table_specs

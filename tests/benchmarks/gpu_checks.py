@@ -21,7 +21,7 @@ from gpu_statistics import MEASURED, relative_gaps
 from bnstats.api import compute
 from bnstats.backends import load
 from bnstats.errors import HostError
-from bnstats.sampling.counter import lanes
+from bnstats.sampling.counter import devices as lanes
 
 SAME = ("sigmoid", "dropout", "max_pool2d:kernel_size=3")
 SUMMED = ("sigmoid", "relu")

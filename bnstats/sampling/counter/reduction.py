@@ -18,7 +18,7 @@ Array: TypeAlias = Any
 class Block:
     """From a block's first draw, how many of its draws count, and the keys, to power sums.
 
-    A call returns, for each direction, the sums of a, a², ab, b and b² (`bnstats.statistics.moments`)
+    A call returns, for each direction, the sums of a, a², ab, b and b² (see `statistics.moments`)
     in float64, each in several parts. Blocks that compute the same are equal.
 
     Attributes
