@@ -13,7 +13,7 @@ from bnstats.claims import claims_on
 from bnstats.claims.verdict import Verdict, judge
 from bnstats.diagnostics import doubts
 from bnstats.errors import BnstatsError, printable
-from bnstats.layers import STANDARD, Event, Law
+from bnstats.layers import STANDARD, BoundLayer, Law
 from bnstats.result import Reference, Result, Status
 from bnstats.sampling.iid import MAX_DRAWS, DType, Sampler, Task, check_size, chunk_draws
 from bnstats.sampling.run import run
@@ -49,13 +49,13 @@ _LEAST_DRAWS = 5 * round(MIN_N_EFF)
 _DEFAULT_NUMBERS: dict[Sampler, int] = {"iid": 20_000_000, "sobol": 4_000_000}
 
 
-def default_samples(event: Event, sampler: Sampler = "iid") -> int:
+def default_samples(bound: BoundLayer, sampler: Sampler = "iid") -> int:
     """Return the draws that hold about 2e7 random numbers: 1e7 for a scalar activation.
 
     Of sobol points a fifth is enough. Of whatever size an event is, the draws are enough for
     intervals that may be believed.
     """
-    most = max(_DEFAULT_NUMBERS[sampler] // event.numbers, _LEAST_DRAWS)
+    most = max(_DEFAULT_NUMBERS[sampler] // bound.numbers, _LEAST_DRAWS)
     unit: int = 10 ** (len(str(most)) - 1)
     return max(step * unit for step in (1, 2, 5) if step * unit <= most)
 
@@ -147,7 +147,7 @@ def compute(
     unlimited = samples is None
     if samples is None:
         endless = precision is not None or max_time is not None
-        samples = MAX_SAMPLES[sampler] if endless else default_samples(spec.event, sampler)
+        samples = MAX_SAMPLES[sampler] if endless else default_samples(spec.bound, sampler)
     samples = checked_samples(samples)
     seed, workers = checked_seed(seed), checked_workers(workers)
     check_share("confidence", confidence, "0.95")
@@ -157,19 +157,19 @@ def compute(
     devices = _devices(backend, device, sampler)
     task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler, backend)
     deadline = math.inf if max_time is None else time.monotonic() + max_time
-    exact = exact_values(spec.event, law)
+    exact = exact_values(spec.bound, law)
     begun = False
     told: list[str] = []
 
     def met(tally: Tally) -> bool:
         if precision is None:
             return False
-        return half_width(tally, confidence, exact, spec.event.heavy) <= precision
+        return half_width(tally, confidence, exact, spec.bound.heavy_tailed) <= precision
 
     def enough(tally: Tally) -> bool:
         nonlocal begun
         begun = True
-        return met(tally) or (precision is not None and _hopeless(tally, spec.event))
+        return met(tally) or (precision is not None and _hopeless(tally, spec.bound))
 
     tally, done = run(
         task,
@@ -189,7 +189,7 @@ def compute(
         status = "complete"
     else:
         status = "target_not_met"
-    found = estimates(tally, exact, confidence, _ROUNDOFF[dtype], spec.event.heavy)
+    found = estimates(tally, exact, confidence, _ROUNDOFF[dtype], spec.bound.heavy_tailed)
     result = Result(
         spec=spec,
         law=law,
@@ -205,15 +205,15 @@ def compute(
         device=", ".join(d.name for d in devices) or "cpu",
         status=status,
         nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
-        told=tuple(dict.fromkeys((*spec.event.hints, *told))),
+        notes=tuple(dict.fromkeys((*spec.bound.hints, *told))),
     )
-    return replace(result, warnings=(*result.told, *doubts(result)))
+    return replace(result, warnings=(*result.notes, *doubts(result)))
 
 
 def _chunk(task: Task) -> int | None:
     if task.backend != "numpy":
         return None
-    return CHUNK_POINTS if task.sampler == "sobol" else chunk_draws(task.spec.event)
+    return CHUNK_POINTS if task.sampler == "sobol" else chunk_draws(task.spec.bound)
 
 
 def _devices(backend: str, device: str | None, sampler: Sampler) -> list[Device]:
@@ -250,8 +250,8 @@ def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
     0.707106781187
     """
     spec = _known_under(spec, law)
-    values = exact_values(spec.event, law)
-    return Reference(spec, law, values, verdicts_on(spec, law, values), spec.event.hints)
+    values = exact_values(spec.bound, law)
+    return Reference(spec, law, values, verdicts_on(spec, law, values), spec.bound.hints)
 
 
 def _known_under(spec: str | Spec, law: Law) -> Spec:
@@ -259,14 +259,17 @@ def _known_under(spec: str | Spec, law: Law) -> Spec:
 
 
 def half_width(
-    tally: Tally, confidence: float, exact: dict[str, Exact], heavy: tuple[Direction, ...] = ()
+    tally: Tally,
+    confidence: float,
+    exact: dict[str, Exact],
+    heavy_tailed: tuple[Direction, ...] = (),
 ) -> float:
     """Return the largest relative half-width of an interval of σ; infinite where unreliable.
 
     Draws that have missed the tails take their standard errors for too small, and would stop too
     soon: where the exact one is known, a half-width is no smaller than it allows.
     """
-    found = estimates(tally, exact, confidence, heavy=heavy)
+    found = estimates(tally, exact, confidence, heavy_tailed=heavy_tailed)
     widths = (
         _relative_half_width(found[name], tally[QUANTITIES[name].direction], confidence)
         for name in ("std_y", "std_dx")
@@ -285,11 +288,11 @@ def _relative_half_width(std: Estimate, moments: Moments, confidence: float) -> 
     return max(sampled, quantile(confidence, moments) * known / std.exact.value)
 
 
-def _hopeless(tally: Tally, event: Event) -> bool:
+def _hopeless(tally: Tally, bound: BoundLayer) -> bool:
     """Whether a default run has shown no variance in some direction, or one has no interval."""
     return any(
-        m.points + m.nonfinite >= default_samples(event)
-        and (d in event.heavy or m.mean_b - m.mean_a**2 <= 0)
+        m.points + m.nonfinite >= default_samples(bound)
+        and (d in bound.heavy_tailed or m.mean_b - m.mean_a**2 <= 0)
         for d, m in tally.items()
     )
 

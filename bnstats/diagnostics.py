@@ -33,7 +33,7 @@ def doubts(result: Result) -> tuple[str, ...]:
         if std and result.sampler == "sobol" and _gain(std, result.samples) < _WORTHWHILE_GAIN:
             found.append(
                 f"σ[{direction}]: sobol points are no better than independent draws in "
-                f"{result.spec.event.numbers} dimensions; --sampler iid is faster"
+                f"{result.spec.bound.numbers} dimensions; --sampler iid is faster"
             )
     for name in (n for n in ON_SCREEN if n in result.quantities):
         estimate = result.quantities[name]
@@ -61,9 +61,9 @@ def more_draws(result: Result, direction: Direction) -> str:
     """
     std, samples = result.quantities[f"std_{direction}"], result.samples
     known = std.exact
-    if known is None and not result.spec.event.inexact and std.n_eff < _FEW:
+    if known is None and not result.spec.bound.why_inexact and std.n_eff < _FEW:
         return "the exact σ is infinite or beyond float64, and no -n is sure to help"
-    if direction in result.spec.event.heavy:
+    if direction in result.spec.bound.heavy_tailed:
         return "their fourth moment is infinite, and no -n is enough"
     seen = max(std.n_eff, 1.0) / samples
     if known is not None and known.spread is not None and known.value > 0:

@@ -101,7 +101,7 @@ class Result(Record[Estimate]):
         ``complete``, ``interrupted`` or ``target_not_met``.
     nonfinite
         Draws left out, by direction, because they, or their fourth powers, are not finite.
-    told
+    notes
         Those of ``warnings`` that are not about the numbers drawn: of the layer, and of a backend
         that had to do otherwise than was asked for.
     """
@@ -116,7 +116,7 @@ class Result(Record[Estimate]):
     chunk: int | None = None
     status: Status = "complete"
     nonfinite: Mapping[Direction, int] = field(default_factory=dict)
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def n_eff(self) -> float:

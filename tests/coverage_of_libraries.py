@@ -317,10 +317,10 @@ def differing_values(name: LibraryName, ours: str) -> Iterator[str]:
 
     layer, carried = target(ours)
     try:
-        event = parse(f"{layer}:{carried}" if carried else layer).event
+        bound = parse(f"{layer}:{carried}" if carried else layer).bound
     except BnstatsError:
         return  # a parameter that the library demands as well
-    shape, drawn = event.inputs["x"].shape, set(event.inputs) - {"x", "dy"}
+    shape, drawn = bound.inputs["x"].shape, set(bound.inputs) - {"x", "dy"}
     if len(shape) > 1 or drawn - {"weight"}:
         return
     # Off the round numbers, where slopes and values jump.
@@ -332,7 +332,7 @@ def differing_values(name: LibraryName, ours: str) -> Iterator[str]:
     if drawn:
         yield f"{name.path}: has no weights, {ours} has"
         return
-    here = event.forward(numpy_backend, {"x": x.astype(np.float64).T})[0].T
+    here = bound.forward(numpy_backend, {"x": x.astype(np.float64).T})[0].T
     here = here.reshape(len(x), -1) if there.ndim > here.ndim else here  # one number, as a vector
     if there.shape != here.shape:
         yield f"{name.path}: y has the shape {there.shape[1:]}, that of {ours} {here.shape[1:]}"

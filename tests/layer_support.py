@@ -7,30 +7,30 @@ from typing import Any
 import numpy as np
 
 from bnstats.backends import numpy_backend
-from bnstats.layers import Event
+from bnstats.layers import BoundLayer
 
 DRAWS = 4
 
 
-def draws_of(event: Event, n: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
+def draws_of(bound: BoundLayer, n: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
     """Return random draws, the last axis over draws."""
     rng = np.random.default_rng(seed)
     return {
         name: rng.normal(size=(*i.shape, n)) if i.law == "normal" else rng.random((*i.shape, n))
-        for name, i in event.inputs.items()
+        for name, i in bound.inputs.items()
     }
 
 
-def through(event: Event, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    y, backward = event.forward(numpy_backend, draws)
+def through(bound: BoundLayer, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    y, backward = bound.forward(numpy_backend, draws)
     return y, backward(draws["dy"])
 
 
-def differences(event: Event, draws: dict[str, np.ndarray], h: float = 1e-6) -> np.ndarray:
+def differences(bound: BoundLayer, draws: dict[str, np.ndarray], h: float = 1e-6) -> np.ndarray:
     """Return d(Σ dy·y)/dx by central differences, an element of x at a time."""
 
     def loss(x: np.ndarray) -> np.ndarray:
-        y = event.forward(numpy_backend, {**draws, "x": x})[0]
+        y = bound.forward(numpy_backend, {**draws, "x": x})[0]
         return (y * draws["dy"]).reshape(-1, x.shape[-1]).sum(axis=0)
 
     found = np.empty_like(draws["x"])
@@ -42,7 +42,7 @@ def differences(event: Event, draws: dict[str, np.ndarray], h: float = 1e-6) -> 
 
 
 def embedded(
-    event: Event, reach: tuple[int, ...], stride: tuple[int, ...], lead: tuple[int, ...] = ()
+    bound: BoundLayer, reach: tuple[int, ...], stride: tuple[int, ...], lead: tuple[int, ...] = ()
 ) -> tuple[dict[str, Any], Any, Any, Any]:
     """Put an interior event into a larger map: its inputs are pieces of the map's.
 
@@ -51,12 +51,12 @@ def embedded(
     kept positions in the map.
     """
     margin = tuple(2 * r // s + 2 for r, s in zip(reach, stride, strict=True))  # in windows
-    count = event.inputs["dy"].shape[len(lead) and 1 :]
-    size = event.inputs["x"].shape[len(lead) and 1 :]
+    count = bound.inputs["dy"].shape[len(lead) and 1 :]
+    size = bound.inputs["x"].shape[len(lead) and 1 :]
     total = tuple(c + 2 * m for c, m in zip(count, margin, strict=True))
     full = tuple((t - 1) * s + r for t, s, r in zip(total, stride, reach, strict=True))
     rng = np.random.default_rng(7)
-    channels = (event.inputs["x"].shape[:1], event.inputs["dy"].shape[:1]) if lead else ((), ())
+    channels = (bound.inputs["x"].shape[:1], bound.inputs["dy"].shape[:1]) if lead else ((), ())
     big = {
         "x": rng.normal(size=(*channels[0], *full, DRAWS)),
         "dy": rng.normal(size=(*channels[1], *total, DRAWS)),

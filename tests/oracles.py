@@ -30,14 +30,14 @@ def _nodes() -> list[tuple[Any, Any]]:
 
 @cache
 def normal_points(
-    kinks: tuple[float, ...] = (), maximum_of: int = 1
+    breakpoints: tuple[float, ...] = (), maximum_of: int = 1
 ) -> tuple[tuple[Any, Any], ...]:
     """Return (z, weight) for the law of the largest of several standard normals.
 
-    Composite Gauss-Legendre, 24 nodes a panel, panels at most one wide on ±15, split at the kinks.
+    Composite Gauss-Legendre, 24 nodes a panel, panels at most 1 wide on ±15, split at breakpoints.
     """
     with mp.workdps(DIGITS):
-        inner = {mpf(k) for k in kinks if abs(k) < 15}
+        inner = {mpf(k) for k in breakpoints if abs(k) < 15}
         ends = sorted({mpf(i) for i in range(-15, 16)} | inner)
         points = []
         for a, b in itertools.pairwise(ends):
@@ -52,12 +52,12 @@ def normal_points(
 
 
 def moments_of(
-    f: Callable[[Any], Any], mean: float = 0.0, std: float = 1.0, kinks: Sequence[float] = ()
+    f: Callable[[Any], Any], mean: float = 0.0, std: float = 1.0, breakpoints: Sequence[float] = ()
 ) -> dict[str, Any]:
     """Return mean, var, m4 (central) and raw4 of f(X), ms and m4 of its slope, as mpf."""
     with mp.workdps(DIGITS):
         m, s = mpf(mean), mpf(std)
-        law = normal_points(tuple((mpf(k) - m) / s for k in kinks))
+        law = normal_points(tuple((mpf(k) - m) / s for k in breakpoints))
         points = [(w, f(m + s * z), mp.diff(f, m + s * z)) for z, w in law]
         mu = mp.fsum(w * y for w, y, _ in points)
         return {

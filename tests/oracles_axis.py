@@ -206,10 +206,10 @@ GATES: dict[str, tuple[Callable[[Any], Any], tuple[float, ...]]] = {
 
 def gated_moments(spec: str, mean: float, std: float) -> dict[str, Any]:
     """Return mean, var, m4 of a·g(b) and E[dx²] at E[dy²] = 1, from raw moments at 30 digits."""
-    gate, kinks = GATES[spec]
+    gate, breakpoints = GATES[spec]
     with mp.workdps(oracles.DIGITS):
         m, s = mpf(mean), mpf(std)
-        points = oracles.normal_points(tuple((mpf(k) - m) / s for k in kinks))
+        points = oracles.normal_points(tuple((mpf(k) - m) / s for k in breakpoints))
         values = [(w, gate(m + s * z)) for z, w in points]
         slopes = [mp.diff(gate, m + s * z) for z, _ in points]
         a = [1, m, m**2 + s**2, m**3 + 3 * m * s**2, m**4 + 6 * m**2 * s**2 + 3 * s**4]
@@ -219,7 +219,9 @@ def gated_moments(spec: str, mean: float, std: float) -> dict[str, Any]:
             "mean_y": mu,
             "var_y": raw[2] - mu**2,
             "m4_y": raw[4] - 4 * mu * raw[3] + 6 * mu**2 * raw[2] - 3 * mu**4,
-            "ms_dx": (raw[2] / a[2] + a[2] * oracles.moments_of(gate, mean, std, kinks)["ms_slope"])
+            "ms_dx": (
+                raw[2] / a[2] + a[2] * oracles.moments_of(gate, mean, std, breakpoints)["ms_slope"]
+            )
             / 2,
             # (g² + a²g′²)², of which E[dy⁴] = 3
             "square_dx": mpf(3)

@@ -22,7 +22,7 @@ class Elementwise:
     """An activation elsewhere: by mpmath (value only), in torch and in jax.
 
     ``torch(F, x, **params)`` and ``jax(nn, x, **params)`` take the layer's own parameter names;
-    ``cases`` are the parameter values to test, the default first; ``kinks`` is where f is not
+    ``cases`` are the parameter values to test, the default first; ``breakpoints`` is where f is not
     twice continuously differentiable, as a function of them.
     """
 
@@ -30,7 +30,7 @@ class Elementwise:
     torch: Callable[..., Any] | None = None
     jax: Callable[..., Any] | None = None
     cases: Sequence[dict[str, Any]] = ({},)
-    kinks: Callable[..., tuple[float, ...]] = lambda **params: ()
+    breakpoints: Callable[..., tuple[float, ...]] = lambda **params: ()
 
 
 def _at(*points: float) -> Callable[..., tuple[float, ...]]:
@@ -165,27 +165,27 @@ ELEMENTWISE: dict[str, Elementwise] = {
         mp=lambda x: max(x, mpf(0)),
         torch=lambda F, x: F.relu(x),  # noqa: N803
         jax=lambda nn, x: nn.relu(x),
-        kinks=_at(0.0),
+        breakpoints=_at(0.0),
     ),
     "leaky_relu": Elementwise(
         mp=lambda x, negative_slope=0.01: x if x > 0 else negative_slope * x,
         torch=lambda F, x, **p: F.leaky_relu(x, **p),  # noqa: N803
         jax=lambda nn, x, **p: nn.leaky_relu(x, **p),
         cases=({}, {"negative_slope": 0.2}, {"negative_slope": -0.5}, {"negative_slope": 3.0}),
-        kinks=_at(0.0),
+        breakpoints=_at(0.0),
     ),
     "elu": Elementwise(
         mp=_mp_elu,
         torch=lambda F, x, **p: F.elu(x, **p),  # noqa: N803
         jax=lambda nn, x, **p: nn.elu(x, **p),
         cases=({}, {"alpha": 0.5}, {"alpha": 2.0}, {"alpha": 1.75}),
-        kinks=_at(0.0),
+        breakpoints=_at(0.0),
     ),
     "selu": Elementwise(
         mp=_mp_selu,
         torch=lambda F, x: F.selu(x),  # noqa: N803
         jax=lambda nn, x: nn.selu(x),
-        kinks=_at(0.0),
+        breakpoints=_at(0.0),
     ),
     "sigmoid": Elementwise(
         mp=lambda x: 1 / (1 + mp.exp(-x)),
@@ -218,20 +218,20 @@ ELEMENTWISE: dict[str, Elementwise] = {
             {"beta": 0.5, "threshold": 1.0},
             {"beta": 3.0, "threshold": -2.0},
         ),
-        kinks=lambda beta=1.0, threshold=20.0: (threshold / beta,),
+        breakpoints=lambda beta=1.0, threshold=20.0: (threshold / beta,),
     ),
     "relu6": Elementwise(
         mp=lambda x: _clip(x, 0, 6),
         torch=lambda F, x: F.relu6(x),  # noqa: N803
         jax=lambda nn, x: nn.relu6(x),
-        kinks=_at(0.0, 6.0),
+        breakpoints=_at(0.0, 6.0),
     ),
     "prelu": Elementwise(
         mp=lambda x, weight=0.25: x if x > 0 else weight * x,
         torch=_torch_prelu,
         jax=lambda nn, x, weight=0.25: nn.leaky_relu(x, weight),
         cases=({}, {"weight": 0.0}, {"weight": -0.7}),
-        kinks=_at(0.0),
+        breakpoints=_at(0.0),
     ),
     "threshold": Elementwise(
         mp=lambda x, threshold, value: x if x > threshold else mpf(value),
@@ -242,7 +242,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
             {"threshold": -0.5, "value": 2.0},
             {"threshold": -0.75, "value": -0.75},  # its slope jumps, f does not
         ),
-        kinks=lambda threshold, value: (threshold,),
+        breakpoints=lambda threshold, value: (threshold,),
     ),
     "keras_relu": Elementwise(
         mp=_mp_keras_relu,
@@ -253,7 +253,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
             {"negative_slope": 0.1, "max_value": 6.0, "threshold": 1.0},
             {"negative_slope": 1.0, "threshold": 0.5},  # f jumps, its slope does not
         ),
-        kinks=lambda negative_slope=0.0, max_value=None, threshold=0.0: (
+        breakpoints=lambda negative_slope=0.0, max_value=None, threshold=0.0: (
             (threshold,) if max_value is None else (threshold, max_value)
         ),
     ),
@@ -262,51 +262,51 @@ ELEMENTWISE: dict[str, Elementwise] = {
         torch=lambda F, x, **p: F.celu(x, **p),  # noqa: N803
         jax=lambda nn, x, **p: nn.celu(x, **p),
         cases=({}, {"alpha": 0.5}, {"alpha": 2.5}),
-        kinks=_at(0.0),
+        breakpoints=_at(0.0),
     ),
     "hardtanh": Elementwise(
         mp=lambda x, min_val=-1.0, max_val=1.0: _clip(x, min_val, max_val),
         torch=lambda F, x, **p: F.hardtanh(x, **p),  # noqa: N803
         jax=_jax_hardtanh,
         cases=({}, {"min_val": -2.0, "max_val": 0.5}, {"min_val": 0.25}),
-        kinks=lambda min_val=-1.0, max_val=1.0: (min_val, max_val),
+        breakpoints=lambda min_val=-1.0, max_val=1.0: (min_val, max_val),
     ),
     "hardsigmoid": Elementwise(
         mp=lambda x: _clip(x + 3, 0, 6) / 6,
         # the backward of F.hardsigmoid has a float32 1/6 in float64, too
         torch=lambda F, x: F.relu6(x + 3) / 6,  # noqa: N803
         jax=lambda nn, x: nn.hard_sigmoid(x),
-        kinks=_at(-3.0, 3.0),
+        breakpoints=_at(-3.0, 3.0),
     ),
     "hardswish": Elementwise(
         mp=lambda x: mpf(0) if x < -3 else x if x > 3 else x * (x + 3) / 6,
         torch=lambda F, x: F.hardswish(x),  # noqa: N803
         jax=lambda nn, x: nn.hard_silu(x),
-        kinks=_at(-3.0, 3.0),
+        breakpoints=_at(-3.0, 3.0),
     ),
     "sparse_plus": Elementwise(
         mp=_mp_sparse_plus,
         jax=lambda nn, x: nn.sparse_plus(x),
-        kinks=_at(-1.0, 1.0),
+        breakpoints=_at(-1.0, 1.0),
     ),
     "sparse_sigmoid": Elementwise(
         mp=lambda x: _clip((x + 1) / 2, 0, 1),
         jax=lambda nn, x: nn.sparse_sigmoid(x),
-        kinks=_at(-1.0, 1.0),
+        breakpoints=_at(-1.0, 1.0),
     ),
     "hardshrink": Elementwise(
         mp=lambda x, lambd=0.5: x if abs(x) > lambd else mpf(0),
         torch=lambda F, x, **p: F.hardshrink(x, **p),  # noqa: N803
         jax=_jax_shrink(hard=True),
         cases=({}, {"lambd": 1.25}, {"lambd": 0.0}),
-        kinks=_both_sides,
+        breakpoints=_both_sides,
     ),
     "softshrink": Elementwise(
         mp=lambda x, lambd=0.5: mp.sign(x) * max(abs(x) - lambd, mpf(0)),
         torch=lambda F, x, **p: F.softshrink(x, **p),  # noqa: N803
         jax=_jax_shrink(hard=False),
         cases=({}, {"lambd": 1.25}, {"lambd": 0.0}),
-        kinks=_both_sides,
+        breakpoints=_both_sides,
     ),
     "tanhshrink": Elementwise(
         mp=lambda x: x - mp.tanh(x),
@@ -322,7 +322,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
         mp=lambda x: x / (1 + abs(x)),
         torch=lambda F, x: F.softsign(x),  # noqa: N803
         jax=lambda nn, x: nn.soft_sign(x),
-        kinks=_at(0.0),
+        breakpoints=_at(0.0),
     ),
     "erf": Elementwise(
         mp=mp.erf,
@@ -362,7 +362,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
         mp=abs,
         torch=lambda F, x: x.abs(),  # noqa: N803
         jax=_jnp("abs"),
-        kinks=_at(0.0),
+        breakpoints=_at(0.0),
     ),
     "sin": Elementwise(
         mp=mp.sin,

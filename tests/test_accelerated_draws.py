@@ -31,12 +31,12 @@ def test_draws_do_not_depend_on_the_backend(name, spec):
     ours, numpys = drawn(name, spec, 64, first=64), drawn("numpy", spec, 64, first=64)
     assert ours.keys() == numpys.keys()
     for k, v in ours.items():
-        assert v.shape == (*parse(spec).event.inputs[k].shape, 64 * draws_per_group_of(spec))
+        assert v.shape == (*parse(spec).bound.inputs[k].shape, 64 * draws_per_group_of(spec))
         assert np.allclose(v, numpys[k], rtol=8 * ULP, atol=1e-6)  # near u = 1 the radius is coarse
 
 
 def draws_per_group_of(spec: str) -> int:
-    return draws_per_group(parse(spec).event)
+    return draws_per_group(parse(spec).bound)
 
 
 @each_and_numpy

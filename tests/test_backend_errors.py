@@ -221,7 +221,7 @@ def test_numpy_has_no_device_but_the_processor(cli: Cli):
 def test_a_layer_that_the_backend_cannot_run(monkeypatch, name, late):
     """Whether it fails where it is traced, or where it runs: one clear line."""
     spec, xp = parse("tanh"), namespace(name)
-    by_numpy = spec.event.forward
+    by_numpy = spec.bound.forward
 
     def forward(of: Any, draws: Any) -> Any:
         if of is xp:
@@ -234,7 +234,7 @@ def test_a_layer_that_the_backend_cannot_run(monkeypatch, name, late):
     if late:
         monkeypatch.setattr(xp, "host", host)
     else:
-        spec = replace(spec, text="mine", event=replace(spec.event, forward=forward))
+        spec = replace(spec, text="mine", bound=replace(spec.bound, forward=forward))
     with pytest.raises(BnstatsError) as raised:
         compute(spec, samples=1000, backend=name)
     error = "RuntimeError" if late else "NotImplementedError"

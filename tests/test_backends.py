@@ -27,7 +27,7 @@ def both_ways(forward: Any, xp: Any, draws: Mapping[str, Any]) -> tuple[Any, Any
 
 def by_numpy(spec: str, draws: Values) -> tuple[np.ndarray, np.ndarray]:
     with np.errstate(all="ignore"):
-        return both_ways(parse(spec).event.forward, numpy_backend, draws)
+        return both_ways(parse(spec).bound.forward, numpy_backend, draws)
 
 
 def by_backend(name: str, spec: str, *sets: Values) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -36,7 +36,7 @@ def by_backend(name: str, spec: str, *sets: Values) -> list[tuple[np.ndarray, np
     By jax in one program, which compiles sooner than two, and not optimised, so that nothing is
     fused.
     """
-    forward, xp = parse(spec).event.forward, namespace(name)
+    forward, xp = parse(spec).bound.forward, namespace(name)
 
     def outputs(sets: Any) -> Any:
         return [both_ways(forward, xp, draws) for draws in sets]
@@ -61,7 +61,7 @@ def test_outputs_agree_to_rounding_on_equal_inputs(name, spec):
 
     The worst of all are 3.2, the 27 terms of conv_transpose3d.
     """
-    draws = draws_of(parse(spec).event, 8)
+    draws = draws_of(parse(spec).bound, 8)
     # What jax compiles takes its time; its float64 is compared in the tails, and over whole runs.
     types = ("float32",) if name == "jax" else ("float64", "float32")
     sets = [{k: v.astype(dtype) for k, v in draws.items()} for dtype in types]
@@ -78,7 +78,7 @@ CANCELS = {"gelu", "gelu:approximate=tanh", "mish", "silu", "tanhshrink", "hards
 SCALAR = [
     spec
     for spec in table_specs()
-    if parse(spec).event.inputs.keys() == {"x", "dy"} and not parse(spec).event.inputs["x"].shape
+    if parse(spec).bound.inputs.keys() == {"x", "dy"} and not parse(spec).bound.inputs["x"].shape
 ]
 
 

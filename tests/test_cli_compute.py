@@ -287,8 +287,8 @@ def test_an_estimate_far_from_the_exact_value_is_a_bug_and_is_called_so(
 ) -> None:
     true = api.exact_values
 
-    def off(event: Any, law: Any) -> dict[str, Any]:
-        values = true(event, law)
+    def off(bound: Any, law: Any) -> dict[str, Any]:
+        values = true(bound, law)
         return values | {"std_y": replace(values["std_y"], value=values["std_y"].value * 1.1)}
 
     monkeypatch.setattr(api, "exact_values", off)

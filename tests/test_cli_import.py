@@ -15,7 +15,7 @@ Cli = Callable[..., Outcome]
 MODULE = """
 import bnstats
 
-@bnstats.register(kinks=(0.0,), formula="y = max(0, x)²")
+@bnstats.register(breakpoints=(0.0,), formula="y = max(0, x)²")
 def squared_relu(x, *, alpha=1.0):
     return alpha * x * x * (x > 0)
 """

@@ -213,8 +213,8 @@ def test_show_of_a_spec_shows_that_draw(cli: Cli) -> None:
     out = cli("show", "conv2d:stride=2,in_channels=3").out
     assert "  one draw of conv2d:in_channels=3,stride=2\n    x        3x5x5, normal\n" in out
     assert cli("show", "conv2d:stride=0").code == 2
-    kinks = "  kinks      not smooth at x = 5\n"
-    assert kinks in cli("show", "softplus:beta=2,threshold=10").out
+    breakpoints = "  not smooth at x = 5\n"
+    assert breakpoints in cli("show", "softplus:beta=2,threshold=10").out
 
 
 def test_show_lists_what_is_published(cli: Cli) -> None:

@@ -234,7 +234,7 @@ def test_every_layer_of_the_table_is_measured(tool):
     first = published.index(False)
     assert not any(published[first:])
     for part in (specs[:first], specs[first:]):
-        numbers = [parse(text).event.numbers for text in part]
+        numbers = [parse(text).bound.numbers for text in part]
         assert numbers == sorted(numbers)
 
 

@@ -18,7 +18,7 @@ import bnstats
 from bnstats import BnstatsError, Law
 from bnstats.backends import numpy_backend
 from bnstats.custom import installed, read
-from bnstats.layers import USER_LAYERS, Event, Input
+from bnstats.layers import USER_LAYERS, BoundLayer, Input
 from bnstats.specs.spec import parse
 
 Cli = Callable[..., Outcome]
@@ -101,7 +101,7 @@ def test_parameters_reach_the_function(acts: str) -> None:
     x = np.linspace(-3, 3, 7)
 
     def y(text: str) -> np.ndarray:
-        return read(f"{acts}:{text}").event.forward(np, {"x": x})[0]
+        return read(f"{acts}:{text}").bound.forward(np, {"x": x})[0]
 
     np.testing.assert_array_equal(y("leaky:negative_slope=0.3"), np.where(x > 0, x, 0.3 * x))
     np.testing.assert_array_equal(y("either"), np.minimum(x, 0))
@@ -151,7 +151,7 @@ def test_finite_differences_agree_with_the_slope(acts: str, dtype: str, sampler:
 
 def test_float32_is_differentiated_in_float64(acts: str) -> None:
     x = np.random.default_rng(1).normal(size=100).astype(np.float32)
-    y, backward = read(f"{acts}:swish").event.forward(numpy_backend, {"x": x})
+    y, backward = read(f"{acts}:swish").bound.forward(numpy_backend, {"x": x})
     slope = backward(np.ones_like(x))
     assert y.dtype == slope.dtype == np.float32
     wide = x.astype(float)
@@ -197,7 +197,11 @@ def test_show_tells_of_a_function(home: Path, cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("text", "law", "warning"),
     [
-        ("leaky", Law(), "the slope of leaky jumps at x = 0 (detected; declare kinks=(0.0,))"),
+        (
+            "leaky",
+            Law(),
+            "the slope of leaky jumps at x = 0 (detected; declare breakpoints=(0.0,))",
+        ),
         ("relu_at:at=2", Law(), "the slope of relu_at jumps at x = 2 (detected"),
         ("relu_at:at=200", Law(), None),
         ("relu_at:at=200", Law(198, 1), "the slope of relu_at jumps at x = 200 (detected"),
@@ -206,7 +210,7 @@ def test_show_tells_of_a_function(home: Path, cli: Cli) -> None:
             "staircase",
             Law(0, 0.15),
             "staircase jumps at x = -1, x = 0, x = 1 and its slope jumps at x = 0.25 "
-            "(detected; declare kinks=(-1.0, 0.0, 0.25, 1.0))",
+            "(detected; declare breakpoints=(-1.0, 0.0, 0.25, 1.0))",
         ),
         ("staircase", Law(), "jumps at x = -9, x = -8, x = -7, x = -6 and 16 more and its slope"),
         ("wrong_slope", Law(), r"is given as "),
@@ -241,7 +245,7 @@ def test_a_wrong_slope_is_warned_of_with_both_values(acts: str) -> None:
 
 def test_warnings_reach_the_screen_and_the_document(home: Path, cli: Cli) -> None:
     outcome = cli("compute", "mypkg.acts:leaky", "-n", "1e4", "--json")
-    text = "the slope of leaky jumps at x = 0 (detected; declare kinks=(0.0,))"
+    text = "the slope of leaky jumps at x = 0 (detected; declare breakpoints=(0.0,))"
     assert outcome.err == f"warning: {text}\n"
     assert text in read_document(outcome.out)["results"][0]["warnings"]
 
@@ -258,14 +262,14 @@ MISTAKES = [
     ("a_list", "a_list returned a list as y, not an array", "return (y, dy/dx)"),
     ("booleans", "booleans returned y as bool where x is float64", "y.astype(x.dtype)"),
     ("misspelt", "misspelt raised AttributeError: module 'numpy' has no attribute 'tnh'", "-v"),
-    ("softmax", "softmax is not elementwise", "a builder that returns an Event"),
+    ("softmax", "softmax is not elementwise", "a builder that returns a BoundLayer"),
     ("noisy", "noisy is not elementwise", "or on chance"),
     ("nowhere", "nowhere is not finite at any x", ""),
     ("late", r"late raised RuntimeError: too many", "-v"),
     ("constant", "constant is an int, not a function", "a function of an array x"),
     ("Namespace", "Namespace is a class, not a function", "a function of an array x"),
     ("untypable", "parameter 'table' has a type no spec can hold", "annotate it"),
-    ("no_event", "no_event returned a float", "a builder that returns an Event"),
+    ("no_event", "no_event returned a float", "a builder that returns a BoundLayer"),
     ("swish:gamma=1", "swish has no parameter 'gamma'", "parameters: beta"),
     ("swsh", "'mypkg.acts' has no 'swsh'", "did you mean 'swish'?"),
     ("relu_at", "relu_at needs at", "mypkg.acts:relu_at:at=1"),
@@ -552,7 +556,7 @@ def test_register_is_a_function_and_a_decorator(home: Path) -> None:
     def plain(x):
         return x * x * x
 
-    @bnstats.register(kinks=(0.0,), formula="y = |x|", name="modulus", cite="Euclid")
+    @bnstats.register(breakpoints=(0.0,), formula="y = |x|", name="modulus", cite="Euclid")
     def named(xp, x):
         return xp.abs(x), xp.sign(x)
 
@@ -560,18 +564,18 @@ def test_register_is_a_function_and_a_decorator(home: Path) -> None:
     assert bnstats.exact("plain").std_dx.value == pytest.approx(math.sqrt(27), rel=1e-11)
     modulus = bnstats.exact("modulus")
     assert modulus.mean_y.value == pytest.approx(math.sqrt(2 / math.pi), rel=1e-14)
-    assert modulus.warnings == (), "its kink is declared"
+    assert modulus.warnings == (), "its breakpoint is declared"
     assert (modulus.spec.layer.formula, modulus.spec.layer.cite) == ("y = |x|", "Euclid")
     assert bnstats.register(np.arctan, name="arc") is np.arctan
     assert bnstats.exact("arc").mean_y.value == pytest.approx(0, abs=1e-15)
 
 
 def test_kinks_may_depend_on_the_parameters(home: Path) -> None:
-    @bnstats.register(kinks=lambda at: (at, -at))
+    @bnstats.register(breakpoints=lambda at: (at, -at))
     def dead_zone(x, *, at: float = 1.0):
         return np.sign(x) * np.maximum(np.abs(x) - at, 0)
 
-    assert bnstats.exact("dead_zone:at=0.5").spec.event.kinks == (-0.5, 0.5)
+    assert bnstats.exact("dead_zone:at=0.5").spec.bound.breakpoints == (-0.5, 0.5)
     assert bnstats.exact("dead_zone").warnings == ()
 
 
@@ -588,7 +592,7 @@ def test_a_name_may_be_registered_again_but_not_bnstats_own(home: Path) -> None:
 
 def test_a_builder_of_events_is_a_layer(home: Path) -> None:
     @bnstats.register(formula="y = x·(1 + s·u)")
-    def jitter(*, scale: float = 1.0) -> Event:
+    def jitter(*, scale: float = 1.0) -> BoundLayer:
         """Multiply by uniform noise."""
 
         def forward(xp, draws):
@@ -596,7 +600,7 @@ def test_a_builder_of_events_is_a_layer(home: Path) -> None:
             return draws["x"] * factor, lambda dy: dy * factor
 
         inputs = {"x": Input(), "dy": Input(), "u": Input(law="uniform")}
-        return Event(inputs, forward, lambda law, expect: {})
+        return BoundLayer(inputs, forward, lambda law, expect: {})
 
     result = bnstats.compute("jitter:scale=3", samples=300_000)
     # E[(1 + 3u)²] = 1 + 3 + 3
@@ -606,9 +610,9 @@ def test_a_builder_of_events_is_a_layer(home: Path) -> None:
 
 def test_a_mistake_of_a_builder_is_told_as_the_users(home: Path) -> None:
     @bnstats.register
-    def faulty() -> Event:
+    def faulty() -> BoundLayer:
         inputs = {"x": Input(), "dy": Input()}
-        return Event(inputs, lambda xp, draws: 1 / 0, lambda law, expect: {})
+        return BoundLayer(inputs, lambda xp, draws: 1 / 0, lambda law, expect: {})
 
     with pytest.raises(BnstatsError, match="faulty raised ZeroDivisionError"):
         bnstats.compute("faulty", samples=100)
@@ -620,7 +624,7 @@ def test_a_registered_function_keeps_its_kinks_under_its_path(
     monkeypatch.syspath_prepend(str(home))
     (home / "plugin.py").write_text(
         "import bnstats, numpy as np\n"
-        "@bnstats.register(kinks=(0.0,), formula='y = max(0, x)')\n"
+        "@bnstats.register(breakpoints=(0.0,), formula='y = max(0, x)')\n"
         "def my_relu(x): return np.maximum(x, 0)\n"
     )
     reference = bnstats.exact("plugin:my_relu")

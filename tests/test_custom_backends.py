@@ -82,7 +82,7 @@ def both_ways(
     with arrays_of(backend, xp):
         draws = {name: xp.asarray(v.copy()) for name, v in (("x", x), ("dy", dy))}
         with torch.no_grad():
-            y, backward = spec.event.forward(xp, draws)
+            y, backward = spec.bound.forward(xp, draws)
             dx = backward(draws["dy"])
         np.testing.assert_array_equal(np.asarray(draws["x"]), x)
         assert not getattr(y, "requires_grad", False)
@@ -225,12 +225,12 @@ def test_specs_have_a_canonical_form() -> None:
 
 
 def test_modules_and_their_classes_can_be_registered() -> None:
-    bnstats.register(torch.nn.ELU, name="my_elu", kinks=(0.0,))
+    bnstats.register(torch.nn.ELU, name="my_elu", breakpoints=(0.0,))
     ours = bnstats.exact("my_elu:alpha=0.5")
     assert ours.std_dx.value == pytest.approx(
         bnstats.exact("elu:alpha=0.5").std_dx.value, rel=1e-12
     )
-    assert ours.warnings == (), "its kink is declared"
+    assert ours.warnings == (), "its breakpoint is declared"
     bnstats.register(torch.nn.SiLU(), name="my_silu")
     assert bnstats.exact("my_silu").mean_y.value == pytest.approx(
         bnstats.exact("silu").mean_y.value, rel=1e-12

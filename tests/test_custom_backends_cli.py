@@ -76,8 +76,8 @@ MISTAKES = [
     ("torch.nn:GELU:alpha=1", "torch.nn:GELU has no parameter 'alpha'", "approximate"),
     ("torch.nn:Softpls", "'torch.nn' has no 'Softpls'", "did you mean 'Softplus'?"),
     ("torch_acts:Fussy:gain=2", "torch_acts:Fussy raised ValueError: gain is above 1", "-v"),
-    ("torch_acts:training", "training is not elementwise", "a builder that returns an Event"),
-    ("torch_acts:softmax", "softmax is not elementwise", "a builder that returns an Event"),
+    ("torch_acts:training", "training is not elementwise", "a builder that returns a BoundLayer"),
+    ("torch_acts:softmax", "softmax is not elementwise", "a builder that returns a BoundLayer"),
     ("torch_acts:branches", "branches raised RuntimeError: Boolean", "torch.where(x > 0, a, b)"),
     ("torch_acts:halved", "halved returned y of shape (30,) for x of shape (60,)", "one number"),
     ("torch_acts:narrow", "returned y as torch.float32 where x is torch.float64", "x.dtype"),
@@ -87,7 +87,7 @@ MISTAKES = [
     ("jax_acts:branches", "branches raised TracerBoolConversionError", "jnp.where(x > 0, a, b)"),
     ("jax_acts:halved", "halved returned y of shape (30,) for x of shape (60,)", "one number"),
     ("jax_acts:narrow", "returned y as float16 where x is float64", "x.dtype"),
-    ("jax_acts:softmax", "softmax is not elementwise", "a builder that returns an Event"),
+    ("jax_acts:softmax", "softmax is not elementwise", "a builder that returns a BoundLayer"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The detector of jumps and kinks, and slopes by finite differences."""
+"""The detector of jumps and breakpoints, and slopes by finite differences."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def mp_slope(f, x):
 @pytest.mark.parametrize(("name", "params"), CASES)
 def test_declared_kinks_are_found_and_no_others(name, params):
     """Of every registered activation, from values of it and of its slope."""
-    declared = event_of(name, params).kinks
-    for law in (STANDARD, *(Law(kink, 0.7) for kink in declared)):
+    declared = event_of(name, params).breakpoints
+    for law in (STANDARD, *(Law(point, 0.7) for point in declared)):
         value = breaks(lambda x: value_and_slope(name, params, x)[0], law)
         slope = breaks(lambda x: value_and_slope(name, params, x)[1], law)
         found = [*value.jumps, *value.bends, *slope.jumps, *slope.bends]
@@ -114,18 +114,18 @@ def test_slopes_equal_mpmath(name):
 @pytest.mark.parametrize("distance", [1e-12, 1e-9, 1e-6, 9e-5, 1.5e-4, 2.4e-4, 1e-3, 9e-3])
 @pytest.mark.parametrize("side", [-1, 1])
 def test_no_stencil_straddles_a_kink(distance, side):
-    kinks = (-1.0, 0.5)
-    x = np.array([k + side * distance for k in kinks])
-    # x² between the kinks, and a jump of value and slope at each of them
+    breakpoints = (-1.0, 0.5)
+    x = np.array([k + side * distance for k in breakpoints])
+    # x² between the breakpoints, and a jump of value and slope at each of them
 
     def f(x):
         return np.where(x > 0.5, np.exp(x), np.where(x > -1, x * x, 7 * x))
 
     wanted = np.where(x > 0.5, np.exp(x), np.where(x > -1, 2 * x, 7.0))
-    quick = quick_slope(f, numpy_backend, x, kinks, STANDARD)
+    quick = quick_slope(f, numpy_backend, x, breakpoints, STANDARD)
     np.testing.assert_allclose(quick, wanted, rtol=2e-7)
     if distance >= 1e-9:
-        careful, error = careful_slope(f, numpy_backend, x, kinks, STANDARD)
+        careful, error = careful_slope(f, numpy_backend, x, breakpoints, STANDARD)
         np.testing.assert_allclose(careful, wanted, rtol=1e-10)
         assert (error < 1e-9).all()
 

@@ -54,7 +54,7 @@ def received() -> Iterator[dict[str, Any]]:
 
 def call(text: str) -> str:
     spec = parse(text).under(Law())
-    spec.event.forward(np, {"x": np.ones(3), "dy": np.ones(3)})
+    spec.bound.forward(np, {"x": np.ones(3), "dy": np.ones(3)})
     return spec.text
 
 

@@ -41,10 +41,10 @@ def test_a_wrong_factor_is_not_taken_for_unseen_tails(factor: float) -> None:
     spec = parse("gelu")
 
     def forward(xp: object, draws: Mapping[str, object]) -> tuple[object, Callable[..., object]]:
-        y, backward = spec.event.forward(xp, draws)
+        y, backward = spec.bound.forward(xp, draws)
         return y, lambda dy: factor * backward(dy)
 
-    wrong = replace(spec, event=replace(spec.event, forward=forward))
+    wrong = replace(spec, bound=replace(spec.bound, forward=forward))
     result = compute(wrong, samples=10**4)
     assert result.std_dx.seen == pytest.approx(1, abs=0.1)
     (told,) = [w for w in result.warnings if w.startswith("σ[dx]")]

@@ -26,14 +26,14 @@ def sample(values: Any, pivot: float = 0.0, exact: Any = None, confidence: float
     return estimates(moments, exact or {}, confidence)
 
 
-def skewed(rng: Any, n: int, event: int = 1) -> np.ndarray:
+def skewed(rng: Any, n: int, bound: int = 1) -> np.ndarray:
     """Return draws of several dependent, skewed elements with a mean: shape (event, n)."""
     shared = rng.exponential(size=n)
-    return np.stack([1.5 + shared + 0.5 * rng.normal(size=n) for _ in range(event)])
+    return np.stack([1.5 + shared + 0.5 * rng.normal(size=n) for _ in range(bound)])
 
 
 def test_values_are_the_plain_sample_moments():
-    values = skewed(np.random.default_rng(0), 1000, event=3)
+    values = skewed(np.random.default_rng(0), 1000, bound=3)
     mean, var, ms = np.mean(values), np.var(values), np.mean(values**2)
     for pivot in (0.0, 2.0):
         found = sample(values, pivot)
@@ -55,11 +55,11 @@ def test_values_are_the_plain_sample_moments():
             assert found[name].value == pytest.approx(value, rel=1e-12), name
 
 
-@pytest.mark.parametrize("event", [1, 3])
+@pytest.mark.parametrize("bound", [1, 3])
 @pytest.mark.parametrize("pivot", [0.0, 2.0, 5.0])
-def test_the_standard_error_is_the_spread_over_replications(event, pivot):
+def test_the_standard_error_is_the_spread_over_replications(bound, pivot):
     rng = np.random.default_rng(1)
-    runs = [sample(skewed(rng, 400, event), pivot) for _ in range(2000)]
+    runs = [sample(skewed(rng, 400, bound), pivot) for _ in range(2000)]
     for name in QUANTITIES:
         spread = np.std([r[name].value for r in runs])
         claimed = math.sqrt(np.mean([r[name].stderr ** 2 for r in runs]))
@@ -71,7 +71,7 @@ def test_the_standard_error_is_the_delta_method(pivot):
     # influence functions: v for the mean, (v − μ)² for the variance, v² for the mean square,
     # each averaged over the event
     n = 500
-    v = skewed(np.random.default_rng(2), n, event=2)
+    v = skewed(np.random.default_rng(2), n, bound=2)
     mu, var, ms = v.mean(), v.var(), (v**2).mean()
     influence = {
         "mean": v.mean(axis=0),

@@ -59,10 +59,10 @@ def test_a_planted_error_is_caught(tool: SimpleNamespace, text: str) -> None:
     # A hundredth of the draws and ten times the error have the power of 1 %; three hundredths are
     # what ELU and convolution get by default, for the sake of E[y] and σ[dx].
     spec = parse(parse(text).text)
-    settings = Settings(max(default_samples(spec.event) // 100, 100) * 3, seed=3)
+    settings = Settings(max(default_samples(spec.bound) // 100, 100) * 3, seed=3)
     row = tool.planted.known_row(spec)
     found = tool.planted.caught(spec.text, row, settings, 100, 1.01**10)
-    exact = exact_values(spec.event, tool.planted.STANDARD)
+    exact = exact_values(spec.bound, tool.planted.STANDARD)
     zero = {w for name, w in tool.planted.EXACT.items() if abs(exact[name].value) < 1e-9}
     assert set(found) == set(tool.planted.PLANTED) - zero
     assert all(found.values()), found

@@ -339,7 +339,7 @@ def test_any_claim_on_any_layer_is_judged(folder: Path, claim: dict[str, str]) -
 def small(text: str) -> bool:
     """Whether a layer is refused or one draw of it is small: 100 of the largest take seconds."""
     try:
-        return parse(text).event.numbers < 1000
+        return parse(text).bound.numbers < 1000
     except BnstatsError:
         return False
 

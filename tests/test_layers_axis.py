@@ -44,19 +44,19 @@ every_case = pytest.mark.parametrize(("name", "params"), CASES)
 
 
 def drawn(spec: str, law: Law = STANDARD, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    inputs = parse(spec).event.inputs
+    inputs = parse(spec).bound.inputs
     rng = np.random.default_rng(seed)
     x = law.x_mean + law.x_std * rng.normal(size=(*inputs["x"].shape, DRAWS))
     return x, law.dy_std * rng.normal(size=(*inputs["dy"].shape, DRAWS))
 
 
 def through(spec: str, x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    y, backward = parse(spec).event.forward(numpy_backend, {"x": x, "dy": dy})
+    y, backward = parse(spec).bound.forward(numpy_backend, {"x": x, "dy": dy})
     return y, backward(dy)
 
 
 def exact_of(spec: str, law: Law = STANDARD) -> dict[str, Exact]:
-    return exact_values(parse(spec).event, law)
+    return exact_values(parse(spec).bound, law)
 
 
 def check(known: Exact, true: Any, slack: float = 1e-12) -> None:
@@ -280,7 +280,7 @@ def test_the_spread_of_a_normalised_gradient(spec, n, eps, centred, law):
     exact = exact_of(spec, law)
     if eps == 0:  # 4 and 3 dimensions: E[1/v²] diverges
         assert exact["std_dx"].spread is None
-        assert parse(spec).event.heavy == ("dx",)
+        assert parse(spec).bound.heavy_tailed == ("dx",)
         return
     inputs = n, eps, law.x_mean, law.x_std
     square = oracles.normalization_square(*inputs, centred=centred)
@@ -291,7 +291,7 @@ def test_the_spread_of_a_normalised_gradient(spec, n, eps, centred, law):
     assert exact["std_dx"].spread == pytest.approx(float(var / (2 * sigma)), rel=1e-9)
     assert exact["gain_dx"].spread == pytest.approx(float(var / (2 * sigma**3)), rel=1e-9)
     assert exact["mean_dx"].spread is None
-    assert parse(spec).event.heavy == ()
+    assert parse(spec).bound.heavy_tailed == ()
 
 
 @pytest.mark.parametrize("std", [0.01, 1.0, 1e4])
@@ -313,7 +313,7 @@ def test_a_mean_that_is_not_zero_leaves_the_spread_to_the_sample():
 
 
 @pytest.mark.parametrize(
-    ("spec", "heavy"),
+    ("spec", "heavy_tailed"),
     [
         ("layer_norm:eps=0,normalized_shape=2", False),  # dx is 0
         ("layer_norm:eps=0,normalized_shape=3", True),
@@ -324,8 +324,8 @@ def test_a_mean_that_is_not_zero_leaves_the_spread_to_the_sample():
         ("rms_norm:eps=0,normalized_shape=5", False),
     ],
 )
-def test_gradients_without_a_fourth_moment_are_known(spec, heavy):
-    assert parse(spec).event.heavy == (("dx",) if heavy else ())
+def test_gradients_without_a_fourth_moment_are_known(spec, heavy_tailed):
+    assert parse(spec).bound.heavy_tailed == (("dx",) if heavy_tailed else ())
 
 
 @pytest.mark.parametrize("std", [1e-50, 1e-9, 1e9, 1e50])
@@ -399,7 +399,7 @@ CONSTANT = {
 
 
 SAMPLED = [(name, "iid") for name in NAMES]
-SAMPLED += [(name, "sobol") for name in NAMES if parse(name).event.numbers <= 32]  # to be quick
+SAMPLED += [(name, "sobol") for name in NAMES if parse(name).bound.numbers <= 32]  # to be quick
 
 
 @pytest.mark.parametrize(("name", "sampler"), SAMPLED)
@@ -418,10 +418,10 @@ def test_a_mean_that_is_the_same_in_every_draw_errs_by_rounding(name, sampler):
 
 
 def test_a_constant_that_is_wrong_is_far_off():
-    event = parse("softmax:n=4").event
-    leaky = replace(event, forward=lambda xp, d: (event.forward(xp, d)[0] * (1 + 1e-11), None))
-    tally, _ = run(Task(replace(parse("softmax:n=4"), event=leaky), directions=("y",)), 500)
-    found = estimates(tally, exact_values(event, STANDARD), 0.95)["mean_y"]
+    bound = parse("softmax:n=4").bound
+    leaky = replace(bound, forward=lambda xp, d: (bound.forward(xp, d)[0] * (1 + 1e-11), None))
+    tally, _ = run(Task(replace(parse("softmax:n=4"), bound=leaky), directions=("y",)), 500)
+    found = estimates(tally, exact_values(bound, STANDARD), 0.95)["mean_y"]
     assert found.z > 500
 
 

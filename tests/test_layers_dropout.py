@@ -12,7 +12,7 @@ from layer_support import differences, draws_of, through
 
 from bnstats.api import compute
 from bnstats.backends import numpy_backend
-from bnstats.layers import LAYERS, STANDARD, Event, Expect, Law
+from bnstats.layers import LAYERS, STANDARD, BoundLayer, Expect, Law
 from bnstats.specs.spec import parse, value_text
 from bnstats.statistics.exact import exact_values
 
@@ -48,12 +48,12 @@ every_case = pytest.mark.parametrize(
 )
 
 
-def moments_of(event: Event, law: Law) -> dict[str, float]:
+def moments_of(bound: BoundLayer, law: Law) -> dict[str, float]:
     def expect(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError("a closed form needs no quadrature")
 
     typed: Expect = expect
-    return {k: v.value for k, v in event.moments(law, typed).items()}
+    return {k: v.value for k, v in bound.moments(law, typed).items()}
 
 
 def test_every_layer_of_the_family_is_tested():
@@ -64,13 +64,13 @@ def test_every_layer_of_the_family_is_tested():
 @laws
 @every_case
 def test_moments_equal_enumeration(name, params, law):
-    event = LAYERS[name].bind(**params)
+    bound = LAYERS[name].bind(**params)
     true = oracles.moments(name, *law, **params)
-    single = math.prod(event.inputs["x"].shape) == 1
+    single = math.prod(bound.inputs["x"].shape) == 1
     # fourth moments belong to a single element only
     expected = true if single else {k: v for k, v in true.items() if not k.startswith("m4")}
     scale = {"mean_y": math.sqrt(true["var_y"])}
-    found = moments_of(event, law)
+    found = moments_of(bound, law)
     assert set(found) == set(expected)
     for key, value in expected.items():
         slack = 1e-12 * scale.get(key, abs(value))
@@ -79,16 +79,16 @@ def test_moments_equal_enumeration(name, params, law):
 
 @every_case
 def test_backward_equals_finite_differences(name, params):
-    event = LAYERS[name].bind(**params)
-    draws = draws_of(event, n=20)
-    np.testing.assert_allclose(through(event, draws)[1], differences(event, draws), atol=1e-7)
+    bound = LAYERS[name].bind(**params)
+    draws = draws_of(bound, n=20)
+    np.testing.assert_allclose(through(bound, draws)[1], differences(bound, draws), atol=1e-7)
 
 
 @every_case
 def test_forward_equals_the_scalar_definition(name, params):
-    event = LAYERS[name].bind(**params)
-    draws = draws_of(event, n=20)
-    y = through(event, draws)[0]
+    bound = LAYERS[name].bind(**params)
+    draws = draws_of(bound, n=20)
+    y = through(bound, draws)[0]
     for *element, n in np.ndindex(y.shape):
         noise = (
             draws["noise"][n]
@@ -112,34 +112,34 @@ TORCH = {
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("name", TORCH)
 def test_equals_torch_under_torchs_own_mask(name, p):
-    event = LAYERS[name].bind(p=p, **TORCH[name])
-    draws = draws_of(event, n=200)
+    bound = LAYERS[name].bind(p=p, **TORCH[name])
+    draws = draws_of(bound, n=200)
     y, dx, kept = oracles.torch_dropout(name, draws["x"], draws["dy"], p)
     kept = kept.reshape(-1, 200)
     assert np.all(kept == kept[0])  # torch's elements of one channel share a mask
     assert abs(kept[0].mean() - (1 - p)) <= 5 * math.sqrt(p * (1 - p) / 200)
     draws["mask"] = np.where(kept[0], 0.0, 0.999999)
-    ours = through(event, draws)
+    ours = through(bound, draws)
     np.testing.assert_allclose(ours[0], y, rtol=1e-14, atol=1e-14)
     np.testing.assert_allclose(ours[1], dx, rtol=1e-14, atol=1e-14)
 
 
 @pytest.mark.parametrize(("scaling", "scale_by_keep"), [("inverted", True), ("none", False)])
 def test_drop_path_equals_timms_loop(scaling, scale_by_keep):
-    event = LAYERS["drop_path"].bind(p=0.3, elements=3, scaling=scaling)
-    draws = draws_of(event, n=100)
+    bound = LAYERS["drop_path"].bind(p=0.3, elements=3, scaling=scaling)
+    draws = draws_of(bound, n=100)
     kept = draws["mask"] < 0.7
     assert 0 < kept.sum() < 100
-    for source, found in zip(("x", "dy"), through(event, draws), strict=True):
+    for source, found in zip(("x", "dy"), through(bound, draws), strict=True):
         expected = oracles.timm_drop_path(draws[source], kept, 0.3, scale_by_keep)
         np.testing.assert_allclose(found, expected, rtol=1e-15)
 
 
 @pytest.mark.parametrize("p", [0.0, 0.1, 0.5, 0.99])
 def test_a_mask_keeps_a_share_of_one_minus_p(p):
-    event = LAYERS["dropout"].bind(p=p)
-    draws = draws_of(event, n=2000)
-    kept = through(event, draws)[1] != 0
+    bound = LAYERS["dropout"].bind(p=p)
+    draws = draws_of(bound, n=2000)
+    kept = through(bound, draws)[1] != 0
     np.testing.assert_array_equal(kept, draws["mask"] < 1 - p)
     assert abs(kept.mean() - (1 - p)) <= 5 * math.sqrt(p * (1 - p) / 2000)
 
@@ -198,16 +198,16 @@ def test_sampling_agrees_with_the_exact_value(spec, law, seed):
 
 @pytest.mark.parametrize("spec", ["dropout1d:input_size=1", "gaussian_noise:stddev=1"])
 def test_a_single_element_has_a_spread_and_a_shared_mask_has_none(spec):
-    assert exact_values(parse(spec).event, STANDARD)["std_y"].spread is not None
-    assert exact_values(parse("dropout1d").event, STANDARD)["std_y"].spread is None
+    assert exact_values(parse(spec).bound, STANDARD)["std_y"].spread is not None
+    assert exact_values(parse("dropout1d").bound, STANDARD)["std_y"].spread is None
 
 
 @every_case
 def test_inputs_are_left_alone_and_the_dtype_is_kept(name, params):
-    event = LAYERS[name].bind(**params)
-    draws = {k: v.astype("float32") for k, v in draws_of(event).items()}
+    bound = LAYERS[name].bind(**params)
+    draws = {k: v.astype("float32") for k, v in draws_of(bound).items()}
     kept = {k: v.copy() for k, v in draws.items()}
-    y, backward = event.forward(numpy_backend, draws)
+    y, backward = bound.forward(numpy_backend, draws)
     assert y.dtype == backward(draws["dy"]).dtype == "float32"
     assert y.shape == draws["x"].shape
     for key, value in kept.items():

@@ -17,7 +17,7 @@ from bnstats.specs.spec import example_specs, parse, value_text
 
 def is_elementwise(layer: Layer) -> bool:
     try:
-        inputs = parse(example_specs(layer)[0]).event.inputs
+        inputs = parse(example_specs(layer)[0]).bound.inputs
     except TypeError:  # a layer whose defaults do not bind: let its own tests say so
         return True
     return set(inputs) == {"x", "dy"} and all(i.shape == () for i in inputs.values())
@@ -66,8 +66,8 @@ def mp_function(name: str, params: dict[str, Any]) -> Callable[[Any], Any]:
 
 
 def away_from_kinks(name: str, params: dict[str, Any], x: np.ndarray, gap: float) -> np.ndarray:
-    for kink in event_of(name, params).kinks:
-        x = x[np.abs(x - kink) > gap]
+    for point in event_of(name, params).breakpoints:
+        x = x[np.abs(x - point) > gap]
     return x
 
 
@@ -105,7 +105,9 @@ def test_slope_equals_finite_differences(name, params):
 
 @cases_of("torch")
 def test_value_and_slope_equal_torch(name, params):
-    x = np.concatenate([POINTS, event_of(name, params).kinks])  # ties of the slope as torch's too
+    x = np.concatenate(
+        [POINTS, event_of(name, params).breakpoints]
+    )  # ties of the slope as torch's too
     y, slope = oracles.torch_value_and_slope(name, x, params)
     ours = value_and_slope(name, params, x)
     np.testing.assert_allclose(ours[0], y, rtol=1e-12, atol=5e-14)
@@ -142,16 +144,22 @@ def curvature(name: str, params: dict[str, Any], x: float, h: float) -> float:
 
 @every_case
 def test_value_or_slope_jumps_at_the_declared_kinks_and_nowhere_else(name, params):
-    kinks = event_of(name, params).kinks
+    breakpoints = event_of(name, params).breakpoints
     found = np.concatenate(
         [jumps(lambda x, part=part: value_and_slope(name, params, x)[part]) for part in (0, 1)]
     )
     for jump in found:
-        assert any(abs(jump - kink) < 1e-9 for kink in kinks), f"undeclared kink at {jump}"
-    for kink in kinks:  # where the slope is continuous (elu at alpha = 1), its slope must jump
-        jumped = np.any(np.abs(found - kink) < 1e-9)
-        bent = abs(curvature(name, params, kink, 1e-4) - curvature(name, params, kink, -1e-4)) > 0.1
-        assert jumped or bent, f"nothing happens at {kink}"
+        assert any(abs(jump - point) < 1e-9 for point in breakpoints), (
+            f"undeclared breakpoint at {jump}"
+        )
+    for (
+        point
+    ) in breakpoints:  # where the slope is continuous (elu at alpha = 1), its slope must jump
+        jumped = np.any(np.abs(found - point) < 1e-9)
+        bent = (
+            abs(curvature(name, params, point, 1e-4) - curvature(name, params, point, -1e-4)) > 0.1
+        )
+        assert jumped or bent, f"nothing happens at {point}"
 
 
 @every_case
@@ -209,5 +217,5 @@ def test_specs_bind_the_parameters_they_name():
         if params:
             spec = parse(f"{name}:" + ",".join(f"{k}={value_text(v)}" for k, v in params.items()))
             x = np.linspace(-3, 3, 31)
-            y = spec.event.forward(numpy_backend, {"x": x})[0]
+            y = spec.bound.forward(numpy_backend, {"x": x})[0]
             np.testing.assert_array_equal(y, value_and_slope(name, params, x)[0])

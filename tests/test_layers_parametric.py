@@ -17,7 +17,7 @@ from scipy import stats
 from bnstats.api import compute
 from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
-from bnstats.layers import LAYERS, STANDARD, Event, Law
+from bnstats.layers import LAYERS, STANDARD, BoundLayer, Law
 from bnstats.layers._initialisation import _SCALED, Init
 from bnstats.sampling.iid import Chunk, Task, iid_blocks
 from bnstats.specs.spec import Spec, parse
@@ -54,7 +54,7 @@ def label(conv: Conv) -> str:
 every_conv = pytest.mark.parametrize("conv", [*CONVS, *TRANSPOSED], ids=label)
 
 
-def bound(conv: Conv, *, interior: bool = False, **init: Any) -> Event:
+def bound_layer(conv: Conv, *, interior: bool = False, **init: Any) -> BoundLayer:
     """Return the event; without an init its weights are the draws: kaiming of gain √fan is W·1."""
     plain = {"init": "kaiming_normal", "gain": math.sqrt(math.prod(conv.weight_shape[1:]))}
     sizes = conv.sizes
@@ -71,11 +71,11 @@ def bound(conv: Conv, *, interior: bool = False, **init: Any) -> Event:
 
 @every_conv
 def test_convolution_equals_the_scalar_twin(conv):
-    event = bound(conv)
-    assert event.inputs["weight"].shape == conv.weight_shape
-    assert event.inputs["dy"].shape == (conv.out_channels, *conv.output_size())
-    draws = draws_of(event)
-    y, dx = through(event, draws)
+    bound = bound_layer(conv)
+    assert bound.inputs["weight"].shape == conv.weight_shape
+    assert bound.inputs["dy"].shape == (conv.out_channels, *conv.output_size())
+    draws = draws_of(bound)
+    y, dx = through(bound, draws)
     for n in range(DRAWS):
         expected = conv.twin(*(draws[k][..., n] for k in ("x", "dy", "weight")))
         np.testing.assert_allclose(y[..., n], expected[0], rtol=1e-12, atol=1e-13)
@@ -84,9 +84,9 @@ def test_convolution_equals_the_scalar_twin(conv):
 
 @every_conv
 def test_convolution_equals_torch(conv):
-    event = bound(conv)
-    draws = draws_of(event)
-    y, dx = through(event, draws)
+    bound = bound_layer(conv)
+    draws = draws_of(bound)
+    y, dx = through(bound, draws)
     expected = conv.torch(draws)
     np.testing.assert_allclose(y, expected[0], rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(dx, expected[1], rtol=1e-12, atol=1e-13)
@@ -94,15 +94,15 @@ def test_convolution_equals_torch(conv):
 
 @every_conv
 def test_convolution_backward_equals_finite_differences(conv):
-    event = bound(conv)
-    draws = draws_of(event, n=2)
-    np.testing.assert_allclose(through(event, draws)[1], differences(event, draws), atol=1e-7)
+    bound = bound_layer(conv)
+    draws = draws_of(bound, n=2)
+    np.testing.assert_allclose(through(bound, draws)[1], differences(bound, draws), atol=1e-7)
 
 
 @every_conv
 def test_the_interior_is_a_piece_of_a_large_map(conv):
-    event = bound(conv, interior=True)
-    given = {name: i.shape[1:] for name, i in event.inputs.items()}
+    bound = bound_layer(conv, interior=True)
+    given = {name: i.shape[1:] for name, i in bound.inputs.items()}
     windows, size = given["dy"], given["x"]
     if conv.transposed:
         windows, size = size, windows
@@ -120,7 +120,7 @@ def test_the_interior_is_a_piece_of_a_large_map(conv):
         output_padding=(0,) * sides,
         input_size=many if conv.transposed else full,
     )
-    draws = draws_of(bound(large))
+    draws = draws_of(bound_layer(large))
     expected = dict(zip(("y", "dx"), large.torch(draws), strict=True))
 
     at = [m * s for m, s in zip(margin, conv.stride, strict=True)]
@@ -133,29 +133,29 @@ def test_the_interior_is_a_piece_of_a_large_map(conv):
     if conv.transposed:
         x_at, dy_at, y_at, dx_at = on_windows, on_map, period, on_windows
     piece = {"x": draws["x"][(every, *x_at)], "dy": draws["dy"][(every, *dy_at)]}
-    y, dx = through(event, {**piece, "weight": draws["weight"]})
+    y, dx = through(bound, {**piece, "weight": draws["weight"]})
     np.testing.assert_allclose(y, expected["y"][(every, *y_at)], rtol=1e-12, atol=1e-13)
     np.testing.assert_allclose(dx, expected["dx"][(every, *dx_at)], rtol=1e-12, atol=1e-13)
 
 
 def test_linear_is_a_matrix_product():
-    event = LAYERS["linear"].bind(in_features=5, out_features=3, init="xavier_normal", gain=2.0)
-    draws = draws_of(event)
-    y, dx = through(event, draws)
+    bound = LAYERS["linear"].bind(in_features=5, out_features=3, init="xavier_normal", gain=2.0)
+    draws = draws_of(bound)
+    y, dx = through(bound, draws)
     for n in range(DRAWS):
         w = draws["weight"][..., n] * 2 * math.sqrt(2 / (5 + 3))
         np.testing.assert_allclose(y[:, n], w @ draws["x"][:, n], rtol=1e-12)
         np.testing.assert_allclose(dx[:, n], w.T @ draws["dy"][:, n], rtol=1e-12)
-    np.testing.assert_allclose(dx, differences(event, draws), atol=1e-7)
+    np.testing.assert_allclose(dx, differences(bound, draws), atol=1e-7)
 
 
 @every_conv
 def test_inputs_are_left_alone_and_the_dtype_is_kept(conv):
     for init in ("unit_fan_in", "orthogonal", "lecun_normal", "xavier_uniform"):
-        event = bound(conv, init=init)
-        draws = {k: v.astype("float32") for k, v in draws_of(event).items()}
+        bound = bound_layer(conv, init=init)
+        draws = {k: v.astype("float32") for k, v in draws_of(bound).items()}
         kept = {k: v.copy() for k, v in draws.items()}
-        y, dx = through(event, draws)
+        y, dx = through(bound, draws)
         assert y.dtype == dx.dtype == "float32"
         for key, value in kept.items():
             np.testing.assert_array_equal(draws[key], value)
@@ -182,7 +182,7 @@ def test_variances_equal_a_count_of_products(conv, law):
     ones += [np.ones((conv.out_channels, *conv.output_size())), np.ones(conv.weight_shape)]
     products_y, products_dx = (float(np.mean(count)) for count in conv.twin(*ones))
     for init, ms in ms_w.items():
-        exact = exact_values(bound(conv, init=init), law)
+        exact = exact_values(bound_layer(conv, init=init), law)
         assert exact["mean_y"].value == 0
         var_y = products_y * ms * (law.x_std**2 + law.x_mean**2)
         assert exact["var_y"].value == pytest.approx(var_y, rel=1e-13), init
@@ -226,13 +226,13 @@ def drawn_weights(conv: Conv, n: int, **init: Any) -> np.ndarray:
 
     One window makes one product of each weight. Across groups there are none: zeros.
     """
-    event = bound(one_window(conv), **init)
-    block = block_of(event, n)
+    bound = bound_layer(one_window(conv), **init)
+    block = block_of(bound, n)
     columns = []
-    for position in np.ndindex(event.inputs["x"].shape):
+    for position in np.ndindex(bound.inputs["x"].shape):
         one_hot = np.zeros_like(block["x"])
         one_hot[position] = 1.0
-        columns.append(event.forward(numpy_backend, {**block, "x": one_hot})[0])
+        columns.append(bound.forward(numpy_backend, {**block, "x": one_hot})[0])
     if conv.transposed:  # y is (out, *kernel), x (in, 1…)
         return np.stack(columns, axis=1)
     w = np.stack([c.reshape(conv.out_channels, n) for c in columns], axis=1)
@@ -251,8 +251,8 @@ def one_window(conv: Conv) -> Conv:
     )
 
 
-def block_of(event: Event, n: int) -> dict[str, np.ndarray]:
-    task = Task(Spec("any", LAYERS["linear"], event), seed=5)
+def block_of(bound: BoundLayer, n: int) -> dict[str, np.ndarray]:
+    task = Task(Spec("any", LAYERS["linear"], bound), seed=5)
     blocks = iid_blocks(task, Chunk(0, 0, n, False))
     parts = [{k: v.copy() for k, v in block.draws.items()} for block in blocks]
     return {k: np.concatenate([p[k] for p in parts], axis=-1) for k in parts[0]}
@@ -294,14 +294,14 @@ def weights_of(conv: Conv, n: int, **init: Any) -> np.ndarray:
         if conv.transposed:
             w = np.swapaxes(w, 1, 2)
     else:
-        event = LAYERS["linear"].bind(
+        bound = LAYERS["linear"].bind(
             in_features=conv.in_channels, out_features=conv.out_channels, **init
         )
-        block = block_of(event, n)
+        block = block_of(bound, n)
         eye = np.eye(conv.in_channels)
         w = np.stack(
             [
-                event.forward(numpy_backend, {**block, "x": np.outer(row, np.ones(n))})[0]
+                bound.forward(numpy_backend, {**block, "x": np.outer(row, np.ones(n))})[0]
                 for row in eye
             ],
             axis=1,
@@ -316,7 +316,7 @@ def test_the_fans_are_torchs(conv):
     first, second, *kernel = conv.weight_shape
     assert fans == (second * math.prod(kernel), first * math.prod(kernel))
     if conv.transposed:
-        hint = bound(one_window(conv), init="kaiming_normal").hints[0]
+        hint = bound_layer(one_window(conv), init="kaiming_normal").hints[0]
         assert hint.endswith(f"in {fans[0]}, out {fans[1]}")
 
 
@@ -405,22 +405,22 @@ def test_orthogonal_weights_equal_torchs_of_the_same_normals(shape):
     out, ins, *kernel = shape
     conv = one_window(Conv(ins, out, tuple(kernel), (), (), (), 1, ()))
     if not kernel:
-        event = LAYERS["linear"].bind(in_features=ins, out_features=out, init="orthogonal", gain=2)
+        bound = LAYERS["linear"].bind(in_features=ins, out_features=out, init="orthogonal", gain=2)
     else:
-        event = bound(conv, init="orthogonal", gain=2)
+        bound = bound_layer(conv, init="orthogonal", gain=2)
     x = np.random.default_rng(0).normal(size=(ins, *kernel, 1))
-    y = event.forward(numpy_backend, {"x": x, "weight": normals.reshape(*shape, 1)})[0]
+    y = bound.forward(numpy_backend, {"x": x, "weight": normals.reshape(*shape, 1)})[0]
     contracted = np.tensordot(expected, x[..., 0], axes=(range(1, len(shape)), range(x.ndim - 1)))
     np.testing.assert_allclose(y.reshape(out), contracted, rtol=1e-12, atol=1e-14)
 
 
 def test_orthogonal_weights_are_haar():
     n, draws = 4, 40_000
-    event = LAYERS["linear"].bind(in_features=n, out_features=n, init="orthogonal")
-    block = block_of(event, draws)
+    bound = LAYERS["linear"].bind(in_features=n, out_features=n, init="orthogonal")
+    block = block_of(bound, draws)
     w = np.stack(
         [
-            event.forward(numpy_backend, {**block, "x": np.outer(e, np.ones(draws))})[0]
+            bound.forward(numpy_backend, {**block, "x": np.outer(e, np.ones(draws))})[0]
             for e in np.eye(n)
         ],
         axis=1,
@@ -490,5 +490,5 @@ def test_padding_in_the_interior_earns_a_hint():
         "conv_transpose2d:padding=0x1",
         "conv_transpose2d:output_padding=1",
     ):
-        assert "input_size" in parse(spec).event.hints[0]
-    assert not parse("conv_transpose1d:input_size=4,padding=1").event.hints
+        assert "input_size" in parse(spec).bound.hints[0]
+    assert not parse("conv_transpose1d:input_size=4,padding=1").bound.hints

@@ -14,7 +14,7 @@ from layer_support import DRAWS, differences, draws_of, embedded, through
 from mpmath import mp
 
 from bnstats.api import compute
-from bnstats.layers import LAYERS, STANDARD, Event, Law, ParameterError
+from bnstats.layers import LAYERS, STANDARD, BoundLayer, Law, ParameterError
 from bnstats.layers._chi import chi
 from bnstats.specs.spec import example_specs, parse, value_text
 from bnstats.statistics.exact import exact_values
@@ -97,7 +97,7 @@ def name_of(pool: str, params: dict[str, Any]) -> str:
     return f"{pool}{len(params['input_size'])}d"
 
 
-def event_of(pool: str, params: dict[str, Any]) -> Event:
+def event_of(pool: str, params: dict[str, Any]) -> BoundLayer:
     return LAYERS[name_of(pool, params)].bind(**params)
 
 
@@ -161,18 +161,18 @@ def in_torch(pool: str, params: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize(("pool", "params"), [c for c in CASES if in_torch(*c.values)])
 def test_pooling_equals_torch(pool, params):
-    event = event_of(pool, params)
-    draws = draws_of(event)
+    bound = event_of(pool, params)
+    draws = draws_of(bound)
     expected = torch_pool(name_of(pool, params), draws, params)
-    for ours, theirs in zip(through(event, draws), expected, strict=True):
+    for ours, theirs in zip(through(bound, draws), expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-13, atol=2e-15)
 
 
 @every_case
 def test_pooling_equals_the_scalar_twin(pool, params):
-    event = event_of(pool, params)
-    draws = draws_of(event, seed=1)
-    y, dx = through(event, draws)
+    bound = event_of(pool, params)
+    draws = draws_of(bound, seed=1)
+    y, dx = through(bound, draws)
     for n in range(DRAWS):
         u = draws.get("random_samples", np.empty((0, DRAWS)))[:, n]
         windows = windows_of(pool, params, u)
@@ -185,9 +185,9 @@ def test_pooling_equals_the_scalar_twin(pool, params):
 
 @every_case
 def test_pooling_backward_equals_finite_differences(pool, params):
-    event = event_of(pool, params)
-    draws = draws_of(event, seed=2)
-    np.testing.assert_allclose(through(event, draws)[1], differences(event, draws), atol=2e-8)
+    bound = event_of(pool, params)
+    draws = draws_of(bound, seed=2)
+    np.testing.assert_allclose(through(bound, draws)[1], differences(bound, draws), atol=2e-8)
 
 
 INTERIOR = [
@@ -203,11 +203,11 @@ INTERIOR = [
 @pytest.mark.parametrize(("kernel", "stride", "dilation"), INTERIOR)
 def test_the_dilated_interior_is_a_piece_of_a_large_map(kernel, stride, dilation):
     geometry = {"kernel_size": kernel, "stride": stride, "dilation": dilation}
-    event = LAYERS[f"max_pool{len(kernel)}d"].bind(**geometry)
+    bound = LAYERS[f"max_pool{len(kernel)}d"].bind(**geometry)
     reach = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
-    big, small, windows, kept = embedded(event, reach, stride)
-    assert event.inputs["x"].shape == small["x"].shape[:-1]
-    y, dx = through(event, small)
+    big, small, windows, kept = embedded(bound, reach, stride)
+    assert bound.inputs["x"].shape == small["x"].shape[:-1]
+    y, dx = through(bound, small)
     size = big["x"].shape[:-1]
     expected = torch_pool(f"max_pool{len(kernel)}d", big, geometry | {"input_size": size})
     np.testing.assert_array_equal(y, expected[0][windows])
@@ -216,18 +216,18 @@ def test_the_dilated_interior_is_a_piece_of_a_large_map(kernel, stride, dilation
 
 @pytest.mark.parametrize(("kernel", "stride", "dilation"), INTERIOR)
 def test_the_outermost_windows_of_the_interior_reach_its_period(kernel, stride, dilation):
-    event = LAYERS[f"max_pool{len(kernel)}d"].bind(
+    bound = LAYERS[f"max_pool{len(kernel)}d"].bind(
         kernel_size=kernel, stride=stride, dilation=dilation
     )
-    exact = exact_values(event, STANDARD)["var_dx"]
+    exact = exact_values(bound, STANDARD)["var_dx"]
     assert exact.value == pytest.approx(1 / math.prod(stride), rel=1e-15)
     # no window is there for nothing: those at both ends of a side reach the kept period
-    count = event.inputs["dy"].shape
+    count = bound.inputs["dy"].shape
     for window in itertools.product(*({0, n - 1} for n in count)):
         dy = np.zeros((*count, 200))
         dy[window] = 1.0
-        x = np.random.default_rng(4).normal(size=(*event.inputs["x"].shape, 200))
-        assert np.any(through(event, {"x": x, "dy": dy})[1] != 0), window
+        x = np.random.default_rng(4).normal(size=(*bound.inputs["x"].shape, 200))
+        assert np.any(through(bound, {"x": x, "dy": dy})[1] != 0), window
 
 
 TIES = [c for c in CASES if c.values[0].endswith("max_pool")]
@@ -235,20 +235,20 @@ TIES = [c for c in CASES if c.values[0].endswith("max_pool")]
 
 @pytest.mark.parametrize(("pool", "params"), TIES)
 def test_the_first_of_equal_elements_wins_as_in_torch(pool, params):
-    event = event_of(pool, params)
-    draws = draws_of(event, n=8)
+    bound = event_of(pool, params)
+    draws = draws_of(bound, n=8)
     draws["x"] = np.random.default_rng(3).integers(0, 2, draws["x"].shape).astype(float)
     expected = torch_pool(name_of(pool, params), draws, params)
-    np.testing.assert_allclose(through(event, draws)[1], expected[1], rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(through(bound, draws)[1], expected[1], rtol=1e-13, atol=1e-14)
 
 
 @pytest.mark.parametrize("norm", [1, 2, 4])
 def test_lp_pooling_has_torchs_gradient_where_all_elements_are_zero(norm):
     params = {"norm_type": norm, "kernel_size": (2, 2), "stride": (2, 2), "input_size": (4, 4)}
-    event = event_of("lp_pool", params)
-    draws = draws_of(event)
+    bound = event_of("lp_pool", params)
+    draws = draws_of(bound)
     draws["x"][:2, :2] = 0.0
-    y, dx = through(event, draws)
+    y, dx = through(bound, draws)
     assert np.all(y[0, 0] == 0)
     np.testing.assert_array_equal(dx[:2, :2], 0.0)
     expected = torch_pool("lp_pool2d", draws, params)
@@ -261,10 +261,10 @@ def test_lp_pooling_has_torchs_gradient_where_all_elements_are_zero(norm):
 @pytest.mark.parametrize("rest", [(-0.75, 0.5), (-0.0375, 0.025)])  # 0.0375^−300 overflows
 @pytest.mark.parametrize("first", [0, 1, 2])
 def test_lp_pooling_keeps_its_digits_where_powers_leave_the_range(norm, dtype, scale, rest, first):
-    event = event_of("lp_pool", {"norm_type": norm, "kernel_size": 3, "input_size": (3,)})
+    bound = event_of("lp_pool", {"norm_type": norm, "kernel_size": 3, "input_size": (3,)})
     x = np.roll(np.array([[1.0], [rest[0]], [rest[1]]], dtype), first, axis=0)
     x *= np.dtype(dtype).type(scale)
-    y, dx = through(event, {"x": x, "dy": np.ones((1, 1), dtype)})
+    y, dx = through(bound, {"x": x, "dy": np.ones((1, 1), dtype)})
     assert y.dtype == dx.dtype == dtype
     with mp.workdps(40):
         values = [mp.mpf(float(v)) for v in x[:, 0]]
@@ -277,10 +277,10 @@ def test_lp_pooling_keeps_its_digits_where_powers_leave_the_range(norm, dtype, s
 
 @every_case
 def test_float32_stays_float32_and_inputs_stay_as_they_were(pool, params):
-    event = event_of(pool, params)
-    draws = {k: v.astype("float32") for k, v in draws_of(event).items()}
+    bound = event_of(pool, params)
+    draws = {k: v.astype("float32") for k, v in draws_of(bound).items()}
     kept = {k: v.copy() for k, v in draws.items()}
-    y, dx = through(event, draws)
+    y, dx = through(bound, draws)
     assert y.dtype == dx.dtype == "float32"
     for k, v in draws.items():
         np.testing.assert_array_equal(v, kept[k], err_msg=k)
@@ -383,11 +383,11 @@ def test_fractional_pooling_refuses_what_torch_refuses(kernel, output, size):
 
 
 def test_hints_name_what_has_no_effect_in_the_interior():
-    (hint,) = parse("max_pool2d:kernel_size=3,padding=1,ceil_mode=true").event.hints
+    (hint,) = parse("max_pool2d:kernel_size=3,padding=1,ceil_mode=true").bound.hints
     assert hint.startswith("padding and ceil_mode change nothing in the interior")
-    (hint,) = parse("lp_pool2d:kernel_size=3,norm_type=2,ceil_mode=true").event.hints
+    (hint,) = parse("lp_pool2d:kernel_size=3,norm_type=2,ceil_mode=true").bound.hints
     assert hint.startswith("ceil_mode changes nothing")
-    assert parse("avg_pool2d:kernel_size=3,padding=1,input_size=5").event.hints == ()
+    assert parse("avg_pool2d:kernel_size=3,padding=1,input_size=5").bound.hints == ()
 
 
 @pytest.mark.parametrize(
@@ -425,8 +425,8 @@ def expected_moments(pool: str, params: dict[str, Any], law: Law) -> tuple[Any, 
     return oracle.map_moments(parts, math.prod(params["input_size"]), law.dy_std)
 
 
-def check(event: Event, law: Law, expected: tuple[Any, Any, Any]) -> None:
-    exact = exact_values(event, law)
+def check(bound: BoundLayer, law: Law, expected: tuple[Any, Any, Any]) -> None:
+    exact = exact_values(bound, law)
     mean, var, ms_dx = (float(e) for e in expected)
     # a variance is rounded relative to the mean square
     bounds = {"mean_y": (mean, math.sqrt(mean**2 + var)), "var_y": (var, mean**2 + var)}
@@ -439,31 +439,31 @@ def check(event: Event, law: Law, expected: tuple[Any, Any, Any]) -> None:
 @laws
 @every_case
 def test_exact_values_by_enumeration_of_the_windows(pool, params, law):
-    event = event_of(pool, params)
+    bound = event_of(pool, params)
     if params.get("norm_type", 0) > 2:
-        assert set(exact_values(event, law)) == {"mean_dx"}
-        assert event.inexact
+        assert set(exact_values(bound, law)) == {"mean_dx"}
+        assert bound.why_inexact
         return
-    assert event.inexact == ""
-    check(event, law, expected_moments(pool, params, law))
+    assert bound.why_inexact == ""
+    check(bound, law, expected_moments(pool, params, law))
 
 
 @laws
 @pytest.mark.parametrize("kernel", [1, 2, 7, 64])
 @pytest.mark.parametrize("norm", [1, 2])
 def test_the_interior_of_lp_pooling(norm, kernel, law):
-    event = parse(f"lp_pool1d:kernel_size={kernel},stride=2,norm_type={norm}").event
+    bound = parse(f"lp_pool1d:kernel_size={kernel},stride=2,norm_type={norm}").bound
     found = oracle.length_moments(kernel, kernel, law.x_mean, law.x_std)
     if norm == 1:
         found = oracle.sum_moments(kernel, 1, law.x_mean, law.x_std)
     mean, var, ms_dx = oracle.map_moments([found], 2, law.dy_std)
-    check(event, law, (mean, var, ms_dx))
+    check(bound, law, (mean, var, ms_dx))
 
 
 def test_any_norm_of_one_element_is_its_absolute_value():
-    event = parse("lp_pool1d:kernel_size=1,norm_type=6").event
-    check(event, STANDARD, (mp.sqrt(2 / mp.pi), 1 - 2 / mp.pi, 1.0))
-    assert event.inexact == ""
+    bound = parse("lp_pool1d:kernel_size=1,norm_type=6").bound
+    check(bound, STANDARD, (mp.sqrt(2 / mp.pi), 1 - 2 / mp.pi, 1.0))
+    assert bound.why_inexact == ""
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 9, 50, 1001])
@@ -491,14 +491,14 @@ def test_moments_of_chi_equal_mpmath(degrees, noncentrality):
 
 def test_where_chi_would_take_long_only_dx_is_known():
     law = Law(x_mean=1e3)
-    exact = exact_values(parse("lp_pool2d:kernel_size=2,norm_type=2").event, law)
+    exact = exact_values(parse("lp_pool2d:kernel_size=2,norm_type=2").bound, law)
     assert set(exact) >= {"mean_dx", "var_dx"}
     assert "mean_y" not in exact
 
 
 @pytest.mark.parametrize("law", LAWS[:2])
 def test_the_spread_of_one_windows_length_is_that_of_chi(law):
-    event = parse("lp_pool1d:kernel_size=3,norm_type=2").event
+    bound = parse("lp_pool1d:kernel_size=3,norm_type=2").bound
     with mp.workdps(30):
         lam = 3 * (mp.mpf(law.x_mean) / law.x_std) ** 2
         density = {
@@ -518,16 +518,16 @@ def test_the_spread_of_one_windows_length_is_that_of_chi(law):
         var = raw[2] - raw[1] ** 2
         m4 = raw[4] - 4 * raw[1] * raw[3] + 6 * raw[1] ** 2 * raw[2] - 3 * raw[1] ** 4
         spread = law.x_std * mp.sqrt(m4 - var**2) / (2 * mp.sqrt(var))
-    exact = exact_values(event, law)["std_y"]
+    exact = exact_values(bound, law)["std_y"]
     assert exact.spread == pytest.approx(float(spread), rel=1e-9)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_moment_is_left_out_only_with_a_reason(name):
     for spec in example_specs(LAYERS[name]):
-        event = parse(spec).event
-        known = exact_values(event, STANDARD)
-        assert ({"mean_y", "std_y", "std_dx"} <= set(known)) == (event.inexact == ""), spec
+        bound = parse(spec).bound
+        known = exact_values(bound, STANDARD)
+        assert ({"mean_y", "std_y", "std_dx"} <= set(known)) == (bound.why_inexact == ""), spec
 
 
 SAMPLED = [

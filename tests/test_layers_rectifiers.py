@@ -7,23 +7,23 @@ import pytest
 
 from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
-from bnstats.layers import Event
+from bnstats.layers import BoundLayer
 from bnstats.specs.spec import parse
 
 
-def draws_of(event: Event, count: int) -> dict[str, np.ndarray]:
+def draws_of(bound: BoundLayer, count: int) -> dict[str, np.ndarray]:
     generator = np.random.default_rng(5)
     x, dy = generator.normal(size=(2, count))
     given = {"x": x, "dy": dy, "slope": generator.random(count)}
-    return {name: given[name] for name in event.inputs}
+    return {name: given[name] for name in bound.inputs}
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(1 / 8, 1 / 3), (-0.5, 2.0), (0.7, 0.7)])
 def test_rrelu_one_draw_at_a_time(lower, upper):
-    event = parse(f"rrelu:lower={lower!r},upper={upper!r}").event
-    assert event.inputs["slope"].law == "uniform"
-    draws = draws_of(event, 500)
-    y, backward = event.forward(numpy_backend, draws)
+    bound = parse(f"rrelu:lower={lower!r},upper={upper!r}").bound
+    assert bound.inputs["slope"].law == "uniform"
+    draws = draws_of(bound, 500)
+    y, backward = bound.forward(numpy_backend, draws)
     dx = backward(draws["dy"])
     for i, x in enumerate(draws["x"]):
         slope = 1.0 if x > 0 else lower * (1 - draws["slope"][i]) + upper * draws["slope"][i]
@@ -32,22 +32,22 @@ def test_rrelu_one_draw_at_a_time(lower, upper):
 
 
 def test_rrelu_in_training_keeps_float32():
-    event = parse("rrelu").event
-    draws = {k: v.astype("float32") for k, v in draws_of(event, 10).items()}
-    y, backward = event.forward(numpy_backend, draws)
+    bound = parse("rrelu").bound
+    draws = {k: v.astype("float32") for k, v in draws_of(bound, 10).items()}
+    y, backward = bound.forward(numpy_backend, draws)
     assert y.dtype == backward(draws["dy"]).dtype == np.float32
 
 
 @pytest.mark.parametrize(("lower", "upper"), [(1 / 8, 1 / 3), (-0.5, 2.0)])
 def test_rrelu_in_evaluation_is_torch_s(lower, upper):
     torch = pytest.importorskip("torch")
-    event = parse(f"rrelu:lower={lower!r},upper={upper!r},training=false").event
-    draws = draws_of(event, 500)
+    bound = parse(f"rrelu:lower={lower!r},upper={upper!r},training=false").bound
+    draws = draws_of(bound, 500)
     assert set(draws) == {"x", "dy"}
     x = torch.tensor(draws["x"], requires_grad=True)
     y = torch.nn.functional.rrelu(x, lower, upper, training=False)
     y.backward(torch.tensor(draws["dy"]))
-    ours, backward = event.forward(numpy_backend, draws)
+    ours, backward = bound.forward(numpy_backend, draws)
     np.testing.assert_allclose(ours, y.detach().numpy(), rtol=1e-14)
     np.testing.assert_allclose(backward(draws["dy"]), x.grad.numpy(), rtol=1e-14)
 
@@ -57,9 +57,9 @@ def test_rrelu_in_training_has_torch_s_slopes():
     with torch.random.fork_rng():
         torch.manual_seed(6)
         slopes = -torch.nn.functional.rrelu(-torch.ones(100_000), training=True).numpy()
-    event = parse("rrelu").event
-    draws = draws_of(event, 100_000) | {"x": -np.ones(100_000)}
-    ours = -event.forward(numpy_backend, draws)[0]
+    bound = parse("rrelu").bound
+    draws = draws_of(bound, 100_000) | {"x": -np.ones(100_000)}
+    ours = -bound.forward(numpy_backend, draws)[0]
     # 5 standard errors of a uniform's mean and of its ends
     assert abs(ours.mean() - slopes.mean()) < 5 * (1 / 3 - 1 / 8) / np.sqrt(12 * 50_000)
     for end in (np.min, np.max):

@@ -86,9 +86,9 @@ def bind(pool: str, params: dict[str, Any], **more: Any) -> Any:
 @regions
 @every_case
 def test_a_region_is_a_part_of_the_whole(pool, params, region):
-    event = bind(pool, params, region=region)
-    draws = draws_of(event)
-    y, dx = through(event, draws)
+    bound = bind(pool, params, region=region)
+    draws = draws_of(bound)
+    y, dx = through(bound, draws)
     whole_y, whole_dx = through(bind(pool, params), draws)
     _, windows, positions = split(params, region)
     np.testing.assert_array_equal(y, np.stack([whole_y[w.index] for w in windows]))
@@ -126,14 +126,14 @@ def test_a_region_of_a_convolution_keeps_its_channels(region):
     params = {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 1), "input_size": (6, 4)}
     layer = LAYERS["conv2d"]
     options = {"in_channels": 3, "out_channels": 2, "init": "kaiming_normal"}
-    event = layer.bind(**options, **params, region=region)
-    draws = draws_of(event)
-    y, dx = through(event, draws)
+    bound = layer.bind(**options, **params, region=region)
+    draws = draws_of(bound)
+    y, dx = through(bound, draws)
     whole_y, whole_dx = through(layer.bind(**options, **params), draws)
     windows, chosen, positions = split(params, region)
     np.testing.assert_array_equal(y, np.stack([whole_y[:, *w.index] for w in chosen], axis=1))
     np.testing.assert_array_equal(dx, np.stack([whole_dx[:, *p] for p in positions], axis=1))
-    exact = exact_values(event, STANDARD)
+    exact = exact_values(bound, STANDARD)
     held = sum(len(w.inside) for w in chosen) / len(chosen)
     assert exact["var_y"].value == pytest.approx(3 * held * 2 / 18, rel=1e-13)
     visits = sum(p in w.inside for w in windows for p in positions) / len(positions)

@@ -10,7 +10,7 @@ import pytest
 from layer_support import DRAWS, differences, draws_of, embedded, through
 
 from bnstats.errors import BnstatsError
-from bnstats.layers import LAYERS, STANDARD, Event, ParameterError
+from bnstats.layers import LAYERS, STANDARD, BoundLayer, ParameterError
 from bnstats.specs.spec import parse
 from bnstats.statistics.exact import exact_values
 
@@ -50,7 +50,7 @@ pools = pytest.mark.parametrize(("pool", "options"), POOLS, ids=["max", "avg", "
 
 def pool_event(
     pool: str, kernel: tuple[int, ...], stride: tuple[int, ...], **options: Any
-) -> Event:
+) -> BoundLayer:
     layer = LAYERS[f"{pool}{len(kernel)}d"]
     return layer.bind(kernel_size=kernel, stride=stride, **options)
 
@@ -74,12 +74,12 @@ def torch_pool(pool: str, x: Any, dy: Any, *args: Any, **options: Any) -> tuple[
 @finite
 @pools
 def test_pooling_equals_the_scalar_twin(pool, options, sides, kernel, stride, padding, size):
-    event = pool_event(pool, kernel, stride, padding=padding, input_size=size, **options)
-    draws = draws_of(event)
-    y, dx = through(event, draws)
+    bound = pool_event(pool, kernel, stride, padding=padding, input_size=size, **options)
+    draws = draws_of(bound)
+    y, dx = through(bound, draws)
     geometry = oracles.Map(size, kernel, stride, padding)
-    assert event.inputs["x"].shape == size
-    assert event.inputs["dy"].shape == geometry.count()
+    assert bound.inputs["x"].shape == size
+    assert bound.inputs["dy"].shape == geometry.count()
     for n in range(DRAWS):
         expected = twin(pool, geometry, draws["x"][..., n], draws["dy"][..., n], options)
         np.testing.assert_allclose(y[..., n], expected[0], rtol=1e-14, atol=1e-14)
@@ -89,9 +89,9 @@ def test_pooling_equals_the_scalar_twin(pool, options, sides, kernel, stride, pa
 @finite
 @pools
 def test_pooling_equals_torch(pool, options, sides, kernel, stride, padding, size):
-    event = pool_event(pool, kernel, stride, padding=padding, input_size=size, **options)
-    draws = draws_of(event)
-    y, dx = through(event, draws)
+    bound = pool_event(pool, kernel, stride, padding=padding, input_size=size, **options)
+    draws = draws_of(bound)
+    y, dx = through(bound, draws)
     expected = torch_pool(pool, draws["x"], draws["dy"], kernel, stride, padding, **options)
     np.testing.assert_allclose(y, expected[0], rtol=1e-13, atol=1e-14)
     np.testing.assert_allclose(dx, expected[1], rtol=1e-13, atol=1e-14)
@@ -100,10 +100,10 @@ def test_pooling_equals_torch(pool, options, sides, kernel, stride, padding, siz
 @interior
 @pools
 def test_the_interior_event_is_a_piece_of_a_large_map(pool, options, sides, kernel, stride):
-    event = pool_event(pool, kernel, stride, **options)
-    big, small, windows, kept = embedded(event, kernel, stride)
-    assert event.inputs["x"].shape == small["x"].shape[:-1]
-    y, dx = through(event, small)
+    bound = pool_event(pool, kernel, stride, **options)
+    big, small, windows, kept = embedded(bound, kernel, stride)
+    assert bound.inputs["x"].shape == small["x"].shape[:-1]
+    y, dx = through(bound, small)
     expected_y, expected_dx = torch_pool(pool, big["x"], big["dy"], kernel, stride, **options)
     np.testing.assert_allclose(y, expected_y[windows], rtol=1e-13, atol=1e-14)
     np.testing.assert_allclose(dx, expected_dx[kept], rtol=1e-13, atol=1e-14)
@@ -111,9 +111,9 @@ def test_the_interior_event_is_a_piece_of_a_large_map(pool, options, sides, kern
 
 @interior
 def test_the_interior_event_equals_the_scalar_twin_of_a_large_map(sides, kernel, stride):
-    event = pool_event("max_pool", kernel, stride)
-    big, small, windows, kept = embedded(event, kernel, stride)
-    y, dx = through(event, small)
+    bound = pool_event("max_pool", kernel, stride)
+    big, small, windows, kept = embedded(bound, kernel, stride)
+    y, dx = through(bound, small)
     geometry = oracles.Map(big["x"].shape[:-1], kernel, stride, (0,) * sides)
     expected = oracles.max_pool_twin(geometry, big["x"][..., 0], big["dy"][..., 0])
     np.testing.assert_allclose(y[..., 0], expected[0][windows], rtol=1e-14)
@@ -122,12 +122,12 @@ def test_the_interior_event_equals_the_scalar_twin_of_a_large_map(sides, kernel,
 
 @interior
 def test_the_interior_event_holds_just_the_windows_that_reach_its_period(sides, kernel, stride):
-    event = pool_event("avg_pool", kernel, stride)
-    draws = draws_of(event, n=1)
-    for window in np.ndindex(event.inputs["dy"].shape):
+    bound = pool_event("avg_pool", kernel, stride)
+    draws = draws_of(bound, n=1)
+    for window in np.ndindex(bound.inputs["dy"].shape):
         one_hot = np.zeros_like(draws["dy"])
         one_hot[window] = 1.0
-        assert np.any(through(event, {**draws, "dy": one_hot})[1] != 0), window
+        assert np.any(through(bound, {**draws, "dy": one_hot})[1] != 0), window
 
 
 @finite
@@ -135,17 +135,17 @@ def test_the_interior_event_holds_just_the_windows_that_reach_its_period(sides, 
 def test_pooling_backward_equals_finite_differences(
     pool, options, sides, kernel, stride, padding, size
 ):
-    event = pool_event(pool, kernel, stride, padding=padding, input_size=size, **options)
-    draws = draws_of(event)
-    np.testing.assert_allclose(through(event, draws)[1], differences(event, draws), atol=1e-8)
+    bound = pool_event(pool, kernel, stride, padding=padding, input_size=size, **options)
+    draws = draws_of(bound)
+    np.testing.assert_allclose(through(bound, draws)[1], differences(bound, draws), atol=1e-8)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_first_of_equal_elements_wins_as_in_torch(seed):
-    event = pool_event("max_pool", (3, 2), (2, 1), padding=(1, 1), input_size=(6, 5))
-    draws = draws_of(event)
+    bound = pool_event("max_pool", (3, 2), (2, 1), padding=(1, 1), input_size=(6, 5))
+    draws = draws_of(bound)
     draws["x"] = np.random.default_rng(seed).integers(0, 2, draws["x"].shape).astype(float)
-    y, dx = through(event, draws)
+    y, dx = through(bound, draws)
     geometry = oracles.Map((6, 5), (3, 2), (2, 1), (1, 1))
     for n in range(DRAWS):
         expected = oracles.max_pool_twin(geometry, draws["x"][..., n], draws["dy"][..., n])
@@ -156,9 +156,9 @@ def test_the_first_of_equal_elements_wins_as_in_torch(seed):
 
 
 def test_a_padded_maximum_of_negative_inputs_is_not_the_padding():
-    event = pool_event("max_pool", (3,), (1,), padding=(1,), input_size=(3,))
+    bound = pool_event("max_pool", (3,), (1,), padding=(1,), input_size=(3,))
     x, dy = -np.ones((3, 1)), np.array([[1.0], [10.0], [100.0]])
-    y, dx = through(event, {"x": x, "dy": dy})
+    y, dx = through(bound, {"x": x, "dy": dy})
     np.testing.assert_array_equal(y, -np.ones((3, 1)))
     np.testing.assert_array_equal(dx[:, 0], [11.0, 100.0, 0.0])
 
@@ -183,10 +183,10 @@ def test_no_layer_writes_to_its_inputs():
         ("linear", {}),
         ("dropout", {}),
     ]:
-        event = LAYERS[name].bind(**params)
-        draws = draws_of(event)
+        bound = LAYERS[name].bind(**params)
+        draws = draws_of(bound)
         kept = {k: v.copy() for k, v in draws.items()}
-        through(event, draws)
+        through(bound, draws)
         for k, v in draws.items():
             np.testing.assert_array_equal(v, kept[k], err_msg=f"{name}: {k}")
 
@@ -194,7 +194,7 @@ def test_no_layer_writes_to_its_inputs():
 @pytest.mark.parametrize(("kernel", "padding", "size"), [(1, 2, 4), (3, 5, 2), (2, 3, 1)])
 def test_windows_that_lie_in_the_padding_hold_nothing(kernel, padding, size):
     spec = f"conv2d:input_size={size},kernel_size={kernel},padding={padding},init=kaiming_normal"
-    exact = exact_values(parse(spec).event, STANDARD)
+    exact = exact_values(parse(spec).bound, STANDARD)
     outputs = size + 2 * padding - kernel + 1
     # Of the windows' positions size² of each kernel element are real inputs, all others padding.
     held = (kernel * size / outputs) ** 2

@@ -52,7 +52,7 @@ ALPHA = mp.mpf("1.6732632423543772848170429916717")
 LAMBDA = mp.mpf("1.0507009873554804934193349852946")
 C = mp.sqrt(2 / mp.pi)
 
-# Value, and slope where a claim is about dx; kinks.
+# Value, and slope where a claim is about dx; breakpoints.
 FUNCTIONS: dict[
     str, tuple[Callable[[Any], Any], Callable[[Any], Any] | None, tuple[float, ...]]
 ] = {
@@ -96,11 +96,11 @@ MASKED = {
 }
 
 
-def _mean(f: Callable[[Any], Any], kinks: tuple[float, ...], maximum_of: int = 1) -> Any:
+def _mean(f: Callable[[Any], Any], breakpoints: tuple[float, ...], maximum_of: int = 1) -> Any:
     def integrand(x: Any) -> Any:
         return f(x) * maximum_of * mp.npdf(x) * mp.ncdf(x) ** (maximum_of - 1)
 
-    return mp.quad(integrand, sorted({-12, -6, -3, 0, 3, 6, 12, *kinks}), maxdegree=6)
+    return mp.quad(integrand, sorted({-12, -6, -3, 0, 3, 6, 12, *breakpoints}), maxdegree=6)
 
 
 def _truth(layer: str, quantity: str) -> Any:
@@ -115,11 +115,11 @@ def _truth(layer: str, quantity: str) -> Any:
     elif layer == "glu":  # y = a·s(b): E[y] = 0 and E[y²] = E[a²]·E[s(b)²]
         mean, square = mp.mpf(0), _mean(lambda x: _logistic(x) ** 2, ())
     else:
-        value, slope, kinks = FUNCTIONS[layer]
+        value, slope, breakpoints = FUNCTIONS[layer]
         f = value if direction == "y" else slope
         assert f is not None
-        mean = _mean(f, kinks) if direction == "y" else mp.mpf(0)
-        square = _mean(lambda x: f(x) ** 2, kinks)
+        mean = _mean(f, breakpoints) if direction == "y" else mp.mpf(0)
+        square = _mean(lambda x: f(x) ** 2, breakpoints)
     return {
         "mean": mean,
         "std": mp.sqrt(square - mean**2),

@@ -26,7 +26,7 @@ laws = pytest.mark.parametrize("law", LAWS, ids=lambda law: "x".join(map(str, la
 
 
 def exact_of(spec: str, law: Law = STANDARD) -> dict[str, Exact]:
-    return exact_values(parse(spec).event, law)
+    return exact_values(parse(spec).bound, law)
 
 
 def quantities(mean: float, var: float, ms_dx: float) -> dict[str, float]:
@@ -75,7 +75,7 @@ def mp_moments(name: str, items: tuple[Any, ...], law: Law) -> dict[str, Any]:
     params = dict(items)
     oracle = ELEMENTWISE[name]
     f = functools.partial(oracle.mp, **params)
-    return oracles.moments_of(f, law.x_mean, law.x_std, oracle.kinks(**params))
+    return oracles.moments_of(f, law.x_mean, law.x_std, oracle.breakpoints(**params))
 
 
 @laws
@@ -401,15 +401,15 @@ def test_normal_moments(law):
         assert known.by == "quadrature"
 
 
-@pytest.mark.parametrize("kink", [0.0, 0.3, 1 / math.pi, -2.2])
+@pytest.mark.parametrize("point", [0.0, 0.3, 1 / math.pi, -2.2])
 @pytest.mark.parametrize("jump", [False, True])
-def test_the_error_bound_covers_an_undeclared_kink(kink, jump):
+def test_the_error_bound_covers_an_undeclared_kink(point, jump):
     def f(xp: Any, x: Any) -> Any:
-        return xp.where(x > kink, 1.0, 0.0) if jump else xp.maximum(x - kink, 0)
+        return xp.where(x > point, 1.0, 0.0) if jump else xp.maximum(x - point, 0)
 
-    cdf, pdf = float(mp.ncdf(-kink)), float(mp.npdf(kink))
-    true = cdf if jump else pdf - kink * cdf
-    blind, told = Expectation(STANDARD)(f), Expectation(STANDARD)(f, kinks=(kink,))
+    cdf, pdf = float(mp.ncdf(-point)), float(mp.npdf(point))
+    true = cdf if jump else pdf - point * cdf
+    blind, told = Expectation(STANDARD)(f), Expectation(STANDARD)(f, breakpoints=(point,))
     assert abs(blind.value - true) <= 4 * blind.error
     assert abs(told.value - true) <= told.error < 1e-13
 
@@ -436,8 +436,8 @@ def test_a_moment_that_overflows_is_left_out():
     def moments(law: Law, expect: Any) -> dict[str, Known]:
         return {"mean_y": expect(lambda xp, x: xp.exp(x)), "ms_dx": Known(1.0)}
 
-    event = replace(parse("relu").event, moments=moments)
-    exact = exact_values(event, Law(0.0, 60.0, 1.0))
+    bound = replace(parse("relu").bound, moments=moments)
+    exact = exact_values(bound, Law(0.0, 60.0, 1.0))
     assert "mean_y" not in exact
     assert exact["std_dx"].value == 1
 
@@ -456,8 +456,8 @@ def test_the_largest_of_several(count):
 
 def stated(**moments: Known) -> dict[str, Exact]:
     """Return the exact quantities of an event that states these moments."""
-    event = replace(parse("relu").event, moments=lambda law, expect: moments)
-    return exact_values(event, STANDARD)
+    bound = replace(parse("relu").bound, moments=lambda law, expect: moments)
+    return exact_values(bound, STANDARD)
 
 
 @pytest.mark.parametrize("mean", [-2.0, 0.0, 2.0])
@@ -488,8 +488,8 @@ def test_a_moment_of_which_nothing_is_known_is_left_out():
 @pytest.mark.parametrize("spec", ["sigmoid", "tanh", "softplus:beta=1000000", "gelu"])
 @pytest.mark.parametrize("law", [Law(0, 1e6, 1), Law(0, 1e4, 1), Law(30, 1, 1), Law(0, 1e-6, 1)])
 def test_bounds_hold_at_any_scale(spec, law):
-    event = parse(spec).event
-    exact = exact_values(event, law)["var_dx"]
+    bound = parse(spec).bound
+    exact = exact_values(bound, law)["var_dx"]
     beta = mpmath.mpf(spec.partition("beta=")[2] or 1)
     slopes = {
         "sigmoid": lambda x: mpmath.exp(-x) / (1 + mpmath.exp(-x)) ** 2,
@@ -540,10 +540,10 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("spec", EXAMPLES)
 def test_only_moments_of_dx_see_dy_and_their_bounds_scale_with_them(spec):
-    event = parse(spec).event
+    bound = parse(spec).bound
     laws = [Law(0.7, 1.3, dy_std) for dy_std in (1.0, 2.0)]
     with np.errstate(all="ignore"):
-        plain, scaled = (event.moments(law, Expectation(law)) for law in laws)
+        plain, scaled = (bound.moments(law, Expectation(law)) for law in laws)
     assert set(plain) == set(scaled)
     for name, known in plain.items():
         assert known.error >= 0, name
@@ -556,8 +556,8 @@ def test_only_moments_of_dx_see_dy_and_their_bounds_scale_with_them(spec):
 @pytest.mark.parametrize(("law", "seed"), [(STANDARD, 11), (LAWS[1], 12)], ids=["standard", "law"])
 @pytest.mark.parametrize("spec", EXAMPLES)
 def test_sampling_agrees_with_the_exact_value(spec, law, seed):
-    event = parse(spec).event
-    numbers = sum(math.prod(i.shape) for i in event.inputs.values())
+    bound = parse(spec).bound
+    numbers = sum(math.prod(i.shape) for i in bound.inputs.values())
     result = compute(spec, samples=max(200_000 // numbers, 2000), seed=seed, law=law, workers=1)
     tested = {name: q.z for name, q in result.quantities.items() if q.z is not None}
     for name, z in tested.items():

@@ -1,4 +1,4 @@
-"""Exact values where a kink lies far out in the tails, or where a variance is all rounding."""
+"""Exact values where a breakpoint lies far out, or where a variance is all rounding."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from bnstats.statistics.exact import Exact, Expectation, exact_values
 Real = Callable[[Any], Any]
 
 
-def expected(f: Real, mean: float, kinks: tuple[float, ...]) -> Any:
+def expected(f: Real, mean: float, breakpoints: tuple[float, ...]) -> Any:
     """Return E[f(X)] for X ~ N(mean, 1), piece by piece of unit length out to ±60.
 
     What mpmath's quadrature tolerates is absolute: each piece is scaled to its largest density.
     """
-    inside = {mpf(k) - mpf(mean) for k in kinks if abs(k - mean) < 60}
+    inside = {mpf(k) - mpf(mean) for k in breakpoints if abs(k - mean) < 60}
     ends = sorted({mpf(z) for z in range(-60, 61)} | inside)
     parts = []
     for a, b in pairwise(ends):
@@ -40,7 +40,7 @@ def clip(x: Any) -> Any:
 
 
 FAR = [
-    # spec, x_mean, f, f′, kinks
+    # spec, x_mean, f, f′, breakpoints
     *(
         ("relu", mean, lambda x: max(x, mpf(0)), lambda x: mpf(x > 0), (0,))
         for mean in (-13.0, -13.9, -14.0, -14.1, -20.0, -30.0, -37.0)
@@ -85,14 +85,16 @@ def check(known: Exact, true: Any, rounding: float = 0.0) -> None:
     assert known.error <= 1e-5 * abs(true) + rounding
 
 
-@pytest.mark.parametrize(("spec", "mean", "f", "slope", "kinks"), FAR, ids=IDS)
-def test_a_kink_in_the_tails_is_honoured(spec, mean, f, slope, kinks):
+@pytest.mark.parametrize(("spec", "mean", "f", "slope", "breakpoints"), FAR, ids=IDS)
+def test_a_kink_in_the_tails_is_honoured(spec, mean, f, slope, breakpoints):
     values = exact(spec, law=Law(mean)).quantities
     with mp.workdps(25):
-        first = expected(f, mean, kinks)
-        second = expected(lambda x: f(x) ** 2, mean, kinks)
-        power = expected(lambda x: slope(x) ** 2, mean, kinks)
-        check(values["mean_y"], first, 1e-12 * float(expected(lambda x: abs(f(x)), mean, kinks)))
+        first = expected(f, mean, breakpoints)
+        second = expected(lambda x: f(x) ** 2, mean, breakpoints)
+        power = expected(lambda x: slope(x) ** 2, mean, breakpoints)
+        check(
+            values["mean_y"], first, 1e-12 * float(expected(lambda x: abs(f(x)), mean, breakpoints))
+        )
         check(values["var_y"], second - first**2, 1e-29 * float(first**2))
         check(values["std_y"], mp.sqrt(second - first**2), 1e-14 * float(abs(first)))
         check(values["var_dx"], power)
@@ -110,7 +112,7 @@ def test_a_kink_where_float64_has_no_probability_left_is_in_the_bound(mean):
 
 
 def test_a_large_step_beyond_all_probability_is_bounded_by_its_size():
-    known = Expectation(STANDARD)(lambda xp, x: 1e250 * (x > 39), kinks=(39.0,))
+    known = Expectation(STANDARD)(lambda xp, x: 1e250 * (x > 39), breakpoints=(39.0,))
     with mp.workdps(30):
         assert mpf(1e250) * mp.ncdf(-39) <= known.error
 
@@ -127,7 +129,7 @@ def test_a_smooth_step_in_the_tails_is_found(at):
 
 def test_growth_that_begins_in_the_tails_is_in_the_value():
     """e^(x − 10) of 24 standard deviations and more: the largest part lies at 24."""
-    known = Expectation(Law())(lambda xp, x: xp.exp(24 * (x - 14)) * (x > 14), kinks=(14.0,))
+    known = Expectation(Law())(lambda xp, x: xp.exp(24 * (x - 14)) * (x > 14), breakpoints=(14.0,))
     with mp.workdps(30):
         true = mp.exp(-336 + 288) * mp.ncdf(10)
         assert abs(mpf(known.value) - true) <= known.error < 1e-10 * true
@@ -139,7 +141,7 @@ def test_what_is_the_same_for_every_x_is_exactly_so():
 
 @pytest.mark.parametrize(("spec", "mean"), [("hardtanh", 20.0), ("sigmoid", 45.0), ("tanh", 90.0)])
 def test_a_variance_below_rounding_is_zero_within_rounding_and_no_alarm(spec, mean):
-    known = exact_values(parse(spec).event, Law(mean))["std_y"]
+    known = exact_values(parse(spec).bound, Law(mean))["std_y"]
     assert known.value == 0
     assert 0 < known.error < 1e-14
     found = compute(spec, samples=1000, law=Law(mean)).std_y
@@ -148,12 +150,12 @@ def test_a_variance_below_rounding_is_zero_within_rounding_and_no_alarm(spec, me
 
 
 def test_what_is_zero_and_varies_by_more_than_its_bound_alarms():
-    event = parse("relu").event
+    bound = parse("relu").bound
 
     def wrong(law: Law, expect: Any) -> Any:
-        return {**event.moments(law, expect), "var_y": expect(lambda xp, x: 0 * x)}
+        return {**bound.moments(law, expect), "var_y": expect(lambda xp, x: 0 * x)}
 
-    spec = replace(parse("relu"), event=replace(event, moments=wrong))
+    spec = replace(parse("relu"), bound=replace(bound, moments=wrong))
     assert compute(spec, samples=1000).std_y.z == math.inf
 
 

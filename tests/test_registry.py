@@ -7,7 +7,7 @@ from dataclasses import FrozenInstanceError, fields
 import pytest
 
 from bnstats.errors import BnstatsError
-from bnstats.layers import LAYERS, Event, Input, Layer
+from bnstats.layers import LAYERS, BoundLayer, Input, Layer
 from bnstats.layers._parameters import Follows, Parameter, Range, Synonyms
 from bnstats.layers._registry import register
 from bnstats.specs.spec import parse
@@ -76,10 +76,10 @@ def test_no_range_is_given_twice_or_for_nothing():
 
 def test_entries_of_the_registry_cannot_be_changed():
     layer = LAYERS["max_pool2d"]
-    event = parse("max_pool2d:kernel_size=2").event
-    held = [layer, layer.parameters[0], layer.parameters[0].range, event, event.inputs["x"]]
+    bound = parse("max_pool2d:kernel_size=2").bound
+    held = [layer, layer.parameters[0], layer.parameters[0].range, bound, bound.inputs["x"]]
     held += [Follows("kernel_size"), Synonyms(())]
-    kinds = [Layer, Parameter, Range, Event, Input, Follows, Synonyms]
+    kinds = [Layer, Parameter, Range, BoundLayer, Input, Follows, Synonyms]
     assert [type(thing) for thing in held] == kinds
     for thing in held:
         with pytest.raises(FrozenInstanceError):
@@ -102,8 +102,8 @@ def test_a_name_is_taken_once(name, alias):
 
 
 def test_the_smallest_group_has_two_elements():
-    event = parse("group_norm:num_groups=4,num_channels=4,input_size=2").event
-    assert event.inputs["x"].shape == (2,)
+    bound = parse("group_norm:num_groups=4,num_channels=4,input_size=2").bound
+    assert bound.inputs["x"].shape == (2,)
     with pytest.raises(BnstatsError, match="a group of one element"):
         parse("group_norm:num_groups=4,num_channels=4,input_size=1")
 

@@ -35,7 +35,7 @@ def task(spec: str = POOL, **more: object) -> Task:
 
 
 def size_of(spec: str = POOL) -> int:
-    return chunk_draws(parse(spec).event)
+    return chunk_draws(parse(spec).bound)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
@@ -73,11 +73,11 @@ def merged(chunks: list[Any]) -> Any:
 
 @pytest.mark.parametrize("count", [5, 6, 7])
 def test_chunks_merge_as_a_binary_tree(count):
-    t, pivot = task(), y_pivot(parse(POOL).event, STANDARD)
+    t, pivot = task(), y_pivot(parse(POOL).bound, STANDARD)
     samples = count * size_of() - 1000
     chunks = [
         chunk_tally(t, chunk, pivot)
-        for chunk in iid_chunks(samples, chunk_draws(parse(POOL).event))
+        for chunk in iid_chunks(samples, chunk_draws(parse(POOL).bound))
     ]
     assert len(chunks) == count
     tree, flat = merged(chunks), reduce(merge_tallies, chunks)
@@ -194,7 +194,7 @@ def test_progress_reports_growing_moments(workers):
     ],
 )
 def test_the_pivot_is_y_at_the_mean_of_the_inputs(spec, law, pivot):
-    assert y_pivot(parse(spec).event, law) == pytest.approx(pivot)
+    assert y_pivot(parse(spec).bound, law) == pytest.approx(pivot)
 
 
 def test_a_mean_far_from_zero_costs_no_digits():
@@ -227,14 +227,14 @@ def test_a_layer_of_the_users_own_is_computed_in_this_process(
     monkeypatch.setitem(USER_LAYERS, "own", replace(LAYERS["relu"], name="own"))
     here = os.getpid()
     spec = parse("own")
-    forward = spec.event.forward
+    forward = spec.bound.forward
 
     def watched(xp: Any, draws: Any) -> Any:
         assert os.getpid() == here
         return forward(xp, draws)
 
-    spec = replace(spec, event=replace(spec.event, forward=watched))
-    assert run(Task(spec), 5 * chunk_draws(spec.event), workers=4)[1] == 5 * chunk_draws(spec.event)
+    spec = replace(spec, bound=replace(spec.bound, forward=watched))
+    assert run(Task(spec), 5 * chunk_draws(spec.bound), workers=4)[1] == 5 * chunk_draws(spec.bound)
 
 
 def test_the_default_draws_of_the_largest_events_are_enough_for_their_intervals():

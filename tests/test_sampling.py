@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from bnstats.layers import LAYERS, STANDARD, Event, Input, Law
+from bnstats.layers import LAYERS, STANDARD, BoundLayer, Input, Law
 from bnstats.sampling import iid as sampling
 from bnstats.sampling.iid import (
     Chunk,
@@ -250,7 +250,7 @@ def test_shared_shifts_neither_bias_nor_correlate(mean_at_radius, mean, variance
 
 
 @pytest.mark.parametrize(
-    ("event", "p"),
+    ("bound", "p"),
     [
         (lambda x, dy: x * x + dy * dy > 24, math.exp(-12)),  # inside the outermost cell
         (lambda x, dy: np.abs(x) < 2e-5, special.erf(2e-5 / math.sqrt(2))),  # inside a step of θ
@@ -258,12 +258,12 @@ def test_shared_shifts_neither_bias_nor_correlate(mean_at_radius, mean, variance
     ],
     ids=["radius", "x", "dy"],
 )
-def test_rare_events_scatter_as_if_independent(event, p):
+def test_rare_events_scatter_as_if_independent(bound, p):
     """A shift shared by a whole block would make the variance 1.6 or 2 times that of Poisson's."""
     n, blocks = 65 * ROW, 2500
     generator, source = stream(0, "tanh", 0), Normals(2 * n, "float32")
     draws = (source.draw(generator, 2 * n).reshape(2, n) for _ in range(blocks))
-    counts = [np.count_nonzero(event(*block)) for block in draws]
+    counts = [np.count_nonzero(bound(*block)) for block in draws]
     mean = n * p
     assert np.mean(counts) == pytest.approx(mean, abs=SIGMAS * math.sqrt(mean / blocks))
     error = math.sqrt((2 + 1 / mean) / blocks)  # of a Poisson variance, by its own
@@ -273,14 +273,14 @@ def test_rare_events_scatter_as_if_independent(event, p):
 def test_elements_of_a_draw_have_shifts_of_their_own():
     """They lie a block's draws apart, a power of two: a row of a power of two would align them."""
     for text in ("group_norm", "softmax:n=10", "max_pool2d:kernel_size=3,stride=2"):
-        event = parse(text).event
-        starts = block_draws(event) * np.arange(event.numbers // 2)
+        bound = parse(text).bound
+        starts = block_draws(bound) * np.arange(bound.numbers // 2)
         assert len(set(starts % ROW)) == len(starts), text
 
 
 def test_chunks_cover_the_samples_and_mark_doublings():
-    event = parse("relu").event
-    size = chunk_draws(event)
+    bound = parse("relu").bound
+    size = chunk_draws(bound)
     chunks = list(iid_chunks(9 * size + 5, size))
     assert [c.draws for c in chunks] == [size] * 9 + [5]
     assert [c.unit for c in chunks] == list(range(10))
@@ -377,18 +377,18 @@ def test_known_answers():
 @dtypes
 @pytest.mark.parametrize("spec", ["relu", "dropout", "max_pool2d:kernel_size=3,stride=2", "linear"])
 def test_blocks_have_the_events_shapes(spec, dtype):
-    event = parse(spec).event
-    size = block_draws(event)
+    bound = parse(spec).bound
+    size = block_draws(bound)
     wanted = 2 * size + 3
     lengths = []
     task = Task(parse(spec), dtype=dtype)
     for draws, directions, weights in iid_blocks(task, Chunk(0, 0, wanted, False)):
         assert directions == ("y", "dx")
         assert weights is None
-        assert set(draws) == set(event.inputs)
+        assert set(draws) == set(bound.inputs)
         lengths.append(draws["x"].shape[-1])
         for name, array in draws.items():
-            assert array.shape == (*event.inputs[name].shape, lengths[-1])
+            assert array.shape == (*bound.inputs[name].shape, lengths[-1])
             assert array.dtype == dtype
     assert lengths == [size, size, 3]
 
@@ -398,14 +398,14 @@ def test_a_chunk_is_a_whole_number_of_blocks():
         layer = LAYERS[name]
         if any(p.required for p in layer.parameters):
             continue
-        event = parse(name).event
-        assert chunk_draws(event) % block_draws(event) == 0
+        bound = parse(name).bound
+        assert chunk_draws(bound) % block_draws(bound) == 0
 
 
 def test_an_event_larger_than_a_block_is_drawn_one_at_a_time():
-    event = Event({"x": Input((300, 300)), "dy": Input((2,))}, None, None)  # type: ignore[arg-type]
-    assert block_draws(event) == 1
-    task = Task(Spec("big", LAYERS["relu"], event))
+    bound = BoundLayer({"x": Input((300, 300)), "dy": Input((2,))}, None, None)  # type: ignore[arg-type]
+    assert block_draws(bound) == 1
+    task = Task(Spec("big", LAYERS["relu"], bound))
     sizes = [b.draws["x"].shape for b in iid_blocks(task, Chunk(0, 0, 3, False))]
     assert sizes == [(300, 300, 1)] * 3
 

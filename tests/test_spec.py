@@ -252,15 +252,15 @@ def test_no_caret_where_escapes_would_shift_it():
     ],
 )
 def test_what_one_draw_holds(text, numbers):
-    inputs = parse(text).event.inputs
+    inputs = parse(text).bound.inputs
     assert sum(math.prod(i.shape) for i in inputs.values()) == numbers
 
 
 def test_padding_earns_a_hint_in_the_interior_only():
-    assert "padding" in parse("max_pool2d:kernel_size=3,padding=1").event.hints[0]
-    assert "padding" in parse("conv2d:padding=0x1").event.hints[0]
-    assert not parse("max_pool2d:kernel_size=3,padding=1,input_size=9").event.hints
-    assert not parse("max_pool2d:kernel_size=3").event.hints
+    assert "padding" in parse("max_pool2d:kernel_size=3,padding=1").bound.hints[0]
+    assert "padding" in parse("conv2d:padding=0x1").bound.hints[0]
+    assert not parse("max_pool2d:kernel_size=3,padding=1,input_size=9").bound.hints
+    assert not parse("max_pool2d:kernel_size=3").bound.hints
 
 
 # --- hypothesis -------------------------------------------------------------------------------
@@ -309,5 +309,5 @@ def test_sizes_survive_the_round_trip(kernel, stride, order):
     spec = parse("max_pool2d:" + ",".join(items[:: 1 if order else -1]))
     again = parse(spec.text)
     assert again.text == spec.text
-    assert again.event.inputs == spec.event.inputs
+    assert again.bound.inputs == spec.bound.inputs
     assert ("stride" in spec.text) == (stride != kernel)

@@ -24,7 +24,7 @@ def test_reaches_the_precision_and_not_much_more(sampler: str, precision: float)
         low, high = estimate.interval
         assert (high - low) / 2 <= precision * estimate.value
     if sampler == "iid":
-        chunks = result.samples / chunk_draws(parse("sigmoid").event)
+        chunks = result.samples / chunk_draws(parse("sigmoid").bound)
         assert math.log2(chunks).is_integer()
         before = compute("sigmoid", samples=max(result.samples // 2, 1))
         assert before.std_dx.interval is not None

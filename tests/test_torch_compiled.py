@@ -57,7 +57,7 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def launched(spec: str, kind: str, *, careful: bool = False, size: int = 64, draws: int = 150):
     task = Task(parse(spec), dtype="float32")
-    pivot = y_pivot(task.spec.event, task.law)  # as in a run, what the layer keeps is kept by now
+    pivot = y_pivot(task.spec.bound, task.law)  # as in a run, what the layer keeps is kept by now
     block = Block(task, pivot, size, 1, careful)
     xp = namespace("torch")
     device = Device(f"{kind}:0", "", None, torch.device("cpu"))

@@ -287,7 +287,7 @@ def test_default_draws_resolve_an_error_of_one_per_cent(
     fake = Draws("std_y", {1: 0.0})
     monkeypatch.setattr(gate, "compute", fake)
     verify(write_claim(tmp_path / "a.json", "0.5", layer, "std_y"))
-    default = default_samples(parse(layer).event)
+    default = default_samples(parse(layer).bound)
     assert fake.asked == [(1, default // 100), (1, times * default)]
 
 
@@ -479,19 +479,19 @@ def plant(monkeypatch: pytest.MonkeyPatch, *, sampled_only: bool) -> None:
     layer = LAYERS["sigmoid"]
 
     def bind(**values: Any) -> Any:
-        event = layer.bind(**values)
+        bound = layer.bind(**values)
 
         def forward(xp: Any, draws: Any) -> Any:
-            y, backward = event.forward(xp, draws)
+            y, backward = bound.forward(xp, draws)
             return y, lambda dy: 1.01 * backward(dy)
 
         def moments(law: Any, expect: Any) -> Any:
-            known = dict(event.moments(law, expect))
+            known = dict(bound.moments(law, expect))
             for name, factor in (("ms_dx", 1.01**2), ("m4_dx", 1.01**4)):
                 known[name] = known[name]._replace(value=factor * known[name].value)
             return known
 
-        return replace(event, forward=forward, moments=event.moments if sampled_only else moments)
+        return replace(bound, forward=forward, moments=bound.moments if sampled_only else moments)
 
     monkeypatch.setitem(LAYERS, "sigmoid", replace(layer, bind=bind))
 

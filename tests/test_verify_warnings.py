@@ -13,7 +13,7 @@ from bnstats.sampling import iid as sampling
 from bnstats.sampling.counter import devices as lanes
 
 Cli = Callable[..., Outcome]
-KINK = "the slope of leaky jumps at x = 0 (detected; declare kinks=(0.0,))"
+KINK = "the slope of leaky jumps at x = 0 (detected; declare breakpoints=(0.0,))"
 FORMATS = ["text", "json", "github", "junit"]
 WIDE = "linear:in_features=10000,out_features=10000"  # 1e8 weights
 

@@ -27,7 +27,7 @@ from bnstats.sampling.workers import LARGEST_PARCEL, in_order
 from bnstats.specs.spec import parse
 
 POOL = parse("max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2")
-CHUNK = chunk_draws(POOL.event)
+CHUNK = chunk_draws(POOL.bound)
 
 WAYS = ("fork", "spawn")
 

@@ -126,7 +126,7 @@ def command(
     layers = list({spec.text: spec for spec in (read(text, here=True) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
         # Two draws have no interval.
-        few = [max(3, 4096 // spec.event.numbers) for spec in layers]
+        few = [max(3, 4096 // spec.bound.numbers) for spec in layers]
         trial = [
             compute(spec, samples=n, direction=direction, law=law)
             for spec, n in zip(layers, few, strict=True)
@@ -135,10 +135,10 @@ def command(
     results, seconds = [], []
     with interruptible() as interrupted:
         for spec in layers:
-            end = samples or (math.inf if max_time else default_samples(spec.event, sampler))
+            end = samples or (math.inf if max_time else default_samples(spec.bound, sampler))
             start = time.monotonic()
-            exact = exact_values(spec.event, law) if precision and console.progress else {}
-            target = Target(end, precision, confidence, exact, spec.event.heavy)
+            exact = exact_values(spec.bound, law) if precision and console.progress else {}
+            target = Target(end, precision, confidence, exact, spec.bound.heavy_tailed)
             with sampling_progress(console, spec.text, target) as on_progress:
                 result = compute(
                     spec,

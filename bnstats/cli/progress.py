@@ -26,13 +26,13 @@ class Target(NamedTuple):
     precision: float | None
     confidence: float
     exact: dict[str, Exact]
-    heavy: tuple[Direction, ...] = ()
+    heavy_tailed: tuple[Direction, ...] = ()
 
     def total(self, done: int, tally: Tally) -> float:
         """Return the draws at which the run should end, as far as can be told now."""
         if self.precision is None:
             return self.samples
-        reached = half_width(tally, self.confidence, self.exact, self.heavy)
+        reached = half_width(tally, self.confidence, self.exact, self.heavy_tailed)
         return max(done * (reached / self.precision) ** 2, done) if reached < math.inf else math.inf
 
 

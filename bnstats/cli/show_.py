@@ -63,16 +63,16 @@ def _layer(text: str, console: Console) -> Iterator[str]:
             yield from folded(f"    {p.name.ljust(width)}  ", _parameter(p), console.width)
     yield ""
     yield f"  one draw of {spec.text}"
-    for key, given in spec.event.inputs.items():
+    for key, given in spec.bound.inputs.items():
         shape = "x".join(map(str, given.shape)) or "scalar"
         yield f"    {key.ljust(8)} {shape}, {given.law}"
-    for hint in spec.event.hints:
+    for hint in spec.bound.hints:
         yield from folded("    ", hint, console.width)
-    if spec.event.inexact:
+    if spec.bound.why_inexact:
         from bnstats.api import exact  # imports numpy
         from bnstats.report.text import inexact_lines
 
-        yield from inexact_lines(exact(spec).missing, spec.event.inexact, console.width)
+        yield from inexact_lines(exact(spec).missing, spec.bound.why_inexact, console.width)
     yield ""
     yield "  examples"
     for example in example_specs(layer):
@@ -104,8 +104,8 @@ def _facts(spec: Spec) -> Iterator[tuple[str, str]]:
     yield "also", ", ".join(layer.aliases)
     for library, names in names_of(layer.name).items():
         yield library, ", ".join(with_parameters(name, carried) for name, carried in names.items())
-    if spec.event.kinks:
-        yield "kinks", f"not smooth at x = {', '.join(f'{k:g}' for k in spec.event.kinks)}"
+    if spec.bound.breakpoints:
+        yield "not smooth", f"at x = {', '.join(f'{k:g}' for k in spec.bound.breakpoints)}"
     yield "source", layer.cite
 
 

@@ -15,7 +15,7 @@ _INTERVALS = 8192
 _JUMP_WIDTH, _BEND_WIDTH = 2e-12, 1e-9  # of the last bracket, in standard deviations
 _COARSE_WIDTH = 1e-6
 _MERGED = 1e-7
-# Of the function's own scale; smaller jumps and kinks cannot be told from rounding.
+# Of the function's own scale; smaller jumps and breakpoints cannot be told from rounding.
 _LEAST_JUMP, _LEAST_BEND = 1e-10, 1e-5
 _NOISE_FACTOR = 20.0
 

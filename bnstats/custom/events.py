@@ -20,12 +20,12 @@ from bnstats.layers import (
     STANDARD,
     Array,
     Backward,
-    Event,
+    BoundLayer,
     Expect,
     Known,
     Law,
     Namespace,
-    pointwise_event,
+    pointwise_layer,
     pointwise_moments,
 )
 
@@ -36,8 +36,8 @@ _TOLERATED = 1e-6  # relative error of slopes that need not be mentioned
 _UNRESOLVED = 1e-2  # of slopes whose own estimate of their error is not to be believed, either
 
 
-def elementwise_event(call: UserFunction, kinks: tuple[float, ...]) -> Event:
-    """Return the event of a function and its declared kinks, tried out on a few numbers.
+def elementwise_event(call: UserFunction, breakpoints: tuple[float, ...]) -> BoundLayer:
+    """Return the event of a function and its declared breakpoints, tried out on a few numbers.
 
     Raises
     ------
@@ -47,36 +47,36 @@ def elementwise_event(call: UserFunction, kinks: tuple[float, ...]) -> Event:
     call = tried(call)
 
     @lru_cache(maxsize=8)
-    def under(law: Law) -> Event:
-        return _examined(call, kinks, law)
+    def under(law: Law) -> BoundLayer:
+        return _examined(call, breakpoints, law)
 
-    return replace(_event(call, tuple(sorted({*kinks})), STANDARD), under=under)
+    return replace(_event(call, tuple(sorted({*breakpoints})), STANDARD), under=under)
 
 
 def _event(
-    call: UserFunction, kinks: tuple[float, ...], law: Law, *, resolved: bool = True
-) -> Event:
+    call: UserFunction, breakpoints: tuple[float, ...], law: Law, *, resolved: bool = True
+) -> BoundLayer:
     def value(xp: Namespace, x: Array) -> Array:
         return call(xp, x)[0]
 
     # The quadrature's panels grow with its splits.
-    splits = tuple(sorted(kinks, key=lambda kink: abs(kink - law.x_mean))[:_MOST_SPLITS])
+    splits = tuple(sorted(breakpoints, key=lambda point: abs(point - law.x_mean))[:_MOST_SPLITS])
     if call.knows_slope:
-        event = pointwise_event(call.with_slope, splits)
-        return replace(event, kinks=kinks, forward=_differentiated(call))
+        bound = pointwise_layer(call.with_slope, splits)
+        return replace(bound, breakpoints=breakpoints, forward=_differentiated(call))
 
     def quick(xp: Namespace, x: Array) -> tuple[Array, Array]:
         # float32 differences would keep three digits.
         wide = xp.astype(x, xp.float64)
-        slope = quick_slope(lambda at: value(xp, at), xp, wide, kinks, law)
+        slope = quick_slope(lambda at: value(xp, at), xp, wide, breakpoints, law)
         return value(xp, x), xp.astype(slope, x.dtype)
 
     def squared(xp: Namespace, x: Array) -> Array:
-        slope, _ = careful_slope(lambda at: value(xp, at), xp, x, kinks, law)
+        slope, _ = careful_slope(lambda at: value(xp, at), xp, x, breakpoints, law)
         return slope**2
 
     def squared_error(xp: Namespace, x: Array) -> Array:
-        slope, error = careful_slope(lambda at: value(xp, at), xp, x, kinks, law)
+        slope, error = careful_slope(lambda at: value(xp, at), xp, x, breakpoints, law)
         return (2 * xp.abs(slope) + error) * error
 
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
@@ -89,21 +89,21 @@ def _event(
             known["mean_y"] = mean._replace(error=mean.error + rounding)
         if not resolved:
             return {name: known[name] for name in known if name.endswith("_y")}
-        found = expect(squared, kinks=splits, tolerance=_SLOPE_TOLERANCE)
-        more = expect(squared_error, kinks=splits, tolerance=0.01)
+        found = expect(squared, breakpoints=splits, tolerance=_SLOPE_TOLERANCE)
+        more = expect(squared_error, breakpoints=splits, tolerance=0.01)
         error = found.error + more.value + more.error
         ms_dx = Known(power * found.value, power * error, "finite differences")
         return {**known, "ms_dx": ms_dx}
 
-    event = pointwise_event(quick, kinks)
+    bound = pointwise_layer(quick, breakpoints)
     by_autodiff = _differentiated(call)
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
         on_numpy = library_of(draws["x"]) == "numpy"
-        return event.forward(xp, draws) if on_numpy else by_autodiff(xp, draws)
+        return bound.forward(xp, draws) if on_numpy else by_autodiff(xp, draws)
 
-    inexact = f"finite differences do not resolve the slope of {call.short}"
-    return replace(event, forward=forward, moments=moments, inexact=inexact)
+    why_inexact = f"finite differences do not resolve the slope of {call.short}"
+    return replace(bound, forward=forward, moments=moments, why_inexact=why_inexact)
 
 
 def _differentiated(
@@ -112,7 +112,7 @@ def _differentiated(
     return lambda xp, draws: call.vjp(xp, draws["x"])
 
 
-def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> Event:
+def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> BoundLayer:
     """Look at a function around a law; return its event with what was found."""
     grid = law.x_mean + law.x_std * np.linspace(-REACH, REACH, 2001)
     with np.errstate(all="ignore"):
@@ -127,27 +127,27 @@ def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> Even
     slope_jumps = _new((*found.bends, *steep.jumps), (*declared, *found.jumps), law)
     jumps = _new(found.jumps, declared, law)
     bends = _new(steep.bends, (*declared, *jumps, *slope_jumps), law)
-    kinks = tuple(sorted({*declared, *jumps, *slope_jumps, *bends}))
+    breakpoints = tuple(sorted({*declared, *jumps, *slope_jumps, *bends}))
     if jumps or slope_jumps:
         hints.append(_kinks_hint(call.short, jumps, slope_jumps))
     if call.knows_slope:
-        hints += _slope_hints(call, kinks, law)
-        return replace(_event(call, kinks, law), hints=tuple(hints))
-    error = disagreement(lambda x: call(numpy_backend, x)[0], kinks, law)
+        hints += _slope_hints(call, breakpoints, law)
+        return replace(_event(call, breakpoints, law), hints=tuple(hints))
+    error = disagreement(lambda x: call(numpy_backend, x)[0], breakpoints, law)
     resolved = error < _UNRESOLVED
     if error >= _TOLERATED:
         hints.append(
             f"the slope of {call.short} is by finite differences, here with a relative error of "
             f"{error:.1g}{'' if resolved else ': do not believe dx'}; return (y, slope)"
         )
-    return replace(_event(call, kinks, law, resolved=resolved), hints=tuple(hints))
+    return replace(_event(call, breakpoints, law, resolved=resolved), hints=tuple(hints))
 
 
-def _slope_hints(call: UserFunction, kinks: tuple[float, ...], law: Law) -> list[str]:
+def _slope_hints(call: UserFunction, breakpoints: tuple[float, ...], law: Law) -> list[str]:
     def value(x: Array) -> Array:
         return call(numpy_backend, x)[0]
 
-    worst = worst_slope(value, lambda x: call.with_slope(numpy_backend, x)[1], kinks, law)
+    worst = worst_slope(value, lambda x: call.with_slope(numpy_backend, x)[1], breakpoints, law)
     if worst is None:
         return []
     x, declared, found = worst
@@ -176,13 +176,13 @@ def _kinks_hint(name: str, jumps: tuple[float, ...], slopes: tuple[float, ...]) 
     if len(jumps) + len(slopes) > _MOST_SPLITS:
         return f"{what} (detected; the nearest {_MOST_SPLITS} split the quadrature)"
     if len(jumps) + len(slopes) > _NAMED:
-        return f"{what} (detected; declare them as kinks)"
-    return f"{what} (detected; declare kinks={tuple(sorted({*jumps, *slopes}))})"
+        return f"{what} (detected; declare them as breakpoints)"
+    return f"{what} (detected; declare breakpoints={tuple(sorted({*jumps, *slopes}))})"
 
 
-def _places(kinks: tuple[float, ...]) -> str:
-    shown = [f"x = {kink:.10g}" for kink in kinks[:_NAMED]]
-    more = len(kinks) - _NAMED
+def _places(breakpoints: tuple[float, ...]) -> str:
+    shown = [f"x = {point:.10g}" for point in breakpoints[:_NAMED]]
+    more = len(breakpoints) - _NAMED
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 

@@ -19,7 +19,7 @@ from bnstats.layers import (
     LAYERS,
     USER_LAYERS,
     Array,
-    Event,
+    BoundLayer,
     Layer,
     Namespace,
     Parameter,
@@ -35,7 +35,7 @@ def register(
     function: F,
     *,
     name: str | None = ...,
-    kinks: Kinks = ...,
+    breakpoints: Kinks = ...,
     formula: str | None = ...,
     gradient: str | None = ...,
     cite: str = ...,
@@ -46,7 +46,7 @@ def register(
     function: None = ...,
     *,
     name: str | None = ...,
-    kinks: Kinks = ...,
+    breakpoints: Kinks = ...,
     formula: str | None = ...,
     gradient: str | None = ...,
     cite: str = ...,
@@ -56,7 +56,7 @@ def register(
     function: Any = None,
     *,
     name: str | None = None,
-    kinks: Kinks = (),
+    breakpoints: Kinks = (),
     formula: str | None = None,
     gradient: str | None = None,
     cite: str = "",
@@ -71,10 +71,10 @@ def register(
         without the slope it is differentiated numerically, or by autodiff where arrays are torch's
         or jax's. Its other arguments are parameters of the layer. Or an elementwise
         torch.nn.Module, or a class of these. Or a builder: a function of keyword-only parameters
-        that returns an `bnstats.layers.Event`.
+        that returns an `bnstats.layers.BoundLayer`.
     name
         Of the layer; the function's own by default.
-    kinks
+    breakpoints
         Where y or the slope jumps, or a function of the parameters that returns this. Those left
         out are searched for, and named in a warning.
     formula, gradient, cite
@@ -96,7 +96,7 @@ def register(
     Examples
     --------
     >>> import bnstats
-    >>> @bnstats.register(kinks=(0.0,), formula="y = max(0, x)²")
+    >>> @bnstats.register(breakpoints=(0.0,), formula="y = max(0, x)²")
     ... def squared_relu(x):
     ...     return x * x * (x > 0)
     >>> round(bnstats.exact("squared_relu").mean_y.value, 12)
@@ -106,7 +106,7 @@ def register(
         return functools.partial(
             register,
             name=name,
-            kinks=kinks,
+            breakpoints=breakpoints,
             formula=formula,
             gradient=gradient,
             cite=cite,
@@ -121,7 +121,7 @@ def register(
         raise BnstatsError(
             f"{name} is one of bnstats' own layers", hint=f'register(f, name="my_{name}")'
         )
-    layer = layer_of(function, name, kinks)
+    layer = layer_of(function, name, breakpoints)
     USER_LAYERS[name] = replace(
         layer,
         formula=formula or layer.formula,
@@ -132,7 +132,9 @@ def register(
     return function
 
 
-def layer_of(function: Any, name: str, kinks: Kinks = (), family: str = "registered") -> Layer:
+def layer_of(
+    function: Any, name: str, breakpoints: Kinks = (), family: str = "registered"
+) -> Layer:
     """Return the layer that an object is, or that its function makes.
 
     Raises
@@ -156,7 +158,7 @@ def layer_of(function: Any, name: str, kinks: Kinks = (), family: str = "registe
 
     @functools.lru_cache(maxsize=16, typed=True)
     @functools.wraps(function, updated=())
-    def bind(**values: Any) -> Event:
+    def bind(**values: Any) -> BoundLayer:
         values = defaults | values
         if arguments.builds:
             return _built(function, name, values)
@@ -166,10 +168,13 @@ def layer_of(function: Any, name: str, kinks: Kinks = (), family: str = "registe
         if module:
             call = _module_call(function, name, values)
         try:
-            places = tuple(map(float, kinks(**values) if callable(kinks) else kinks))
+            places = tuple(
+                map(float, breakpoints(**values) if callable(breakpoints) else breakpoints)
+            )
         except (TypeError, ValueError) as error:
             raise BnstatsError(
-                f"{name}: kinks are numbers, or a function of its parameters", hint="kinks=(0.0,)"
+                f"{name}: breakpoints are numbers, or a function of its parameters",
+                hint="breakpoints=(0.0,)",
             ) from error
         return elementwise_event(call, places)
 
@@ -274,16 +279,16 @@ def _example(parameters: tuple[Parameter, ...]) -> tuple[str, ...]:
     return (",".join(needed),) if needed else ()
 
 
-def _built(function: Any, name: str, values: Mapping[str, Any]) -> Event:
+def _built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
     """Call a builder, and have mistakes in its formulas told as the user's."""
     try:
-        event = function(**values)
+        bound = function(**values)
     except Exception as error:
         raise mistake(name, error) from error
-    if not isinstance(event, Event):
+    if not isinstance(bound, BoundLayer):
         raise BnstatsError(
-            f"{name} returned {kind_of(event)}",
-            hint="a layer is a function of an array x, or a builder that returns an Event",
+            f"{name} returned {kind_of(bound)}",
+            hint="a layer is a function of an array x, or a builder that returns a BoundLayer",
         )
 
     def told(call: Callable[..., Any], *arguments: Any) -> Any:
@@ -293,11 +298,11 @@ def _built(function: Any, name: str, values: Mapping[str, Any]) -> Event:
             raise mistake(name, error) from error
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Callable[..., Array]]:
-        y, backward = told(event.forward, xp, draws)
+        y, backward = told(bound.forward, xp, draws)
         return y, functools.partial(told, backward)
 
     return replace(
-        event,
+        bound,
         forward=forward,
-        moments=lambda law, expect: told(event.moments, law, expect),
+        moments=lambda law, expect: told(bound.moments, law, expect),
     )

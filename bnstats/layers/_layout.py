@@ -12,7 +12,7 @@ from dataclasses import replace
 from math import gcd, prod
 
 from bnstats.layers._parameters import ParameterError, Size
-from bnstats.layers._registry import Array, Backward, Event, Namespace
+from bnstats.layers._registry import Array, Backward, BoundLayer, Namespace
 from bnstats.layers._windows import Region, Run, Side, Windows
 
 _MOST_ELEMENTS = 10**7
@@ -152,10 +152,10 @@ def _adaptive(output: int, size: int) -> Side:
     )
 
 
-def in_region(event: Event, w: Windows) -> Event:
+def in_region(bound: BoundLayer, w: Windows) -> BoundLayer:
     """Return the event with y and dx of the windows' region alone, as vectors."""
     if w.region == "all":
-        return event
+        return bound
 
     def picked(xp: Namespace, values: Array, shape: tuple[int, ...], which: list[int]) -> Array:
         lead = values.shape[: values.ndim - len(shape) - 1]
@@ -163,14 +163,14 @@ def in_region(event: Event, w: Windows) -> Event:
         return xp.take(flat, xp.asarray(which), axis=len(lead))
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
-        y, backward = event.forward(xp, draws)
+        y, backward = bound.forward(xp, draws)
 
         def backward_picked(dy: Array) -> Array:
             return picked(xp, backward(dy), w.size, w.positions)
 
         return picked(xp, y, w.count, w.indices), backward_picked
 
-    return replace(event, forward=forward)
+    return replace(bound, forward=forward)
 
 
 def border_hints(

@@ -1,6 +1,6 @@
 """What a layer is, and the one table that all layers stand in.
 
-A layer is data: a name, its parameters, and a function that binds parameter values to an `Event`,
+A layer is data: a name, its parameters, and a function that binds parameter values: a `BoundLayer`,
 the experiment of one draw. Everything else, from the command line to the tests, reads the registry.
 Formulas are written against an array namespace ``xp`` and hold one draw per position of the *last*
 axis: an input of shape ``(3, 3)`` arrives as an array of shape ``(3, 3, n)``.
@@ -37,13 +37,13 @@ STANDARD = Law()
 
 
 class Expect(typing.Protocol):
-    """Expectations under the law of x, supplied to a layer's `Event.moments` from outside."""
+    """Expectations under the law of x, supplied to a layer's `BoundLayer.moments` from outside."""
 
     def __call__(
         self,
         function: Callable[[Namespace, Array], Array],
         *,
-        kinks: Iterable[float] = (),
+        breakpoints: Iterable[float] = (),
         maximum_of: int = 1,
         tolerance: float = ...,
     ) -> Known:
@@ -75,7 +75,7 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Event:
+class BoundLayer:
     """One draw of a layer whose parameters are bound.
 
     Attributes
@@ -94,29 +94,29 @@ class Event:
         the event's means of y² and dx², that of y stated only where E[y] is zero. What is the same
         in every draw, averaged over its positions, is known by `CONSTANT`; ``mean_dx`` and ``ms_y``
         are stated where they are.
-    kinks
+    breakpoints
         Where an elementwise layer is not smooth, in units of x: f, its slope or its curvature
         jumps.
     hints
         What a user should know about these parameter values.
-    inexact
+    why_inexact
         Why some moment is known by sampling only; empty where all are known.
-    heavy
+    heavy_tailed
         Directions whose fourth moment is infinite under any law: no sample of them, however large,
         has an interval that holds.
     under
-        ``under(law)`` returns this event with what shows only once the law is known: the kinks and
-        faults of a function that nobody has examined. None where there is nothing to find out.
+        ``under(law)`` returns this layer with what shows only once the law is known: breakpoints
+        and faults of a function that nobody has examined. None where there is nothing to find out.
     """
 
     inputs: Mapping[str, Input]
     forward: Callable[[Namespace, Mapping[str, Array]], tuple[Array, Backward]]
     moments: Callable[[Law, Expect], Mapping[str, Known]]
-    kinks: tuple[float, ...] = ()
+    breakpoints: tuple[float, ...] = ()
     hints: tuple[str, ...] = ()
-    inexact: str = ""
-    heavy: tuple[Literal["y", "dx"], ...] = ()
-    under: Callable[[Law], Event] | None = None
+    why_inexact: str = ""
+    heavy_tailed: tuple[Literal["y", "dx"], ...] = ()
+    under: Callable[[Law], BoundLayer] | None = None
 
     @property
     def numbers(self) -> int:
@@ -145,7 +145,7 @@ class Layer:
     parameters
         In the order in which `show` prints them.
     bind
-        ``bind(**values)`` returns the `Event`; raises `ParameterError`.
+        ``bind(**values)`` returns the `BoundLayer`; raises `ParameterError`.
     examples
         Parameter texts that stand in the table of constants; empty for the default alone.
     """
@@ -157,7 +157,7 @@ class Layer:
     gradient: str
     cite: str
     parameters: tuple[Parameter, ...]
-    bind: Callable[..., Event] = field(repr=False)
+    bind: Callable[..., BoundLayer] = field(repr=False)
     aliases: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
@@ -197,10 +197,10 @@ def structured(
     cite: str = "",
     aliases: tuple[str, ...] = (),
     examples: tuple[str, ...] = (),
-) -> Callable[[Callable[..., Event]], Callable[..., Event]]:
-    """Register a builder: a function of keyword-only parameters that returns an `Event`."""
+) -> Callable[[Callable[..., BoundLayer]], Callable[..., BoundLayer]]:
+    """Register a builder: a function of keyword-only parameters that returns a `BoundLayer`."""
 
-    def decorate(build: Callable[..., Event]) -> Callable[..., Event]:
+    def decorate(build: Callable[..., BoundLayer]) -> Callable[..., BoundLayer]:
         declared = getattr(build, "func", build)
         register(
             Layer(
@@ -226,7 +226,7 @@ def elementwise(
     gradient: str = "dx = dy·f′(x)",
     *,
     name: str | None = None,
-    kinks: tuple[float, ...] | Callable[..., tuple[float, ...]] = (),
+    breakpoints: tuple[float, ...] | Callable[..., tuple[float, ...]] = (),
     closed_form: Callable[[Law], Mapping[str, Known]] | None = None,
     cite: str = "",
     aliases: tuple[str, ...] = (),
@@ -234,9 +234,9 @@ def elementwise(
 ) -> Callable[[Callable[..., tuple[Array, Array]]], Callable[..., tuple[Array, Array]]]:
     """Register an activation: a function of ``(xp, x)`` that returns ``(y, dy/dx)``.
 
-    Its keyword-only arguments are its parameters. ``kinks`` lists where it is not smooth, or is a
-    function of the parameters that does, and that raises `ParameterError` where they make no
-    layer. ``closed_form`` states moments (see `Event`) of a layer without parameters under any
+    Its keyword-only arguments are its parameters. ``breakpoints`` lists where it is not smooth,
+    or is a function of the parameters that does, and that raises `ParameterError` where they make
+    no layer. ``closed_form`` states moments (see `BoundLayer`) of a layer without parameters under any
     law; the others are found by quadrature.
     """
 
@@ -244,14 +244,14 @@ def elementwise(
         function: Callable[..., tuple[Array, Array]],
     ) -> Callable[..., tuple[Array, Array]]:
         @functools.wraps(function)
-        def build(**values: Any) -> Event:
+        def build(**values: Any) -> BoundLayer:
             values = (function.__kwdefaults__ or {}) | values
 
             def f(xp: Namespace, x: Array) -> tuple[Array, Array]:
                 return function(xp, x, **values)
 
-            breaks = kinks(**values) if callable(kinks) else kinks
-            return pointwise_event(f, breaks, closed_form)
+            breaks = breakpoints(**values) if callable(breakpoints) else breakpoints
+            return pointwise_layer(f, breaks, closed_form)
 
         structured(formula, gradient, name=name, cite=cite, aliases=aliases, examples=examples)(
             build
@@ -261,37 +261,37 @@ def elementwise(
     return decorate
 
 
-def pointwise_event(
+def pointwise_layer(
     f: Pointwise,
-    kinks: tuple[float, ...],
+    breakpoints: tuple[float, ...],
     closed_form: Callable[[Law], Mapping[str, Known]] | None = None,
-) -> Event:
+) -> BoundLayer:
     """Return the event of one scalar pair (x, dy) through y = f(x), dx = dy·f′(x)."""
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
         y, slope = f(xp, draws["x"])
         return y, lambda dy: dy * slope
 
-    found = pointwise_moments(lambda xp, x: f(xp, x)[0], lambda xp, x: f(xp, x)[1], kinks)
+    found = pointwise_moments(lambda xp, x: f(xp, x)[0], lambda xp, x: f(xp, x)[1], breakpoints)
 
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
         return {**found(law, expect), **(closed_form(law) if closed_form else {})}
 
-    return Event({"x": Input(), "dy": Input()}, forward, moments, kinks=kinks)
+    return BoundLayer({"x": Input(), "dy": Input()}, forward, moments, breakpoints=breakpoints)
 
 
 def pointwise_moments(
     value: Callable[[Namespace, Array], Array],
     slope: Callable[[Namespace, Array], Array],
-    kinks: tuple[float, ...],
+    breakpoints: tuple[float, ...],
 ) -> Callable[[Law, Expect], Mapping[str, Known]]:
-    """Return the `Event.moments` of a scalar function and its slope."""
+    """Return the `BoundLayer.moments` of a scalar function and its slope."""
 
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        mean = expect(value, kinks=kinks)
-        var = expect(lambda xp, x: (value(xp, x) - mean.value) ** 2, kinks=kinks)
-        ms_slope = expect(lambda xp, x: slope(xp, x) ** 2, kinks=kinks)
-        m4_slope = expect(lambda xp, x: slope(xp, x) ** 4, kinks=kinks)
+        mean = expect(value, breakpoints=breakpoints)
+        var = expect(lambda xp, x: (value(xp, x) - mean.value) ** 2, breakpoints=breakpoints)
+        ms_slope = expect(lambda xp, x: slope(xp, x) ** 2, breakpoints=breakpoints)
+        m4_slope = expect(lambda xp, x: slope(xp, x) ** 4, breakpoints=breakpoints)
         power = law.dy_std**2
         lost = 2.0**-51 * abs(mean.value)  # rounding of f, of which y − E[y] may leave little else
         error = var.error + lost * (2 * math.sqrt(var.value) + lost)
@@ -300,8 +300,8 @@ def pointwise_moments(
         return {
             "mean_y": mean,
             "var_y": Known(var.value, error, var.by),
-            "m3_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 3, kinks=kinks),
-            "m4_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 4, kinks=kinks),
+            "m3_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 3, breakpoints=breakpoints),
+            "m4_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 4, breakpoints=breakpoints),
             "ms_dx": Known(power * ms_slope.value, power * ms_slope.error, ms_slope.by),
             "m4_dx": Known(3 * power**2 * m4_slope.value, 3 * power**2 * m4_slope.error),
         }

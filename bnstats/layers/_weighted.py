@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from bnstats.layers._initialisation import Init, Mode, fans_of, weights
 from bnstats.layers._known import Known
 from bnstats.layers._parameters import ParameterError
-from bnstats.layers._registry import Array, Backward, Event, Expect, Input, Law, Namespace
+from bnstats.layers._registry import Array, Backward, BoundLayer, Expect, Input, Law, Namespace
 from bnstats.layers._windows import Windows, inside
 
 
@@ -26,7 +26,7 @@ def weighted_event(
     mode: Mode,
     gain: float | None,
     transposed: bool = False,
-) -> Event:
+) -> BoundLayer:
     """Return the event of a convolution without bias, or of a transposed one.
 
     Parameters
@@ -101,4 +101,4 @@ def weighted_event(
         fan_in, fan_out = fans_of(shape)
         stored = "x".join(map(str, shape))
         hints = (f"fans as torch reads them off the weight, {stored}: in {fan_in}, out {fan_out}",)
-    return Event({"x": x, "dy": dy, "weight": weight.drawn}, forward, moments, hints=hints)
+    return BoundLayer({"x": x, "dy": dy, "weight": weight.drawn}, forward, moments, hints=hints)

@@ -20,7 +20,7 @@ from bnstats.layers._reductions import over_windows, total
 from bnstats.layers._registry import (
     Array,
     Backward,
-    Event,
+    BoundLayer,
     Expect,
     Input,
     Law,
@@ -37,7 +37,7 @@ def average_event(
     divisor: Callable[[Extent], int],
     factor: float = 1.0,
     hints: tuple[str, ...] = (),
-) -> Event:
+) -> BoundLayer:
     """Return the event of y = c·Σx over each window, c = factor/divisor(extent).
 
     The divisor is a product over the sides.
@@ -71,7 +71,7 @@ def average_event(
         return known
 
     inputs = {"x": Input(w.size), "dy": Input(w.count)}
-    return Event(inputs, forward, moments, hints=hints)
+    return BoundLayer(inputs, forward, moments, hints=hints)
 
 
 def avg_pool(
@@ -85,7 +85,7 @@ def avg_pool(
     divisor_override: int | None = None,
     input_size: Annotated[Size | None, Range("[1, inf)")] = None,
     region: Region = "all",
-) -> Event:
+) -> BoundLayer:
     """Mean of each window; padding is 0 and counts as elements unless count_include_pad=false.
 
     What ceil_mode adds beyond the padding never counts. ``divisor_override`` is there for all
@@ -106,12 +106,12 @@ def adaptive_avg_pool(
     *,
     output_size: Annotated[Size, Range("[1, inf)")],
     input_size: Annotated[Size, Range("[1, inf)")],
-) -> Event:
+) -> BoundLayer:
     """Mean of each of output_size windows, which share out the input."""
     return average_event(adaptive_windows(sides, output_size, input_size), inside)
 
 
-def global_avg_pool(sides: int, *, input_size: Annotated[Size, Range("[1, inf)")]) -> Event:
+def global_avg_pool(sides: int, *, input_size: Annotated[Size, Range("[1, inf)")]) -> BoundLayer:
     """Mean of the whole map."""
     return average_event(adaptive_windows(sides, 1, input_size), inside)
 

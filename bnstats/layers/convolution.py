@@ -13,7 +13,7 @@ from typing import Annotated
 from bnstats.layers._initialisation import CITE, InitName, Mode
 from bnstats.layers._layout import border_hints, in_region, per_side, windows
 from bnstats.layers._parameters import ParameterError, Range, Size
-from bnstats.layers._registry import Event, structured
+from bnstats.layers._registry import BoundLayer, structured
 from bnstats.layers._weighted import weighted_event
 from bnstats.layers._windows import Region
 
@@ -33,10 +33,10 @@ def conv(
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Annotated[float | None, Range("(0, inf)")] = None,
-) -> Event:
+) -> BoundLayer:
     """Convolution without bias; the numbers are over fresh weights for every draw."""
     w = windows(sides, kernel_size, stride, padding, input_size, dilation, region=region)
-    event = weighted_event(
+    bound = weighted_event(
         w,
         in_channels,
         out_channels,
@@ -45,8 +45,8 @@ def conv(
         mode=mode,
         gain=gain,
     )
-    hints = event.hints + border_hints(input_size, padding=padding)
-    return in_region(replace(event, hints=hints), w)
+    hints = bound.hints + border_hints(input_size, padding=padding)
+    return in_region(replace(bound, hints=hints), w)
 
 
 def conv_transpose(
@@ -64,7 +64,7 @@ def conv_transpose(
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Annotated[float | None, Range("(0, inf)")] = None,
-) -> Event:
+) -> BoundLayer:
     """Transposed convolution without bias: a convolution's backward as the forward, and back."""
     output_size = None
     if input_size is not None:
@@ -72,7 +72,7 @@ def conv_transpose(
         given = (input_size, kernel_size, stride, padding, output_padding, dilation)
         by_side = (per_side(k, v, sides) for k, v in zip(names, given, strict=True))
         output_size = tuple(_output_size(*side) for side in zip(*by_side, strict=True))
-    event = weighted_event(
+    bound = weighted_event(
         windows(sides, kernel_size, stride, padding, output_size, dilation),
         in_channels,
         out_channels,
@@ -84,7 +84,7 @@ def conv_transpose(
     )
     hints = border_hints(input_size, padding=padding)
     hints = hints or border_hints(input_size, padding=output_padding)
-    return replace(event, hints=event.hints + hints)
+    return replace(bound, hints=bound.hints + hints)
 
 
 def _output_size(n: int, kernel: int, stride: int, padding: int, extra: int, dilation: int) -> int:

@@ -17,7 +17,7 @@ from bnstats.layers._parameters import Range, Size
 from bnstats.layers._registry import (
     Array,
     Backward,
-    Event,
+    BoundLayer,
     Expect,
     Input,
     Law,
@@ -34,7 +34,7 @@ _GRADIENT = "dx = dy·m·c"
 _SATURATION = 1.7580993408473766
 
 
-def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) -> Event:
+def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) -> BoundLayer:
     """Return the event of elements that share one mask: y = c·(m·(x + h) − (1 − p)·h)."""
     keep = 1 - p
 
@@ -62,7 +62,7 @@ def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) 
         return known
 
     inputs = {"x": Input(shape), "dy": Input(shape), "mask": Input(law="uniform")}
-    return Event(inputs, forward, moments)
+    return BoundLayer(inputs, forward, moments)
 
 
 def _scale(p: float, scaling: Scaling) -> float:
@@ -75,7 +75,9 @@ def _scale(p: float, scaling: Scaling) -> float:
     cite=_CITE,
     examples=("", "scaling=sqrt", "scaling=none", "p=0.1"),
 )
-def dropout(*, p: Annotated[float, Range("[0, 1)")] = 0.5, scaling: Scaling = "inverted") -> Event:
+def dropout(
+    *, p: Annotated[float, Range("[0, 1)")] = 0.5, scaling: Scaling = "inverted"
+) -> BoundLayer:
     """Dropout in training; p is the probability that an element is dropped."""
     return _masked((), p, _scale(p, scaling))
 
@@ -86,7 +88,7 @@ def channel_dropout(
     p: Annotated[float, Range("[0, 1)")] = 0.5,
     input_size: Annotated[Size, Range("[1, inf)")] = 2,
     scaling: Scaling = "inverted",
-) -> Event:
+) -> BoundLayer:
     """Dropout of whole channels; an event is one channel's map, all under one mask."""
     return _masked(per_side("input_size", input_size, sides), p, _scale(p, scaling))
 
@@ -114,7 +116,7 @@ def drop_path(
     p: Annotated[float, Range("[0, 1)")],
     elements: Annotated[int, Range("[1, inf)")] = 4,
     scaling: Scaling = "inverted",
-) -> Event:
+) -> BoundLayer:
     """Stochastic depth: a residual branch's output is dropped for a whole sample at a time."""
     return _masked((elements,), p, _scale(p, scaling))
 
@@ -135,7 +137,7 @@ def _alpha_scale(p: float) -> float:
     cite="arXiv:1706.02515",
     examples=("", "p=0.1"),
 )
-def alpha_dropout(*, p: Annotated[float, Range("[0, 1)")] = 0.5) -> Event:
+def alpha_dropout(*, p: Annotated[float, Range("[0, 1)")] = 0.5) -> BoundLayer:
     """Dropout to selu's negative saturation −α, then affine so that N(0, 1) keeps E and σ."""
     return _masked((), p, _alpha_scale(p), _SATURATION)
 
@@ -150,7 +152,7 @@ def feature_alpha_dropout(
     *,
     p: Annotated[float, Range("[0, 1)")] = 0.5,
     elements: Annotated[int, Range("[1, inf)")] = 4,
-) -> Event:
+) -> BoundLayer:
     """Alpha dropout of whole channels; an event is one channel's elements, all under one mask."""
     return _masked((elements,), p, _alpha_scale(p), _SATURATION)
 
@@ -161,7 +163,7 @@ def feature_alpha_dropout(
     cite="JMLR 15 (2014) 1929-1958, section 10; keras.layers.GaussianDropout",
     examples=("rate=0.5", "rate=0.1"),
 )
-def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> Event:
+def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> BoundLayer:
     """Multiplicative normal noise with the mean and the variance of inverted dropout's mask."""
     std = math.sqrt(rate / (1 - rate))
 
@@ -184,7 +186,7 @@ def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> Event:
             "m4_dx": Known(3 * power**2 * n4),
         }
 
-    return Event({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)
+    return BoundLayer({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)
 
 
 @structured(
@@ -193,7 +195,7 @@ def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> Event:
     cite="keras.layers.GaussianNoise",
     examples=("stddev=0.1",),
 )
-def gaussian_noise(*, stddev: Annotated[float, Range("[0, inf)")]) -> Event:
+def gaussian_noise(*, stddev: Annotated[float, Range("[0, inf)")]) -> BoundLayer:
     """Additive normal noise."""
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
@@ -210,4 +212,4 @@ def gaussian_noise(*, stddev: Annotated[float, Range("[0, inf)")]) -> Event:
             "m4_dx": Known(3 * power**2),
         }
 
-    return Event({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)
+    return BoundLayer({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)

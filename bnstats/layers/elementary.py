@@ -55,7 +55,7 @@ def square(xp: Namespace, x: Array) -> tuple[Array, Array]:
     return x * x, 2 * x
 
 
-@elementwise("y = |x|", "dx = dy·sign(x)", name="abs", kinks=(0.0,), cite="arXiv:1912.02803")
+@elementwise("y = |x|", "dx = dy·sign(x)", name="abs", breakpoints=(0.0,), cite="arXiv:1912.02803")
 def absolute(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Absolute value; |dx| is |dy|."""
     return xp.abs(x), xp.sign(x)

@@ -19,7 +19,7 @@ from bnstats.layers._reductions import Reduced, Reduction, largest, over_runs
 from bnstats.layers._registry import (
     Array,
     Backward,
-    Event,
+    BoundLayer,
     Expect,
     Input,
     Law,
@@ -89,7 +89,7 @@ def fractional_max_pool(
     kernel_size: Annotated[Size, Range("[1, inf)")],
     output_size: Annotated[Size, Range("[1, inf)")],
     input_size: Annotated[Size, Range("[1, inf)")],
-) -> Event:
+) -> BoundLayer:
     """Largest element of windows of kernel_size at random distances; new ones for every draw."""
     k = per_side("kernel_size", kernel_size, sides)
     o = per_side("output_size", output_size, sides)
@@ -114,7 +114,7 @@ def fractional_max_pool(
         return max_moments([(prod(k), 1.0)], prod(o) / prod(n), prod(o) == 1, law, expect)
 
     inputs = {"x": Input(n), "dy": Input(o), "random_samples": Input((sides,), "uniform")}
-    return Event(inputs, forward, moments)
+    return BoundLayer(inputs, forward, moments)
 
 
 for _sides in (2, 3):

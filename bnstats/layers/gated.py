@@ -14,7 +14,7 @@ from bnstats.layers._parameters import Range
 from bnstats.layers._registry import (
     Array,
     Backward,
-    Event,
+    BoundLayer,
     Expect,
     Input,
     Law,
@@ -31,7 +31,7 @@ _GRADIENT = "da = dy·{0}(b),  db = dy·a·{0}′(b)"
 _CITE = "arXiv:2002.05202"
 
 
-def _gated(gate: Pointwise, kinks: tuple[float, ...] = ()) -> Event:
+def _gated(gate: Pointwise, breakpoints: tuple[float, ...] = ()) -> BoundLayer:
     """Return the event of y = a·gate(b) for x = (a, b), the order of torch.nn.functional.glu."""
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
@@ -42,21 +42,21 @@ def _gated(gate: Pointwise, kinks: tuple[float, ...] = ()) -> Event:
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
         # a and g = gate(b) are independent: y − E[y] = (a − m)·g + m·(g − E[g]).
         m, s = law.x_mean, law.x_std
-        mean = expect(lambda xp, b: gate(xp, b)[0], kinks=kinks)
+        mean = expect(lambda xp, b: gate(xp, b)[0], breakpoints=breakpoints)
 
         def of_gate(power: int, central: int) -> Known:
             def f(xp: Namespace, b: Array) -> Array:
                 g = gate(xp, b)[0]
                 return g**power * (g - mean.value) ** central
 
-            return expect(f, kinks=kinks)
+            return expect(f, breakpoints=breakpoints)
 
         def of_slope(times_gate: int, power: int) -> Known:
             def f(xp: Namespace, b: Array) -> Array:
                 g, slope = gate(xp, b)
                 return g**times_gate * slope**power
 
-            return expect(f, kinks=kinks)
+            return expect(f, breakpoints=breakpoints)
 
         ms, fourth, half = of_gate(2, 0), of_gate(4, 0), law.dy_std**2 / 2
         a2, a4 = s**2 + m**2, m**4 + 6 * m**2 * s**2 + 3 * s**4
@@ -79,17 +79,17 @@ def _gated(gate: Pointwise, kinks: tuple[float, ...] = ()) -> Event:
             ),
         }
 
-    return Event({"x": Input((2,)), "dy": Input()}, forward, moments)
+    return BoundLayer({"x": Input((2,)), "dy": Input()}, forward, moments)
 
 
 @structured("y = a·σ(b),  x = (a, b)", _GRADIENT.format("σ"), cite="arXiv:1612.08083")
-def glu() -> Event:
+def glu() -> BoundLayer:
     """Gated linear unit; x is one element of each half."""
     return _gated(sigmoid)
 
 
 @structured("y = a·silu(b),  x = (a, b)", _GRADIENT.format("silu"), cite=_CITE)
-def swiglu() -> Event:
+def swiglu() -> BoundLayer:
     """Linear unit gated by silu; x is one element of each half."""
     return _gated(silu)
 
@@ -100,15 +100,15 @@ def swiglu() -> Event:
     cite=_CITE,
     examples=("", "approximate=tanh"),
 )
-def geglu(*, approximate: Literal["none", "tanh"] = "none") -> Event:
+def geglu(*, approximate: Literal["none", "tanh"] = "none") -> BoundLayer:
     """Linear unit gated by gelu; x is one element of each half."""
     return _gated(partial(gelu, approximate=approximate))
 
 
 @structured("y = a·max(0, b),  x = (a, b)", _GRADIENT.format("relu"), cite=_CITE)
-def reglu() -> Event:
+def reglu() -> BoundLayer:
     """Linear unit gated by relu; x is one element of each half."""
-    return _gated(relu, kinks=(0.0,))
+    return _gated(relu, breakpoints=(0.0,))
 
 
 @structured(
@@ -117,7 +117,7 @@ def reglu() -> Event:
     cite="arXiv:1302.4389",
     examples=("", "k=4"),
 )
-def maxout(*, k: Annotated[int, Range("[1, inf)")] = 2) -> Event:
+def maxout(*, k: Annotated[int, Range("[1, inf)")] = 2) -> BoundLayer:
     """Maximum of k pieces; the same as max pooling over a window of k."""
     return max_pool(1, kernel_size=k)
 
@@ -125,7 +125,7 @@ def maxout(*, k: Annotated[int, Range("[1, inf)")] = 2) -> Event:
 @structured(
     "y = (max(0, x), max(0, −x))", "dx = dy₁·[x > 0] − dy₂·[x < 0]", cite="arXiv:1603.05201"
 )
-def crelu() -> Event:
+def crelu() -> BoundLayer:
     """Concatenated relu; numbers of y are over both outputs."""
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
@@ -135,7 +135,7 @@ def crelu() -> Event:
         return y, lambda dy: dy[0] * above - dy[1] * below
 
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        mean = expect(lambda xp, x: 0.5 * xp.abs(x), kinks=(0.0,))
+        mean = expect(lambda xp, x: 0.5 * xp.abs(x), breakpoints=(0.0,))
 
         def spread(xp: Namespace, x: Array) -> Array:
             # one output is |x|, the other 0
@@ -144,9 +144,9 @@ def crelu() -> Event:
         power = law.dy_std**2
         return {
             "mean_y": mean,
-            "var_y": expect(spread, kinks=(0.0,)),
+            "var_y": expect(spread, breakpoints=(0.0,)),
             "ms_dx": Known(power),
             "m4_dx": Known(3 * power**2),
         }
 
-    return Event({"x": Input(), "dy": Input((2,))}, forward, moments)
+    return BoundLayer({"x": Input(), "dy": Input((2,))}, forward, moments)

@@ -7,7 +7,7 @@ from typing import Annotated
 from bnstats.layers._initialisation import CITE, InitName, Mode
 from bnstats.layers._layout import windows
 from bnstats.layers._parameters import Range
-from bnstats.layers._registry import Event, structured
+from bnstats.layers._registry import BoundLayer, structured
 from bnstats.layers._weighted import weighted_event
 
 
@@ -33,7 +33,7 @@ def linear(
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Annotated[float | None, Range("(0, inf)")] = None,
-) -> Event:
+) -> BoundLayer:
     """Linear layer without bias; the numbers are over fresh weights for every draw."""
     point = windows(0, (), (), (), ())
     return weighted_event(point, in_features, out_features, init=init, mode=mode, gain=gain)

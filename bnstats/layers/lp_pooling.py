@@ -16,7 +16,7 @@ from bnstats.layers._reductions import Reduced, Reduction, over_windows
 from bnstats.layers._registry import (
     Array,
     Backward,
-    Event,
+    BoundLayer,
     Expect,
     Input,
     Law,
@@ -69,7 +69,7 @@ def lp_pool(
     ceil_mode: bool = False,
     input_size: Annotated[Size | None, Range("[1, inf)")] = None,
     region: Region = "all",
-) -> Event:
+) -> BoundLayer:
     """Norm of each window, of order norm_type: an even number, or 1 for the sum, signs kept.
 
     Where ceil_mode cuts a window off, torch scales the sum of powers up to the full window.
@@ -80,22 +80,22 @@ def lp_pool(
             "1 and even numbers are defined"
         )
     w = windows(sides, kernel_size, stride, 0, input_size, ceil_mode=ceil_mode, region=region)
-    event = _sum_event(w) if norm_type == 1 else _norm_event(w, norm_type)
+    bound = _sum_event(w) if norm_type == 1 else _norm_event(w, norm_type)
     hints = border_hints(input_size, ceil_mode=ceil_mode)
-    return in_region(replace(event, hints=hints), w)
+    return in_region(replace(bound, hints=hints), w)
 
 
-def _sum_event(w: Windows) -> Event:
-    event = average_event(w, inside, prod(w.kernel))
+def _sum_event(w: Windows) -> BoundLayer:
+    bound = average_event(w, inside, prod(w.kernel))
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
-        y, backward = event.forward(xp, draws)
+        y, backward = bound.forward(xp, draws)
         return y, lambda dy: backward(dy * (y != 0))  # torch's gradient at 0
 
-    return replace(event, forward=forward)
+    return replace(bound, forward=forward)
 
 
-def _norm_event(w: Windows, p: int) -> Event:
+def _norm_event(w: Windows, p: int) -> BoundLayer:
     full = prod(w.kernel)
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
@@ -104,14 +104,14 @@ def _norm_event(w: Windows, p: int) -> Event:
         return y * c, lambda dy: backward(dy * c)
 
     known = p == 2 or full == 1  # the absolute value, whatever p
-    event = Event(
+    bound = BoundLayer(
         {"x": Input(w.size), "dy": Input(w.count)},
         forward,
         partial(_chi_moments, w) if known else lambda law, expect: {},
     )
     if known:
-        return event
-    return replace(event, inexact=f"the {p}-norm of normals has no closed form")
+        return bound
+    return replace(bound, why_inexact=f"the {p}-norm of normals has no closed form")
 
 
 def _chi_moments(w: Windows, law: Law, expect: Expect) -> Mapping[str, Known]:

@@ -24,7 +24,7 @@ from bnstats.layers._reductions import largest, over_windows
 from bnstats.layers._registry import (
     Array,
     Backward,
-    Event,
+    BoundLayer,
     Expect,
     Input,
     Law,
@@ -36,7 +36,7 @@ from bnstats.layers._windows import Region, Windows
 _CITE = "torch.nn.functional; https://arxiv.org/abs/1603.07285 for the geometry"
 
 
-def _max_event(w: Windows, hints: tuple[str, ...] = ()) -> Event:
+def _max_event(w: Windows, hints: tuple[str, ...] = ()) -> BoundLayer:
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
         return over_windows(xp, draws["x"], w, largest, padding=-float("inf"))
 
@@ -44,7 +44,7 @@ def _max_event(w: Windows, hints: tuple[str, ...] = ()) -> Event:
         shares = [(extent.inside, share) for extent, share in w.shares.items()]
         return max_moments(shares, w.per_position(lambda e: 1), prod(w.count) == 1, law, expect)
 
-    return Event({"x": Input(w.size), "dy": Input(w.count)}, forward, moments, hints=hints)
+    return BoundLayer({"x": Input(w.size), "dy": Input(w.count)}, forward, moments, hints=hints)
 
 
 def max_moments(
@@ -80,7 +80,7 @@ def max_pool(
     ceil_mode: bool = False,
     input_size: Annotated[Size | None, Range("[1, inf)")] = None,
     region: Region = "all",
-) -> Event:
+) -> BoundLayer:
     """Largest element of each window; padding is −∞."""
     refuse_wide_padding(sides, kernel_size, padding)
     w = windows(
@@ -105,12 +105,12 @@ def adaptive_max_pool(
     *,
     output_size: Annotated[Size, Range("[1, inf)")],
     input_size: Annotated[Size, Range("[1, inf)")],
-) -> Event:
+) -> BoundLayer:
     """Largest element of each of output_size windows, which share out the input."""
     return _max_event(adaptive_windows(sides, output_size, input_size))
 
 
-def global_max_pool(sides: int, *, input_size: Annotated[Size, Range("[1, inf)")]) -> Event:
+def global_max_pool(sides: int, *, input_size: Annotated[Size, Range("[1, inf)")]) -> BoundLayer:
     """Largest element of the whole map."""
     return _max_event(adaptive_windows(sides, 1, input_size))
 

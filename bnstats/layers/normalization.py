@@ -15,7 +15,7 @@ from bnstats.layers._parameters import ParameterError, Range
 from bnstats.layers._registry import (
     Array,
     Backward,
-    Event,
+    BoundLayer,
     Expect,
     Input,
     Law,
@@ -29,7 +29,7 @@ _AS_NONE = 1e-100  # an eps below makes no difference to any sample
 _DOUBLE_EPS = 2.0**-52  # torch's rms_norm takes that of the dtype
 
 
-def _normalization(n: int, eps: float, *, centred: bool = True) -> Event:
+def _normalization(n: int, eps: float, *, centred: bool = True) -> BoundLayer:
     """Return the event of n elements normalised together."""
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
@@ -48,9 +48,9 @@ def _normalization(n: int, eps: float, *, centred: bool = True) -> Event:
     def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
         return _moments(law, expect, n, eps, centred=centred)
 
-    heavy = eps < _AS_NONE and 2 <= n - centred <= 4  # E[1/v²] diverges
+    heavy_tailed = eps < _AS_NONE and 2 <= n - centred <= 4  # E[1/v²] diverges
     inputs = {"x": Input((n,)), "dy": Input((n,))}
-    return Event(inputs, forward, moments, heavy=("dx",) if heavy else ())
+    return BoundLayer(inputs, forward, moments, heavy_tailed=("dx",) if heavy_tailed else ())
 
 
 def _variance(square: Known, mean: Known) -> Known:
@@ -133,7 +133,7 @@ def batch_norm(
     *,
     batch_size: Annotated[int, Range("[2, inf)")] = 64,
     eps: Annotated[float, Range("[0, inf)")] = 1e-5,
-) -> Event:
+) -> BoundLayer:
     """Batch normalisation in training; batch_size counts N, or N·H·W, elements."""
     return _normalization(batch_size, eps)
 
@@ -149,7 +149,7 @@ def layer_norm(
     *,
     normalized_shape: Annotated[int, Range("[2, inf)")] = 64,
     eps: Annotated[float, Range("[0, inf)")] = 1e-5,
-) -> Event:
+) -> BoundLayer:
     """Layer normalisation; a normalized_shape of several sides is their product."""
     return _normalization(normalized_shape, eps)
 
@@ -165,7 +165,7 @@ def rms_norm(
     *,
     normalized_shape: Annotated[int, Range("[1, inf)")] = 64,
     eps: Annotated[float, Range("[0, inf)")] = _DOUBLE_EPS,
-) -> Event:
+) -> BoundLayer:
     """Root mean square normalisation; eps defaults to that of float64."""
     return _normalization(normalized_shape, eps, centred=False)
 
@@ -177,7 +177,7 @@ def group_norm(
     num_channels: Annotated[int, Range("[1, inf)")] = 32,
     input_size: Annotated[int, Range("[1, inf)")] = 16,
     eps: Annotated[float, Range("[0, inf)")] = 1e-5,
-) -> Event:
+) -> BoundLayer:
     """Group normalisation; input_size counts the elements of a channel, H·W."""
     per_group, rest = divmod(num_channels, num_groups)
     if rest:
@@ -200,7 +200,7 @@ def instance_norm(
     *,
     input_size: Annotated[int, Range("[2, inf)")] = 64,
     eps: Annotated[float, Range("[0, inf)")] = 1e-5,
-) -> Event:
+) -> BoundLayer:
     """Instance normalisation; input_size counts the elements of a channel, H·W."""
     return _normalization(input_size, eps)
 
@@ -215,6 +215,6 @@ def standardize(
     *,
     n: Annotated[int, Range("[2, inf)")] = 64,
     epsilon: Annotated[float, Range("[0, inf)")] = 1e-5,
-) -> Event:
+) -> BoundLayer:
     """Standardisation over n elements; jax's layer normalisation."""
     return _normalization(n, epsilon)

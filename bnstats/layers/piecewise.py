@@ -9,7 +9,7 @@ from bnstats.layers._registry import Array, Namespace, elementwise
 @elementwise(
     "y = min(max(0, x), 6)",
     "dx = dy·[0 < x < 6]",
-    kinks=(0.0, 6.0),
+    breakpoints=(0.0, 6.0),
     cite="Krizhevsky, Convolutional deep belief networks on CIFAR-10, 2010",
 )
 def relu6(xp: Namespace, x: Array) -> tuple[Array, Array]:
@@ -26,7 +26,7 @@ def _ends(min_val: float, max_val: float) -> tuple[float, float]:
 @elementwise(
     "y = min(max(min_val, x), max_val)",
     "dx = dy·[min_val < x < max_val]",
-    kinks=_ends,
+    breakpoints=_ends,
     cite="Collobert, Large scale machine learning, PhD thesis, Paris VI, 2004",
     aliases=("hard_tanh",),
 )
@@ -40,7 +40,7 @@ def hardtanh(
 @elementwise(
     "y = min(max(0, x + 3), 6)/6",
     "dx = dy·[−3 < x < 3]/6",
-    kinks=(-3.0, 3.0),
+    breakpoints=(-3.0, 3.0),
     cite="arXiv:1905.02244",
     aliases=("hard_sigmoid",),
 )
@@ -52,7 +52,7 @@ def hardsigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
 @elementwise(
     "y = x·min(max(0, x + 3), 6)/6",
     "dx = dy·(0 if x < −3, 1 if x > 3, else (2x + 3)/6)",
-    kinks=(-3.0, 3.0),
+    breakpoints=(-3.0, 3.0),
     cite="arXiv:1905.02244",
     aliases=("hard_swish", "hard_silu"),
 )
@@ -65,7 +65,7 @@ def hardswish(xp: Namespace, x: Array) -> tuple[Array, Array]:
 @elementwise(
     "y = 0 if x ≤ −1, x if x ≥ 1, else (x + 1)²/4",
     "dx = dy·min(max(0, x + 1), 2)/2",
-    kinks=(-1.0, 1.0),
+    breakpoints=(-1.0, 1.0),
     cite="arXiv:1901.02324",
 )
 def sparse_plus(xp: Namespace, x: Array) -> tuple[Array, Array]:
@@ -77,7 +77,7 @@ def sparse_plus(xp: Namespace, x: Array) -> tuple[Array, Array]:
 @elementwise(
     "y = min(max(0, x + 1), 2)/2",
     "dx = dy·[−1 < x < 1]/2",
-    kinks=(-1.0, 1.0),
+    breakpoints=(-1.0, 1.0),
     cite="arXiv:1901.02324",
 )
 def sparse_sigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:

@@ -11,13 +11,13 @@ from bnstats.layers._parameters import ParameterError, Range
 from bnstats.layers._registry import (
     Array,
     Backward,
-    Event,
+    BoundLayer,
     Expect,
     Input,
     Law,
     Namespace,
     elementwise,
-    pointwise_event,
+    pointwise_layer,
     structured,
 )
 
@@ -28,7 +28,9 @@ def identity(xp: Namespace, x: Array) -> tuple[Array, Array]:
     return x, xp.ones_like(x)
 
 
-@elementwise("y = max(0, x)", "dx = dy·[x > 0]", kinks=(0.0,), cite="Nair and Hinton, ICML 2010")
+@elementwise(
+    "y = max(0, x)", "dx = dy·[x > 0]", breakpoints=(0.0,), cite="Nair and Hinton, ICML 2010"
+)
 def relu(xp: Namespace, x: Array) -> tuple[Array, Array]:
     """Rectified linear unit."""
     return xp.maximum(x, 0), xp.astype(x > 0, x.dtype)
@@ -37,7 +39,7 @@ def relu(xp: Namespace, x: Array) -> tuple[Array, Array]:
 @elementwise(
     "y = max(0, x) + a·min(0, x),  a = negative_slope",
     "dx = dy·(1 if x > 0 else a)",
-    kinks=(0.0,),
+    breakpoints=(0.0,),
     cite="Maas, Hannun and Ng, ICML 2013",
     aliases=("keras.leaky_relu:negative_slope=0.2", "keras.LeakyReLU:negative_slope=0.3"),
     examples=("", "negative_slope=0.2"),
@@ -52,7 +54,7 @@ def leaky_relu(xp: Namespace, x: Array, *, negative_slope: float = 0.01) -> tupl
 @elementwise(
     "y = max(0, x) + a·min(0, x),  a = weight",
     "dx = dy·(1 if x > 0 else a)",
-    kinks=(0.0,),
+    breakpoints=(0.0,),
     cite="arXiv:1502.01852",
     aliases=("flax.PReLU:weight=0.01", "keras.PReLU:weight=0"),
 )
@@ -67,7 +69,7 @@ def prelu(xp: Namespace, x: Array, *, weight: float = 0.25) -> tuple[Array, Arra
     cite="arXiv:1505.00853",
     examples=("", "training=false"),
 )
-def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) -> Event:
+def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) -> BoundLayer:
     """Randomised leaky rectified linear unit: every draw has a slope of its own."""
     if lower > upper:
         raise ParameterError(f"lower={lower:g} is above upper={upper:g}")
@@ -76,7 +78,7 @@ def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) 
     def at_centre(xp: Namespace, x: Array) -> tuple[Array, Array]:
         return leaky_relu(xp, x, negative_slope=centre)
 
-    fixed = pointwise_event(at_centre, kinks=(0.0,))
+    fixed = pointwise_layer(at_centre, breakpoints=(0.0,))
     if not training:
         return fixed
 
@@ -112,13 +114,13 @@ def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) 
         }
 
     inputs = {"x": Input(), "dy": Input(), "slope": Input(law="uniform")}
-    return Event(inputs, forward, moments, kinks=fixed.kinks)
+    return BoundLayer(inputs, forward, moments, breakpoints=fixed.breakpoints)
 
 
 @elementwise(
     "y = x if x > threshold, else value",
     "dx = dy·[x > threshold]",
-    kinks=lambda threshold, value: (threshold,),
+    breakpoints=lambda threshold, value: (threshold,),
     cite="Torch7 nn",
     aliases=("keras.ThresholdedReLU:threshold=1,value=0",),
     examples=("threshold=1,value=0",),
@@ -149,7 +151,7 @@ def _keras_kinks(
 @elementwise(
     "y = min(x, max_value) if x > threshold, else negative_slope·(x − threshold)",
     "dx = dy·([x < max_value] if x > threshold, else negative_slope)",
-    kinks=_keras_kinks,
+    breakpoints=_keras_kinks,
     cite="keras.activations.relu",
     aliases=("keras.relu",),
     examples=("negative_slope=0.1,max_value=6,threshold=1",),
@@ -174,7 +176,7 @@ def keras_relu(
 @elementwise(
     "y = x if x > 0 else α·(e^x − 1)",
     "dx = dy·(1 if x > 0 else α·e^x)",
-    kinks=(0.0,),
+    breakpoints=(0.0,),
     cite="arXiv:1511.07289",
 )
 def elu(xp: Namespace, x: Array, *, alpha: float = 1.0) -> tuple[Array, Array]:
@@ -188,7 +190,7 @@ def elu(xp: Namespace, x: Array, *, alpha: float = 1.0) -> tuple[Array, Array]:
 @elementwise(
     "y = x if x > 0 else α·(e^(x/α) − 1)",
     "dx = dy·(1 if x > 0 else e^(x/α))",
-    kinks=(0.0,),
+    breakpoints=(0.0,),
     cite="arXiv:1704.07483",
     examples=("", "alpha=0.5"),
 )
@@ -208,7 +210,7 @@ _SELU_SCALE = 1.0507009873554805
 @elementwise(
     "y = λ·(x if x > 0 else α·(e^x − 1)),  λ = 1.0507, α = 1.6733",
     "dx = dy·λ·(1 if x > 0 else α·e^x)",
-    kinks=(0.0,),
+    breakpoints=(0.0,),
     cite="arXiv:1706.02515",
 )
 def selu(xp: Namespace, x: Array) -> tuple[Array, Array]:

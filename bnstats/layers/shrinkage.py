@@ -15,7 +15,7 @@ def _both_sides(lambd: float) -> tuple[float, ...]:
 @elementwise(
     "y = x if |x| > λ, else 0;  λ = lambd",
     "dx = dy·[|x| > λ]",
-    kinks=_both_sides,
+    breakpoints=_both_sides,
     cite="Donoho and Johnstone, Biometrika 81 (1994) 425-455",
     aliases=("hard_shrink",),
 )
@@ -30,7 +30,7 @@ def hardshrink(
 @elementwise(
     "y = sign(x)·max(0, |x| − λ),  λ = lambd",
     "dx = dy·[|x| > λ]",
-    kinks=_both_sides,
+    breakpoints=_both_sides,
     cite="Donoho and Johnstone, Biometrika 81 (1994) 425-455",
     aliases=("soft_shrink",),
 )

@@ -46,7 +46,7 @@ def lecun_tanh(xp: Namespace, x: Array) -> tuple[Array, Array]:
 @elementwise(
     "y = x/(1 + |x|)",
     "dx = dy/(1 + |x|)²",
-    kinks=(0.0,),
+    breakpoints=(0.0,),
     cite="Bergstra, Desjardins, Lamblin and Bengio, DIRO 1337, 2009",
     aliases=("soft_sign",),
 )

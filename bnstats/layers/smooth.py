@@ -74,7 +74,7 @@ def logsigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
 @elementwise(
     "y = log(1 + e^(βx))/β, and x where βx > threshold",
     "dx = dy/(1 + e^(−βx)), and dy where βx > threshold",
-    kinks=lambda beta, threshold: (threshold / beta,),
+    breakpoints=lambda beta, threshold: (threshold / beta,),
     cite="Dugas et al., NIPS 2000",
     aliases=("jax.softplus:threshold=1000", "keras.softplus:threshold=1000"),
 )

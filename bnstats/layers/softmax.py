@@ -14,7 +14,7 @@ from bnstats.layers._parameters import Range
 from bnstats.layers._registry import (
     Array,
     Backward,
-    Event,
+    BoundLayer,
     Expect,
     Input,
     Law,
@@ -33,9 +33,11 @@ def _event(
     n: int,
     forward: Callable[[Namespace, Mapping[str, Array]], tuple[Array, Backward]],
     moments: Callable[[Law, Expect], Mapping[str, Known]],
-    inexact: str,
-) -> Event:
-    return Event({"x": Input((n,)), "dy": Input((n,))}, forward, moments, inexact=inexact)
+    why_inexact: str,
+) -> BoundLayer:
+    return BoundLayer(
+        {"x": Input((n,)), "dy": Input((n,))}, forward, moments, why_inexact=why_inexact
+    )
 
 
 class _Tilted(NamedTuple):
@@ -97,7 +99,7 @@ def _variance(expect: Expect, n: int, std: float) -> Known:
     return combined((1 - 1 / n, _over_scales(expect, n, std, lambda xp, t, w: w.var)))
 
 
-def _softmax(n: int, sign: float) -> Event:
+def _softmax(n: int, sign: float) -> BoundLayer:
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
         z = sign * draws["x"]
         y = xp.exp(z - xp.max(z, axis=0, keepdims=True))
@@ -127,7 +129,7 @@ def _softmax(n: int, sign: float) -> Event:
 @structured(
     "y = e^x/Σ e^x", "dx = y·(dy − Σ y·dy)", cite="Bridle, NIPS 1989", examples=("", "n=2", "n=100")
 )
-def softmax(*, n: Size = 10) -> Event:
+def softmax(*, n: Size = 10) -> BoundLayer:
     """Softmax over n elements."""
     return _softmax(n, 1.0)
 
@@ -138,7 +140,7 @@ def softmax(*, n: Size = 10) -> Event:
     cite="torch.nn.functional",
     examples=("", "n=2"),
 )
-def softmin(*, n: Size = 10) -> Event:
+def softmin(*, n: Size = 10) -> BoundLayer:
     """Softmax of −x over n elements."""
     return _softmax(n, -1.0)
 
@@ -149,7 +151,7 @@ def softmin(*, n: Size = 10) -> Event:
     cite="torch.nn.functional",
     examples=("", "n=2", "n=100"),
 )
-def log_softmax(*, n: Size = 10) -> Event:
+def log_softmax(*, n: Size = 10) -> BoundLayer:
     """Logarithm of the softmax over n elements."""
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
@@ -196,7 +198,7 @@ def log_softmax(*, n: Size = 10) -> Event:
     cite="arXiv:1602.02068",
     examples=("", "n=2"),
 )
-def sparsemax(*, n: Size = 10) -> Event:
+def sparsemax(*, n: Size = 10) -> BoundLayer:
     """Sparsemax: the projection of n elements onto the probability simplex."""
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
@@ -222,11 +224,14 @@ def sparsemax(*, n: Size = 10) -> Event:
             # y₁ = ½ + ½·d cut to [0, 1], d = x₁ − x₂ ~ √2·(x − m); both move where |d| < 1
             m, edge = law.x_mean, math.sqrt(0.5)
             spread = expect(
-                lambda xp, x: 0.25 * xp.minimum(2 * (x - m) ** 2, 1), kinks=(m - edge, m + edge)
+                lambda xp, x: 0.25 * xp.minimum(2 * (x - m) ** 2, 1),
+                breakpoints=(m - edge, m + edge),
             )
             known["var_y"] = spread
             known["ms_dx"] = Known(0.5 * law.dy_std**2 * math.erf(0.5 / law.x_std))
         return known
 
-    inexact = "" if n == 2 else "which outputs are positive depends on all n inputs; known for n=2"
-    return _event(n, forward, moments, inexact)
+    why_inexact = (
+        "" if n == 2 else "which outputs are positive depends on all n inputs; known for n=2"
+    )
+    return _event(n, forward, moments, why_inexact)

@@ -147,7 +147,7 @@ def _exact_table(result: Mapping[str, Any], width: int) -> Iterator[str]:
             rows.append((QUANTITIES[name].symbol, value, error, exact["by"]))
     yield from _columns(rows, width, least=3)
     unknown = [n for n in QUANTITIES if not result.get(n, {}).get("exact")]
-    yield from inexact_lines(unknown, parse(result["layer"]).event.inexact, width)
+    yield from inexact_lines(unknown, parse(result["layer"]).bound.why_inexact, width)
 
 
 def inexact_lines(unknown: Sequence[str], reason: str, width: int) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from bnstats.errors import BnstatsError
-from bnstats.layers import STANDARD, Event, Law
+from bnstats.layers import STANDARD, BoundLayer, Law
 from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import Direction
 
@@ -87,28 +87,28 @@ class Block(NamedTuple):
 
 def is_too_wide(spec: Spec) -> bool:
     """Whether a draw of a layer does not fit into memory, a GB of it for the largest."""
-    return spec.event.numbers > MAX_NUMBERS
+    return spec.bound.numbers > MAX_NUMBERS
 
 
 def check_size(spec: Spec) -> None:
     """Raise BnstatsError for a layer that is too wide."""
     if is_too_wide(spec):
         raise BnstatsError(
-            f"{spec.layer.name}: one draw would hold {spec.event.numbers:,} random numbers, "
+            f"{spec.layer.name}: one draw would hold {spec.bound.numbers:,} random numbers, "
             f"more than {MAX_NUMBERS:,}",
             where=spec.text,
             hint=f"bnstats exact {spec.text} draws none",
         )
 
 
-def block_draws(event: Event) -> int:
+def block_draws(bound: BoundLayer) -> int:
     """Draws per block: a function of the event alone, because streams depend on it."""
-    return max(_BLOCK_NUMBERS // event.numbers, 1)
+    return max(_BLOCK_NUMBERS // bound.numbers, 1)
 
 
-def chunk_draws(event: Event) -> int:
+def chunk_draws(bound: BoundLayer) -> int:
     """Draws per chunk, the unit of parallel work and of merging."""
-    return _BLOCKS_PER_CHUNK * block_draws(event)
+    return _BLOCKS_PER_CHUNK * block_draws(bound)
 
 
 def iid_chunks(samples: int, size: int) -> Iterator[Chunk]:
@@ -127,11 +127,11 @@ def stream(seed: int, spec: str, chunk: int) -> np.random.Generator:
 
 def iid_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
     """Yield a chunk's draws in blocks: views of one buffer that the next block overwrites."""
-    event, dtype = task.spec.event, task.dtype
+    bound, dtype = task.spec.bound, task.dtype
     generator = stream(task.seed, task.spec.text, chunk.unit)
-    size = block_draws(event)
-    normal = {k: i.shape for k, i in event.inputs.items() if i.law == "normal"}
-    uniform = {k: i.shape for k, i in event.inputs.items() if i.law == "uniform"}
+    size = block_draws(bound)
+    normal = {k: i.shape for k, i in bound.inputs.items() if i.law == "normal"}
+    uniform = {k: i.shape for k, i in bound.inputs.items() if i.law == "uniform"}
     normals_per_draw = sum(map(prod, normal.values()))
     uniforms_per_draw = sum(map(prod, uniform.values()))
     source = Normals(min(size, chunk.draws) * normals_per_draw, dtype)

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from bnstats.backends import Device, numpy_backend
-from bnstats.layers import LAYERS, Event, Law
+from bnstats.layers import LAYERS, BoundLayer, Law
 from bnstats.sampling.counter import accelerated
 from bnstats.sampling.iid import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
 from bnstats.sampling.sobol import CHUNK_POINTS, REPLICATES, dimensions, sobol_blocks, sobol_chunks
@@ -54,7 +54,7 @@ def run(
         Called with what a backend had to do otherwise than was asked for.
     """
     merged: _Merged
-    pivot = y_pivot(task.spec.event, task.law)
+    pivot = y_pivot(task.spec.bound, task.law)
     if task.backend != "numpy":
         merged = _Tree()
         computed = accelerated(task, samples, pivot, devices, should_stop, on_warning)
@@ -62,11 +62,11 @@ def run(
     if task.sampler == "sobol":
         import scipy.special  # noqa: F401  # once, before the workers are forked
 
-        dimensions(task.spec.event)  # raises where there are too many
+        dimensions(task.spec.bound)  # raises where there are too many
         chunks, merged = sobol_chunks(samples), _Replicates()
         workers = min(workers, 1 + samples // (4 * CHUNK_POINTS))
     else:
-        size = chunk_draws(task.spec.event)
+        size = chunk_draws(task.spec.bound)
         chunks, merged = iid_chunks(samples, size), _Tree()
         workers = min(workers, 1 + samples // (2 * size))
     if task.spec.layer.name not in LAYERS:
@@ -106,7 +106,7 @@ def chunk_tally(task: Task, chunk: Chunk, pivot: float) -> Tally:
     tally = dict.fromkeys(task.directions, Moments())
     with np.errstate(all="ignore"):  # non-finite values are counted, not warned about
         for draws, directions, weights in blocks(task, chunk):
-            y, backward = task.spec.event.forward(numpy_backend, draws)
+            y, backward = task.spec.bound.forward(numpy_backend, draws)
             for direction in directions:
                 v = y if direction == "y" else backward(draws["dy"])
                 found = of(numpy_backend, v, pivot if direction == "y" else 0.0, weights)
@@ -115,13 +115,13 @@ def chunk_tally(task: Task, chunk: Chunk, pivot: float) -> Tally:
     return tally
 
 
-def y_pivot(event: Event, law: Law) -> float:
+def y_pivot(bound: BoundLayer, law: Law) -> float:
     """Return a float32 number near E[y]: y at the mean of every input, 0 where not finite."""
     centre = {"normal": 0.0, "uniform": 0.5}
-    at_mean = {name: np.full((*i.shape, 1), centre[i.law]) for name, i in event.inputs.items()}
+    at_mean = {name: np.full((*i.shape, 1), centre[i.law]) for name, i in bound.inputs.items()}
     at_mean["x"] += law.x_mean
     with np.errstate(all="ignore"):
-        value = float(np.float32(np.mean(event.forward(numpy_backend, at_mean)[0])))
+        value = float(np.float32(np.mean(bound.forward(numpy_backend, at_mean)[0])))
     return value if math.isfinite(value) else 0.0
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from bnstats.errors import BnstatsError
-from bnstats.layers import Event, Input
+from bnstats.layers import BoundLayer, Input
 from bnstats.sampling.iid import Block, Chunk, Task, scaled, stream
 from bnstats.statistics.quantities import Direction
 
@@ -43,14 +43,14 @@ _NUMBERS_LEVEL = 17
 _SMOOTHED: dict[Direction, str] = {"y": "x", "dx": "dy"}
 
 
-def dimensions(event: Event) -> int:
+def dimensions(bound: BoundLayer) -> int:
     """Return the number of coordinates of one point; more than there are raises BnstatsError."""
-    if event.numbers > MAX_DIMENSIONS:
+    if bound.numbers > MAX_DIMENSIONS:
         raise BnstatsError(
-            f"one draw of this layer has {event.numbers} coordinates; sobol has {MAX_DIMENSIONS}",
+            f"one draw of this layer has {bound.numbers} coordinates; sobol has {MAX_DIMENSIONS}",
             hint="--sampler iid",
         )
-    return event.numbers
+    return bound.numbers
 
 
 def directions(dimensions: int = MAX_DIMENSIONS) -> Any:
@@ -163,17 +163,17 @@ def sobol_chunks(samples: int) -> Iterator[Chunk]:
 
 def sobol_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
     """Yield a chunk's points, with the weights of each direction."""
-    event = task.spec.event
-    numbers = _numbers(dimensions(event))
+    bound = task.spec.bound
+    numbers = _numbers(dimensions(bound))
     generator = stream(task.seed, f"sobol {task.spec.text}", chunk.unit)
     seeds = generator.integers(0, 2**_BITS, len(numbers), dtype=np.uint32)
-    step = min(_block_points(event), chunk.draws)
-    ends = list(accumulate(prod(given.shape) for given in event.inputs.values()))[:-1]
+    step = min(_block_points(bound), chunk.draws)
+    ends = list(accumulate(prod(given.shape) for given in bound.inputs.values()))[:-1]
     for first in range(chunk.first, chunk.first + chunk.draws, step):
         integers = scrambled(points(numbers, first, step.bit_length() - 1), seeds)
         uniform = integers + 0.5
         uniform *= 2.0**-_BITS
-        parts = dict(zip(event.inputs, np.split(uniform, ends), strict=True))
+        parts = dict(zip(bound.inputs, np.split(uniform, ends), strict=True))
         known: dict[tuple[str, bool], tuple[Any, Any]] = {}
         for direction in task.directions:
             draws, weights = {}, None
@@ -182,7 +182,7 @@ def sobol_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
                     continue  # y does not depend on it
                 smooth = name == _SMOOTHED[direction] and len(part) == 1
                 if (name, smooth) not in known:
-                    known[name, smooth] = _transformed(part, event.inputs[name], smooth=smooth)
+                    known[name, smooth] = _transformed(part, bound.inputs[name], smooth=smooth)
                 z, weights_of_z = known[name, smooth]
                 draws[name] = z.astype(task.dtype)
                 weights = weights_of_z if smooth else weights
@@ -201,9 +201,9 @@ def _transformed(uniform: Any, given: Input, *, smooth: bool) -> tuple[Any, Any]
     return z.reshape(*given.shape, -1), weights
 
 
-def _block_points(event: Event) -> int:
+def _block_points(bound: BoundLayer) -> int:
     """Points per block, a power of two, that fit the cache."""
-    return 1 << max(min(_BLOCK_LEVEL, _NUMBERS_LEVEL - (event.numbers - 1).bit_length()), 0)
+    return 1 << max(min(_BLOCK_LEVEL, _NUMBERS_LEVEL - (bound.numbers - 1).bit_length()), 0)
 
 
 @cache

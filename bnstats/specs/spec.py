@@ -17,7 +17,7 @@ from bnstats.layers import (
     ALIASES,
     LAYERS,
     USER_LAYERS,
-    Event,
+    BoundLayer,
     Law,
     Layer,
     Parameter,
@@ -39,20 +39,20 @@ class Spec:
     ----------
     text
         The canonical spec.
-    layer, event
+    layer, bound
         The registry's entry and the experiment of one draw.
     """
 
     text: str
     layer: Layer
-    event: Event = field(compare=False)  # functions, new ones at every parsing
+    bound: BoundLayer = field(compare=False)  # functions, new ones at every parsing
 
     def __reduce__(self) -> tuple[Any, ...]:
         return parse, (self.text,)  # an event holds functions that do not pickle
 
     def under(self, law: Law) -> Spec:
         """Return this spec with what its event can tell only once the law is known."""
-        return self if self.event.under is None else replace(self, event=self.event.under(law))
+        return self if self.bound.under is None else replace(self, bound=self.bound.under(law))
 
 
 def parse(text: str) -> Spec:
@@ -94,14 +94,14 @@ def parse(text: str) -> Spec:
             hint=f"e.g. {example_specs(layer)[0]}  (bnstats show {layer.name})",
         )
     try:
-        event = layer.bind(**values)
+        bound = layer.bind(**values)
     except ArithmeticError:
         raise BnstatsError(f"{layer.name}: a value is too large", where=printable(text)) from None
     except ParameterError as error:
         raise BnstatsError(
             f"{layer.name}: {error}", where=printable(text), hint=f"bnstats show {layer.name}"
         ) from None
-    elements = sum(math.prod(event.inputs[name].shape) for name in ("x", "dy"))
+    elements = sum(math.prod(bound.inputs[name].shape) for name in ("x", "dy"))
     if elements > _MAX_ELEMENTS:
         raise BnstatsError(
             f"{layer.name}: one draw would hold {elements:,} elements of x and dy, "
@@ -109,7 +109,7 @@ def parse(text: str) -> Spec:
             where=printable(text),
             hint="a smaller kernel, width or input_size",
         )
-    return Spec(_canonical(layer, values), layer, event)
+    return Spec(_canonical(layer, values), layer, bound)
 
 
 def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:

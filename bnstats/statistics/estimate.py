@@ -122,7 +122,7 @@ def estimates(
     exact: dict[str, Exact],
     confidence: float,
     rounding: float = 0.0,
-    heavy: tuple[Direction, ...] = (),
+    heavy_tailed: tuple[Direction, ...] = (),
 ) -> dict[str, Estimate]:
     """Return every quantity of the directions that were sampled.
 
@@ -137,7 +137,7 @@ def estimates(
     rounding
         Unit roundoff of the draws: a relative error that more draws do not average away, added
         to every standard error.
-    heavy
+    heavy_tailed
         Directions whose fourth moment is infinite: no interval of theirs may be believed.
     """
     found = {
@@ -145,7 +145,7 @@ def estimates(
         for name, q in QUANTITIES.items()
         if q.direction in moments
     }
-    for name in (n for n in found if QUANTITIES[n].direction in heavy):
+    for name in (n for n in found if QUANTITIES[n].direction in heavy_tailed):
         found[name] = replace(found[name], n_eff=0.0)
     return found
 

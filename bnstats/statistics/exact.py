@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bnstats.backends import numpy_backend
-from bnstats.layers import Event, Known, Law, combined, squared
+from bnstats.layers import BoundLayer, Known, Law, combined, squared
 from bnstats.statistics.quantities import QUANTITIES, Quantity
 
 _NODES = 16
@@ -58,11 +58,11 @@ class Exact:
         return None if self.spread is None else self.spread / math.sqrt(draws)
 
 
-def exact_values(event: Event, law: Law) -> dict[str, Exact]:
+def exact_values(bound: BoundLayer, law: Law) -> dict[str, Exact]:
     """Return the exact quantities of an event under a law of its inputs, as far as known."""
     try:
         with np.errstate(all="ignore"):
-            moments = dict(event.moments(law, Expectation(law)))
+            moments = dict(bound.moments(law, Expectation(law)))
     except ArithmeticError:  # beyond float64's range
         moments = {}
     moments = {k: v for k, v in moments.items() if math.isfinite(v.value + v.error)}
@@ -133,13 +133,13 @@ class Expectation:
     """Expectations under the law of x, and integrals, each with a bound on its error.
 
     E[g(X)] for X ~ N(x_mean, x_std²), or for the largest of several such X, is composite
-    Gauss-Legendre on ±14 standard deviations, split at the kinks and, because a layer bends near
-    them and near 0 on a scale of its own, at distances of powers of four from each. Panels are
+    Gauss-Legendre on ±14 standard deviations, split at the breakpoints and, because a layer bends
+    near them and near 0 on a scale of its own, at distances of powers of four from each. Panels are
     doubled until two successive results agree, and their difference bounds the error. A coarse rule
     tells what lies from there to ±38 standard deviations, and its absolute size is part of the
-    bound; where it is worth naming, or a kink lies out there, the integral is taken on all of that.
-    Of the tail beyond, the outermost half standard deviation and what the function is at kinks
-    still farther out give the bound.
+    bound; where it is worth naming, or a breakpoint lies out there, the integral is taken on all of
+    that. Of the tail beyond, the outermost half standard deviation and what the function is at
+    breakpoints still farther out give the bound.
     """
 
     law: Law
@@ -148,7 +148,7 @@ class Expectation:
         self,
         function: Callable[[Any, Any], Any],
         *,
-        kinks: Iterable[float] = (),
+        breakpoints: Iterable[float] = (),
         maximum_of: int = 1,
         tolerance: float = _TOLERANCE,
     ) -> Known:
@@ -156,8 +156,8 @@ class Expectation:
         law = self.law
         # Far from 0 the rounding of x itself is felt, by the tails of exponentials above all.
         rounding = _ROUNDING * (1 + abs(law.x_mean) * max(1.0, 1 / law.x_std))
-        kinks = tuple(kinks)
-        centres = {0.0, *kinks}
+        breakpoints = tuple(breakpoints)
+        centres = {0.0, *breakpoints}
         splits = [c + d for c in centres for d in (0.0, *_DISTANCES, *(-d for d in _DISTANCES))]
         inside = (z for x in splits if abs(z := (x - law.x_mean) / law.x_std) < _FAR)
         ends = sorted({-_FAR, -_NEAR, _NEAR, _FAR, *inside})
@@ -168,20 +168,20 @@ class Expectation:
         value, size, tail, change = _converged(partial(rule, near), _PANELS, tolerance)
         # As large as what lies beyond may be, where the panels are too coarse to tell its value.
         beyond = max(tail, rule(far, _PANELS[0])[1])
-        distances = [abs(kink - law.x_mean) / law.x_std for kink in kinks]
+        distances = [abs(point - law.x_mean) / law.x_std for point in breakpoints]
         if not beyond <= tolerance * size or any(_NEAR <= d < _FAR for d in distances):
             value, size, tail, change = _converged(partial(rule, pieces), _PANELS, tolerance)
             beyond = tail + _UNDERFLOW * len(pieces) * _NODES * _PANELS[-1]
-        if outside := [k for k, d in zip(kinks, distances, strict=True) if d >= _FAR]:
+        if outside := [k for k, d in zip(breakpoints, distances, strict=True) if d >= _FAR]:
             beyond += self._at_most(function, outside)
         by = "quadrature" if maximum_of == 1 else "order statistics"
         return Known(value, change + beyond + rounding * size, by)
 
-    def _at_most(self, function: Callable[[Any, Any], Any], kinks: list[float]) -> float:
-        """Bound what kinks add to an expectation where x is hardly ever."""
+    def _at_most(self, function: Callable[[Any, Any], Any], breakpoints: list[float]) -> float:
+        """Bound what breakpoints add to an expectation where x is hardly ever."""
         law = self.law
-        away = np.array([math.copysign(law.x_std, kink - law.x_mean) for kink in kinks])
-        around = np.array(kinks)[:, None] + away[:, None] * np.linspace(-1, 1, 9)
+        away = np.array([math.copysign(law.x_std, point - law.x_mean) for point in breakpoints])
+        around = np.array(breakpoints)[:, None] + away[:, None] * np.linspace(-1, 1, 9)
         return _LEAST * max(1.0, float(np.max(np.abs(function(numpy_backend, around)))))
 
     def integral(self, function: Callable[[Any, Any], Any], low: float, high: float) -> Known:

@@ -96,7 +96,7 @@ class FreshDraws:
         self._spec, self._settings, self._law = spec, settings, law
         self.warnings: tuple[str, ...] = ()
         given = settings.samples
-        self.samples = self._resolving(default_samples(spec.event)) if given is None else given
+        self.samples = self._resolving(default_samples(spec.bound)) if given is None else given
         self._threshold = second_threshold(tests, settings.family_error)
 
     def _resolving(self, default: int) -> int:
@@ -120,7 +120,7 @@ class FreshDraws:
         )
         if stop():
             raise Stopped
-        self.warnings = tuple(dict.fromkeys((*self.warnings, *result.told)))
+        self.warnings = tuple(dict.fromkeys((*self.warnings, *result.notes)))
         return result
 
     @cached_property

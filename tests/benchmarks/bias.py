@@ -60,7 +60,7 @@ def moments(task: Task, chunk: Chunk, pivot: float) -> tuple[float, float, float
 def biases(text: str, dtype: DType, seed: int, chunks: int) -> list[tuple[float, float]]:
     """Return the relative bias of each quantity, and its standard error over chunks."""
     spec = parse(text)
-    pivot, size = y_pivot(spec.event, STANDARD), chunk_draws(spec.event)
+    pivot, size = y_pivot(spec.bound, STANDARD), chunk_draws(spec.bound)
     rows = []
     for c in range(chunks):
         ours = moments(Task(spec, seed, dtype=dtype), Chunk(c, 0, size, False), pivot)

@@ -59,7 +59,7 @@ def default_specs() -> list[str]:
     """Return the table's layers: those with published values first, the cheaper ones first."""
     published = {claim.spec.text for s in claim_sets() for claim in s.claims}
     found = dict.fromkeys((*table_specs(), *EDGE))
-    return sorted(found, key=lambda text: (text not in published, parse(text).event.numbers))
+    return sorted(found, key=lambda text: (text not in published, parse(text).bound.numbers))
 
 
 @dataclass

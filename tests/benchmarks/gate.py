@@ -91,7 +91,7 @@ class Study:
         outcomes: dict[str, int] = {"ok": 0, "fail": 0, "undecided": 0}
         alarms, named = 0, []
         for text, row in rows(self.out, self.quick).items():
-            samples = max(default_samples(parse(text).event) // SHARE, 100)
+            samples = max(default_samples(parse(text).bound) // SHARE, 100)
             settings = Settings(samples, int(key))
             for check in planted.check(row, settings, self.rows):
                 outcomes[check.outcome] += 1
@@ -105,7 +105,7 @@ class Study:
         spec = parse(key)
         row = rows(self.out, self.quick).get(key) or planted.known_row(spec)
         settings = Settings(seed=self.seed)
-        default = default_samples(spec.event)
+        default = default_samples(spec.bound)
         samples, factor = default, FACTOR
         if self.quick:  # the same power by theory: a tenth of the width at a hundredth of the draws
             samples, factor = default // 100, FACTOR**10

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 from unittest.mock import patch
 
-from bnstats.layers import STANDARD, Event, Known, Law
+from bnstats.layers import STANDARD, BoundLayer, Known, Law
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.exact import exact_values
 from bnstats.statistics.quantities import QUANTITIES
@@ -23,7 +23,7 @@ EXACT = {"mean_y": PLANTED[2], "std_y": PLANTED[3], "std_dx": PLANTED[4]}
 
 def known_row(spec: Spec) -> Row:
     """Return a row of exact values alone, which nothing but fresh draws can contradict."""
-    exact = exact_values(spec.event, STANDARD)
+    exact = exact_values(spec.bound, STANDARD)
     return {"layer": spec.text, **{name: {"exact": asdict(e)} for name, e in exact.items()}}
 
 
@@ -48,18 +48,18 @@ def check(row: Row, settings: Settings, of: int, spec: Spec | None = None) -> tu
 
 def scaled(spec: Spec, y: float = 1.0, dx: float = 1.0) -> Spec:
     """Return a layer whose forward and backward formulas are wrong by a factor."""
-    right = spec.event.forward
+    right = spec.bound.forward
 
     def forward(xp: Any, draws: Any) -> Any:
         value, backward = right(xp, draws)
         return value * y, lambda dy: backward(dy) * dx
 
-    return replace(spec, event=replace(spec.event, forward=forward))
+    return replace(spec, bound=replace(spec.bound, forward=forward))
 
 
 def misknown(spec: Spec, factor: float) -> Spec:
     """Return a layer whose exact moments make E[y], σ[y] and σ[dx] wrong by a factor."""
-    right = spec.event.moments
+    right = spec.bound.moments
 
     def moments(law: Law, expect: Any) -> Mapping[str, Known]:
         powers = {"mean_y": 1, "mean_dx": 1, "var_y": 2, "ms_y": 2, "ms_dx": 2}
@@ -69,8 +69,8 @@ def misknown(spec: Spec, factor: float) -> Spec:
             for name, m in right(law, expect).items()
         }
 
-    event: Event = replace(spec.event, moments=moments)
-    return replace(spec, event=event)
+    bound: BoundLayer = replace(spec.bound, moments=moments)
+    return replace(spec, bound=bound)
 
 
 def caught(text: str, row: Row, settings: Settings, of: int, factor: float) -> dict[str, bool]:

@@ -78,7 +78,7 @@ def message(error: BaseException) -> str:
 def moments(job: Job) -> Row:
     """Return z against exact values and against numpy's engine."""
     spec = parse(job.spec)
-    draws = max(default_samples(spec.event) // job.share, 1000)
+    draws = max(default_samples(spec.bound) // job.share, 1000)
     counted = fusion_counters(job.backend)
     one = compute(
         spec,
@@ -134,16 +134,16 @@ def outputs(job: Job) -> Row:
 
     from bnstats.backends import numpy_backend
 
-    event = parse(job.spec).event
+    bound = parse(job.spec).bound
     rng = np.random.default_rng(job.seed)
     draws = {
         name: (rng.normal if i.law == "normal" else rng.random)(size=(*i.shape, OUTPUT_DRAWS))
-        for name, i in event.inputs.items()
+        for name, i in bound.inputs.items()
     }
     draws = {k: v.astype(np.float32) for k, v in draws.items()}  # right in both dtypes
-    single = evaluate_numpy(event, numpy_backend, draws)
-    double = evaluate_numpy(event, numpy_backend, {k: np.float64(v) for k, v in draws.items()})
-    ours = evaluate(job, event, {k: v.astype(job.dtype) for k, v in draws.items()})
+    single = evaluate_numpy(bound, numpy_backend, draws)
+    double = evaluate_numpy(bound, numpy_backend, {k: np.float64(v) for k, v in draws.items()})
+    ours = evaluate(job, bound, {k: v.astype(job.dtype) for k, v in draws.items()})
     wrong = [str(v.dtype) for v in ours if str(v.dtype) != job.dtype]
     if wrong:
         raise TypeError(f"{job.dtype} went in, {wrong[0]} came out")
@@ -154,15 +154,15 @@ def outputs(job: Job) -> Row:
     }
 
 
-def evaluate_numpy(event: Any, xp: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
+def evaluate_numpy(bound: Any, xp: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
     import numpy as np
 
     with np.errstate(all="ignore"):
-        y, backward = event.forward(xp, draws)
+        y, backward = bound.forward(xp, draws)
         return y, backward(draws["dy"])
 
 
-def evaluate(job: Job, event: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
+def evaluate(job: Job, bound: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
     """Return y and dx, computed by a backend on the device, as numpy arrays."""
     import numpy as np
 
@@ -170,7 +170,7 @@ def evaluate(job: Job, event: Any, draws: dict[str, Any]) -> tuple[Any, Any]:
     device = chosen(job.backend, xp, job.device)[0]
 
     def both(inputs: dict[str, Any]) -> tuple[Any, Any]:
-        y, backward = event.forward(xp, inputs)
+        y, backward = bound.forward(xp, inputs)
         return y, backward(inputs["dy"])
 
     if job.backend == "torch":

@@ -88,7 +88,7 @@ def load_numbers(layer: str) -> int:
     """Return half of the random numbers in a draw: one for a scalar layer."""
     from bnstats.specs.spec import parse
 
-    return parse(layer).event.numbers // 2
+    return parse(layer).bound.numbers // 2
 
 
 def across(s: Settings, layer: str) -> Found:
@@ -147,12 +147,12 @@ def naive(s: Settings, layer: str) -> Found:
     from bnstats.backends import numpy_backend
     from bnstats.specs.spec import parse
 
-    event, draws, block = parse(layer).event, int(1e6 if s.quick else 1e8), 10**6
+    bound, draws, block = parse(layer).bound, int(1e6 if s.quick else 1e8), 10**6
     rng = np.random.default_rng(s.seed)
     running, double = np.float32(0), 0.0
     for _ in range(draws // block):
         x, dy = rng.standard_normal((2, block), np.float32)
-        _, backward = event.forward(numpy_backend, {"x": x, "dy": dy})
+        _, backward = bound.forward(numpy_backend, {"x": x, "dy": dy})
         square = backward(dy) ** 2
         double += float(square.sum(dtype=np.float64))
         square[0] += running

@@ -115,10 +115,10 @@ class _Recorder:
         self.running = ""
         self.runs: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
 
-    def trace(self, frame, event, arg):
+    def trace(self, frame, bound, arg):
         return self.note if frame.f_code.co_filename.startswith(f"{LAYERS}/") else None
 
-    def note(self, frame, event, arg):
+    def note(self, frame, bound, arg):
         name = frame.f_code.co_filename.rpartition("/")[2]
         self.runs[name][frame.f_lineno].add(self.running)
         return self.note

@@ -94,9 +94,9 @@ def no_counts(sizes: Iterable[int], names: Iterable[str]) -> Counts:
 def bound(text: str) -> tuple[Spec, dict[str, Exact], float]:
     """Return a layer, the exact values of what is measured, and the pivot of y."""
     spec = parse(text)
-    exact = exact_values(spec.event, STANDARD)
+    exact = exact_values(spec.bound, STANDARD)
     known = {name: exact[name] for name in MEASURED if name in exact}
-    return spec, known, y_pivot(spec.event, STANDARD)
+    return spec, known, y_pivot(spec.bound, STANDARD)
 
 
 class Job(NamedTuple):

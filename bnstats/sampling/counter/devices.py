@@ -114,7 +114,7 @@ class _Lane:
         numbers = _BLOCK_NUMBERS.get(device.kind, _LARGEST_BLOCK)
         if device.memory is not None:
             numbers = min(numbers, max(device.memory // _BYTES_PER_NUMBER, _SMALLEST_BLOCK))
-        draws = max(numbers // task.spec.event.numbers, 2)
+        draws = max(numbers // task.spec.bound.numbers, 2)
         self.size = 1 << (draws.bit_length() - 1)
 
     def begin(self, chunk: Chunk, manner: _Manner | None = None) -> _Begun:

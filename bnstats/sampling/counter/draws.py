@@ -11,7 +11,7 @@ from math import prod
 from typing import Any, TypeAlias
 
 from bnstats.backends import Keys
-from bnstats.layers import Event
+from bnstats.layers import BoundLayer
 from bnstats.sampling.counter.philox import ROUNDS, key_schedule, normal_pair, philox, uniform
 from bnstats.sampling.iid import Task, scaled
 
@@ -43,7 +43,7 @@ def group_draws(
     keys
         Words of shape (ROUNDS + 1, 2), see `round_keys`.
     """
-    inputs, places = task.spec.event.inputs, draws_per_group(task.spec.event)
+    inputs, places = task.spec.bound.inputs, draws_per_group(task.spec.bound)
     counts = {law: sum(prod(i.shape) for i in inputs.values() if i.law == law) for law in _LAWS}
     calls = {law: -(-places * count // 4) for law, count in counts.items()}
     rows: dict[str, Array] = {}
@@ -70,9 +70,9 @@ def group_draws(
     return found
 
 
-def draws_per_group(event: Event) -> int:
+def draws_per_group(bound: BoundLayer) -> int:
     """Return how many draws share a call."""
-    return 2 if sum(prod(i.shape) for i in event.inputs.values() if i.law == "normal") <= 2 else 1
+    return 2 if sum(prod(i.shape) for i in bound.inputs.values() if i.law == "normal") <= 2 else 1
 
 
 def _words(xp: Any, first: Array, groups: int, keys: Array, calls: range) -> Any:

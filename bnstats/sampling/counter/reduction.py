@@ -48,19 +48,19 @@ class Block:
     @property
     def is_short(self) -> bool:
         """Whether sums begin in float32."""
-        longest = max(prod(i.shape) for i in self.task.spec.event.inputs.values())
+        longest = max(prod(i.shape) for i in self.task.spec.bound.inputs.values())
         in_columns = self.columns > 1 and self.task.dtype == "float32"
         return in_columns and longest <= LONGEST and not self.careful
 
     def __call__(self, xp: Any, first: Array, remaining: Array, keys: Array) -> Array:
         """Return the sums, of shape (directions, 5 or 6, columns)."""
-        task, places = self.task, draws_per_group(self.task.spec.event)
+        task, places = self.task, draws_per_group(self.task.spec.bound)
         groups = self.size // places
         number = xp.arange(groups, dtype=xp.int32) * places
         remaining = xp.astype(remaining, xp.int32)
         found: Array = 0.0
         for place, draws in enumerate(group_draws(task, xp, first // places, groups, keys)):
-            y, backward = task.spec.event.forward(xp, draws)
+            y, backward = task.spec.bound.forward(xp, draws)
             counts = number + place < remaining
             found = found + xp.stack(
                 [
