@@ -408,6 +408,29 @@ SIGMOID = '   (layer = "sigmoid")\n'
             (CLAIM + "colour = 3\n").encode(),
             f"a.toml, claim 1: unknown field 'colour'\n{FIELDS}",
         ),
+        # What would be ignored, and so never checked.
+        (
+            "a.toml",
+            (CLAIM + CLAIM.replace("[claim]", "[claims]")).encode(),
+            "a.toml: unknown key 'claims'\n"
+            "hint:  did you mean 'claim'?  keys: claim, title, url, convention\n",
+        ),
+        (
+            "a.toml",
+            (CLAIM + CLAIM.replace("[[claim]]", "[Claim]")).encode(),
+            "a.toml: unknown key 'Claim'\n"
+            "hint:  did you mean 'claim'?  keys: claim, title, url, convention\n",
+        ),
+        (
+            "a.json",
+            b'{"claim": [{"layer": "relu", "quantity": "std_y", "value": "0.9"}], "claim": []}',
+            "a.json cannot be parsed: 'claim' stands twice in one object\n",
+        ),
+        (
+            "a.json",
+            b'[{"layer": "relu", "quantity": "std_dx", "value": "0.9", "value": "0.7071"}]',
+            "a.json cannot be parsed: 'value' stands twice in one object\n",
+        ),
         (
             "a.json",
             b'[{"layer": "relu", "quantity": "std_y"}]',
@@ -761,6 +784,15 @@ def test_a_damaged_results_document_is_refused(cli: Cli, damage: Any) -> None:
     document = json.loads(Path("r.json").read_text("utf-8"))
     damage(document)
     Path("r.json").write_text(json.dumps(document), "utf-8")
+    code, out, err = cli("verify", "r.json", "-n", 2000)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == "error: r.json is not a results document of bnstats"
+
+
+def test_a_results_document_with_a_key_twice_is_refused(cli: Cli) -> None:
+    cli("compute", "relu", "-n", 2000, "--export", "r.json")
+    text = Path("r.json").read_text("utf-8")
+    Path("r.json").write_text(text.replace('"std_y":', '"std_y": {}, "std_y":'), "utf-8")
     code, out, err = cli("verify", "r.json", "-n", 2000)
     assert (code, out) == (2, "")
     assert err.splitlines()[0] == "error: r.json is not a results document of bnstats"

@@ -21,6 +21,7 @@ from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import QUANTITIES
 
 _FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "source", "remark")
+_ABOUT = ("title", "url", "convention")  # of the whole file
 _MAX_BYTES = 2_000_000
 _MAX_CLAIMS = 10_000
 _MAX_SAMPLES = 10**18
@@ -134,13 +135,18 @@ def read_claims(content: bytes, name: str) -> ClaimSet:
                 f"{name}, claim {i}: repeats claim {first}   ({claim.spec.text}, {claim.quantity})",
                 hint="keep one of them",
             )
-    about = (
-        printable(_text(document.get(key, ""), key, name)) for key in ("title", "url", "convention")
-    )
+    about = (printable(_text(document.get(key, ""), key, name)) for key in _ABOUT)
     return ClaimSet(stem, claims, *about)
 
 
 def _rows(document: Mapping[str, Any], name: str) -> list[Any]:
+    known = ("claim", *_ABOUT)
+    for key in document:  # [[claims]] holds no claim that is checked
+        if key not in known:
+            raise BnstatsError(
+                f"{name}: unknown key '{printable(key, 40)}'",
+                hint=hint_for(key, known, f"keys: {', '.join(known)}"),
+            )
     rows = document.get("claim", [])
     if not isinstance(rows, list) or not rows:
         raise BnstatsError(f"{name} holds no claims", hint=_example(name))
@@ -158,15 +164,36 @@ def _parse(text: str, name: str) -> dict[str, Any]:
                 raise BnstatsError(f"{name} cannot be parsed: too long a key or number")
             return tomllib.loads(text, parse_float=str)
         if suffix == ".json":
-            document = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+            numbers = dict.fromkeys(("parse_float", "parse_int", "parse_constant"), str)
+            document = json.loads(text, object_pairs_hook=unique_keys, **numbers)
             return document if isinstance(document, dict) else {"claim": document}
         if suffix == ".csv":
             return {"claim": _csv_rows(text, name)}
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, csv.Error) as error:
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, csv.Error, RepeatedKey) as error:
         raise BnstatsError(f"{name} cannot be parsed: {printable(str(error))}") from None
     except (RecursionError, ValueError):
         raise BnstatsError(f"{name} cannot be parsed: nested too deeply or too long") from None
     raise BnstatsError(f"{name}: a claims file ends in .toml, .json or .csv")
+
+
+class RepeatedKey(ValueError):
+    """A key that stands twice in one JSON object, of which json would drop the first."""
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, as `json.loads` wants it of its hook.
+
+    Raises
+    ------
+    RepeatedKey
+        A key stands twice.
+    """
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise RepeatedKey(f"'{key[:40]}' stands twice in one object")
+        found[key] = value
+    return found
 
 
 def _is_bomb(token: str) -> bool:

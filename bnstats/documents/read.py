@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bnstats.claims.files import unique_keys
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Law
 from bnstats.sampling.settings import check_law
@@ -43,7 +44,7 @@ def read_constants(path: Path) -> Mapping[str, Any]:
             raise ValueError("not a file")
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError("too large")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique_keys)
         _check_document(document)
     except FileNotFoundError:
         raise BnstatsError(
