@@ -371,7 +371,11 @@ class Action:
                     *("bash", "--noprofile", "--norc", "-eo", "pipefail", script),
                     cwd=self.workspace,
                     PATH=os.pathsep.join(
-                        [str(self.site / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]
+                        [
+                            str(self.site / "bin"),
+                            str(Path(sys.executable).parent),
+                            os.environ["PATH"],
+                        ]
                     ),
                     PYTHONPATH=str(self.site),
                     PIP_TARGET=str(self.site),

@@ -164,19 +164,24 @@ def _parse(text: str, name: str) -> dict[str, Any]:
                 raise BnstatsError(f"{name} cannot be parsed: too long a key or number")
             return tomllib.loads(text, parse_float=str)
         if suffix == ".json":
-            numbers = dict.fromkeys(("parse_float", "parse_int", "parse_constant"), str)
-            document = json.loads(text, object_pairs_hook=unique_keys, **numbers)
+            document = json.loads(
+                text,
+                object_pairs_hook=unique_keys,
+                parse_float=str,
+                parse_int=str,
+                parse_constant=str,
+            )
             return document if isinstance(document, dict) else {"claim": document}
         if suffix == ".csv":
             return {"claim": _csv_rows(text, name)}
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, csv.Error, RepeatedKey) as error:
+    except (tomllib.TOMLDecodeError, json.JSONDecodeError, csv.Error, RepeatedKeyError) as error:
         raise BnstatsError(f"{name} cannot be parsed: {printable(str(error))}") from None
     except (RecursionError, ValueError):
         raise BnstatsError(f"{name} cannot be parsed: nested too deeply or too long") from None
     raise BnstatsError(f"{name}: a claims file ends in .toml, .json or .csv")
 
 
-class RepeatedKey(ValueError):
+class RepeatedKeyError(ValueError):
     """A key that stands twice in one JSON object, of which json would drop the first."""
 
 
@@ -185,13 +190,13 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
     Raises
     ------
-    RepeatedKey
+    RepeatedKeyError
         A key stands twice.
     """
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise RepeatedKey(f"'{key[:40]}' stands twice in one object")
+            raise RepeatedKeyError(f"'{key[:40]}' stands twice in one object")
         found[key] = value
     return found
 

@@ -6,13 +6,16 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, suppress
 from importlib import import_module
 from io import TextIOWrapper
 from itertools import pairwise
+from typing import Any
 
 import click
 
 from bnstats.cli.console import Console
+from bnstats.cli.interrupt import leaving_at_once
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
 from bnstats.version import __version__
 
@@ -83,7 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _mend_streams(as_json=wants_json(arguments))
     try:
-        return _run(arguments)
+        with leaving_at_once(), redirect_stderr(_Unfailing(sys.stderr)):
+            return _run(arguments)
     except OSError as error:
         if error.errno not in _PIPE_ERRORS:
             raise
@@ -111,10 +115,9 @@ def _run(arguments: Sequence[str]) -> int:
     except OSError as error:
         if error.errno in _PIPE_ERRORS:
             raise
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.EINVAL, errno.EBADF):
             return _internal_error(arguments)
-        _abandon_stdout()
-        return _report(HostError(f"cannot write to stdout: {error.strerror}"), arguments)
+        return _report(_of_the_machine(error), arguments)
     except Exception:
         return _internal_error(arguments)
     return code if isinstance(code, int) else 0
@@ -144,6 +147,28 @@ def _mend_streams(*, as_json: bool) -> None:
             stream.reconfigure(errors="replace")
     if as_json and isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
+
+
+class _Unfailing:
+    """A stream of messages: one that cannot be written, on a terminal that is gone, costs nothing.
+
+    The result on stdout does, and what was drawn for it.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _abandon_stdout() -> None:
@@ -187,6 +212,19 @@ def _wants(arguments: Sequence[str], format_: str) -> bool:
     )
 
 
+def _of_the_machine(error: OSError) -> HostError:
+    """Return the error for what the system has refused: memory, processes, files, a folder."""
+    what = error.strerror or str(error)
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        _abandon_stdout()
+        found = HostError(f"cannot write to stdout: {what}")
+    else:
+        where = "" if error.filename is None else f": {error.filename}"
+        found = HostError(printable(f"the system refuses: {what}{where}"))
+    found.__cause__ = error
+    return found
+
+
 def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
     """Print an error on stderr, and as a document on stdout where JSON was asked for."""
     lines = [f"error: {error.message}"]
@@ -224,12 +262,14 @@ def _internal_error(arguments: Sequence[str]) -> int:
     trace = traceback.format_exc()
     if _verbose(arguments):
         click.echo(trace, err=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", prefix="bnstats-", suffix=".log", delete=False
-    ) as file:
-        file.write(trace)
-    error = BnstatsError(
-        "internal error, a bug in bnstats", hint=f"the traceback is in {file.name}"
-    )
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", prefix="bnstats-", suffix=".log", delete=False
+        ) as file:
+            file.write(trace)
+        hint = f"the traceback is in {file.name}"
+    except OSError:  # nowhere to write to
+        hint = "bnstats -v … shows the traceback"
+    error = BnstatsError("internal error, a bug in bnstats", hint=hint)
     error.exit_code = INTERNAL
     return _report(error, arguments)

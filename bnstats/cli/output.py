@@ -31,10 +31,32 @@ def emit(
 ) -> None:
     """Print the document, or the one number that ``get`` names, and write the exports.
 
-    ``seconds`` are those that each result took.
+    ``seconds`` are those that each result took. What cannot be written keeps nothing else from
+    being written: the first error is raised in the end, the others are warnings.
     """
+    failed: list[Exception] = []
+    try:
+        _print(console, document, format_, get, seconds)
+    except (OSError, BnstatsError) as error:
+        failed.append(error)
     for path in export:
-        write_atomically(path, renderer(format_of(path))(document) + "\n")
+        try:
+            write_atomically(path, renderer(format_of(path))(document) + "\n")
+        except BnstatsError as error:
+            failed.append(error)
+    for other in failed[1:]:
+        console.warn(str(other))
+    if failed:
+        raise failed[0]
+
+
+def _print(
+    console: Console,
+    document: Mapping[str, Any],
+    format_: str,
+    get: str | None,
+    seconds: Sequence[float],
+) -> None:
     if get is not None:
         console.out(lookup(document, get))
     elif format_ == "text":
