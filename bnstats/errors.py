@@ -38,9 +38,17 @@ class HostError(BnstatsError):
 
 
 def printable(text: str, limit: int = 200) -> str:
-    """Return text that is safe on a terminal: control characters escaped, length bounded."""
+    """Return text that is safe on a terminal and in the log of a workflow, and of bounded length.
+
+    Escaped are control characters, those that reverse the direction of writing among them, and what
+    GitHub Actions takes for a command wherever it stands in a line: ``##[error]``.
+    """
     short = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in short
+    )
+    return shown.replace("##[", "#\\x23[")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:

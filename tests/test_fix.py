@@ -54,10 +54,10 @@ TOML_BEFORE = (
     'b = """\nvalue = "0.2123"\n\\""" # no end\n"""""',
     "c = '''\nvalue = 0.2123 # '' '''",
     "d = 1979-05-27 07:32:00  # value = 1",
-    '"value = 0.5" = {"x=y" = 0.2123, z = \'}\'}',
+    '"value = 0.5" = ["x=y", "= 0.2123", \'}\']',
     "",
 )
-TOML_AFTER = ("[other.'value = 3']", "[[claims]]", "# value = 9")
+TOML_AFTER = ("# [other.'value = 3']", "# value = 9")
 
 
 @st.composite

@@ -141,8 +141,8 @@ def read_claims(content: bytes, name: str) -> ClaimSet:
 
 def _rows(document: Mapping[str, Any], name: str) -> list[Any]:
     known = ("claim", *_ABOUT)
-    for key in document:  # [[claims]] holds no claim that is checked
-        if key not in known:
+    for key, value in document.items():  # [[claims]] would hold claims that nobody checks
+        if key not in known and _holds_tables(value):
             raise BnstatsError(
                 f"{name}: unknown key '{printable(key, 40)}'",
                 hint=hint_for(key, known, f"keys: {', '.join(known)}"),
@@ -153,6 +153,10 @@ def _rows(document: Mapping[str, Any], name: str) -> list[Any]:
     if len(rows) > _MAX_CLAIMS:
         raise BnstatsError(f"{name} holds more than {_MAX_CLAIMS:,} claims")
     return rows
+
+
+def _holds_tables(value: Any) -> bool:
+    return any(isinstance(v, dict) for v in (value if isinstance(value, list) else (value,)))
 
 
 def _parse(text: str, name: str) -> dict[str, Any]:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import difflib
 import io
+import os
+import secrets
+import stat
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -33,9 +39,10 @@ def repair(
     changes, refusals = corrections(checks, settings.family_error, digits)
     files = rewritten_files(changes)
     if diff:
-        for path, (old, new) in files.items():
-            # As bytes: a patch has the encoding and the line ends of the file, not of a terminal.
-            click.echo("".join(_diff(path, old, new)).encode(), nl=False)
+        with _no_commands():
+            for path, (old, new) in files.items():
+                # As bytes: a patch has the encoding and line ends of the file, not of a terminal.
+                click.echo("".join(_diff(path, old, new)).encode(), nl=False)
     else:
         for path, (_, new) in files.items():
             write_atomically(path.resolve(), new)
@@ -45,6 +52,28 @@ def repair(
         symbol = QUANTITIES[refusal.check.quantity].symbol
         console.warn(f"{refusal.check.layer} {symbol} stays: {refusal.reason}")
     return list(checks) if diff else verified_again(checks, changes, settings)
+
+
+@contextmanager
+def _no_commands() -> Iterator[None]:
+    """Keep GitHub Actions from taking lines of a file for commands of ours.
+
+    They are none in a patch that goes to a file; elsewhere patch and git apply skip the two lines.
+    """
+    if not os.environ.get("GITHUB_ACTIONS") or _goes_to_a_file(sys.stdout):
+        yield
+        return
+    token = secrets.token_hex(16)
+    click.echo(f"::stop-commands::{token}")
+    yield
+    click.echo(f"::{token}::")
+
+
+def _goes_to_a_file(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # it is no stream of the system's
+        return False
 
 
 def _line(console: Console, change: Change) -> str:

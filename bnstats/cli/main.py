@@ -146,7 +146,7 @@ def _mend_streams(*, as_json: bool) -> None:
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     if as_json and isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
 
 
 class _Unfailing:
@@ -228,8 +228,9 @@ def _of_the_machine(error: OSError) -> HostError:
 def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
     """Print an error on stderr, and as a document on stdout where JSON was asked for."""
     lines = [f"error: {error.message}"]
-    lines += [f"       {line}" for line in (error.where or "").splitlines()]
+    lines += [f"       {line}" for line in (error.where or "").split("\n") if line]
     lines += [f"hint:  {error.hint}"] if error.hint else []
+    lines = [printable(line, 4000) for line in lines]  # it may hold what another has written
     click.echo("\n".join(lines), err=True)
     if error.__cause__ is not None and _verbose(arguments):
         import traceback

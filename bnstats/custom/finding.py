@@ -169,7 +169,7 @@ def _object(path: str) -> Any:
             near = suggestion(part, [n for n, thing in names.items() if _may_be_meant(n, thing)])
             raise BnstatsError(
                 f"'{printable(module_name)}' has no '{printable(part)}'",
-                where=path,
+                where=printable(path),
                 hint=f"did you mean '{near}'?"
                 if near
                 else f"it is {found.__file__}"
@@ -199,7 +199,9 @@ def _module(module_name: str, path: str) -> ModuleType:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise _failed(module_name, error) from error
         raise BnstatsError(
-            f"no module '{printable(error.name)}'", where=path, hint=_near(module_name, path)
+            f"no module '{printable(error.name)}'",
+            where=printable(path),
+            hint=_near(module_name, path),
         ) from error
     except (Exception, SystemExit) as error:
         raise _failed(module_name, error) from error
