@@ -115,7 +115,7 @@ def json_files(draw: Any) -> list[Piece]:
     for number, name in enumerate(names):
         value = draw(texts)
         token = draw(st.sampled_from(json_text(value)))
-        before = draw(st.sampled_from(["", '"value": "0.1",', '"source": "value: 0.2123",\n']))
+        before = draw(st.sampled_from(["", '"source": "value: 0.2123",\n']))
         pieces += [(f'{{{before} "layer":"{name}", "quantity" :"std_dx","value" :', "")]
         pieces += [(token, value), ("}" + ",\n" * (number < len(names) - 1), "")]
     return [*pieces, ("]}", "")]
