@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bnstats.claims.files import Claim, ClaimSet, read_claims
 from bnstats.errors import BnstatsError, printable, suggestion
-from bnstats.specs.spec import resolve
+from bnstats.specs.names import resolve
 
 __all__ = ["Claim", "ClaimSet", "claim_set", "claim_sets", "claims_on", "read_claims", "set_names"]
 

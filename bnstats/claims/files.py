@@ -7,7 +7,7 @@ import io
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -15,9 +15,10 @@ from typing import Any
 
 from bnstats.claims.places import Place, places
 from bnstats.claims.values import Printed, parse_value
-from bnstats.custom import read, read_written
+from bnstats.custom import load_trusted, load_typed
 from bnstats.errors import BnstatsError, hint_for, printable
-from bnstats.specs.spec import Spec
+from bnstats.specs.names import Load
+from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.quantities import QUANTITIES
 
 _FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "source", "remark")
@@ -112,7 +113,7 @@ def claim(fields: Mapping[str, str]) -> Claim:
     >>> claim({"layer": "swish", "quantity": "std_y", "value": "0.5"}).spec.text
     'silu'
     """
-    return _claim(fields, "", "bnstats_verify", read)
+    return _claim(fields, "", "bnstats_verify", load_typed)
 
 
 def read_claims(content: bytes, name: str) -> ClaimSet:
@@ -187,9 +188,7 @@ def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:
     return [{k: v for k, v in row.items() if v} for row in islice(rows, _MAX_CLAIMS + 1)]
 
 
-def _claim(
-    row: Any, set_name: str, at: str, read_layer: Callable[[str], Spec] = read_written
-) -> Claim:
+def _claim(row: Any, set_name: str, at: str, load: Load = load_trusted) -> Claim:
     if not isinstance(row, Mapping):
         raise BnstatsError(f"{at}: not a table of {', '.join(_FIELDS)}")
     if None in row:  # where csv puts what the header has no name for
@@ -206,7 +205,7 @@ def _claim(
             raise BnstatsError(f"{at}: field '{key}' is missing")
     fields = {k: _text(v, k, at) for k, v in row.items()}
     try:
-        spec = read_layer(fields["layer"])
+        spec = parse(fields["layer"], load)
     except BnstatsError as error:
         raise BnstatsError(f"{at}: {error.message}", where=error.where, hint=error.hint) from None
     context = f'   (layer = "{spec.text}")'

@@ -112,10 +112,11 @@ def command(
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.output import check_exports, emit, locate
     from bnstats.cli.progress import Target, sampling_progress
-    from bnstats.custom import read
+    from bnstats.custom import load_here
     from bnstats.documents.write import document
     from bnstats.layers import Law
     from bnstats.sampling.settings import check_law
+    from bnstats.specs.spec import parse
     from bnstats.statistics.exact import exact_values
 
     law = Law(x_mean, x_std, dy_std)
@@ -123,7 +124,7 @@ def command(
     format_ = format_asked(format_, as_json)
     check_exports(export)
     import_named(imports)
-    layers = list({spec.text: spec for spec in (read(text, here=True) for text in specs)}.values())
+    layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
         # Two draws have no interval.
         few = [max(3, 4096 // spec.bound.numbers) for spec in layers]

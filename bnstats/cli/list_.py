@@ -40,7 +40,7 @@ class _What(_Choice):
             return value
         from bnstats.claims import set_names
         from bnstats.errors import BnstatsError, printable
-        from bnstats.specs.spec import resolve
+        from bnstats.specs.names import resolve
 
         shown = printable(value, 60)
         is_set = value in set_names()
@@ -135,7 +135,7 @@ def _layers(families: Sequence[str]) -> list[_Row]:
 def _installed() -> Iterator[_Row]:
     """Yield the layers that installed packages offer, none of them imported."""
     from bnstats.custom import installed
-    from bnstats.specs.spec import resolve
+    from bnstats.specs.names import resolve
 
     for e in sorted(installed(), key=lambda entry: (entry.package, entry.name)):
         family = f"{e.package} (installed)"

@@ -21,9 +21,9 @@ from bnstats.custom.finding import (
     Installed,
     as_typed,
     installed,
-    load,
-    read,
-    read_written,
+    load_here,
+    load_trusted,
+    load_typed,
     trust,
 )
 from bnstats.custom.registering import register
@@ -32,9 +32,9 @@ __all__ = [
     "Installed",
     "as_typed",
     "installed",
-    "load",
-    "read",
-    "read_written",
+    "load_here",
+    "load_trusted",
+    "load_typed",
     "register",
     "trust",
 ]

@@ -19,7 +19,8 @@ from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer
-from bnstats.specs.spec import Spec, layer_name, not_loaded, parse, resolve, unknown_layer
+from bnstats.specs.names import not_loaded, resolve, unknown_layer
+from bnstats.specs.spec import Spec
 
 _GROUP = "bnstats.layers"
 _trusted: set[str] = set()  # modules whose layers a file may name
@@ -34,43 +35,42 @@ class Installed(NamedTuple):
     path: str
 
 
-def read(text: str, *, here: bool = False) -> Spec:
-    """Parse a spec that was typed, importing the user's layer that it names.
+def load_typed(name: str) -> Layer:
+    """Import the layer of a name that was typed, or that a program gives.
 
     Parameters
     ----------
-    text
-        E.g. ``sigmoid``, ``mypkg.mymodule:my_act:alpha=2`` or, of an installed package's entry
-        point in the group ``bnstats.layers``, its name.
-    here
-        Whether a path may lie in the current directory, as with ``python -m``.
+    name
+        A path such as ``mypkg.mymodule:my_act``, or the name of an installed package's entry point
+        in the group ``bnstats.layers``.
 
     Raises
     ------
     BnstatsError
-        As `bnstats.specs.spec.parse`, and: the code cannot be imported, or is no layer.
+        The code cannot be imported, or is no layer.
     """
-    load(layer_name(text), here=here)
-    return parse(text)
+    return _loaded(name, *_path_and_family(name))
 
 
-def read_written(text: str) -> Spec:
-    """Parse a spec that stands in a file, which imports nothing but what `trust` has allowed.
+def load_here(name: str) -> Layer:
+    """Import as `load_typed` does, also from the current directory, as ``python -m`` does."""
+    path, family = _path_and_family(name)
+    _look_in(os.getcwd())
+    return _loaded(name, path, family)
+
+
+def load_trusted(name: str) -> Layer:
+    """Import the layer of a name that stands in a file, if `trust` has allowed it.
 
     Raises
     ------
     BnstatsError
-        As `bnstats.specs.spec.parse`; of a layer that could be imported, the hint says how.
+        As `load_typed`; the hint about a layer that could be imported says how.
     """
-    name = layer_name(text)
-    if resolve(name) is None:
-        if _is_trusted(name):
-            load(name)
-        elif name in (offered := [entry.name for entry in installed()]):
-            raise not_loaded(name)
-        else:
-            raise unknown_layer(name, offered)
-    return parse(text)
+    if _is_trusted(name):
+        return load_typed(name)
+    offered = [entry.name for entry in installed()]
+    raise not_loaded(name) if name in offered else unknown_layer(name, offered)
 
 
 def _is_trusted(name: str) -> bool:
@@ -95,11 +95,13 @@ def trust(name: str, directory: Path) -> None:
     Raises
     ------
     BnstatsError
-        As `read`.
+        As `load_typed`.
     """
     _look_in(str(directory))
-    if ":" in name or resolve(name) or any(entry.name == name for entry in installed()):
-        load(name)
+    if resolve(name):
+        return
+    if ":" in name or any(entry.name == name for entry in installed()):
+        load_typed(name)
     else:
         before = set(USER_LAYERS)
         _module(name, name)
@@ -122,16 +124,13 @@ def _is_looked_in(directory: str) -> bool:
     return directory in sys.path or (directory == os.getcwd() and "" in sys.path)
 
 
-def load(name: str, *, here: bool = False) -> tuple[Layer, str]:
-    """Import the layer of a name, unless it is known; return it as `resolve` does."""
-    known = resolve(name)
-    if known is not None:
-        return known
-    path, family = (name, "user") if ":" in name else _entry_point(name)
-    if here:
-        _look_in(os.getcwd())
+def _path_and_family(name: str) -> tuple[str, str]:
+    return (name, "user") if ":" in name else _entry_point(name)
+
+
+def _loaded(name: str, path: str, family: str) -> Layer:
     layer = USER_LAYERS[name] = layer_of(_object(path), name, family=family)
-    return layer, ""
+    return layer
 
 
 def installed() -> tuple[Installed, ...]:

@@ -8,23 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bnstats.errors import BnstatsError, printable, suggestion
-from bnstats.layers import (
-    ALIASES,
-    LAYERS,
-    USER_LAYERS,
-    BoundLayer,
-    Law,
-    Layer,
-    Parameter,
-    ParameterError,
-    find,
-)
-from bnstats.specs.libraries import LIBRARIES, PARAMETERS, full_paths, last_names, meaning
+from bnstats.layers import BoundLayer, Law, Layer, Parameter, ParameterError
+from bnstats.specs.libraries import PARAMETERS
+from bnstats.specs.names import Load, refuse, split
 
 _MAX_LENGTH = 1000
 _SIDES = "sides are written with an x between them: 3x2"
@@ -55,14 +45,17 @@ class Spec:
         return self if self.bound.under is None else replace(self, bound=self.bound.under(law))
 
 
-def parse(text: str) -> Spec:
-    """Parse a spec; nothing is ever imported for it (`bnstats.custom.read` does that).
+def parse(text: str, load: Load = refuse) -> Spec:
+    """Parse a spec, the only way from text to a layer.
 
     Parameters
     ----------
     text
         E.g. ``"max_pool2d:kernel_size=3,stride=2"``; values are ints, floats, true/false, words
         and sizes like 3x3.
+    load
+        What is done about a name that is not known yet. By default nothing is imported and the name
+        is refused; `bnstats.custom.load_typed` and its kin import the user's code.
 
     Raises
     ------
@@ -79,11 +72,8 @@ def parse(text: str) -> Spec:
     """
     if len(text) > _MAX_LENGTH:
         raise BnstatsError(f"a layer spec of {len(text)} characters; the limit is {_MAX_LENGTH}")
-    name = layer_name(text)
-    found = resolve(name)
-    if found is None:
-        raise unknown_layer(name)
-    layer, carried = found
+    name, found = split(text)
+    layer, carried = found or (load(name), "")
     values = _values(layer, carried, carried, 0) if carried else {}
     if text != name:
         values |= _values(layer, text, text[len(name) + 1 :], len(name) + 1)
@@ -136,75 +126,6 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
             raise BnstatsError(f"{name}: {error}", hint=hint) from None
         at += len(item) + 1
     return values
-
-
-def resolve(name: str) -> tuple[Layer, str] | None:
-    """Return the layer of a name with the parameters it carries, or None.
-
-    The name is one of the registry, or else what torch, jax, flax or keras call a layer.
-
-    >>> layer, carried = resolve("torch.nn.SiLU")
-    >>> layer.name, carried
-    ('silu', '')
-    """
-    found = find(name)
-    if found is None and (theirs := meaning(name)) and theirs.is_one:
-        ((ours, carried),) = theirs.layers
-        return LAYERS[ours], carried
-    return found
-
-
-def layer_name(text: str) -> str:
-    """Return the layer's name in a spec; a path such as ``mypkg.mymodule:my_act`` has a colon.
-
-    >>> layer_name("elu:alpha=2"), layer_name("mypkg.mymodule:my_act:alpha=2")
-    ('elu', 'mypkg.mymodule:my_act')
-    """
-    name, _, rest = text.partition(":")
-    attribute = rest.partition(":")[0]
-    words = [*name.split("."), *attribute.split(".")]
-    is_path = resolve(name) is None and all(word.isidentifier() for word in words)
-    return f"{name}:{attribute}" if is_path else name
-
-
-def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
-    """Return the error for a layer that is not in the registry, nor among the others known."""
-    if ":" in name:
-        return not_loaded(name)
-    if theirs := meaning(name):
-        if theirs.others:
-            return BnstatsError(
-                f"{name} is not the same in {theirs.path} and {' and '.join(theirs.others)}",
-                hint=f"name one: {' or '.join((theirs.path, *theirs.others))}",
-            )
-        if theirs.layers:
-            layers = " or ".join(f"{layer}:{c}" if c else layer for layer, c in theirs.layers)
-            return BnstatsError(f"{theirs.path} is several layers here", hint=f"name one: {layers}")
-        return BnstatsError(
-            f"{theirs.path} is no layer here ({theirs.reason})", hint="bnstats list layers"
-        )
-    module, dot, attribute = name.rpartition(".")
-    library, hint = full_paths(name)[0].partition(".")[0], "bnstats list layers"
-    if library in LIBRARIES:
-        theirs_of = last_names(library)
-        near = theirs_of.get(suggestion(attribute, theirs_of) or "")
-    else:
-        near = suggestion(name, [*LAYERS, *ALIASES, *USER_LAYERS, *others, *last_names()])
-    if near:
-        hint = f"did you mean '{near}'?  ({hint})"
-    if dot and not near and all(word.isidentifier() for word in name.split(".")):
-        hint = f"code is named with a colon: {printable(f'{module}:{attribute}', 60)}"
-    return BnstatsError(f"unknown layer '{printable(name, 60)}'", hint=hint)
-
-
-def not_loaded(name: str) -> BnstatsError:
-    """Return the error for a layer in a file that would have to be imported."""
-    shown = printable(name, 60)
-    return BnstatsError(
-        f"{shown} is not loaded, and a file imports no code",
-        hint=f"if you trust it: bnstats verify --import {shown} …, "
-        f'or import = ["{shown}"] under [tool.bnstats] in pyproject.toml',
-    )
 
 
 def example_specs(layer: Layer) -> tuple[str, ...]:
