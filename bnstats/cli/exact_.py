@@ -38,7 +38,7 @@ def command(
 ) -> int:
     """Print exact values with error bounds, without sampling.
 
-    SPEC is as for bnstats compute: NAME or NAME:KEY=VALUE,KEY=VALUE.
+    SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE, as for bnstats compute.
     """
     from bnstats.api import exact
     from bnstats.cli.output import check_exports, emit

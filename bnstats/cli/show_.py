@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @IMPORT
 @click.pass_obj
 def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
-    """Show what is known of a layer or of a claim set.
+    """Show what is known about a layer or a claim set.
 
-    Of a layer formula, parameters, source and claims, of a claim set the verdicts. NAME is a layer,
-    with its parameters or without, or a claim set.
+    For a layer: formula, parameters, source and claims. For a claim set: its verdicts. NAME is a
+    layer, with or without its parameters, or a claim set.
     """
     from bnstats.claims import set_names
 
