@@ -1,4 +1,4 @@
-"""Errors that are no bug of bnstats, with their exit codes, and the words that they are made of."""
+"""Errors that are no bug of bnstats, with their exit codes, and helpers for their texts."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class _Commands(click.Group):
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bnstats", message="%(prog)s %(version)s")
 @click.option("-q", "--quiet", is_flag=True, help="Print no warnings and no progress.")
-@click.option("-v", "--verbose", is_flag=True, help="Print tracebacks of errors in your code and ours.")
+@click.option("-v", "--verbose", is_flag=True, help="Print tracebacks of errors.")
 @click.option(
     "--color",
     type=click.Choice(["auto", "always", "never"]),
@@ -174,8 +174,8 @@ def _from_click(error: click.UsageError, arguments: Sequence[str]) -> BnstatsErr
     return BnstatsError(printable(message, 300), hint=hint)
 
 
-# The arguments are read a second time here, without click: an error may come before click has parsed
-# them, or be about them, and whoever asked for a document must get that error as a document as well.
+# The arguments are read a second time here, without click: an error may be about them, or come
+# before click has parsed them, and must still be reported in the format that was asked for.
 
 
 def wants_json(arguments: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""From a function of the user's to the experiment of one draw."""
+"""From a function of the user's to a bound layer, the experiment of one draw."""
 
 from __future__ import annotations
 
@@ -32,17 +32,24 @@ from bnstats.layers import (
 _MOST_SPLITS = 16
 _NAMED = 4
 _SLOPE_TOLERANCE = 1e-12  # finite differences are no better
-_TOLERATED = 1e-6  # relative error of slopes that need not be mentioned
-_UNRESOLVED = 1e-2  # of slopes whose own estimate of their error is not to be believed, either
+_TOLERATED = 1e-6  # relative error of slopes below which nothing is said
+_UNRESOLVED = 1e-2  # above this, even the estimate of the error of slopes is not to be trusted
 
 
 def elementwise_event(call: UserFunction, breakpoints: tuple[float, ...]) -> BoundLayer:
-    """Return the event of a function and its declared breakpoints, tried out on a few numbers.
+    """Return the bound layer of a function, which is tried out on a few numbers.
+
+    Parameters
+    ----------
+    call
+        The function with its parameters.
+    breakpoints
+        The places that its author has declared; further ones are found once the law is known.
 
     Raises
     ------
     BnstatsError
-        Whatever `UserFunction` raises; or y at one x depends on the other draws, or on chance.
+        A call fails as `UserFunction` says, or y at one x depends on the other draws or on chance.
     """
     call = tried(call)
 
@@ -66,7 +73,7 @@ def _event(call: UserFunction, probe: Probe, *, resolved: bool = True) -> BoundL
         return replace(bound, breakpoints=breakpoints, forward=_differentiated(call))
 
     def quick(xp: Namespace, x: Array) -> tuple[Array, Array]:
-        # float32 differences would keep three digits.
+        # Differences in float32 would have only three digits.
         wide = xp.astype(x, xp.float64)
         slope = probe.quick_slope(xp, wide)
         return value(xp, x), xp.astype(slope, x.dtype)
@@ -113,7 +120,7 @@ def _differentiated(
 
 
 def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> BoundLayer:
-    """Look at a function around a law; return its event with what was found."""
+    """Return the bound layer of a function with the breakpoints and faults found around a law."""
     grid = law.x_mean + law.x_std * np.linspace(-REACH, REACH, 2001)
     with np.errstate(all="ignore"):
         bad = ~np.isfinite(call(numpy_backend, grid)[0])
@@ -155,7 +162,7 @@ def _slope_hints(call: UserFunction, probe: Probe) -> list[str]:
 
 
 def _new(found: tuple[float, ...], known: tuple[float, ...], law: Law) -> tuple[float, ...]:
-    """Return in order what is neither known nor twice the same."""
+    """Return, in order and once each, the places found that are not known."""
     kept: list[float] = []
     for x in sorted(found):
         if all(abs(x - other) > 1e-6 * law.x_std for other in (*known, *kept)):

@@ -1,7 +1,8 @@
-"""From a typed name to the user's code: a path such as mypkg.mymodule:my_act, or an entry point.
+"""From a name to the user's code: a path such as mypkg.mymodule:my_act, or an entry point.
 
-Nothing is imported unless a person, a program or the project named it: specs that stand in a file
-only ever find what is loaded already, or what lies in a module that was named as trusted.
+`load_typed`, `load_here` and `load_trusted` are policies for `bnstats.specs.spec.parse`. Nothing is
+imported unless a person, a program or the project named it: a spec that stands in a file finds only
+layers that are loaded already, or that lie in a module which was named as trusted.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _registered_by: dict[str, str] = {}  # layers by name, and the modules whose imp
 
 
 class Installed(NamedTuple):
-    """A layer that an installed package offers: its name, the package, and where it lives."""
+    """A layer that an installed package offers: its name, the package, and the path of its code."""
 
     name: str
     package: str
@@ -74,7 +75,7 @@ def load_trusted(name: str) -> Layer:
 
 
 def _is_trusted(name: str) -> bool:
-    """Whether a path leads to what a trusted module itself defines; what it imports is not its."""
+    """Whether a path leads to an object that a trusted module defines, and not merely imports."""
     module, _, attribute = name.partition(":")
     if module not in _trusted or attribute.startswith("_"):
         return False
@@ -82,20 +83,20 @@ def _is_trusted(name: str) -> bool:
 
 
 def trust(name: str, directory: Path) -> None:
-    """Import what files may then name.
+    """Import a layer or a module, which files may then name.
 
     Parameters
     ----------
     name
-        A layer by its path, ``mypkg.acts:soft_step``, or by its entry point; or a module, of which
-        files may name every layer, by its path or as it was registered.
+        A layer by its path, ``mypkg.acts:soft_step``, or by its entry point; or a module. Files may
+        name every layer of a module, by its path or as it was registered.
     directory
-        Where it may lie, besides among packages.
+        A further directory to look in, besides the installed packages.
 
     Raises
     ------
     BnstatsError
-        As `load_typed`.
+        The code cannot be imported, or is no layer.
     """
     _look_in(str(directory))
     if resolve(name):
@@ -110,7 +111,7 @@ def trust(name: str, directory: Path) -> None:
 
 
 def as_typed(spec: Spec) -> str:
-    """Return what a command line says for a spec, with the import that makes its layer known."""
+    """Return a spec as typed on a command line, with the --import that makes its layer known."""
     module = _registered_by.get(spec.layer.name)
     return f"{spec.text} --import {module}" if module else spec.text
 
@@ -145,7 +146,7 @@ def installed() -> tuple[Installed, ...]:
 
 
 def _entry_point(name: str) -> tuple[str, str]:
-    """Return the path and the package of an installed layer."""
+    """Return the path and the package of a layer that an installed package offers."""
     offered = installed()
     found = [entry for entry in offered if entry.name == name]
     if not found:
@@ -159,7 +160,7 @@ def _entry_point(name: str) -> tuple[str, str]:
 
 
 def _object(path: str) -> Any:
-    """Import what a path ``module:attribute`` names."""
+    """Import the object that a path, ``module:attribute``, names."""
     module_name, _, attribute = path.partition(":")
     found: Any = _module(module_name, path)
     for part in attribute.split("."):
@@ -186,7 +187,7 @@ def _module(module_name: str, path: str) -> ModuleType:
             f"'{printable(path)}' names a file", hint=f"name the module: {printable(meant)}"
         )
     try:
-        with redirect_stdout(sys.stderr):  # stdout holds results, and nothing that a module prints
+        with redirect_stdout(sys.stderr):  # stdout holds results only, not what a module prints
             return import_module(module_name)
     except ModuleNotFoundError as error:
         library = str(error.name).partition(".")[0]
@@ -205,7 +206,7 @@ def _module(module_name: str, path: str) -> ModuleType:
 
 
 def _may_be_meant(name: str, thing: Any) -> bool:
-    """Whether a name is of the user's layers, and not of what a module imports or hides."""
+    """Whether an attribute of a module may be the layer that the user meant."""
     return callable(thing) and not name.startswith("_")
 
 

@@ -1,4 +1,4 @@
-"""From the name in a spec to its layer: ours, another library's word for it, or the user's."""
+"""From the name in a spec to its layer, which may be ours, another library's or the user's."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from bnstats.errors import BnstatsError, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer, find
 from bnstats.specs.libraries import LIBRARIES, full_paths, last_names, meaning
 
-# What is done about a name that no layer has yet: its layer is returned, or the name refused.
+# A policy for names that are not known yet: it returns the layer, or raises BnstatsError.
 Load: TypeAlias = Callable[[str], Layer]
 
 
 def split(text: str) -> tuple[str, tuple[Layer, str] | None]:
-    """Return the name in a spec, and what `resolve` says of it.
+    """Return the name in a spec, and what `resolve` returns for it.
 
-    The path of a user's function, such as ``mypkg.mymodule:my_act``, has a colon of its own.
+    The path of a user's function, ``mypkg.mymodule:my_act``, is a name with a colon of its own.
 
     >>> split("elu:alpha=2")[0], split("mypkg.mymodule:my_act:alpha=2")
     ('elu', ('mypkg.mymodule:my_act', None))
@@ -32,9 +32,9 @@ def split(text: str) -> tuple[str, tuple[Layer, str] | None]:
 
 
 def resolve(name: str) -> tuple[Layer, str] | None:
-    """Return the layer of a name with the parameters it carries, or None.
+    """Return the layer that a name stands for, and the parameters that it carries, or None.
 
-    The name is one of the registry, or else what torch, jax, flax or keras call a layer.
+    The registry's names come first, and then those of torch, jax, flax and keras.
 
     >>> layer, carried = resolve("torch.nn.SiLU")
     >>> layer.name, carried
@@ -48,12 +48,12 @@ def resolve(name: str) -> tuple[Layer, str] | None:
 
 
 def refuse(name: str) -> Layer:
-    """Load nothing: raise the error for a name that no layer has."""
+    """Raise the error for a name that is not known; nothing is loaded."""
     raise unknown_layer(name)
 
 
 def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
-    """Return the error for a layer that is not in the registry, nor among the others known."""
+    """Return the error for a name that is not known; others are further names to suggest."""
     if ":" in name:
         return not_loaded(name)
     if theirs := meaning(name):
@@ -83,7 +83,7 @@ def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
 
 
 def not_loaded(name: str) -> BnstatsError:
-    """Return the error for a layer in a file that would have to be imported."""
+    """Return the error for a layer that stands in a file and would have to be imported."""
     shown = printable(name, 60)
     return BnstatsError(
         f"{shown} is not loaded, and a file imports no code",

@@ -1,7 +1,7 @@
-"""Layer specs, ``name:key=value,key=value``, and back.
+"""Layer specs: from text, ``name:key=value,key=value``, to a layer, and back.
 
-A spec has one canonical form, its identity in files and in the random streams: the layer's own
-name, keys in sorted order, parameters at their default left out.
+A spec has one canonical form, which identifies it in files and in the random streams: the layer's
+own name and the parameters that differ from their defaults, with keys in sorted order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bnstats.specs.names import Load, refuse, split
 
 _MAX_LENGTH = 1000
 _SIDES = "sides are written with an x between them: 3x2"
-_MAX_ELEMENTS = 2**22  # of x and dy, whose every position exact values may look at
+_MAX_ELEMENTS = 2**22  # of x and dy: exact values may look at every position
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class Spec:
     text
         The canonical spec.
     layer, bound
-        The registry's entry and the experiment of one draw.
+        The registry's entry, and the layer with its parameters bound: the experiment of one draw.
     """
 
     text: str
     layer: Layer
-    bound: BoundLayer = field(compare=False)  # functions, new ones at every parsing
+    bound: BoundLayer = field(compare=False)  # its functions are new ones at every parsing
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return parse, (self.text,)  # an event holds functions that do not pickle
+        return parse, (self.text,)  # a bound layer holds functions that do not pickle
 
     def under(self, law: Law) -> Spec:
-        """Return this spec with what its event can tell only once the law is known."""
+        """Return this spec with what its layer can say only once the law is known."""
         return self if self.bound.under is None else replace(self, bound=self.bound.under(law))
 
 
@@ -51,8 +51,8 @@ def parse(text: str, load: Load = refuse) -> Spec:
     Parameters
     ----------
     text
-        E.g. ``"max_pool2d:kernel_size=3,stride=2"``; values are ints, floats, true/false, words
-        and sizes like 3x3.
+        A name and parameters, e.g. ``"max_pool2d:kernel_size=3,stride=2"``; values are ints,
+        floats, true/false, words and sizes like 3x3.
     load
         What is done about a name that is not known yet. By default nothing is imported and the name
         is refused; `bnstats.custom.load_typed` and its kin import the user's code.
@@ -60,8 +60,8 @@ def parse(text: str, load: Load = refuse) -> Spec:
     Raises
     ------
     BnstatsError
-        Unknown layer or parameter, a missing, ill-typed or out-of-range value; the message shows
-        the place.
+        The layer or a parameter is unknown, or a value is missing, ill-typed or out of range; the
+        message shows the place.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def parse(text: str, load: Load = refuse) -> Spec:
 
 
 def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
-    """Read ``key=value,key=value``, which stands in the text at a position."""
+    """Read items, ``key=value,key=value``, which begin at a position of the text."""
     known = {p.name: p for p in layer.parameters}
     name, values = layer.name, dict[str, Any]()
     for item in items.split(","):
@@ -129,12 +129,12 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
 
 
 def example_specs(layer: Layer) -> tuple[str, ...]:
-    """Return complete specs of the layer, as written: its examples, or its bare name."""
+    """Return complete specs of the layer, as written: its examples, or else its bare name."""
     return tuple(f"{layer.name}:{e}" if e else layer.name for e in layer.examples or ("",))
 
 
 def value_text(value: Any) -> str:
-    """Write a parameter's value as a spec does."""
+    """Return the text of a parameter's value in a spec."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -149,15 +149,15 @@ def _canonical(layer: Layer, values: dict[str, Any]) -> str:
     changed = []
     for p in sorted(layer.parameters, key=lambda p: p.name):
         value, default = values.get(p.name), values.get(p.follows) if p.follows else p.default
-        # Of a number, which is 4 or 4.0, the type counts.
-        tells = p.kind == "number" and type(value) is not type(default)
-        if p.name in values and (value != default or tells):
+        # A number may be 4 or 4.0, and the function that receives it may treat them differently.
+        differs = p.kind == "number" and type(value) is not type(default)
+        if p.name in values and (value != default or differs):
             changed.append(f"{p.name}={repr(value) if p.kind == 'number' else value_text(value)}")
     return f"{layer.name}:{','.join(changed)}" if changed else layer.name
 
 
 def _collapsed(value: Any) -> Any:
-    """Write a size that is the same on all sides as one number."""
+    """Return a size as one number if it is the same on all sides."""
     return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
