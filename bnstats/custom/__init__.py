@@ -9,8 +9,8 @@
 - `register` makes a function a layer of one process.
 
 A function of torch's tensors or jax's arrays, a torch.nn.Module and a class of modules are layers
-as well: ``torch.nn:GELU:approximate=tanh``, ``jax.nn:silu``. They are differentiated by their
-library's autodiff. Under ``--backend numpy``, and for exact values, numpy's arrays are converted for
+as well, e.g. ``torch.nn:GELU:approximate=tanh`` or ``jax.nn:silu``. They are differentiated by the
+autodiff of their library. Under ``--backend numpy``, and for exact values, numpy's arrays are converted for
 them, on the processor. Other functions are called with the arrays of the backend as they are.
 
 Nothing is imported unless a person, a program or the project's pyproject.toml names it. A file of
