@@ -10,8 +10,8 @@
 
 A function of torch's tensors or jax's arrays, a torch.nn.Module and a class of modules are layers
 as well, e.g. ``torch.nn:GELU:approximate=tanh`` or ``jax.nn:silu``. They are differentiated by the
-autodiff of their library. Under ``--backend numpy``, and for exact values, numpy's arrays are converted for
-them, on the processor. Other functions are called with the arrays of the backend as they are.
+autodiff of their library. Under ``--backend numpy``, and for exact values, numpy's arrays are
+converted for them, on the processor. Other functions are called with the backend's own arrays.
 
 Nothing is imported unless a person, a program or the project's pyproject.toml names it. A file of
 claims may name only a layer that is loaded, or that lies in a module which these have named.
