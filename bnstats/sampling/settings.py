@@ -6,12 +6,12 @@ import math
 from numbers import Integral, Real
 from typing import Any, get_args
 
-from bnstats.custom import read
+from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import Law
 from bnstats.notation import count_text
 from bnstats.sampling.iid import MAX_DRAWS
-from bnstats.specs.spec import Spec
+from bnstats.specs.spec import Spec, parse
 
 
 def checked_spec(spec: str | Spec) -> Spec:
@@ -19,7 +19,7 @@ def checked_spec(spec: str | Spec) -> Spec:
     if isinstance(spec, Spec):
         return spec
     if isinstance(spec, str):
-        return read(spec)
+        return parse(spec, load_typed)
     given: Any = spec
     hint = 'e.g. "relu", or "elu:alpha=2"'
     if isinstance(given, list | tuple | set):

@@ -14,13 +14,13 @@ from bnstats.claims import Claim, claim_set
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
 from bnstats.claims.verdict import Verdict, judge
-from bnstats.custom import as_typed, read_written
+from bnstats.custom import as_typed, load_trusted
 from bnstats.documents.read import CONSTANTS, RESULTS, is_document, read_constants
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Law
 from bnstats.result import Result
 from bnstats.sampling.iid import check_size, is_too_wide
-from bnstats.specs.spec import Spec
+from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
@@ -170,7 +170,7 @@ def verify_constants(document: Mapping[str, Any], settings: Settings) -> tuple[C
     The committed exact value must agree with the one computed now, the committed estimate and
     fresh draws with the exact value; where there is none, fresh draws with the committed estimate.
     """
-    rows = [(read_written(row["layer"]), row) for row in document["results"]]
+    rows = [(parse(row["layer"], load_trusted), row) for row in document["results"]]
     # Twice as many: the committed estimate is tested as well as the fresh one.
     tests = 2 * sum(name in row for _, row in rows for name in QUANTITIES)
     law = Law(**document["provenance"]["law"])

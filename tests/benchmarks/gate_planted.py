@@ -40,9 +40,7 @@ def check(row: Row, settings: Settings, of: int, spec: Spec | None = None) -> tu
     """
     document = {"provenance": {"law": STANDARD._asdict()}, "results": [row]}
     settings = replace(settings, family_error=settings.family_error / of)
-    with patch(
-        "bnstats.verification.checks.read_written", return_value=spec or parse(row["layer"])
-    ):
+    with patch("bnstats.verification.checks.parse", return_value=spec or parse(row["layer"])):
         return verify_constants(document, settings)
 
 
