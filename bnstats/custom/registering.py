@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar, overload
 
 from bnstats.custom.arrays import adapter, is_module
-from bnstats.custom.calls import UserFunction, mistake
+from bnstats.custom.calls import UserFunction, blamed
 from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import (
     ALIASES,
@@ -169,9 +169,9 @@ def layer_of(
         if module:
             call = _module_call(function, name, values)
         try:
-            places = tuple(
-                map(float, breakpoints(**values) if callable(breakpoints) else breakpoints)
-            )
+            with blamed(f"breakpoints of {name}"):
+                found = breakpoints(**values) if callable(breakpoints) else breakpoints
+            places = tuple(map(float, found))
         except (TypeError, ValueError) as error:
             raise BnstatsError(
                 f"{name}: breakpoints are numbers, or a function of its parameters",
@@ -195,10 +195,8 @@ def layer_of(
 
 def _module_call(module: Any, name: str, values: Mapping[str, Any]) -> UserFunction:
     torch = adapter("torch")
-    try:
+    with blamed(name):
         made = torch.built(module, values) if isinstance(module, type) else module
-    except Exception as error:
-        raise mistake(name, error) from error
     return UserFunction(name, torch.ModuleCall(made), False, {}, library="torch")
 
 
@@ -246,6 +244,25 @@ def _arguments(function: Any, name: str) -> _Arguments:
     return _Arguments(takes_xp and not is_class, not positional and not is_class, found)
 
 
+def takes_array(function: Any) -> bool:
+    """Tell whether a function, or a torch.nn.Module or a class of these, takes an array first.
+
+    A builder does not, nor does a function whose annotation says that it takes something else.
+    """
+    if is_module(function) or hasattr(function, "nin"):
+        return True
+    if not callable(function) or isinstance(function, type):
+        return False
+    try:
+        first = next(iter(_signature(function).parameters.values()), None)
+    except (TypeError, ValueError):  # compiled, without a signature
+        return False
+    if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+        return False
+    said = getattr(first.annotation, "__name__", str(first.annotation))
+    return said not in ("str", "bytes", "bool", "int", "list", "dict", "Path", "PathLike")
+
+
 def _signature(function: Any) -> inspect.Signature:
     """Read a signature; from Python 3.14 on it may name what only a type checker imports."""
     if sys.version_info >= (3, 14):
@@ -282,10 +299,8 @@ def _example(parameters: tuple[Parameter, ...]) -> tuple[str, ...]:
 
 def _built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
     """Return the layer that a builder makes; exceptions in its formulas are reported as its own."""
-    try:
+    with blamed(name):
         bound = function(**values)
-    except Exception as error:
-        raise mistake(name, error) from error
     if not isinstance(bound, BoundLayer):
         raise BnstatsError(
             f"{name} returned {kind_of(bound)}",
@@ -293,10 +308,8 @@ def _built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
         )
 
     def told(call: Callable[..., Any], *arguments: Any) -> Any:
-        try:
+        with blamed(name):
             return call(*arguments)
-        except Exception as error:
-            raise mistake(name, error) from error
 
     def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Callable[..., Array]]:
         y, backward = told(bound.forward, xp, draws)
