@@ -13,9 +13,9 @@ import pytest
 from scipy.stats import binom, norm
 
 from bnstats.api import default_samples
-from bnstats.claims.verdict import second_threshold
 from bnstats.layers import LAYERS
 from bnstats.specs.spec import example_specs, parse
+from bnstats.statistics.alarm import second_threshold
 from bnstats.statistics.exact import exact_values
 from bnstats.verification.gate import Settings
 

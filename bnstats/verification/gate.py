@@ -9,14 +9,6 @@ from functools import cached_property
 from typing import Literal
 
 from bnstats.api import compute, default_samples
-from bnstats.claims.verdict import (
-    FAMILY_ERROR,
-    FIRST_THRESHOLD,
-    SECOND_STAGE_FACTOR,
-    confirmed,
-    round_up,
-    second_threshold,
-)
 from bnstats.custom import as_typed
 from bnstats.diagnostics import more_draws
 from bnstats.layers import STANDARD, Law
@@ -24,6 +16,14 @@ from bnstats.notation import count_text
 from bnstats.result import Result
 from bnstats.sampling.settings import check_share
 from bnstats.specs.spec import Spec
+from bnstats.statistics.alarm import (
+    FAMILY_ERROR,
+    FIRST_THRESHOLD,
+    SECOND_STAGE_FACTOR,
+    confirmed,
+    round_up,
+    second_threshold,
+)
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.quantities import QUANTITIES, Direction
 
