@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import Outcome, read_document
+from cli_support import Outcome, Terminal, read_document
 
 from bnstats.api import compute, default_samples
 from bnstats.claims import claim_sets
@@ -578,6 +580,33 @@ def test_published_renders_what_is_there(cli: Cli, tables: Path) -> None:
     after = (tables / CONSTANTS).stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
     assert {name: (tables / name).read_bytes() for name in wanted} == wanted
+
+
+def test_an_interrupted_table_leaves_the_files_as_they_were(
+    cli: Cli, tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {p.name: p.read_bytes() for p in tables.iterdir()}
+
+    def second(spec: str, **options: Any) -> Any:
+        if spec == NUMBERS[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+        return compute(spec, **options)
+
+    monkeypatch.setattr(constants, "compute", second)
+    code, out, err = cli("table", "--out", tables, "-n", 1000)
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-1] == "interrupted: the tables are as they were"
+    assert {p.name: p.read_bytes() for p in tables.iterdir()} == before
+
+
+def test_the_bar_of_a_table_shows_the_layer_and_its_rate(tmp_path: Path) -> None:
+    run = Terminal("table", "-n", "1e12", "--out", tmp_path, "--workers", 1)
+    first = constants.table_specs()[0]
+    run.wait_for(rf"table .*0%.*{first} at \d[\d.e+]*/s")
+    run.process.send_signal(signal.SIGINT)
+    code, _ = run.finish()
+    assert code == 130
+    assert "interrupted: the tables are as they were\r\n" in run.screen
 
 
 def test_verify_reads_the_results_of_the_working_directory(

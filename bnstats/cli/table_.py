@@ -11,8 +11,6 @@ import click
 from bnstats.cli.console import Console
 from bnstats.cli.options import WORKERS, Seed, samples_option
 
-_ROWS = ".constants.rows"  # beside the tables while they are drawn
-
 
 @click.command("table")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
@@ -65,7 +63,7 @@ def command(
     if redraw:
         record = _build(console, out, samples, seed, workers)
         if record is None:
-            click.echo(f"interrupted: the tables are as they were{_kept(out)}", err=True)
+            click.echo("interrupted: the tables are as they were", err=True)
             return INTERRUPTED
     else:
         record = read_constants(out / CONSTANTS)
@@ -74,18 +72,7 @@ def command(
             write_atomically(out / name, text)
             console.out(f"wrote {printable(str(out / name))}")
     _draw(console, out, record)
-    if redraw:
-        (out / _ROWS).unlink(missing_ok=True)
     return 0
-
-
-def _kept(out: Path) -> str:
-    from bnstats.errors import printable
-
-    where = out / _ROWS
-    if not where.exists():
-        return ""
-    return f"; the rows done are in {printable(str(where))}, the next run takes them up"
 
 
 def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
@@ -143,7 +130,7 @@ def _build(
     from bnstats.tables.published import PLOT
 
     check_directory(out)
-    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT, _ROWS):
+    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT):
         check_writable(out / name)
     argv = ["table", *([f"--samples={samples}"] if samples else [])]
     argv += [f"--seed={seed}"] if seed else []
@@ -153,10 +140,6 @@ def _build(
             seed=seed or 0,
             workers=workers,
             argv=argv,
-            keep=out / _ROWS,
-            on_taken_up=lambda rows, total: console.note(
-                f"{rows} of {total} rows were done by a run that was cut off"
-            ),
             on_layer=progress.on_layer,
             on_progress=progress.on_progress,
             should_stop=interrupted,

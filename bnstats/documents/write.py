@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from bnstats.claims.verdict import Verdict
@@ -34,18 +34,6 @@ def document(
         "status": status or max(statuses, key=STATUSES.index),
         "results": [result_entry(r) for r in records],
         "provenance": _provenance(records, argv),
-    }
-
-
-def joined(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one document of the results of several that were made with the same settings."""
-    # A library is named from the row that first needed it: the last row of one process names all.
-    provenance = max((d["provenance"] for d in documents), key=len)
-    return {
-        "schema": SCHEMA,
-        "status": max((d["status"] for d in documents), key=STATUSES.index),
-        "results": [result for d in documents for result in d["results"]],
-        "provenance": provenance,
     }
 
 

@@ -9,16 +9,16 @@ from typing import Any
 from bnstats.api import compute, exact
 from bnstats.claims import claim_sets
 from bnstats.documents.read import CONSTANTS, read_constants
-from bnstats.documents.write import claims_entry, document, joined
+from bnstats.documents.write import claims_entry, document
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD
 from bnstats.report.json import render as render_json
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, z_cell
+from bnstats.result import Result
 from bnstats.specs.spec import example_specs, parse
 from bnstats.statistics.moments import Tally
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.tables.kept import KeptRows
 from bnstats.tables.plot import digest
 from bnstats.tables.published import PLOT
 from bnstats.tables.published import render as render_published
@@ -45,16 +45,11 @@ def build(
     seed: int = 0,
     workers: int = 1,
     argv: Sequence[str] = (),
-    keep: Path | None = None,
-    on_taken_up: Callable[[int, int], None] = lambda rows, total: None,
     on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None,
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any] | None:
     """Return the document of all constants, or None when stopped before the end.
-
-    Stopped or killed, a later call with the same ``keep`` and settings returns the document of an
-    uninterrupted one.
 
     Parameters
     ----------
@@ -64,23 +59,15 @@ def build(
         As in `compute`.
     argv
         Recorded in the provenance.
-    keep
-        File to which every row done is appended; those that it holds already are taken up. It is
-        the caller's to remove.
-    on_taken_up
-        Called before the first draw with the number of rows taken up, if any, of how many.
     on_layer, should_stop
         As in `bnstats.Settings`.
     on_progress
         As in `compute`, anew for each layer.
     """
     specs = table_specs()
-    kept = KeptRows(keep, (samples, seed, *argv)) if keep else None
-    rows = {s: kept.found[s] for s in specs if s in kept.found} if kept else {}
-    if rows:
-        on_taken_up(len(rows), len(specs))
-    for spec in (s for s in specs if s not in rows):
-        on_layer(spec, len(rows), len(specs))
+    results: list[Result] = []
+    for spec in specs:
+        on_layer(spec, len(results), len(specs))
         result = compute(
             spec,
             samples=samples,
@@ -91,10 +78,8 @@ def build(
         )
         if should_stop():
             return None
-        rows[spec] = document((result,), argv=argv)
-        if kept:
-            kept.add(spec, rows[spec])
-    return joined([rows[spec] for spec in specs])
+        results.append(result)
+    return document(results, argv=argv)
 
 
 def files(constants: Mapping[str, Any]) -> dict[str, str]:
