@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from bnstats.verification.checks import Check
+    from bnstats.verification.check import Check
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def _verify(
     # Imported here: pytest loads every plugin at every start, and most runs do not need numpy.
     from bnstats.claims.files import claim
     from bnstats.report.checks import check_text
-    from bnstats.verification.checks import verify_claims
+    from bnstats.verification.claims import verify_claims
     from bnstats.verification.gate import Settings
 
     fields = {"layer": layer, "quantity": quantity, "value": str(value)}

@@ -24,7 +24,6 @@ from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
 from bnstats.notation import concise
 from bnstats.verification import gate
-from bnstats.verification.checks import verify
 from bnstats.verification.fix import (
     Change,
     corrected,
@@ -34,6 +33,7 @@ from bnstats.verification.fix import (
     significant,
 )
 from bnstats.verification.gate import Settings
+from bnstats.verification.sources import verify
 
 Cli = Callable[..., Outcome]
 QUICK = ("-n", "20000")

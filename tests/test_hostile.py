@@ -33,8 +33,8 @@ from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS
 from bnstats.specs.spec import example_specs, parse
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import verify
 from bnstats.verification.gate import Settings
+from bnstats.verification.sources import verify
 
 ROOT = Path(bnstats.__file__).parents[1]
 MEMORY = 512 << 20  # bytes, on top of what the process holds already

@@ -29,8 +29,10 @@ from bnstats.tables import constants
 from bnstats.tables.constants import CONSTANTS_TABLE, PUBLISHED, table_specs
 from bnstats.tables.published import PLOT
 from bnstats.verification import gate
-from bnstats.verification.checks import Check, verify, verify_constants
+from bnstats.verification.check import Check
 from bnstats.verification.gate import Settings
+from bnstats.verification.results import verify_constants
+from bnstats.verification.sources import verify
 
 Cli = Callable[..., Outcome]
 Document = dict[str, Any]

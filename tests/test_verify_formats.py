@@ -17,8 +17,9 @@ from bnstats.claims.places import Place
 from bnstats.report import github
 from bnstats.report.github import command
 from bnstats.report.junit import junit
-from bnstats.verification.checks import Check, verify
+from bnstats.verification.check import Check
 from bnstats.verification.gate import Settings
+from bnstats.verification.sources import verify
 
 Cli = Callable[..., Outcome]
 QUICK = ("-n", "20000")

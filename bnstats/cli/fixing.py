@@ -12,7 +12,7 @@ import click
 from bnstats.cli.console import Console
 from bnstats.documents.files import seen_from_here, write_atomically
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import Check
+from bnstats.verification.check import Check
 from bnstats.verification.fix import Change, corrections, rewritten_files, verified_again
 from bnstats.verification.gate import Settings
 

@@ -25,7 +25,7 @@ from bnstats.cli.options import (
 from bnstats.errors import BnstatsError
 
 if TYPE_CHECKING:
-    from bnstats.verification.checks import Check
+    from bnstats.verification.check import Check
 
 
 @click.command("verify")
@@ -93,8 +93,8 @@ def command(
     from bnstats.cli.project import project
     from bnstats.custom import trust
     from bnstats.report.checks import summary, warnings_of
-    from bnstats.verification.checks import source_of
     from bnstats.verification.gate import Settings
+    from bnstats.verification.sources import read_source, verify_source
 
     console: Console = ctx.obj
     format_ = format_asked(output_format, as_json, "--output-format")
@@ -115,9 +115,9 @@ def command(
         settings = Settings(
             **options, workers=workers, on_layer=progress.on_layer, should_stop=interrupted
         )
-        sources = [source_of(name, settings) for name in names]
-        for check in sources:
-            checks += check()
+        sources = [read_source(name) for name in names]
+        for source in sources:
+            checks += verify_source(source, settings)
         stopped = interrupted()
     if (fix or diff) and not stopped:
         from bnstats.cli.fixing import repair

@@ -13,7 +13,7 @@ from bnstats.report.folding import folded
 from bnstats.report.text import Style, plain
 from bnstats.statistics.alarm import FIRST_THRESHOLD
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import Check
+from bnstats.verification.check import Check
 
 _INDENT = " " * len("undecided ")
 

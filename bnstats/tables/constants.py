@@ -22,8 +22,9 @@ from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables.plot import digest
 from bnstats.tables.published import PLOT
 from bnstats.tables.published import render as render_published
-from bnstats.verification.checks import Check, verify_constants
+from bnstats.verification.check import Check
 from bnstats.verification.gate import Settings
+from bnstats.verification.results import verify_constants
 
 CONSTANTS_TABLE, PUBLISHED = "constants.md", "published.md"
 

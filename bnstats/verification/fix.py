@@ -21,7 +21,8 @@ from bnstats.claims.places import Place
 from bnstats.claims.values import Printed, decimal_parts
 from bnstats.errors import BnstatsError, printable
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import Check, verify_claims
+from bnstats.verification.check import Check
+from bnstats.verification.claims import verify_claims
 from bnstats.verification.gate import Settings
 
 _MOST_DECIMALS = 40

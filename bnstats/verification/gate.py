@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import NamedTuple, TypeVar
 
 from bnstats.api import compute, default_samples
 from bnstats.custom import as_typed
@@ -26,8 +26,11 @@ from bnstats.statistics.alarm import (
 )
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.quantities import QUANTITIES, Direction
+from bnstats.verification.check import Check, Outcome
 
-Outcome = Literal["ok", "fail", "undecided"]
+Row = TypeVar("Row")
+
+DISAGREES = "fresh draws disagree with the exact value: a bug in a formula or backend"
 
 # Unless told how many draws to take, a layer is drawn so often that an error of 1 % in its mean, σ
 # or rms is ten standard errors wide, which the first stage misses once in 1e9: up to ten times the
@@ -77,8 +80,38 @@ class Settings:
         check_share("family_error", self.family_error, "1e-6")
 
 
+class Gated(NamedTuple):
+    """What became of a quantity at the gate.
+
+    ``estimate`` and ``z`` are of the stage that decided, and ``command`` draws it again.
+    """
+
+    outcome: Outcome
+    estimate: Estimate | None = None
+    z: float | None = None
+    command: str = ""
+
+
 class Stopped(Exception):  # noqa: N818
     """The caller asked to stop in the middle of a layer, whose checks are dropped."""
+
+
+def by_layer(
+    rows: Sequence[tuple[Spec, Row]],
+    check: Callable[[Spec, Row], Iterable[Check]],
+    settings: Settings,
+) -> tuple[Check, ...]:
+    """Check one layer after the other; once asked to stop, return the checks of the layers done."""
+    checks: list[Check] = []
+    for done, (spec, row) in enumerate(rows):
+        if settings.should_stop():
+            break
+        settings.on_layer(spec.text, done, len(rows))
+        try:
+            checks += check(spec, row)
+        except Stopped:
+            break
+    return tuple(checks)
 
 
 class FreshDraws:
@@ -133,22 +166,20 @@ class FreshDraws:
         """The second stage, drawn only if it is asked for."""
         return self._draw(SECOND_STAGE_FACTOR * self.samples, self._settings.seed + 1)
 
-    def gate(
-        self, name: str, z_of: Callable[[Estimate], float | None]
-    ) -> tuple[Outcome, Estimate, float | None, str]:
+    def gate(self, name: str, z_of: Callable[[Estimate], float | None]) -> Gated:
         """Pass a quantity through both stages; ``z_of`` compares an estimate with its target."""
         estimate, command = self.first.quantities[name], self._command(self.first)
         z = z_of(estimate)
         if z is None or not estimate.has_enough_draws:
-            return "undecided", estimate, z, command
+            return Gated("undecided", estimate, z, command)
         if abs(z) <= FIRST_THRESHOLD:
-            return "ok", estimate, z, command
+            return Gated("ok", estimate, z, command)
         again = self.second.quantities[name]
         z_again = z_of(again)
         outcome: Outcome = "undecided"
         if z_again is not None and again.has_enough_draws:
             outcome = "fail" if confirmed(z, z_again, self._threshold) else "ok"
-        return outcome, again, z_again, self._command(self.second)
+        return Gated(outcome, again, z_again, self._command(self.second))
 
     @property
     def doubt(self) -> str:

@@ -12,8 +12,9 @@ from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.exact import exact_values
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables.constants import table_specs
-from bnstats.verification.checks import Check, verify_constants
+from bnstats.verification.check import Check
 from bnstats.verification.gate import Settings
+from bnstats.verification.results import verify_constants
 
 Row = Mapping[str, Any]
 
@@ -41,7 +42,7 @@ def check(row: Row, settings: Settings, of: int, spec: Spec | None = None) -> tu
     document = {"provenance": {"law": STANDARD._asdict()}, "results": [row]}
     settings = replace(settings, family_error=settings.family_error / of)
     with patch(
-        "bnstats.verification.checks.read_written", return_value=spec or parse(row["layer"])
+        "bnstats.verification.results.read_written", return_value=spec or parse(row["layer"])
     ):
         return verify_constants(document, settings)
 
