@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,7 @@ from bnstats.cli.console import Console
 
 if TYPE_CHECKING:  # generic only in newer releases of click
     from bnstats.layers import Layer, Parameter
+    from bnstats.report.page import Page
 
     _Choice = click.Choice[str]
 else:
@@ -84,7 +86,7 @@ def command(
     elif plain:
         console.out("\n".join(row.name for row in rows))
     else:
-        console.out("\n".join(_lines(rows, console)))
+        console.out("\n".join(_lines(rows, console.page)))
 
 
 def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]) -> Sequence[_Row]:
@@ -101,18 +103,17 @@ def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]
     )
 
 
-def _lines(rows: Sequence[_Row], console: Console) -> Iterator[str]:
-    from bnstats.report.folding import folded
-
+def _lines(rows: Sequence[_Row], page: Page) -> Iterator[str]:
     width = max(len(row.name) for row in rows)
     indent = " " * (width + 4)
+    narrower = replace(page, width=page.width - len(indent))
     for group, members in groupby(rows, key=lambda row: row.group):
         if group:
-            yield console.style(group, "name")
+            yield page.style(group, "name")
         for row in members:
             yield f"  {row.name.ljust(width)}  {row.text}"
-            for line in folded("", row.names, console.width - len(indent)):
-                yield f"{indent}{console.style(line, 'aside')}"
+            for line in narrower.folded("", row.names):
+                yield f"{indent}{page.style(line, 'aside')}"
 
 
 def _layers(families: Sequence[str]) -> list[_Row]:

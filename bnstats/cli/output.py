@@ -9,7 +9,8 @@ from typing import Any
 from bnstats.cli.console import Console
 from bnstats.documents.files import check_writable, write_atomically
 from bnstats.errors import BnstatsError, printable
-from bnstats.report import format_of, renderer
+from bnstats.report import format_of, render
+from bnstats.result import Record
 from bnstats.specs.spec import parse
 
 
@@ -22,6 +23,7 @@ def check_exports(paths: Sequence[Path]) -> None:
 
 def emit(
     console: Console,
+    records: Sequence[Record[Any]],
     document: Mapping[str, Any],
     *,
     format_: str,
@@ -29,20 +31,16 @@ def emit(
     export: Sequence[Path],
     seconds: Sequence[float] = (),
 ) -> None:
-    """Print the document, or the one number that ``get`` names, and write the exports.
+    """Print the document of some records, or the number that ``get`` names; write the exports.
 
     ``seconds`` are those that each result took.
     """
     for path in export:
-        write_atomically(path, renderer(format_of(path))(document) + "\n")
+        write_atomically(path, render(format_of(path), document, records) + "\n")
     if get is not None:
         console.out(lookup(document, get))
-    elif format_ == "text":
-        from bnstats.report.text import render
-
-        console.out(render(document, console.style, seconds, console.width))
     else:
-        console.out(renderer(format_)(document))
+        console.out(render(format_, document, records, console.page, seconds))
 
 
 def lookup(document: Mapping[str, Any], path: str) -> str:

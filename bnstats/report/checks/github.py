@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bnstats.errors import HostError, printable
 from bnstats.notation import exact_text, plural, signed
-from bnstats.report.checks import distance, message, summary
+from bnstats.report.checks.text import message, summary
 from bnstats.report.markdown import table
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.check import Check
@@ -91,7 +91,7 @@ def markdown(checks: Sequence[Check]) -> str:
 
 
 def _row(check: Check) -> tuple[str, ...]:
-    z = distance(check)
+    z = check.shown_z
     return (
         check.outcome,
         f"`{check.layer}`",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from bnstats.report.checks import finding, message
+from bnstats.report.checks.text import finding, message
 from bnstats.verification.check import Check
 
 # What XML 1.0 forbids, even as a reference: most control characters, surrogates, U+FFFE, U+FFFF.
