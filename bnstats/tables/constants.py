@@ -8,6 +8,7 @@ from typing import Any
 
 from bnstats.api import compute, exact
 from bnstats.claims import claim_sets
+from bnstats.documents.entries import ClaimEntry
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.documents.write import claims_entry, document
 from bnstats.errors import BnstatsError
@@ -122,7 +123,7 @@ def check(directory: Path, settings: Settings) -> tuple[list[str], tuple[Check, 
 
 
 def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
-    def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    def facts(claims: Sequence[ClaimEntry]) -> list[tuple[Any, ...]]:
         return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
 
     return facts(row.get("claims", ())) == facts(claims_entry(exact(spec).claims))

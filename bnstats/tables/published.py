@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from bnstats.claims import ClaimSet, claim_sets
 from bnstats.claims.values import parse_value
+from bnstats.documents.entries import ClaimEntry, QuantityEntry
 from bnstats.notation import signed
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, interval_title
@@ -38,13 +39,19 @@ class Audited(NamedTuple):
     """A claim's entry in the document of constants, with its layer's."""
 
     row: Mapping[str, Any]
-    claim: Mapping[str, Any]
+    claim: ClaimEntry
 
     @property
-    def entry(self) -> Mapping[str, Any]:
+    def entry(self) -> QuantityEntry:
         """What is known of the quantity claimed."""
-        found: Mapping[str, Any] = self.row[self.claim["quantity"]]
+        found: QuantityEntry = self.row[self.claim["quantity"]]
         return found
+
+    @property
+    def truth(self) -> float:
+        """The exact value; nan where there is none."""
+        exact = self.entry["exact"]
+        return math.nan if exact is None else exact["value"]
 
     @property
     def error(self) -> float:
@@ -199,7 +206,7 @@ def _as_samples(claims: Sequence[Audited]) -> str:
     from scipy.special import chdtri
 
     k = len(claims)
-    total = sum(1 / a.claim["equal_error_samples"] for a in claims)
+    total = sum(1 / n for a in claims if (n := a.claim["equal_error_samples"]))
     low, high = (float(chdtri(k, p)) / total for p in (0.975, 0.025))
     text = (
         f"the {k} errors are, if independent and due to chance alone, those of "
@@ -224,10 +231,9 @@ def _draws(number: float) -> str:
 
 def _printed_apart(a: Audited, b: Audited) -> bool:
     apart = abs(parse_value(a.claim["printed"]).value - parse_value(b.claim["printed"]).value)
-    return bool(abs(a.entry["exact"]["value"] - b.entry["exact"]["value"]) < 1e-3 * apart)
+    return abs(a.truth - b.truth) < 1e-3 * apart
 
 
 def _same_digits(a: Audited, b: Audited) -> str:
-    one, other = a.entry["exact"]["value"], b.entry["exact"]["value"]
-    relative = abs(one - other) / abs(one)
+    relative = abs(a.truth - b.truth) / abs(a.truth)
     return str(min(math.floor(-math.log10(relative)), 13)) if relative > 0 else "all"

@@ -9,6 +9,7 @@ from typing import Any
 
 from bnstats.claims.places import Place
 from bnstats.custom import read_written
+from bnstats.documents.entries import ExactEntry, QuantityEntry
 from bnstats.layers import Law
 from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate
@@ -63,7 +64,7 @@ def verify_constants(
 
 
 def _compared(
-    name: str, entry: Mapping[str, Any], exact: Exact | None, draws: FreshDraws, test_error: float
+    name: str, entry: QuantityEntry, exact: Exact | None, draws: FreshDraws, test_error: float
 ) -> tuple[Gated, str]:
     """Return what became of a committed quantity, and why it did not pass."""
     if reason := _why_wrong(entry["exact"], exact):
@@ -84,7 +85,7 @@ def _compared(
     return gated, "" if gated.outcome == "ok" else reason
 
 
-def _why_wrong(committed: Mapping[str, Any] | None, exact: Exact | None) -> str:
+def _why_wrong(committed: ExactEntry | None, exact: Exact | None) -> str:
     """Return what is wrong with a committed exact value, or "".
 
     It must be the one computed now, up to another machine's rounding. The tolerance is that of the
