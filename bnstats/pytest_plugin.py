@@ -1,4 +1,4 @@
-"""The pytest fixture ``bnstats_verify``: constants checked beside the code that uses them."""
+"""The pytest fixture ``bnstats_verify``, which checks constants beside the code that uses them."""
 
 from __future__ import annotations
 

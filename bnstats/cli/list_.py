@@ -24,7 +24,11 @@ _HIDDEN = "hidden by bnstats' own layer of this name"
 
 
 class _Row(NamedTuple):
-    """What is listed: in a group, with a line of text, what a word finds, and as data."""
+    """One entry of a list.
+
+    ``group`` is its heading, ``text`` and ``names`` its lines, ``searched`` the text that WORD is
+    looked for in, and ``entry`` its data for JSON.
+    """
 
     group: str
     name: str
@@ -35,7 +39,7 @@ class _Row(NamedTuple):
 
 
 class _What(_Choice):
-    """What is listed; a name in its place is most likely a layer's."""
+    """The kind of list; a name in its place is most likely that of a layer."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value in self.choices:
@@ -134,7 +138,7 @@ def _layers(families: Sequence[str]) -> list[_Row]:
 
 
 def _installed() -> Iterator[_Row]:
-    """Yield the layers that installed packages offer, none of them imported."""
+    """Yield the layers that installed packages offer, without importing any."""
     from bnstats.custom import installed
     from bnstats.specs.spec import resolve
 
@@ -175,7 +179,7 @@ def _names_line(layer: Layer, libraries: dict[str, tuple[str, ...]]) -> str:
         by_names.setdefault(names, []).append(library)
     parts = [f"{', '.join(who)}: {', '.join(names)}" for names, who in by_names.items()]
     shown = {folded(name.partition(" ")[0]) for names in libraries.values() for name in names}
-    # An alias with a dot is a library's, and that library's names are there.
+    # An alias with a dot is the name of a library's layer, which is shown above.
     aliases = (_parted(alias)[0] for alias in layer.aliases)
     others = [alias for alias in aliases if "." not in alias and folded(alias) not in shown]
     return "; ".join([*parts, *([f"also {', '.join(others)}"] if others else [])])
@@ -199,7 +203,7 @@ def _parameter(p: Parameter) -> dict[str, Any]:
 
 
 def _short(formula: str) -> str:
-    """Return the main clause of a formula; `show` has the rest."""
+    """Return the main clause of a formula; ``bnstats show`` prints all of it."""
     return formula.partition(";")[0].partition(",  ")[0]
 
 
@@ -216,7 +220,7 @@ def _claims() -> list[_Row]:
 
 
 def _backends() -> list[_Row]:
-    """Return a row for each backend; those that are installed are imported to ask for devices."""
+    """Return a row for each backend; installed ones are imported to ask for their devices."""
     from bnstats.backends import BACKENDS, found_devices, load, missing
     from bnstats.errors import HostError
 

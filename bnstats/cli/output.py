@@ -33,7 +33,7 @@ def emit(
 ) -> None:
     """Print the document of some records, or the number that ``get`` names; write the exports.
 
-    ``seconds`` are those that each result took.
+    ``seconds`` is the time that each result took.
     """
     for path in export:
         write_atomically(path, render(format_of(path), document, records) + "\n")
@@ -52,9 +52,9 @@ def lookup(document: Mapping[str, Any], path: str) -> str:
 
 
 def locate(document: Mapping[str, Any], path: str) -> Any:
-    """Return what stands at a path, null included.
+    """Return the value at a path, which may be null.
 
-    The layer may be left out where there is only one, and need not be in canonical form.
+    The layer may be left out if there is only one, and need not be in canonical form.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _descend(result: Mapping[str, Any], rest: str, path: str) -> Any:
         if isinstance(node, list) and len(node) == 2:
             node = {"low": node[0], "high": node[1]}
         if node is None and key in ("low", "high", "value", "error", "by"):
-            return None  # of an interval or an exact value that this layer does not have
+            return None  # this layer has no such interval or exact value
         if not isinstance(node, Mapping) or key not in node:
             keys = ", ".join(node) if isinstance(node, Mapping) else "nothing further"
             what = f"--get {printable(path)}: no '{printable(key)}'"

@@ -93,7 +93,7 @@ def _title(name: str, said: str, page: Page) -> list[str]:
 
 
 def _facts(spec: Spec) -> Iterator[tuple[str, str]]:
-    """Yield what is known of a layer, with a label each."""
+    """Yield the facts about a layer, each with its label."""
     from bnstats.specs.libraries import names_of, with_parameters
 
     layer = spec.layer
@@ -158,7 +158,7 @@ def _claim_set(name: str, page: Page) -> Iterator[str]:
         for note, layers in notes.items():
             yield from page.folded("    ", f"{', '.join(layers)}: {note}")
     given = dict.fromkeys(claim.source for claim in claims.claims if claim.source)
-    # Some claims have a second source besides that of all.
+    # Some claims name a second source after the common one; only the longer text is shown.
     sources = [s for s in given if not any(s != other and s in other for other in given)]
     if sources:
         yield ""

@@ -1,4 +1,4 @@
-"""The record of a run as plain data: what JSON holds and every other format renders."""
+"""The writer of documents: records of a run as plain data, which every format renders."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.version import __version__
 
-_LIBRARIES = ("numpy", "scipy")  # named where they took part, as is the backend
+_LIBRARIES = ("numpy", "scipy")  # recorded if they were imported, as is the backend
 SCHEMA = "bnstats/1"
-STATUSES: tuple[Status, ...] = get_args(Status)  # the last one found is the document's
+STATUSES: tuple[Status, ...] = get_args(Status)  # from the best to the worst
 
 
 def document(
@@ -39,7 +39,7 @@ def document(
 
 
 def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str]) -> dict[str, Any]:
-    """Return the document of a call that failed before it had a result."""
+    """Return the document of a call that failed before it had any result."""
     error = {"message": message, "hint": hint, "exit_code": exit_code}
     return {
         "schema": SCHEMA,
@@ -51,7 +51,7 @@ def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str])
 
 
 def result_entry(record: Record[Any]) -> dict[str, Any]:
-    """Return one layer's entry; a reference has no sampled fields."""
+    """Return the entry of a layer; that of a reference has no sampled fields."""
     entry: dict[str, Any] = {"layer": record.layer}
     if isinstance(record, Result):
         entry |= {

@@ -1,4 +1,4 @@
-"""One record of a run, and one file per format that renders it."""
+"""Documents and verifications, rendered: one file for each format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A document as rows of one quantity each, for the formats that are tables."""
+"""A document as rows of one quantity each, for those formats that are tables."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from bnstats.statistics.quantities import ON_SCREEN
 
 
 def is_sampled(document: Mapping[str, Any]) -> bool:
-    """Whether a document holds estimates; else exact values alone."""
+    """Whether a document holds estimates, and not exact values alone."""
     return any("samples" in result for result in document["results"])
 
 
 def interval_title(provenance: Mapping[str, Any]) -> str:
-    """Write what stands above the intervals of a document."""
+    """Write the heading of the column of intervals."""
     return f"{percent(provenance['confidence'])} interval"
 
 
 def exact_cell(entry: QuantityEntry) -> str:
-    """Write the exact value, to a digit more than the estimate beside it has."""
+    """Write the exact value, with one digit more than the estimate beside it."""
     exact, stderr = entry["exact"], entry.get("stderr")
     if not exact:
         return ""
@@ -64,7 +64,7 @@ def interval_cell(entry: QuantityEntry) -> str:
 
 
 def z_cell(entry: QuantityEntry) -> str:
-    """Write z with its sign, where the standard error that it is in units of can be believed."""
+    """Write z with its sign, if the standard error that is its unit can be believed."""
     if entry["z"] is None or not is_believable(entry):
         return ""
     return deviation(entry["z"])

@@ -1,4 +1,4 @@
-"""What a person reads: a block per layer that fits the terminal."""
+"""A document as text for people: a block for each layer, which fits the terminal."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _exact_table(result: Mapping[str, Any], spec: Spec, page: Page) -> Iterator[
 
 
 def inexact_lines(unknown: Sequence[str], reason: str, page: Page) -> Iterator[str]:
-    """Say which of the quantities shown to people have no exact value, and why."""
+    """Yield which of the quantities shown to people have no exact value, and why."""
     symbols = [QUANTITIES[name].symbol for name in ON_SCREEN if name in unknown]
     if symbols and reason:
         yield ""
@@ -153,7 +153,7 @@ def inexact_lines(unknown: Sequence[str], reason: str, page: Page) -> Iterator[s
 
 
 def _claims(result: Mapping[str, Any], page: Page) -> Iterator[str]:
-    """Yield the claims on what is shown with their verdicts, and who else claims something."""
+    """Yield the claims on quantities shown, with verdicts, and the sets with further claims."""
     claims = [c for c in result["claims"] if c["quantity"] in ON_SCREEN]
     others = [c for c in result["claims"] if c["quantity"] not in ON_SCREEN]
     heads = [

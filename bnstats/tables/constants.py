@@ -31,7 +31,7 @@ CONSTANTS_TABLE, PUBLISHED = "constants.md", "published.md"
 
 
 def table_specs() -> tuple[str, ...]:
-    """Return the canonical specs of the table: every layer's examples and every claim's layer."""
+    """Return the layers of the table: the examples of each layer, and the layers of claims."""
     examples = (
         parse(example).text
         for layer in sorted(LAYERS.values(), key=lambda layer: (layer.family, layer.name))
@@ -56,7 +56,7 @@ def build(
     Parameters
     ----------
     samples
-        Draws per layer; None for each layer's default.
+        Draws per layer; None for the default of each layer.
     seed, workers
         As in `compute`.
     argv
@@ -64,7 +64,7 @@ def build(
     on_layer, should_stop
         As in `bnstats.Settings`.
     on_progress
-        As in `compute`, anew for each layer.
+        As in `compute`; the counts begin anew with each layer.
     """
     specs = table_specs()
     results: list[Result] = []
@@ -85,7 +85,7 @@ def build(
 
 
 def files(constants: Mapping[str, Any]) -> dict[str, str]:
-    """Return the content of every file of the table; the Markdown is derived from the JSON."""
+    """Return the content of each file by its name; the Markdown is derived from the JSON."""
     return {
         CONSTANTS: render_json(constants) + "\n",
         CONSTANTS_TABLE: _constants_table(constants),
@@ -94,9 +94,9 @@ def files(constants: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check(directory: Path, settings: Settings) -> tuple[list[str], tuple[Check, ...]]:
-    """Return what no longer agrees in a directory of tables, and every constant's check.
+    """Return what no longer agrees in a directory of tables, and the check of every constant.
 
-    Sampled values must agree statistically with fresh draws, everything else exactly.
+    Sampled values must agree statistically with fresh draws, and everything else exactly.
     """
     constants = read_constants(directory / CONSTANTS)
     checks = verify_constants(constants, settings)
@@ -130,16 +130,16 @@ def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
 
 
 def _fact(name: str, value: Any) -> Any:
-    """Return a number with as many digits as another machine's exact values agree to."""
+    """Return a value with only those digits of a number that any machine would compute."""
     if name == "relative_error" and value is not None:
-        return round(value, 12)  # of a value right to its last digit it is rounding alone
+        return round(value, 12)  # the rest is rounding
     if name == "equal_error_samples" and value is not None:
         return f"{value:.2g}"
     return f"{value:.9g}" if isinstance(value, float) else value
 
 
 def _outdated_plot(path: Path, constants: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the plot, which need not be there: its drawing is an extra."""
+    """Yield what is wrong with the plot; it may be absent, because matplotlib is optional."""
     if not path.exists():
         return
     try:

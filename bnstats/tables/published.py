@@ -62,14 +62,14 @@ class Audited(NamedTuple):
 def audited(constants: Mapping[str, Any]) -> list[Audited]:
     """Return every claim of a document, the most surprising first.
 
-    Refuted before undecided before reproduced, and the larger relative error before the smaller.
+    Refuted claims come before undecided and reproduced ones, larger relative errors before smaller.
     """
     found = [Audited(row, claim) for row in constants["results"] for claim in row["claims"]]
     return sorted(found, key=lambda a: (_ORDER[a.claim["verdict"]], -abs(_settled(a))))
 
 
 def _settled(a: Audited) -> float:
-    # Of a reproduced value the error is rounding, the author's or float64's: no order in that.
+    # The error of a reproduced value is rounding, by which there is nothing to order.
     return a.error if a.claim["verdict"] == "refuted" else 0.0
 
 
@@ -171,7 +171,7 @@ def _percent(error: float) -> str:
 
 
 def _together(by_set: Mapping[str, Sequence[Audited]]) -> Iterator[str]:
-    """Yield what the errors of one source say together that none says alone."""
+    """Yield what the errors of one source show together and none shows alone."""
     found = [line for name, claims in by_set.items() for line in _of_one_source(name, claims)]
     if found:
         yield "## Errors of one source taken together"
@@ -200,8 +200,8 @@ def _of_one_source(name: str, claims: Sequence[Audited]) -> Iterator[str]:
 def _as_samples(claims: Sequence[Audited]) -> str:
     """Say how many draws would leave such errors, and whether chance alone explains them.
 
-    If every error is one of n independent, unbiased draws, n times the sum of (error/spread)²
-    is χ² with as many degrees of freedom as there are values.
+    If the values are independent, unbiased estimates from n draws each, n times the sum of
+    (error/spread)² is χ²-distributed with as many degrees of freedom as there are values.
     """
     from scipy.special import chdtri
 
