@@ -89,7 +89,7 @@ def command(
     """
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import layers_progress
+    from bnstats.cli.progress import layers_watch
     from bnstats.cli.project import project
     from bnstats.custom import trust
     from bnstats.report.checks import summary, warnings_of
@@ -111,9 +111,12 @@ def command(
     checks: list[Check] = []
     names = what or own.claims or _committed()
     options["family_error"] /= len(names)
-    with interruptible() as interrupted, layers_progress(console, "verify") as progress:
+    with (
+        interruptible() as interrupted,
+        layers_watch(console, "verify", interrupted) as watch,
+    ):
         settings = Settings(
-            **options, workers=workers, on_layer=progress.on_layer, should_stop=interrupted
+            **options, workers=workers, on_layer=watch.layer, should_stop=watch.stopping
         )
         sources = [source_of(name, settings) for name in names]
         for check in sources:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bnstats.api import compute, exact
+from bnstats.api import exact, sample
 from bnstats.claims import claim_sets
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.documents.write import claims_entry, document, joined
@@ -15,8 +15,9 @@ from bnstats.layers import LAYERS, STANDARD
 from bnstats.report.json import render as render_json
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, z_cell
+from bnstats.sampling.settings import Sampling
+from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import example_specs, parse
-from bnstats.statistics.moments import Tally
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables.kept import KeptRows
 from bnstats.tables.plot import digest
@@ -40,16 +41,12 @@ def table_specs() -> tuple[str, ...]:
 
 
 def build(
+    sampling: Sampling,
     *,
-    samples: int | None = None,
-    seed: int = 0,
-    workers: int = 1,
     argv: Sequence[str] = (),
     keep: Path | None = None,
     on_taken_up: Callable[[int, int], None] = lambda rows, total: None,
-    on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None,
-    on_progress: Callable[[int, Tally], None] | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
+    watch: Watch | None = None,
 ) -> dict[str, Any] | None:
     """Return the document of all constants, or None when stopped before the end.
 
@@ -58,10 +55,8 @@ def build(
 
     Parameters
     ----------
-    samples
-        Draws per layer; None for each layer's default.
-    seed, workers
-        As in `compute`.
+    sampling
+        How to sample each layer.
     argv
         Recorded in the provenance.
     keep
@@ -69,27 +64,18 @@ def build(
         the caller's to remove.
     on_taken_up
         Called before the first draw with the number of rows taken up, if any, of how many.
-    on_layer, should_stop
-        As in `bnstats.Settings`.
-    on_progress
-        As in `compute`, anew for each layer.
+    watch
+        Told of each layer and its progress, and asked whether to stop.
     """
-    specs = table_specs()
-    kept = KeptRows(keep, (samples, seed, *argv)) if keep else None
+    watch, specs = watch or Watch(), table_specs()
+    kept = KeptRows(keep, (sampling.samples, sampling.seed, *argv)) if keep else None
     rows = {s: kept.found[s] for s in specs if s in kept.found} if kept else {}
     if rows:
         on_taken_up(len(rows), len(specs))
     for spec in (s for s in specs if s not in rows):
-        on_layer(spec, len(rows), len(specs))
-        result = compute(
-            spec,
-            samples=samples,
-            seed=seed,
-            workers=workers,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
-        if should_stop():
+        watch.layer(spec, len(rows), len(specs))
+        result = sample(parse(spec), sampling, watch)
+        if watch.stopping():
             return None
         rows[spec] = document((result,), argv=argv)
         if kept:
