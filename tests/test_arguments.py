@@ -54,7 +54,7 @@ def test_a_layer_is_named_by_text(function: Any, spec: Any, message: str, hint: 
         ("law", (1, 2, 3), "law is a tuple, not a Law"),
         ("law", None, "law is a NoneType, not a Law"),
         ("law", bnstats.Law(x_mean="0"), "x_mean '0' is not a number"),  # type: ignore[arg-type]
-        ("law", bnstats.Law(x_std=0), "x-std 0 is not a positive number"),
+        ("law", bnstats.Law(x_std=0), "x_std 0 is not a positive number"),
     ],
 )
 def test_every_argument_at_fault_is_named(argument: str, value: Any, message: str) -> None:

@@ -21,6 +21,7 @@ from bnstats.api import exact
 from bnstats.claims import claim_set, set_names
 from bnstats.claims.values import parse_value
 from bnstats.claims.verdict import judge
+from bnstats.sampling.settings import Sampling
 from bnstats.tables import constants
 from bnstats.tables.plot import digest, draw, marks
 from bnstats.tables.published import PLOT, audited, render
@@ -259,7 +260,7 @@ LAYERS = ("sigmoid", "relu", "relu6", "elu", "celu", "silu", "tanh", "selu", "so
 def document() -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "table_specs", lambda: LAYERS)
-        built = constants.build(samples=5000)
+        built = constants.build(Sampling(5000))
     assert built
     return built
 

@@ -108,15 +108,15 @@ def test_a_killed_run_is_taken_up_with_identical_files(
 def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Stand in an empty directory with a small catalogue; return the layers as they are drawn."""
     calls: list[str] = []
-    true = constants.compute
+    true = constants.sample
 
-    def counted(spec: str, **settings: object) -> object:
-        calls.append(spec)
-        return true(spec, **settings)  # type: ignore[arg-type]
+    def counted(spec: Any, *how: object) -> object:
+        calls.append(spec.text)
+        return true(spec, *how)  # type: ignore[arg-type]
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(constants, "table_specs", lambda: SPECS)
-    monkeypatch.setattr(constants, "compute", counted)
+    monkeypatch.setattr(constants, "sample", counted)
     Path("results").mkdir()
     return calls
 
@@ -124,14 +124,14 @@ def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def cut_off(cli: Cli, drawn: list[str], monkeypatch: pytest.MonkeyPatch, *options: str) -> str:
     """Press Ctrl-C in the third row; return stderr."""
     with monkeypatch.context() as patch:
-        counted = constants.compute
+        counted = constants.sample
 
-        def third(spec: str, **settings: object) -> object:
+        def third(*given: object) -> object:
             if len(drawn) == 2:
                 os.kill(os.getpid(), signal.SIGINT)
-            return counted(spec, **settings)  # type: ignore[arg-type]
+            return counted(*given)  # type: ignore[arg-type]
 
-        patch.setattr(constants, "compute", third)
+        patch.setattr(constants, "sample", third)
         code, out, err = cli("table", "-n", N, *options)
     assert (code, out, drawn) == (130, "", list(SPECS[:3]))
     drawn.clear()

@@ -21,6 +21,7 @@ from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
 from bnstats.report.json import render
+from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables import constants
@@ -300,7 +301,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("tables")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "table_specs", lambda: NUMBERS)
-        document = constants.build(samples=20_000)
+        document = constants.build(Sampling(20_000))
     assert document
     for name, text in constants.files(document).items():
         (directory / name).write_text(text, "utf-8")
@@ -529,7 +530,7 @@ def test_the_committed_estimate_decides_where_nothing_is_exact(tables: Path) -> 
 
         patch.setitem(LAYERS, "tanh", replace(layer, bind=bind))
         patch.setattr(constants, "table_specs", lambda: ("tanh",))
-        document = constants.build(samples=100_000)
+        document = constants.build(Sampling(100_000))
         assert document
         row = document["results"][0]
         assert row["std_y"]["exact"] is None
