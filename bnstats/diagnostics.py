@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from bnstats.claims.verdict import FIRST_THRESHOLD, round_up
 from bnstats.notation import count_text
 from bnstats.result import Result
 from bnstats.sampling.settings import MAX_DRAWS
+from bnstats.statistics.alarm import FIRST_THRESHOLD, round_up
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate, independent_error
 from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES, Direction
 

@@ -25,7 +25,7 @@ from bnstats.sampling.settings import Sampling
 from bnstats.tables import constants
 from bnstats.tables.plot import digest, draw, marks
 from bnstats.tables.published import PLOT, audited, render
-from bnstats.verification.gate import Settings
+from bnstats.verification.gate import VerifySettings
 
 Cli = Callable[..., Outcome]
 SETS = Path(bnstats.__file__).parent / "claims"
@@ -397,7 +397,7 @@ def _written(directory: Path, built: dict[str, Any]) -> Path:
 def test_check_reads_the_plot_without_matplotlib(document, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "table_specs", lambda: LAYERS)
     out = _written(tmp_path, document)
-    settings = Settings(samples=5000, seed=1)
+    settings = VerifySettings(samples=5000, seed=1)
     assert constants.check(out, settings)[0] == []  # no plot, nothing wrong
     (out / PLOT).write_text(f"<svg><!-- {digest(document)} --></svg>", "utf-8")
     assert constants.check(out, settings)[0] == []

@@ -119,7 +119,7 @@ def test_a_wide_layer_without_an_exact_value_is_an_error_before_any_draw(
     def draw(*args: object, **kwargs: object) -> None:
         raise AssertionError("it was drawn")
 
-    monkeypatch.setattr("bnstats.verification.gate.compute", draw)
+    monkeypatch.setattr("bnstats.verification.gate.sample", draw)
     path = claims(("relu", "std_dx", "0.7071"), ("sparsemax", "std_dx", "0.38"))
     code, out, err = cli("verify", path)
     assert (code, out) == (2, "")

@@ -11,8 +11,6 @@ import click
 from bnstats.cli.console import Console
 from bnstats.cli.options import WORKERS, Seed, samples_option
 
-_ROWS = ".constants.rows"  # beside the tables while they are drawn
-
 
 @click.command("table")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
@@ -65,7 +63,7 @@ def command(
     if redraw:
         record = _build(console, out, samples, seed, workers)
         if record is None:
-            click.echo(f"interrupted: the tables are as they were{_kept(out)}", err=True)
+            click.echo("interrupted: the tables are as they were", err=True)
             return INTERRUPTED
     else:
         record = read_constants(out / CONSTANTS)
@@ -74,18 +72,7 @@ def command(
             write_atomically(out / name, text)
             console.out(f"wrote {printable(str(out / name))}")
     _draw(console, out, record)
-    if redraw:
-        (out / _ROWS).unlink(missing_ok=True)
     return 0
-
-
-def _kept(out: Path) -> str:
-    from bnstats.errors import printable
-
-    where = out / _ROWS
-    if not where.exists():
-        return ""
-    return f"; the rows done are in {printable(str(where))}, the next run takes them up"
 
 
 def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
@@ -111,7 +98,7 @@ def _check(console: Console, out: Path, samples: int | None, seed: int | None, w
     from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.report.options import as_options
     from bnstats.tables import constants
-    from bnstats.verification.gate import Settings
+    from bnstats.verification.gate import VerifySettings
 
     own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
     fresh = own_seed + 1 if seed is None else seed
@@ -119,7 +106,7 @@ def _check(console: Console, out: Path, samples: int | None, seed: int | None, w
         interruptible() as interrupted,
         layers_watch(console, "table", interrupted) as watch,
     ):
-        settings = Settings(
+        settings = VerifySettings(
             samples, fresh, workers=workers, on_layer=watch.layer, should_stop=watch.stopping
         )
         problems, checks = constants.check(out, settings)
@@ -149,7 +136,7 @@ def _build(
     from bnstats.tables.published import PLOT
 
     check_directory(out)
-    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT, _ROWS):
+    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT):
         check_writable(out / name)
     argv = ["table", *([f"--samples={samples}"] if samples else [])]
     argv += [f"--seed={seed}"] if seed else []
@@ -160,10 +147,6 @@ def _build(
         record = constants.build(
             Sampling(samples, seed or 0, workers=workers),
             argv=argv,
-            keep=out / _ROWS,
-            on_taken_up=lambda rows, total: console.note(
-                f"{rows} of {total} rows were done by a run that was cut off"
-            ),
             watch=watch,
         )
     for row in record["results"] if record else ():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from bnstats.claims.verdict import Verdict
@@ -53,18 +53,6 @@ def outline(specs: Sequence[Spec], sampling: Sampling) -> dict[str, Any]:
             for spec in specs
         ]
     )
-
-
-def joined(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one document of the results of several that were made with the same settings."""
-    # A library is named from the row that first needed it: the last row of one process names all.
-    provenance = max((d["provenance"] for d in documents), key=len)
-    return {
-        "schema": SCHEMA,
-        "status": max((d["status"] for d in documents), key=STATUSES.index),
-        "results": [result for d in documents for result in d["results"]],
-        "provenance": provenance,
-    }
 
 
 def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str]) -> dict[str, Any]:

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from replication import bound
 
-from bnstats.claims.verdict import (
+from bnstats.sampling.iid import Chunk
+from bnstats.sampling.run import Tally, chunk_tally, merge_tallies
+from bnstats.sampling.settings import Sampling
+from bnstats.statistics.alarm import (
     FIRST_THRESHOLD,
     SECOND_STAGE_FACTOR,
     confirmed,
     second_threshold,
 )
-from bnstats.sampling.iid import Chunk
-from bnstats.sampling.run import Tally, chunk_tally, merge_tallies
-from bnstats.sampling.settings import Sampling
 from bnstats.statistics.estimate import Estimate, Estimator
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
