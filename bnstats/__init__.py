@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bnstats.statistics.estimate import Estimate
     from bnstats.statistics.exact import Exact
     from bnstats.verification.check import Check
-    from bnstats.verification.gate import Settings
+    from bnstats.verification.gate import VerifySettings
     from bnstats.verification.sources import verify
 
 __all__ = [
@@ -40,8 +40,8 @@ __all__ = [
     "Law",
     "Reference",
     "Result",
-    "Settings",
     "Verdict",
+    "VerifySettings",
     "__version__",
     "claim_set",
     "compute",
@@ -62,7 +62,7 @@ _HOMES = {
     "Law": "layers",
     "Reference": "result",
     "Result": "result",
-    "Settings": "verification.gate",
+    "VerifySettings": "verification.gate",
     "Verdict": "claims.verdict",
     "claim_set": "claims",
     "compute": "api",

@@ -11,6 +11,8 @@ from typing import Any, get_args
 from bnstats.claims.verdict import Verdict
 from bnstats.documents.entries import ClaimEntry, ExactEntry, QuantityEntry
 from bnstats.result import Record, Result, Status
+from bnstats.sampling.settings import Sampling
+from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
@@ -36,6 +38,22 @@ def document(
         "results": [result_entry(r) for r in records],
         "provenance": _provenance(records, argv),
     }
+
+
+def outline(specs: Sequence[Spec], sampling: Sampling) -> dict[str, Any]:
+    """Return a document with every key that one of these layers would have, and no true number."""
+    estimate = Estimate(0.0, 0.0, (0.0, 0.0), 0.0, Exact(0.0, 0.0, ""))
+    return document(
+        [
+            Result(
+                spec,
+                {n: estimate for n, q in QUANTITIES.items() if q.direction in sampling.directions},
+                sampling=sampling,
+                nonfinite=dict.fromkeys(sampling.directions, 0),
+            )
+            for spec in specs
+        ]
+    )
 
 
 def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from bnstats.notation import plural, signed
+from bnstats.report.options import as_options
 from bnstats.report.page import PIPED, WIDTH, Page, aligned
 from bnstats.report.rows import (
     estimate_cell,
@@ -148,7 +149,7 @@ def inexact_lines(unknown: Sequence[str], reason: str, page: Page) -> Iterator[s
     symbols = [QUANTITIES[name].symbol for name in ON_SCREEN if name in unknown]
     if symbols and reason:
         yield ""
-        text = f"no exact {', '.join(symbols)}: {reason}"
+        text = f"no exact {', '.join(symbols)}: {as_options(reason)}"
         yield from page.folded("  ", text, indent=4)
 
 

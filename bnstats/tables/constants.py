@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bnstats.api import compute, exact
+from bnstats.api import exact, sample
 from bnstats.claims import claim_sets
 from bnstats.documents.entries import ClaimEntry
 from bnstats.documents.read import CONSTANTS, read_constants
@@ -17,14 +17,15 @@ from bnstats.report.json import render as render_json
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, z_cell
 from bnstats.result import Result
+from bnstats.sampling.settings import Sampling
+from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import example_specs, parse
-from bnstats.statistics.moments import Tally
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables.plot import digest
 from bnstats.tables.published import PLOT
 from bnstats.tables.published import render as render_published
 from bnstats.verification.check import Check
-from bnstats.verification.gate import Settings
+from bnstats.verification.gate import VerifySettings
 from bnstats.verification.results import verify_constants
 
 CONSTANTS_TABLE, PUBLISHED = "constants.md", "published.md"
@@ -42,43 +43,28 @@ def table_specs() -> tuple[str, ...]:
 
 
 def build(
+    sampling: Sampling,
     *,
-    samples: int | None = None,
-    seed: int = 0,
-    workers: int = 1,
     argv: Sequence[str] = (),
-    on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None,
-    on_progress: Callable[[int, Tally], None] | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
+    watch: Watch | None = None,
 ) -> dict[str, Any] | None:
     """Return the document of all constants, or None when stopped before the end.
 
     Parameters
     ----------
-    samples
-        Draws per layer; None for the default of each layer.
-    seed, workers
-        As in `compute`.
+    sampling
+        How to sample each layer.
     argv
         Recorded in the provenance.
-    on_layer, should_stop
-        As in `bnstats.Settings`.
-    on_progress
-        As in `compute`; the counts begin anew with each layer.
+    watch
+        Told of each layer and its progress, and asked whether to stop.
     """
-    specs = table_specs()
+    watch, specs = watch or Watch(), table_specs()
     results: list[Result] = []
     for spec in specs:
-        on_layer(spec, len(results), len(specs))
-        result = compute(
-            spec,
-            samples=samples,
-            seed=seed,
-            workers=workers,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
-        if should_stop():
+        watch.layer(spec, len(results), len(specs))
+        result = sample(parse(spec), sampling, watch)
+        if watch.stopping():
             return None
         results.append(result)
     return document(results, argv=argv)
@@ -93,7 +79,7 @@ def files(constants: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def check(directory: Path, settings: Settings) -> tuple[list[str], tuple[Check, ...]]:
+def check(directory: Path, settings: VerifySettings) -> tuple[list[str], tuple[Check, ...]]:
     """Return what no longer agrees in a directory of tables, and the check of every constant.
 
     Sampled values must agree statistically with fresh draws, and everything else exactly.

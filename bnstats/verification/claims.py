@@ -11,7 +11,7 @@ from bnstats.custom import as_typed
 from bnstats.sampling.iid import check_size, is_too_wide
 from bnstats.specs.spec import Spec
 from bnstats.verification.check import Check, Outcome
-from bnstats.verification.gate import DISAGREES, FreshDraws, Settings, by_layer
+from bnstats.verification.gate import DISAGREES, FreshDraws, VerifySettings, by_layer
 
 _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
     "reproduced": "ok",
@@ -20,7 +20,7 @@ _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
 }
 
 
-def verify_claims(claims: Sequence[Claim], settings: Settings) -> tuple[Check, ...]:
+def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Check, ...]:
     """Judge claims, in their order.
 
     The exact value decides where it is known, and fresh draws check that value; elsewhere the

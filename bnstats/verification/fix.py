@@ -23,7 +23,7 @@ from bnstats.errors import BnstatsError, printable
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.check import Check
 from bnstats.verification.claims import verify_claims
-from bnstats.verification.gate import Settings
+from bnstats.verification.gate import VerifySettings
 
 _MOST_DECIMALS = 40
 _QUOTES = re.compile("\"{3}|'{3}|[\"']?")
@@ -89,7 +89,7 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
     if estimate is None:
         return "too wide to be drawn: no sample bears witness to the exact value"
     if not estimate.reliable or (check.exact and check.z is None):
-        return "the draws are too few to bear witness; try a larger -n"
+        return "the draws are too few to bear witness; try a larger `samples`"
     printed, bounds = verdict.claim.printed, _bounds(check, z)
     if other := verdict.value_of:
         is_, but = QUANTITIES[other].symbol, QUANTITIES[check.quantity].symbol
@@ -99,9 +99,9 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
     elif digits is not None:
         new = significant(*bounds, digits)
     else:
-        return "an expression or a whole number; --digits N replaces it by N digits"
+        return "an expression or a whole number; `digits=N` replaces it by N digits"
     if new is None:
-        return "too few digits of it are known; try a larger -n"
+        return "too few digits of it are known; try a larger `samples`"
     return Change(check.layer, check.quantity, place, printed.text, new)
 
 
@@ -215,7 +215,7 @@ def rewritten_files(changes: Sequence[Change]) -> dict[Path, tuple[str, str]]:
 
 
 def verified_again(
-    checks: Sequence[Check], changes: Sequence[Change], settings: Settings
+    checks: Sequence[Check], changes: Sequence[Change], settings: VerifySettings
 ) -> list[Check]:
     """Return the checks; changed values are read from the files again and checked anew."""
     changed = {(c.place.path, c.layer, c.quantity) for c in changes}

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
-from bnstats.api import compute, default_samples
+from bnstats.api import default_samples, sample
 from bnstats.custom import as_typed
 from bnstats.diagnostics import more_draws
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.result import Result
-from bnstats.sampling.settings import check_share
+from bnstats.sampling.settings import Sampling, check_share
+from bnstats.sampling.watch import Callbacks, Watch
 from bnstats.specs.spec import Spec
 from bnstats.statistics.alarm import (
     FAMILY_ERROR,
@@ -40,7 +41,7 @@ _PILOT_SHARE = 100
 
 
 @dataclass(frozen=True)
-class Settings:
+class VerifySettings:
     """How to verify.
 
     Attributes
@@ -64,7 +65,7 @@ class Settings:
     Raises
     ------
     BnstatsError
-        A ``family_error`` outside (0, 1); the others are looked at by the first layer's draws.
+        A field outside its range, or a device that does not go with the backend.
     """
 
     samples: int | None = None
@@ -73,11 +74,28 @@ class Settings:
     workers: int = 1
     backend: str = "numpy"
     device: str | None = None
-    on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None
-    should_stop: Callable[[], bool] = lambda: False
+    on_layer: Callable[[str, int, int], None] | None = None
+    should_stop: Callable[[], bool] | None = None
 
     def __post_init__(self) -> None:
         check_share("family_error", self.family_error, "1e-6")
+        _ = self.sampling  # which checks the rest
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """How the first stage samples."""
+        return Sampling(
+            self.samples,
+            self.seed,
+            workers=self.workers,
+            backend=self.backend,
+            device=self.device,
+        )
+
+    @cached_property
+    def watch(self) -> Watch:
+        """Who is told of layers, and asked whether to stop."""
+        return Callbacks(on_layer=self.on_layer, should_stop=self.should_stop)
 
 
 class Gated(NamedTuple):
@@ -99,14 +117,14 @@ class Stopped(Exception):  # noqa: N818
 def by_layer(
     rows: Sequence[tuple[Spec, Row]],
     check: Callable[[Spec, Row], Iterable[Check]],
-    settings: Settings,
+    settings: VerifySettings,
 ) -> tuple[Check, ...]:
     """Check one layer after the other; once asked to stop, return the checks of the layers done."""
     checks: list[Check] = []
     for done, (spec, row) in enumerate(rows):
-        if settings.should_stop():
+        if settings.watch.stopping():
             break
-        settings.on_layer(spec.text, done, len(rows))
+        settings.watch.layer(spec.text, done, len(rows))
         try:
             checks += check(spec, row)
         except Stopped:
@@ -125,7 +143,9 @@ class FreshDraws:
         What the layer and the backend had to say so far, in any stage.
     """
 
-    def __init__(self, spec: Spec, settings: Settings, tests: int, law: Law = STANDARD) -> None:
+    def __init__(
+        self, spec: Spec, settings: VerifySettings, tests: int, law: Law = STANDARD
+    ) -> None:
         self._spec, self._settings, self._law = spec, settings, law
         self.warnings: tuple[str, ...] = ()
         given = settings.samples
@@ -140,18 +160,10 @@ class FreshDraws:
         return max(default, min(round_up(pilot.samples * widths**2), _MOST_TIMES * default))
 
     def _draw(self, samples: int, seed: int) -> Result:
-        stop = self._settings.should_stop
-        result = compute(
-            self._spec,
-            samples=samples,
-            seed=seed,
-            workers=self._settings.workers,
-            backend=self._settings.backend,
-            device=self._settings.device,
-            law=self._law,
-            should_stop=stop,
-        )
-        if stop():
+        settings = self._settings
+        how = replace(settings.sampling, samples=samples, seed=seed, law=self._law)
+        result = sample(self._spec, how, settings.watch)
+        if settings.watch.stopping():
             raise Stopped
         self.warnings = tuple(dict.fromkeys((*self.warnings, *result.notes)))
         return result

@@ -16,11 +16,11 @@ from bnstats.statistics.estimate import MIN_N_EFF, Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.check import Check
-from bnstats.verification.gate import DISAGREES, FreshDraws, Gated, Settings, by_layer
+from bnstats.verification.gate import DISAGREES, FreshDraws, Gated, VerifySettings, by_layer
 
 
 def verify_constants(
-    document: Mapping[str, Any], settings: Settings, place: Place | None = None
+    document: Mapping[str, Any], settings: VerifySettings, place: Place | None = None
 ) -> tuple[Check, ...]:
     """Check every committed constant of a results document, which stands at a place.
 

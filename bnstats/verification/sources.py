@@ -14,7 +14,7 @@ from bnstats.documents.read import CONSTANTS, RESULTS, is_document, read_constan
 from bnstats.errors import BnstatsError, printable
 from bnstats.verification.check import Check
 from bnstats.verification.claims import verify_claims
-from bnstats.verification.gate import Settings
+from bnstats.verification.gate import VerifySettings
 from bnstats.verification.results import verify_constants
 
 
@@ -26,7 +26,7 @@ class Committed:
     document: Mapping[str, Any]
 
 
-def verify(what: str | Path, settings: Settings | None = None) -> tuple[Check, ...]:
+def verify(what: str | Path, settings: VerifySettings | None = None) -> tuple[Check, ...]:
     """Check a claim set by name, a TOML, JSON or CSV file of claims, or a results document.
 
     Parameters
@@ -35,7 +35,7 @@ def verify(what: str | Path, settings: Settings | None = None) -> tuple[Check, .
         The name of a claim set; the path of a file of claims; the path of a results document, or
         of the directory that holds constants.json.
     settings
-        How to verify; None for the defaults of `bnstats.Settings`.
+        How to verify; None for the defaults of `bnstats.VerifySettings`.
 
     Returns
     -------
@@ -50,11 +50,11 @@ def verify(what: str | Path, settings: Settings | None = None) -> tuple[Check, .
 
     Examples
     --------
-    >>> checks = verify("feng2016-repost", Settings(samples=100_000))
+    >>> checks = verify("feng2016-repost", VerifySettings(samples=100_000))
     >>> [c.outcome for c in checks]
     ['fail', 'fail']
     """
-    return verify_source(read_source(what), settings or Settings())
+    return verify_source(read_source(what), settings or VerifySettings())
 
 
 def read_source(what: str | Path) -> ClaimSet | Committed:
@@ -74,7 +74,7 @@ def read_source(what: str | Path) -> ClaimSet | Committed:
     return read_claims_file(path) if is_file else claim_set(str(what))
 
 
-def verify_source(source: ClaimSet | Committed, settings: Settings) -> tuple[Check, ...]:
+def verify_source(source: ClaimSet | Committed, settings: VerifySettings) -> tuple[Check, ...]:
     """Check what was read; the draws of a results document use another seed than its own."""
     if isinstance(source, ClaimSet):
         return verify_claims(source.claims, settings)

@@ -13,7 +13,7 @@ from bnstats.statistics.exact import exact_values
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables.constants import table_specs
 from bnstats.verification.check import Check
-from bnstats.verification.gate import Settings
+from bnstats.verification.gate import VerifySettings
 from bnstats.verification.results import verify_constants
 
 Row = Mapping[str, Any]
@@ -34,7 +34,9 @@ def rows(committed: Mapping[str, Any]) -> dict[str, Row]:
     return {text: found.get(text) or known_row(parse(text)) for text in table_specs()}
 
 
-def check(row: Row, settings: Settings, of: int, spec: Spec | None = None) -> tuple[Check, ...]:
+def check(
+    row: Row, settings: VerifySettings, of: int, spec: Spec | None = None
+) -> tuple[Check, ...]:
     """Verify one row as a table of ``of`` rows like it would have it; ``spec`` stands for its own.
 
     The tests of a table share its family-wise error equally, so one row's share is 1/of.
@@ -74,7 +76,9 @@ def misknown(spec: Spec, factor: float) -> Spec:
     return replace(spec, bound=bound)
 
 
-def caught(text: str, row: Row, settings: Settings, of: int, factor: float) -> dict[str, bool]:
+def caught(
+    text: str, row: Row, settings: VerifySettings, of: int, factor: float
+) -> dict[str, bool]:
     """Return which planted errors verification catches by fresh draws.
 
     The formula's errors are in the draws alone; those of the exact values are in the code and in
