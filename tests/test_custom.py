@@ -17,7 +17,7 @@ from custom_support import MODULE
 import bnstats
 from bnstats import BnstatsError, Law
 from bnstats.backends import numpy_backend
-from bnstats.custom import installed, read
+from bnstats.custom import installed, load_typed
 from bnstats.layers import USER_LAYERS, BoundLayer, Input
 from bnstats.specs.spec import parse
 
@@ -93,7 +93,7 @@ def test_the_exact_error_covers_the_finite_differences(acts: str) -> None:
     ],
 )
 def test_specs_have_a_canonical_form(acts: str, text: str, canonical: str) -> None:
-    assert read(f"{acts}:{text}").text == f"{acts}:{canonical}"
+    assert parse(f"{acts}:{text}", load_typed).text == f"{acts}:{canonical}"
     assert parse(f"{acts}:{canonical}").text == f"{acts}:{canonical}"  # once it is loaded
 
 
@@ -101,7 +101,7 @@ def test_parameters_reach_the_function(acts: str) -> None:
     x = np.linspace(-3, 3, 7)
 
     def y(text: str) -> np.ndarray:
-        return read(f"{acts}:{text}").bound.forward(np, {"x": x})[0]
+        return parse(f"{acts}:{text}", load_typed).bound.forward(np, {"x": x})[0]
 
     np.testing.assert_array_equal(y("leaky:negative_slope=0.3"), np.where(x > 0, x, 0.3 * x))
     np.testing.assert_array_equal(y("either"), np.minimum(x, 0))
@@ -151,7 +151,7 @@ def test_finite_differences_agree_with_the_slope(acts: str, dtype: str, sampler:
 
 def test_float32_is_differentiated_in_float64(acts: str) -> None:
     x = np.random.default_rng(1).normal(size=100).astype(np.float32)
-    y, backward = read(f"{acts}:swish").bound.forward(numpy_backend, {"x": x})
+    y, backward = parse(f"{acts}:swish", load_typed).bound.forward(numpy_backend, {"x": x})
     slope = backward(np.ones_like(x))
     assert y.dtype == slope.dtype == np.float32
     wide = x.astype(float)

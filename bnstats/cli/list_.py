@@ -46,7 +46,7 @@ class _What(_Choice):
             return value
         from bnstats.claims import set_names
         from bnstats.errors import BnstatsError, printable
-        from bnstats.specs.spec import resolve
+        from bnstats.specs.names import resolve
 
         shown = printable(value, 60)
         is_set = value in set_names()
@@ -65,19 +65,23 @@ class _What(_Choice):
     "families",
     metavar="NAME",
     multiple=True,
-    help="Layers of this family only. Repeatable.",
+    help="List only the layers of this family. Repeatable.",
 )
-@click.option("--plain", is_flag=True, help="Names only, one a line.")
-@click.option("--json", "as_json", is_flag=True, help="One document, with parameters.")
+@click.option("--plain", is_flag=True, help="Print only names, one per line.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON document, which includes the parameters.",
+)
 @click.pass_obj
 def command(
     console: Console, what: str, word: str, families: tuple[str, ...], plain: bool, as_json: bool
 ) -> None:
     """List layers, claim sets or backends.
 
-    By default layers; bnstats show NAME tells more of one. Under each layer stand the names that
-    torch, jax, flax and keras have for it. WORD keeps what holds it in a name, in a summary or in a
-    formula.
+    The default is layers, each with the names that torch, jax, flax and keras give it; bnstats show
+    NAME says more about one. WORD keeps the entries that have it in a name, a summary or a formula.
     """
     if families and what != "layers":
         raise click.UsageError(f"{what} have no family: bnstats list layers --family NAME")
@@ -140,7 +144,7 @@ def _layers(families: Sequence[str]) -> list[_Row]:
 def _installed() -> Iterator[_Row]:
     """Yield the layers that installed packages offer, without importing any."""
     from bnstats.custom import installed
-    from bnstats.specs.spec import resolve
+    from bnstats.specs.names import resolve
 
     for e in sorted(installed(), key=lambda entry: (entry.package, entry.name)):
         family = f"{e.package} (installed)"

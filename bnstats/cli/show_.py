@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @IMPORT
 @click.pass_obj
 def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
-    """Show what is known of a layer or of a claim set.
+    """Show what is known about a layer or a claim set.
 
-    Of a layer formula, parameters, source and claims, of a claim set the verdicts. NAME is a layer,
-    with its parameters or without, or a claim set.
+    For a layer: formula, parameters, source and claims. For a claim set: its verdicts. NAME is a
+    layer, with or without its parameters, or a claim set.
     """
     from bnstats.claims import set_names
 
@@ -36,15 +36,16 @@ def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
 
 def _layer(text: str, page: Page) -> Iterator[str]:
     from bnstats.claims import claim_sets, set_names
-    from bnstats.custom import load
+    from bnstats.custom import load_here
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS, STANDARD
-    from bnstats.specs.spec import example_specs, layer_name, parse
+    from bnstats.specs.names import split
+    from bnstats.specs.spec import example_specs, parse
 
-    name = layer_name(text)
+    name, found = split(text)
     near = suggestion(name, set_names())
     try:
-        layer, carried = load(name, here=True)
+        layer, carried = found or (load_here(name), "")
     except BnstatsError:
         if near and not suggestion(name, [*LAYERS, *ALIASES]):
             raise BnstatsError(

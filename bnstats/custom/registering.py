@@ -1,4 +1,4 @@
-"""From a function to a layer: its signature is read, its formula is what it is called."""
+"""From a function to a layer: its signature gives the parameters, its name the formula."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from bnstats.layers import (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
-Kinks = tuple[float, ...] | Callable[..., tuple[float, ...]]
+Breakpoints = tuple[float, ...] | Callable[..., tuple[float, ...]]
 
 
 @overload
@@ -35,7 +35,7 @@ def register(
     function: F,
     *,
     name: str | None = ...,
-    breakpoints: Kinks = ...,
+    breakpoints: Breakpoints = ...,
     formula: str | None = ...,
     gradient: str | None = ...,
     cite: str = ...,
@@ -46,7 +46,7 @@ def register(
     function: None = ...,
     *,
     name: str | None = ...,
-    breakpoints: Kinks = ...,
+    breakpoints: Breakpoints = ...,
     formula: str | None = ...,
     gradient: str | None = ...,
     cite: str = ...,
@@ -56,7 +56,7 @@ def register(
     function: Any = None,
     *,
     name: str | None = None,
-    breakpoints: Kinks = (),
+    breakpoints: Breakpoints = (),
     formula: str | None = None,
     gradient: str | None = None,
     cite: str = "",
@@ -67,31 +67,32 @@ def register(
     Parameters
     ----------
     function
-        ``f(x)`` or ``f(xp, x)``, elementwise on arrays, returning y, or y and the slope dy/dx;
-        without the slope it is differentiated numerically, or by autodiff where arrays are torch's
-        or jax's. Its other arguments are parameters of the layer. Or an elementwise
-        torch.nn.Module, or a class of these. Or a builder: a function of keyword-only parameters
-        that returns an `bnstats.layers.BoundLayer`.
+        One of three things. (1) An elementwise function of arrays, ``f(x)`` or ``f(xp, x)``, where
+        ``xp`` is the namespace of array functions. It returns y, or y and the slope dy/dx, each of
+        the shape and dtype of x; without the slope it is differentiated numerically, or by autodiff
+        if arrays are torch's or jax's. Its other arguments are parameters of the layer. (2) An
+        elementwise torch.nn.Module, or a class of these. (3) A builder: a function of keyword-only
+        parameters that returns a `bnstats.layers.BoundLayer`.
     name
-        Of the layer; the function's own by default.
+        The layer's name; by default the function's own.
     breakpoints
-        Where y or the slope jumps, or a function of the parameters that returns this. Those left
-        out are searched for, and named in a warning.
+        The places, in units of x, where y or the slope jumps, or a function that returns them for
+        given parameters. Undeclared ones are searched for, and named in a warning.
     formula, gradient, cite
-        What a person reads: forward, backward, and where the formula comes from.
+        Texts for a reader: the forward formula, the backward formula, and their source.
     examples
-        Parameter texts for `bnstats show`.
+        Texts of parameters for `bnstats show`, e.g. ``("alpha=2",)``.
 
     Returns
     -------
     function
-        As it was given.
+        The function, unchanged.
 
     Raises
     ------
     BnstatsError
-        The name is that of one of bnstats' own layers; the function takes no array, or a parameter
-        that no spec can hold.
+        The name is that of one of bnstats' own layers, or no name at all; or the function takes no
+        array, or a parameter that no spec can express.
 
     Examples
     --------
@@ -133,14 +134,14 @@ def register(
 
 
 def layer_of(
-    function: Any, name: str, breakpoints: Kinks = (), family: str = "registered"
+    function: Any, name: str, breakpoints: Breakpoints = (), family: str = "registered"
 ) -> Layer:
-    """Return the layer that an object is, or that its function makes.
+    """Return the layer that an object is, or that is made of a function.
 
     Raises
     ------
     BnstatsError
-        The object is neither a layer, nor an elementwise function, nor a builder of events.
+        The object is neither a layer, nor an elementwise function, nor a builder.
     """
     if isinstance(function, Layer):
         return replace(function, name=name, aliases=(), family=family)
@@ -210,7 +211,7 @@ class _Arguments(NamedTuple):
 def _arguments(function: Any, name: str) -> _Arguments:
     """Tell f(x) from f(xp, x) and from a builder; every further argument is a parameter.
 
-    Of a class of modules every argument is one; of a module, none.
+    Every argument of a class of modules is a parameter; a module has none.
     """
     is_class = isinstance(function, type)
     if is_module(function) and not is_class:
@@ -280,7 +281,7 @@ def _example(parameters: tuple[Parameter, ...]) -> tuple[str, ...]:
 
 
 def _built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
-    """Call a builder, and have mistakes in its formulas told as the user's."""
+    """Return the layer that a builder makes; exceptions in its formulas are reported as its own."""
     try:
         bound = function(**values)
     except Exception as error:

@@ -26,7 +26,15 @@ Pointwise: TypeAlias = Callable[[Namespace, Array], tuple[Array, Array]]
 
 
 class Law(NamedTuple):
-    """The law of the inputs: x ~ N(x_mean, x_std²), dy ~ N(0, dy_std²), all independent."""
+    """The law of the inputs: x ~ N(x_mean, x_std²), dy ~ N(0, dy_std²), all independent.
+
+    Attributes
+    ----------
+    x_mean, x_std
+        The mean and the standard deviation of every element of x.
+    dy_std
+        The standard deviation of every element of dy, whose mean is 0.
+    """
 
     x_mean: float = 0.0
     x_std: float = 1.0
@@ -236,8 +244,8 @@ def elementwise(
 
     Its keyword-only arguments are its parameters. ``breakpoints`` lists where it is not smooth,
     or is a function of the parameters that does, and that raises `ParameterError` where they make
-    no layer. ``closed_form`` states moments (see `BoundLayer`) of a layer without parameters under any
-    law; the others are found by quadrature.
+    no layer. ``closed_form`` states moments (see `BoundLayer`) of a layer without parameters under
+    any law; the others are found by quadrature.
     """
 
     def decorate(

@@ -8,10 +8,10 @@ from statistics import NormalDist
 from typing import Any
 
 from bnstats.claims.places import Place
-from bnstats.custom import read_written
+from bnstats.custom import load_trusted
 from bnstats.documents.entries import ExactEntry, QuantityEntry
 from bnstats.layers import Law
-from bnstats.specs.spec import Spec
+from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
@@ -28,7 +28,7 @@ def verify_constants(
     fresh draws must agree with the exact value. Where there is none, the fresh draws must agree
     with the committed estimate.
     """
-    rows = [(read_written(row["layer"]), row) for row in document["results"]]
+    rows = [(parse(row["layer"], load_trusted), row) for row in document["results"]]
     # Twice as many: the committed estimate is tested as well as the fresh one.
     tests = 2 * sum(name in row for _, row in rows for name in QUANTITIES)
     law = Law(**document["provenance"]["law"])
