@@ -41,6 +41,10 @@ class BnstatsError(Exception):
                 self.add_note(note)
 
 
+class ArgumentError(BnstatsError):
+    """An argument outside its range, which the message names as Python spells it: max_time."""
+
+
 class HostError(BnstatsError):
     """An obstacle outside the request, such as a missing extra or a full disk.
 

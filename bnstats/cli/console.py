@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import IO
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from bnstats.report.page import Page
 
 _NARROWEST = 40  # a narrower terminal folds lines itself
 _STYLES: dict[str, dict[str, object]] = {
@@ -58,9 +61,18 @@ class Console:
         )
 
     @property
-    def line_width(self) -> int | None:
-        """The width at which lines are folded; None if stdout is piped, where they stay whole."""
-        return self.width if self.is_terminal else None
+    def page(self) -> Page:
+        """The page for text that is folded, also where it is piped."""
+        from bnstats.report.page import Page
+
+        return Page(self.width, self.style)
+
+    @property
+    def page_of_lines(self) -> Page:
+        """The page for lines that stay whole where they are piped."""
+        from bnstats.report.page import UNFOLDED
+
+        return self.page if self.is_terminal else replace(UNFOLDED, style=self.style)
 
     def style(self, text: str, kind: str) -> str:
         """Return text in the colour of its kind, such as a name or a verdict."""
@@ -83,7 +95,7 @@ class Console:
 
 def _width(stream: IO[str]) -> int:
     """Return the columns of the terminal; piped output has a fixed width."""
-    from bnstats.report.folding import WIDTH  # would slow down --version
+    from bnstats.report.page import WIDTH  # would slow down --version
 
     if not stream.isatty():
         return WIDTH

@@ -16,7 +16,7 @@ import click
 
 from bnstats.cli.console import Console
 from bnstats.cli.interrupt import leaving_at_once
-from bnstats.errors import BnstatsError, HostError, printable, suggestion
+from bnstats.errors import ArgumentError, BnstatsError, HostError, printable, suggestion
 from bnstats.version import __version__
 
 _GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--color")
@@ -231,9 +231,10 @@ def _of_the_machine(error: OSError) -> HostError:
 
 def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
     """Print an error on stderr, and as a document on stdout where JSON was asked for."""
-    lines = [f"error: {error.message}"]
+    message, hint = _in_options(error)
+    lines = [f"error: {message}"]
     lines += [f"       {line}" for line in (error.where or "").split("\n") if line]
-    lines += [f"hint:  {error.hint}"] if error.hint else []
+    lines += [f"hint:  {hint}"] if hint else []
     lines = [printable(line, 4000) for line in lines]  # it may hold what another has written
     click.echo("\n".join(lines), err=True)
     if error.__cause__ is not None and _verbose(arguments):
@@ -244,16 +245,24 @@ def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
         from bnstats.documents.write import failure
         from bnstats.report.json import render
 
-        click.echo(render(failure(error.message, error.hint, error.exit_code, arguments)))
+        click.echo(render(failure(message, hint, error.exit_code, arguments)))
     elif _wants(arguments, "github"):
-        from bnstats.report.github import command
+        from bnstats.report.checks.github import command
 
         click.echo(command("error", "; ".join(lines), {"title": "bnstats"}))
     elif _wants(arguments, "junit"):
-        from bnstats.report.junit import junit_error
+        from bnstats.report.checks.junit import junit_error
 
         click.echo(junit_error("\n".join(lines)))
     return error.exit_code
+
+
+def _in_options(error: BnstatsError) -> tuple[str, str | None]:
+    """Return message and hint of an error, naming options where those name arguments."""
+    from bnstats.report.options import as_options  # slow for --version
+
+    message = error.message.replace("_", "-") if isinstance(error, ArgumentError) else error.message
+    return as_options(message), error.hint and as_options(error.hint)
 
 
 def _verbose(arguments: Sequence[str]) -> bool:

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from bnstats.errors import HostError
+from bnstats.sampling.watch import Watch
 
 Work = TypeVar("Work")
 Done = TypeVar("Done")
@@ -55,7 +56,7 @@ def in_order(
     compute: Callable[[Work], Done],
     works: Iterable[Work],
     workers: int,
-    should_stop: Callable[[], bool],
+    watch: Watch,
 ) -> Iterator[tuple[Work, Done]]:
     """Yield pieces of work with their results, in order, a bounded number of them in flight.
 
@@ -68,8 +69,8 @@ def in_order(
         Picklable pieces of work.
     workers
         Processes, at most; 1 computes here, as do more where none can be started.
-    should_stop
-        Asked before each piece, or parcel of pieces; once true, those not begun are dropped.
+    watch
+        Asked whether to stop before each piece, or parcel of pieces; those not begun are dropped.
 
     Raises
     ------
@@ -78,7 +79,7 @@ def in_order(
     """
     if workers == 1:
         for work in works:
-            if should_stop():
+            if watch.stopping():
                 return
             yield work, compute(work)
         return
@@ -93,7 +94,7 @@ def in_order(
             ahead.extend(islice(works, furthest - len(ahead)))
             if not ahead:
                 break
-            if should_stop():
+            if watch.stopping():
                 while pending and crew.takes_back(pending[-1]):  # those not begun, last ones first
                     pending.pop()
                 break
@@ -237,7 +238,7 @@ class _Crew:
 
 def _lost() -> HostError:
     return HostError(
-        "a worker process was lost: no memory, or a crash in it", hint="fewer --workers"
+        "a worker process was lost: no memory, or a crash in it", hint="fewer `workers`"
     )
 
 
