@@ -120,6 +120,7 @@ def command(
     from bnstats.sampling.settings import Sampling
     from bnstats.specs.spec import parse
 
+    console.take_stdout()
     sampling = Sampling(
         samples,
         seed,

@@ -7,11 +7,10 @@ import io
 import os
 import secrets
 import stat
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import IO
 
 import click
 
@@ -40,15 +39,16 @@ def repair(
     changes, refusals = corrections(checks, settings.family_error, digits)
     files = rewritten_files(changes)
     if diff:
-        with _no_commands():
+        with _no_commands(console):
             for path, (old, new) in files.items():
                 # As bytes: a patch has the encoding and line ends of the file, not of a terminal.
-                click.echo("".join(_diff(path, old, new)).encode(), nl=False)
+                console.out("".join(_diff(path, old, new)).encode(), end=False)
     else:
         for path, (_, new) in files.items():
             write_atomically(path.resolve(), new)
         for change in changes:
-            click.echo(_line(console, change), err=not on_stdout)
+            line = _line(console, change)
+            console.out(line) if on_stdout else click.echo(line, err=True)
     for refusal in refusals:
         symbol = QUANTITIES[refusal.check.quantity].symbol
         console.warn(f"{refusal.check.layer} {symbol} stays: {as_options(refusal.reason)}")
@@ -56,21 +56,21 @@ def repair(
 
 
 @contextmanager
-def _no_commands() -> Iterator[None]:
+def _no_commands(console: Console) -> Iterator[None]:
     """Keep GitHub Actions from taking lines of a file for commands of ours.
 
     They are none in a patch that goes to a file; elsewhere patch and git apply skip the two lines.
     """
-    if not os.environ.get("GITHUB_ACTIONS") or _goes_to_a_file(sys.stdout):
+    if not os.environ.get("GITHUB_ACTIONS") or _goes_to_a_file(console.stdout):
         yield
         return
     token = secrets.token_hex(16)
-    click.echo(f"::stop-commands::{token}")
+    console.out(f"::stop-commands::{token}")
     yield
-    click.echo(f"::{token}::")
+    console.out(f"::{token}::")
 
 
-def _goes_to_a_file(stream: TextIO) -> bool:
+def _goes_to_a_file(stream: IO[str]) -> bool:
     try:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
     except OSError:  # it is no stream of the system's

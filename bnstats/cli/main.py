@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from bnstats.cli.console import Console
+from bnstats.cli.encoding import ERRORS
 from bnstats.cli.interrupt import leaving_at_once
 from bnstats.errors import ArgumentError, BnstatsError, HostError, printable, suggestion
 from bnstats.version import __version__
@@ -144,9 +145,9 @@ def _mend_streams(*, as_json: bool) -> None:
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=ERRORS)
     if as_json and isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+        sys.stdout.reconfigure(encoding="utf-8", errors=ERRORS)
 
 
 class _Unfailing:

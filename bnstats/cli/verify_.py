@@ -101,6 +101,7 @@ def command(
     from bnstats.verification.sources import read_source, verify_source
 
     console: Console = ctx.obj
+    console.take_stdout()
     format_ = format_asked(output_format, as_json, "--output-format")
     if digits is not None and not (fix or diff):
         raise click.UsageError("--digits goes with --fix or --diff")
