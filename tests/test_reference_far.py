@@ -13,7 +13,7 @@ import pytest
 from mpmath import mp, mpf
 
 from bnstats.api import compute, exact
-from bnstats.layers import STANDARD, Law
+from bnstats.layers import STANDARD, Known, Law
 from bnstats.specs.spec import parse
 from bnstats.statistics.exact import Exact, Expectation, exact_values
 
