@@ -17,10 +17,12 @@ from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import (
     ALIASES,
     LAYERS,
+    STANDARD,
     USER_LAYERS,
     Array,
     BoundLayer,
     Layer,
+    MomentError,
     Namespace,
     Parameter,
     read_parameter,
@@ -91,8 +93,9 @@ def register(
     Raises
     ------
     BnstatsError
-        The name is that of one of bnstats' own layers, or no name at all; or the function takes no
-        array, or a parameter that no spec can express.
+        The name is that of one of bnstats' own layers, or no name at all; the function takes no
+        array, or a parameter that no spec can express; a builder's layer states moments that
+        bnstats does not know.
 
     Examples
     --------
@@ -141,10 +144,11 @@ def layer_of(
     Raises
     ------
     BnstatsError
-        The object is neither a layer, nor an elementwise function, nor a builder.
+        The object is neither a layer, nor an elementwise function, nor a builder of layers; or a
+        builder's layer states moments that bnstats does not know.
     """
     if isinstance(function, Layer):
-        return replace(function, name=name, aliases=(), family=family)
+        return _with_known_moments(replace(function, name=name, aliases=(), family=family))
     for known in (*LAYERS.values(), *USER_LAYERS.values()):
         if inspect.unwrap(known.bind) is function:
             return replace(known, name=name, aliases=(), family=family)
@@ -180,7 +184,7 @@ def layer_of(
         return elementwise_event(call, places)
 
     shown = getattr(function, "__name__", name.rpartition(":")[2])
-    return Layer(
+    layer = Layer(
         name=name,
         family=family,
         summary=(inspect.getdoc(function) or "A layer of the user's.").partition("\n")[0],
@@ -191,6 +195,7 @@ def layer_of(
         bind=bind,
         examples=_example(arguments.parameters),
     )
+    return _with_known_moments(layer) if arguments.builds else layer
 
 
 def _module_call(module: Any, name: str, values: Mapping[str, Any]) -> UserFunction:
@@ -286,15 +291,36 @@ def _parameter(p: inspect.Parameter, hint: Any) -> Parameter | None:
         return None
 
 
-def _example(parameters: tuple[Parameter, ...]) -> tuple[str, ...]:
-    """Return an example of a layer that does not stand alone."""
-    values = {"bool": "true", "size": "2"}
-    needed = [
-        f"{p.name}={p.choices[0] if p.choices else values.get(p.kind, '1')}"
+def _needed(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
+    """Return values for the parameters of a layer that have no default."""
+    values = {"bool": True, "size": 2, "word": "1"}
+    return {
+        p.name: p.choices[0] if p.choices else values.get(p.kind, 1)
         for p in parameters
         if p.required
-    ]
+    }
+
+
+def _example(parameters: tuple[Parameter, ...]) -> tuple[str, ...]:
+    """Return an example of a layer that does not stand alone."""
+    needed = [f"{k}={'true' if v is True else v}" for k, v in _needed(parameters).items()]
     return (",".join(needed),) if needed else ()
+
+
+def _with_known_moments(layer: Layer) -> Layer:
+    """Return a layer, unless it states a moment that bnstats does not know.
+
+    All else that goes wrong here is told where the layer is used, with the user's own parameters.
+    """
+    from bnstats.statistics.exact import exact_values
+
+    try:
+        exact_values(layer.bind(**_needed(layer.parameters)), STANDARD)
+    except MomentError as error:
+        raise BnstatsError(f"{layer.name}: {error}", hint=error.hint) from None
+    except Exception:
+        pass
+    return layer
 
 
 def _built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:

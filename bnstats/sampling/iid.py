@@ -97,8 +97,8 @@ def iid_blocks(spec: Spec, sampling: Sampling, chunk: Chunk) -> Iterator[Block]:
     bound, dtype = spec.bound, sampling.dtype
     generator = stream(sampling.seed, spec.text, chunk.unit)
     size = block_draws(bound)
-    normal = {k: i.shape for k, i in bound.inputs.items() if i.law == "normal"}
-    uniform = {k: i.shape for k, i in bound.inputs.items() if i.law == "uniform"}
+    normal = {k: i.shape for k, i in bound.inputs.items() if i.distribution == "normal"}
+    uniform = {k: i.shape for k, i in bound.inputs.items() if i.distribution == "uniform"}
     normals_per_draw = sum(map(prod, normal.values()))
     uniforms_per_draw = sum(map(prod, uniform.values()))
     source = Normals(min(size, chunk.draws) * normals_per_draw, dtype)
