@@ -53,6 +53,7 @@ def run(*argv: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a repository whose claims its pyproject.toml names; we are in a folder below."""
+    (tmp_path / ".git").mkdir()
     (tmp_path / "sub" / "deep").mkdir(parents=True)
     (tmp_path / "sub" / "pyproject.toml").write_text("[tool.other]\nclaims = 3\n")  # not ours
     (tmp_path / "constants.toml").write_text(GOOD)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bnstats.claims.parsing import ParsingError, read_json, read_toml
 from bnstats.claims.places import Place, places
 from bnstats.claims.values import Printed, parse_value
 from bnstats.custom import load_trusted, load_typed
@@ -27,11 +25,6 @@ _MAX_BYTES = 2_000_000
 _MAX_CLAIMS = 10_000
 _MAX_SAMPLES = 10**18
 _MAX_SHOWN = 200
-# The time of tomllib is quadratic in the parts of a dotted key, and a number takes a hundred times
-# the memory of its text.
-_MAX_PARTS, _MAX_BARE = 100, 10_000
-_PART = r"""(?:"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|[\w-]++)"""
-_KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
 
 
 @dataclass(frozen=True)
@@ -176,51 +169,15 @@ def _parse(text: str, name: str) -> dict[str, Any]:
     suffix = Path(name).suffix.lower()
     try:
         if suffix == ".toml":
-            if any(_is_bomb(found[0]) for found in _KEY.finditer(text)):
-                raise BnstatsError(f"{name} cannot be parsed: too long a key or number")
-            return tomllib.loads(text, parse_float=str)
+            return read_toml(text, str)
         if suffix == ".json":
-            document = json.loads(
-                text,
-                object_pairs_hook=unique_keys,
-                parse_float=str,
-                parse_int=str,
-                parse_constant=str,
-            )
+            document = read_json(text, str)
             return document if isinstance(document, dict) else {"claim": document}
         if suffix == ".csv":
             return {"claim": _csv_rows(text, name)}
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, csv.Error, RepeatedKeyError) as error:
+    except (ParsingError, csv.Error) as error:
         raise BnstatsError(f"{name} cannot be parsed: {printable(str(error))}") from None
-    except (RecursionError, ValueError):
-        raise BnstatsError(f"{name} cannot be parsed: nested too deeply or too long") from None
     raise BnstatsError(f"{name}: a claims file ends in .toml, .json or .csv")
-
-
-class RepeatedKeyError(ValueError):
-    """A key that stands twice in one JSON object, of which json would drop the first."""
-
-
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a JSON object, as `json.loads` wants it of its hook.
-
-    Raises
-    ------
-    RepeatedKeyError
-        A key stands twice.
-    """
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise RepeatedKeyError(f"'{key[:40]}' stands twice in one object")
-        found[key] = value
-    return found
-
-
-def _is_bomb(token: str) -> bool:
-    if len(token) > _MAX_BARE and token[0] not in "\"'":
-        return True
-    return len(re.findall(_PART, token)) > _MAX_PARTS
 
 
 def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:

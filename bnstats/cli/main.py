@@ -230,22 +230,33 @@ def _of_the_machine(error: OSError) -> HostError:
     return found
 
 
-def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
-    """Print an error on stderr, and as a document on stdout where JSON was asked for."""
+def tell(error: BnstatsError, arguments: Sequence[str] = ()) -> int:
+    """Print an error on stderr, and return its exit code."""
+    click.echo("\n".join(_lines_of(error)), err=True)
+    if error.__cause__ is not None and _verbose(arguments or sys.argv):
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error.__cause__)), err=True, nl=False)
+    return error.exit_code
+
+
+def _lines_of(error: BnstatsError) -> list[str]:
     message, hint = _in_options(error)
     lines = [f"error: {message}"]
     lines += [f"       {line}" for line in (error.where or "").split("\n") if line]
     lines += [f"hint:  {hint}"] if hint else []
-    lines = [printable(line, 4000) for line in lines]  # it may hold what another has written
-    click.echo("\n".join(lines), err=True)
-    if error.__cause__ is not None and _verbose(arguments):
-        import traceback
+    return [printable(line, 4000) for line in lines]  # they may hold what another has written
 
-        click.echo("".join(traceback.format_exception(error.__cause__)), err=True, nl=False)
+
+def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
+    """Print an error on stderr, and as a document on stdout where JSON was asked for."""
+    tell(error, arguments)
+    lines = _lines_of(error)
     if wants_json(arguments):
         from bnstats.documents.write import failure
         from bnstats.report.json import render
 
+        message, hint = _in_options(error)
         click.echo(render(failure(message, hint, error.exit_code, arguments)))
     elif _wants(arguments, "github"):
         from bnstats.report.checks.github import command

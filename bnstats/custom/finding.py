@@ -83,7 +83,7 @@ def _is_trusted(name: str) -> bool:
     module, _, attribute = name.partition(":")
     if module not in _trusted or attribute.startswith("_"):
         return False
-    found = getattr(sys.modules[module], attribute, None)
+    found = getattr(sys.modules.get(module), attribute, None)
     if getattr(found, "__module__", None) != module:
         return False
     registered = (inspect.unwrap(layer.bind) for layer in USER_LAYERS.values())
