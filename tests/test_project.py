@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cli_support import Outcome
 
+from bnstats.custom import finding
 from bnstats.layers import USER_LAYERS
 
 Cli = Callable[..., Outcome]
@@ -31,6 +32,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "below").mkdir()
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(finding, "_trusted", set())
     sys.modules.pop("ours", None)
     USER_LAYERS.pop("ours:f", None)
     return tmp_path
