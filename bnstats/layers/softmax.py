@@ -172,13 +172,13 @@ def log_softmax(*, n: Size = 10) -> BoundLayer:
         mean = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * t)
         total = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * (t - mean.value) ** 2)
         var_s = _variance(expect, n, std)
-        var = total + Known(std**2 * (1 - 2 / n) - math.pi**2 / 6)
+        var = total + (std**2 * (1 - 2 / n) - math.pi**2 / 6)
         # Where that cancels: Var[log Σe^x] exceeds x_std²/n by up to ½·x_std²·n·Var[s₁], because
         # in Hermite polynomials Var[f] is Σ a_k and x_std²·E[|∇f|²] is Σ k·a_k.
         excess = std**2 * n * var_s.value / 4
         narrow = Known(std**2 * (1 - 1 / n) + excess, excess, "quadrature")
         return ExactMoments(
-            mean_y=mean + Known(_EULER),
+            mean_y=mean + _EULER,
             var_y=min(var, narrow, key=lambda known: known.error),
             # dx₁² has mean 1 − 2·E[s₁] + n·E[s₁²] over dy
             ms_dx=dy2 * n * var_s + dy2 * Known(1 - 1 / n),
