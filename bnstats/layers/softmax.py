@@ -22,7 +22,7 @@ _NO_SUM = Known(0.0, 0.0, CONSTANT)
 _EULER = 0.57721566490153286
 
 
-def _event(
+def _over_a_row(
     n: int,
     forward: Callable[[Namespace, Draws], tuple[Array, Backward]],
     moments: Callable[[Law, Expect], ExactMoments],
@@ -119,7 +119,7 @@ def _softmax(n: int, sign: float) -> BoundLayer:
             ms_dx=law.dy_std**2 * (n - 1) / 6 * fourth,
         )
 
-    return _event(n, forward, moments, _TOO_WIDE)
+    return _over_a_row(n, forward, moments, _TOO_WIDE)
 
 
 @structured(
@@ -185,7 +185,7 @@ def log_softmax(*, n: Size = 10) -> BoundLayer:
             mean_dx=_NO_SUM,
         )
 
-    return _event(n, forward, moments, _TOO_WIDE)
+    return _over_a_row(n, forward, moments, _TOO_WIDE)
 
 
 @structured(
@@ -230,4 +230,4 @@ def sparsemax(*, n: Size = 10) -> BoundLayer:
     why_inexact = (
         "" if n == 2 else "which outputs are positive depends on all n inputs; known for n=2"
     )
-    return _event(n, forward, moments, why_inexact)
+    return _over_a_row(n, forward, moments, why_inexact)
