@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnstats.claims.places import Place
-from bnstats.report import github
-from bnstats.report.github import command
-from bnstats.report.junit import junit
+from bnstats.report.checks import github
+from bnstats.report.checks.github import command
+from bnstats.report.checks.junit import junit
 from bnstats.verification.check import Check
 from bnstats.verification.gate import VerifySettings
 from bnstats.verification.sources import verify
@@ -300,12 +300,19 @@ def test_junit_of_a_set_and_of_an_ascii_terminal() -> None:
     assert "relu σ[dx]: claimed 1/2" in cases[0][3]
 
 
-@given(st.text(), st.text(alphabet=[*map(chr, range(0x20)), "\x7f", "\ud800", "\ufffe", "\uffff"]))
-def test_junit_holds_whatever_xml_forbids(plain: str, nasty: str) -> None:
-    claim = verify("feng2016-repost", VerifySettings(samples=1000))[0]
+@pytest.fixture(scope="module")
+def refuted() -> Check:
+    return verify("feng2016-repost", VerifySettings(samples=1000))[0]
+
+
+@given(
+    plain=st.text(),
+    nasty=st.text(alphabet=[*map(chr, range(0x20)), "\x7f", "\ud800", "\ufffe", "\uffff"]),
+)
+def test_junit_holds_whatever_xml_forbids(refuted: Check, plain: str, nasty: str) -> None:
     text = f"<&\"']]>{plain}{nasty}"
     place = Place(Path("a" + text.replace("\0", "")), 3)
-    check = replace(claim, reason=text, wanted=text, place=place)
+    check = replace(refuted, reason=text, wanted=text, place=place)
     ((classname, _, kind, body),) = read_junit(junit([check]))
     assert kind == "failure"
     wanted = "".join(c if legal(c) else repr(c)[1:-1] for c in text)

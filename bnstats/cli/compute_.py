@@ -155,7 +155,7 @@ def command(
     record = document(results, argv=sys.argv[1:], status="interrupted" if stopped else None)
     if results or format_ == "json":
         get = get if results else None
-        emit(console, record, format_=format_, get=get, export=export, seconds=seconds)
+        emit(console, results, record, format_=format_, get=get, export=export, seconds=seconds)
     if stopped:
         click.echo("interrupted: what was drawn so far is above", err=True)
         return INTERRUPTED

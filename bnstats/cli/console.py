@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import IO
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from bnstats.report.page import Page
 
 _NARROWEST = 40  # what is narrower folds lines itself
 _STYLES: dict[str, dict[str, object]] = {
@@ -44,9 +47,18 @@ class Console:
         )
 
     @property
-    def line_width(self) -> int | None:
-        """The width for lines that stay whole where they are piped: None there."""
-        return self.width if self.is_terminal else None
+    def page(self) -> Page:
+        """The page for text that is folded, also where it is piped."""
+        from bnstats.report.page import Page
+
+        return Page(self.width, self.style)
+
+    @property
+    def page_of_lines(self) -> Page:
+        """The page for lines that stay whole where they are piped."""
+        from bnstats.report.page import UNFOLDED
+
+        return self.page if self.is_terminal else replace(UNFOLDED, style=self.style)
 
     def style(self, text: str, kind: str) -> str:
         """Colour text by what it is."""
@@ -69,7 +81,7 @@ class Console:
 
 def _width(stream: IO[str]) -> int:
     """Return the columns of the terminal; what is piped must not depend on one."""
-    from bnstats.report.folding import WIDTH  # slow for --version
+    from bnstats.report.page import WIDTH  # slow for --version
 
     if not stream.isatty():
         return WIDTH

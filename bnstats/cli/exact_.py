@@ -56,5 +56,5 @@ def command(
         for warning in reference.warnings:
             console.warn(warning)
     record = document(references, argv=sys.argv[1:])
-    emit(console, record, format_=format_, get=get, export=export)
+    emit(console, references, record, format_=format_, get=get, export=export)
     return 0

@@ -204,11 +204,11 @@ def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
 
         click.echo(render(failure(message, hint, error.exit_code, arguments)))
     elif _wants(arguments, "github"):
-        from bnstats.report.github import command
+        from bnstats.report.checks.github import command
 
         click.echo(command("error", "; ".join(lines), {"title": "bnstats"}))
     elif _wants(arguments, "junit"):
-        from bnstats.report.junit import junit_error
+        from bnstats.report.checks.junit import junit_error
 
         click.echo(junit_error("\n".join(lines)))
     return error.exit_code

@@ -76,7 +76,7 @@ def command(
 
 
 def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
-    """Draw the plot where that can be done; the tables are complete without it."""
+    """Draw the plot if matplotlib is there; the tables are complete without it."""
     from bnstats.documents.files import write_atomically
     from bnstats.errors import HostError, printable
     from bnstats.tables.plot import draw

@@ -93,7 +93,8 @@ def command(
     from bnstats.cli.progress import layers_watch
     from bnstats.cli.project import project
     from bnstats.custom import trust
-    from bnstats.report.checks import summary, warnings_of
+    from bnstats.report.checks.text import summary
+    from bnstats.verification.document import warnings_of
     from bnstats.verification.gate import VerifySettings
     from bnstats.verification.sources import read_source, verify_source
 
@@ -170,20 +171,20 @@ def _print(
     console: Console, checks: Sequence[Check], format_: str, status: str, allow_undecided: bool
 ) -> None:
     if format_ == "json":
-        from bnstats.report.checks import checks_document
         from bnstats.report.json import render
+        from bnstats.verification.document import checks_document
 
         console.out(render(checks_document(checks, status, sys.argv[1:])))
     elif format_ == "github":
-        from bnstats.report.github import annotated, append_summary
+        from bnstats.report.checks.github import annotated, append_summary
 
         console.out(annotated(checks))
         append_summary(checks)
     elif format_ == "junit":
-        from bnstats.report.junit import junit
+        from bnstats.report.checks.junit import junit
 
         console.out(junit(checks, allow_undecided=allow_undecided))
     else:
-        from bnstats.report.checks import checks_text
+        from bnstats.report.checks.text import checks_text
 
-        console.out(checks_text(checks, console.style, console.line_width))
+        console.out(checks_text(checks, console.page_of_lines))
