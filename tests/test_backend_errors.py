@@ -240,7 +240,7 @@ def test_a_layer_that_the_backend_cannot_run(monkeypatch, name, late):
     error = "RuntimeError" if late else "NotImplementedError"
     message = f"{spec.text} does not run on {name}: {error}: no such kernel\\x07"
     assert raised.value.message == message
-    assert raised.value.hint == "--backend numpy runs every layer"
+    assert raised.value.hint == "`backend='numpy'` runs every layer"
     assert raised.value.exit_code == 2
 
 

@@ -190,7 +190,7 @@ def works():
     os.killpg(0, signal.SIGINT)
     yield -2
 signal.signal(signal.SIGINT, lambda *_: os.write(1, b"heard\\n"))
-found = list(w.in_order(abs, works(), 2, Watch()))
+found = list(w.in_order(abs, works(), 2, w.Watch()))
 os.write(1, str(found).encode())
 """
 
@@ -211,7 +211,7 @@ def works():
     yield 50
     yield 0
     yield 0
-for _ in w.in_order(time.sleep, works(), 2, Watch()):
+for _ in w.in_order(time.sleep, works(), 2, w.Watch()):
     print("begun", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -261,5 +261,5 @@ def test_no_more_workers_than_the_system_can_wait_for(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(futures, "ProcessPoolExecutor", Pool)
     monkeypatch.setattr(workers, "MOST_WORKERS", 2)
-    assert dict(in_order(abs, range(9), 100, lambda: False)) == {n: n for n in range(9)}
+    assert dict(in_order(abs, range(9), 100, Watch())) == {n: n for n in range(9)}
     assert asked == [2]
