@@ -1,7 +1,7 @@
 """What torch, jax, flax and keras call each layer, and why some of theirs are none here.
 
-The names are package data, written by ``python tests/coverage_of_libraries.py`` from the libraries
-themselves, because bnstats must do without these.
+The names are package data, written from the libraries themselves, because bnstats must do without
+these: ``python tests/studies/coverage_of_libraries.py``.
 """
 
 from __future__ import annotations

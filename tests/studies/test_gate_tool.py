@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gate
+import gate_planted
+import gate_rates
 import pytest
 from scipy.stats import binom, norm
 
@@ -19,18 +22,12 @@ from bnstats.specs.spec import example_specs, parse
 from bnstats.statistics.exact import exact_values
 from bnstats.verification.gate import Settings
 
-FOLDER = Path(__file__).parent / "benchmarks"
+pytestmark = pytest.mark.studies
 
 
 @pytest.fixture(scope="module")
-def tool() -> Iterator[SimpleNamespace]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
-        import gate  # type: ignore[import-not-found]
-        import gate_planted  # type: ignore[import-not-found]
-        import gate_rates  # type: ignore[import-not-found]
-
-        yield SimpleNamespace(study=gate, planted=gate_planted, rates=gate_rates)
+def tool() -> SimpleNamespace:
+    return SimpleNamespace(study=gate, planted=gate_planted, rates=gate_rates)
 
 
 @pytest.fixture(scope="module")

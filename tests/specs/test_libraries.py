@@ -35,7 +35,7 @@ def test_every_layer_of_the_installed_libraries_is_accounted_for() -> None:
         [sys.executable, SCRIPT, "--check"],
         capture_output=True,
         encoding="utf-8",
-        env=environment(PYTHONPATH=os.pathsep.join([str(SCRIPT.parents[1])])),
+        env=environment(PYTHONPATH=os.pathsep.join([str(SCRIPT.parents[2])])),
         timeout=300,
         check=False,
     )

@@ -1,6 +1,6 @@
 """Which layers of torch, jax, flax and keras bnstats knows, by which name.
 
-    python tests/coverage_of_libraries.py [--check]
+    python tests/studies/coverage_of_libraries.py [--check]
 
 Enumerates the libraries that are installed, so that a layer of a new release shows up as missing.
 Every name resolves to a layer of bnstats, or stands in library_names_left_out.toml with the reason.
@@ -39,11 +39,11 @@ from bnstats.report.markdown import table
 from bnstats.specs.libraries import FILE, LIBRARIES, PARAMETERS, folded
 from bnstats.specs.spec import parse
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAMES = ROOT / "bnstats" / "specs" / FILE
 TABLE = ROOT / "results" / "coverage-of-libraries.md"
 LEFT_OUT = Path(__file__).with_name("library_names_left_out.toml")
-COMMAND = "python tests/coverage_of_libraries.py"
+COMMAND = "python tests/studies/coverage_of_libraries.py"
 
 _WORDS = {
     "average": "avg",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import groupby
 
-from coverage_rates import (
+from interval_coverage_rates import (
     BARS,
     BINS,
     LEAST_RELIABLE,
@@ -245,6 +245,6 @@ def markdown(record: Record) -> str:
         "",
         *cost_table(rows),
         "",
-        "Written by `python tests/benchmarks/coverage.py`.",
+        "Written by `python tests/studies/interval_coverage.py`.",
     ]
     return "\n".join(lines) + "\n"

@@ -1,6 +1,6 @@
 """Bias of the draws' and layers' arithmetic, measured against float64 throughout.
 
-    python tests/benchmarks/bias.py [--chunks 16] [--seed 0] [--out results] [SPEC...]
+    python tests/studies/bias.py [--chunks 16] [--seed 0] [--out results] [SPEC...]
 
 The engine's draws and the same random integers sent through float64 transforms differ by rounding
 alone, so a bias shows at a precision that no comparison of independent runs reaches. Writes
@@ -109,7 +109,7 @@ def markdown(found: dict[str, dict[DType, list[tuple[float, float]]]], chunks: i
             numbers = " | ".join(cells).replace("-", "−")
             lines.append(f"| `{text}` | {numbers} |")
         lines.append("")
-    return "\n".join([*lines, "Written by `python tests/benchmarks/bias.py`.", ""])
+    return "\n".join([*lines, "Written by `python tests/studies/bias.py`.", ""])
 
 
 def main() -> int:

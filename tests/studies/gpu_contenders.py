@@ -4,7 +4,7 @@ A contender takes a number of draws, waits for the device, and returns σ[dx]. U
 and dy in blocks, computes dx in float32 and takes its standard deviation. Libraries are imported
 where they are used. As a command, for a process that sees no GPU:
 
-    python tests/benchmarks/gpu_contenders.py DRAWS ROUNDS
+    python tests/studies/gpu_contenders.py DRAWS ROUNDS
 
 prints the seconds of bnstats on jax and of a user's jax script, taking turns, as JSON.
 """

@@ -11,6 +11,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import gpu
+import gpu_catalogue
+import gpu_checks
+import gpu_contenders
+import gpu_report
+import gpu_speed
+import gpu_statistics
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -19,7 +26,7 @@ from bnstats.api import compute
 from bnstats.backends import ACCELERATORS, is_installed
 from bnstats.sampling.counter import devices as lanes
 
-FOLDER = Path(__file__).parent / "benchmarks"
+pytestmark = pytest.mark.studies
 INSTALLED = [b for b in ACCELERATORS if is_installed(b)]
 TRITON = "Triton kernel, libdevice in 1024 lanes, 4 warps"
 
@@ -28,15 +35,6 @@ TRITON = "Triton kernel, libdevice in 1024 lanes, 4 warps"
 def tool() -> Iterator[SimpleNamespace]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-        patch.syspath_prepend(FOLDER)
-        import gpu  # type: ignore[import-not-found]
-        import gpu_catalogue  # type: ignore[import-not-found]
-        import gpu_checks  # type: ignore[import-not-found]
-        import gpu_contenders  # type: ignore[import-not-found]
-        import gpu_report  # type: ignore[import-not-found]
-        import gpu_speed  # type: ignore[import-not-found]
-        import gpu_statistics  # type: ignore[import-not-found]
-
         yield SimpleNamespace(
             gpu=gpu,
             catalogue=gpu_catalogue,

@@ -10,7 +10,7 @@ from functools import lru_cache, reduce
 from itertools import count, pairwise
 from typing import Any, NamedTuple
 
-from coverage_rates import BARS, BINS
+from interval_coverage_rates import BARS, BINS
 
 from bnstats.layers import STANDARD
 from bnstats.sampling.iid import Chunk, Task

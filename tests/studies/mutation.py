@@ -1,6 +1,6 @@
 """Mutation score of the tests over bnstats/layers: which small changes of a layer they notice.
 
-    python tests/benchmarks/mutation.py [--sample N] [--seed 0] [--all] [--only FILE]
+    python tests/studies/mutation.py [--sample N] [--seed 0] [--all] [--only FILE]
                                         [--out results] [--work .mutation]
 
 Judges a random sample of the mutants, the files in proportion; a run that is cut short goes on

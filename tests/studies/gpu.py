@@ -1,6 +1,6 @@
 """Every check and every timing of the torch and jax backends on a GPU, in one go.
 
-    python tests/benchmarks/gpu.py [--part all|speed|checks|catalogue] [--device cuda]
+    python tests/studies/gpu.py [--part all|speed|checks|catalogue] [--device cuda]
                                    [--backend torch --backend jax] [--max-time 460] [--workers 8]
                                    [--seed 1] [--quick] [--out results]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mpmath
 import numpy as np
 import pytest
-from test_layers_elementwise import CASES, event_of, value_and_slope
+from elementwise_support import CASES, event_of, value_and_slope
 
 from bnstats.backends import numpy_backend
 from bnstats.custom.breaks import Breaks, breaks

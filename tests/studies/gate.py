@@ -1,6 +1,6 @@
 """The gate of `bnstats verify`, measured: its false alarms, and the errors it catches.
 
-    python tests/benchmarks/gate.py [--seed 1] [--runs 300] [--workers 1] [--max-time 3500]
+    python tests/studies/gate.py [--seed 1] [--runs 300] [--workers 1] [--max-time 3500]
                                     [--out results] [--quick]
 
 Five parts (gate_rates.py, gate_planted.py): normal z through the gate's rule; the real engine's z

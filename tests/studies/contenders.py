@@ -1,6 +1,6 @@
 """What bnstats is measured against, each as one process that prints σ[dx] first.
 
-    python tests/benchmarks/contenders.py plain 1e8
+    python tests/studies/contenders.py plain 1e8
 
 `plain`, `torch`, `autograd` and `jax` take sigmoid in both directions; `layer SPEC N` is a plain
 script for one direction of another layer; `spread SPEC QUANTITY` prints what the extrapolation

@@ -273,6 +273,6 @@ def markdown(record: dict[str, Any]) -> str:
             for text, value, met in bars
         ),
         "",
-        "Written by `python tests/benchmarks/benchmarks.py`.",
+        "Written by `python tests/studies/benchmarks.py`.",
     ]
     return "\n".join(lines) + "\n"

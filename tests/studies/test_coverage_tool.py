@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -12,7 +11,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import interval_coverage
+import interval_coverage_rates
 import pytest
+import replication
 from scipy.stats import chisquare, norm
 
 from bnstats import compute
@@ -20,22 +22,16 @@ from bnstats.claims import claims_on
 from bnstats.specs.spec import parse
 from bnstats.tables.constants import table_specs
 
-FOLDER = Path(__file__).parent / "benchmarks"
+pytestmark = pytest.mark.studies
 
 
 @pytest.fixture(scope="module")
-def tool() -> Iterator[SimpleNamespace]:
-    # By path: an installed package has the name of coverage.py as well.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(FOLDER)
-        spec = importlib.util.spec_from_file_location("coverage_study", FOLDER / "coverage.py")
-        assert spec is not None
-        assert spec.loader is not None
-        study = importlib.util.module_from_spec(spec)
-        patch.setitem(sys.modules, "coverage_study", study)
-        spec.loader.exec_module(study)
-        parts = {name: sys.modules[name] for name in ("replication", "coverage_rates")}
-        yield SimpleNamespace(study=study, **parts)
+def tool() -> SimpleNamespace:
+    return SimpleNamespace(
+        study=interval_coverage,
+        replication=replication,
+        interval_coverage_rates=interval_coverage_rates,
+    )
 
 
 @pytest.fixture
@@ -53,7 +49,7 @@ IID = ("--quick", "--sampler", "iid", "relu")
 
 
 def rates(tool: SimpleNamespace, record: dict[str, Any]) -> list[Any]:
-    return [r for cell in tool.coverage_rates.cells_of(record["rows"]) for r in cell.rates]
+    return [r for cell in tool.interval_coverage_rates.cells_of(record["rows"]) for r in cell.rates]
 
 
 def test_counts_both_samplers(ran, tool):
@@ -125,7 +121,7 @@ def test_no_two_chunks_share_a_stream(tool, monkeypatch):
 def test_good_intervals_are_within_the_bars(ran, tool):
     record, text = ran(*IID)
     assert not [r for r in rates(tool, record) if r.outside]
-    assert min(cell.pit.p for cell in tool.coverage_rates.cells_of(record["rows"])) > 1e-4
+    assert min(cell.pit.p for cell in tool.interval_coverage_rates.cells_of(record["rows"])) > 1e-4
     assert "rates 0 show too low and 0 too high a coverage" in text
 
 
@@ -155,7 +151,7 @@ def exact_values(tool, monkeypatch) -> Iterator[Callable[[Any], None]]:
 
 def test_a_wrong_exact_value_leaves_z_uneven(ran, tool, exact_values):
     exact_values(lambda e: {k: replace(v, value=1.01 * v.value + 0.005) for k, v in e.items()})
-    wrong = tool.coverage_rates.cells_of(ran(*IID)[0]["rows"])
+    wrong = tool.interval_coverage_rates.cells_of(ran(*IID)[0]["rows"])
     assert max(cell.pit.p for cell in wrong if cell.n == 4096) < 1e-6
 
 
@@ -220,7 +216,7 @@ def test_digits_do_not_depend_on_workers(ran, tmp_path):
     arguments = ["--quick", "--replications", "25", "relu"]
     one, _ = ran(*arguments)
     out = tmp_path / "two"
-    command = [sys.executable, str(FOLDER / "coverage.py"), *arguments]
+    command = [sys.executable, interval_coverage.__file__, *arguments]
     subprocess.run([*command, "--workers", "2", "--out", str(out)], check=True, capture_output=True)
     two = json.loads((out / "coverage.json").read_text(encoding="utf-8"))
     assert [r["counts"] for r in one["rows"]] == [r["counts"] for r in two["rows"]]
@@ -240,20 +236,20 @@ def test_every_layer_of_the_table_is_measured(tool):
 
 def test_the_histogram_is_tested_as_scipy_does(tool):
     bins = (102, 95, 130, 88, 99)
-    pit = tool.coverage_rates.Pit(bins)
+    pit = tool.interval_coverage_rates.Pit(bins)
     assert pit.p == pytest.approx(chisquare(bins).pvalue, rel=1e-12)
     assert pit.deviation == pytest.approx(100 * (130 / 514 - 0.2))
 
 
 def test_a_rare_selection_is_not_judged(tool):
     count = {"trusted": 2, "apart": 98, "low": [2, 0], "high": [0, 0], "bins": [0] * 20}
-    cell = tool.coverage_rates.Cell("dropout", "iid", 4096, "std_dx", count)
+    cell = tool.interval_coverage_rates.Cell("dropout", "iid", 4096, "std_dx", count)
     assert not cell.judged
     assert replace(cell, count=count | {"trusted": 20, "apart": 80}).judged
 
 
 def test_bars_leave_two_standard_errors(tool):
-    rate = tool.coverage_rates.Rate
+    rate = tool.interval_coverage_rates.Rate
     assert rate(0.95, 350, 350, 10_000).outside == "too low"
     assert rate(0.95, 320, 320, 10_000).outside == ""  # 6.4 ± 0.24
     assert rate(0.95, 80, 80, 10_000).outside == "too high"

@@ -1,6 +1,6 @@
 """Speed, precision per second, start-up and memory of bnstats and of what else a user has.
 
-    python tests/benchmarks/benchmarks.py [--rounds 5] [--out results] [--quick]
+    python tests/studies/benchmarks.py [--rounds 5] [--out results] [--quick]
 
 Contenders (contenders.py, fused.c) take turns, each round in another order, so that a slow minute
 of a shared machine falls on all of them. Every process's σ[dx] is checked. Writes benchmarks.json

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import time
 from importlib import resources
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonschema
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = str(Path(__file__).parents[2])
 COMMAND = [sys.executable, "-m", "bnstats"]
 SCHEMA = json.loads(resources.files("bnstats.documents").joinpath("schema.json").read_text("utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)

@@ -1,8 +1,8 @@
 """Coverage of the intervals and uniformity of z, measured by replication against exact values.
 
-    python tests/benchmarks/coverage.py [SPEC ...] [--replications 10000] [--seed 0] [--workers 2]
-                                        [--sampler iid|sobol] [--budget 200] [--max-time 3500]
-                                        [--out results] [--quick] [--plan]
+    python tests/studies/interval_coverage.py [SPEC ...] [--replications 10000] [--seed 0]
+                                              [--sampler iid|sobol] [--budget 200] [--workers 2]
+                                              [--max-time 3500] [--out results] [--quick] [--plan]
 
 Every replication (replication.py) is an independent run of the production engine. An iid one of
 2^12 draws is a chunk; one of 2^15 merges eight of these, one of 2^18 eight of 2^15, and the smaller
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from coverage_report import markdown
+from interval_coverage_report import markdown
 from replication import (
     CONFIDENCES,
     MEASURED,

@@ -100,4 +100,4 @@ def markdown(record: dict[str, Any]) -> str:
         diff += [f"+ {part}" for part in s["now"].split("\n")]
         lines += [f"{s['file']}:{s['line']}", "", "```diff", *diff, "```", ""]
         lines += [s["why"] or "**Unexplained.**", ""]
-    return "\n".join([*lines, "Written by `python tests/benchmarks/mutation.py`.", ""])
+    return "\n".join([*lines, "Written by `python tests/studies/mutation.py`.", ""])
