@@ -30,8 +30,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     everything runs in this process.
     """
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
+    if not config.pluginmanager.hasplugin("xdist") or hasattr(config, "workerinput"):
+        return  # a worker starts no workers of its own
     if config.option.numprocesses is None:
         config.option.numprocesses = "auto" if whole else 0
     if config.option.dist == "no":

@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import sys
 import tomllib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,15 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from accelerator_support import each, namespace
-from cli_support import ROOT, Outcome, read_document
+from cli_support import ROOT, Cli, read_document
 
 from bnstats import backends
 from bnstats.api import compute
 from bnstats.backends import ACCELERATORS, BACKENDS, Device, chain, chosen, load, missing
 from bnstats.errors import BnstatsError, HostError
 from bnstats.specs.spec import parse
-
-Cli = Callable[..., Outcome]
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:

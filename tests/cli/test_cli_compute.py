@@ -16,13 +16,11 @@ from typing import Any
 
 import jsonschema
 import pytest
-from cli_support import VALIDATOR, Outcome, Terminal, read_document, spawn
+from cli_support import VALIDATOR, Cli, Terminal, read_document, spawn
 
 from bnstats import api
 from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES
 from bnstats.tables.constants import table_specs
-
-Cli = Callable[..., Outcome]
 
 SYMBOLS = [QUANTITIES[name].symbol for name in ON_SCREEN]
 ESTIMATE = r"−?\d+(?:\.\d+)?\((?:\d+(?:\.\d+)?|\?)\)"

@@ -10,13 +10,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
-from cli_support import COMMAND, Outcome, environment, read_document
+from cli_support import COMMAND, Cli, environment, read_document
 
 from bnstats import api
 from bnstats.cli import exact_, list_
@@ -26,7 +25,6 @@ from bnstats.cli.main import main, wants_json
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-Cli = Callable[..., Outcome]
 
 NEEDS_KERNEL = """\
 error: max_pool2d needs kernel_size

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_support import Outcome
-
-Cli = Callable[..., Outcome]
+from cli_support import Cli
 
 
 def help_of(cli: Cli, command: str) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_support import Outcome, read_document
+from cli_support import Cli, read_document
 
 from bnstats.layers import USER_LAYERS
 
-Cli = Callable[..., Outcome]
 MODULE = """
 import bnstats
 

@@ -6,18 +6,15 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_support import COMMAND, Outcome, environment, read_document
+from cli_support import COMMAND, Cli, environment, read_document
 
 from bnstats.claims import claim_set, set_names
 from bnstats.layers import ALIASES, LAYERS, find
 from bnstats.specs.libraries import names_of
 from bnstats.specs.spec import example_specs, parse
-
-Cli = Callable[..., Outcome]
 
 
 def unfolded(text: str) -> str:

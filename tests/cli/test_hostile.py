@@ -54,14 +54,20 @@ def fuzz(examples: int) -> settings:
 
 @pytest.fixture(scope="module", autouse=True)
 def limits() -> Iterator[None]:
-    """Bound the memory, and end a C function that never returns."""
+    """Bound the memory."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[None]:
+    """End a C function that never returns."""
     faulthandler.dump_traceback_later(300, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
-    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 class TooLong(BaseException):

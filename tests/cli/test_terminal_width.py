@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pytest
-from cli_support import Outcome, Terminal, spawn
+from cli_support import Cli, Terminal, spawn
 
 from bnstats.api import compute, exact
 from bnstats.claims import set_names
@@ -14,8 +13,6 @@ from bnstats.documents.write import document
 from bnstats.layers import LAYERS, Law
 from bnstats.report.folding import folded
 from bnstats.report.text import render
-
-Cli = Callable[..., Outcome]
 
 
 def on_terminal(columns: int, *argv: object, expected: int = 0) -> list[str]:

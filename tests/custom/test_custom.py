@@ -6,12 +6,12 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_support import Outcome, environment, read_document, spawn
+from cli_support import Cli, environment, read_document, spawn
 from custom_support import MODULE
 
 import bnstats
@@ -20,8 +20,6 @@ from bnstats.backends import numpy_backend
 from bnstats.custom import installed, read
 from bnstats.layers import USER_LAYERS, BoundLayer, Input
 from bnstats.specs.spec import parse
-
-Cli = Callable[..., Outcome]
 
 
 @pytest.fixture

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_support import Outcome, environment, read_document, spawn
+from cli_support import Cli, environment, read_document, spawn
 
 import bnstats
 
@@ -16,7 +15,6 @@ pytest.importorskip("torch")
 pytest.importorskip("jax")
 
 pytestmark = pytest.mark.usefixtures("user_modules")
-Cli = Callable[..., Outcome]
 
 
 def test_show_tells_of_a_module(cli: Cli) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import oracles_axis as oracles
 import pytest
 from cli_support import Outcome
+from layer_support import exact_of, laws, spec_of
 from mpmath import mp, mpf
 
 from bnstats.api import compute
@@ -19,22 +20,13 @@ from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, Law
 from bnstats.sampling.iid import Task
 from bnstats.sampling.run import run
-from bnstats.specs.spec import parse, value_text
+from bnstats.specs.spec import parse
 from bnstats.statistics.estimate import estimates
 from bnstats.statistics.exact import Exact, Expectation, exact_values
 
 FAMILIES = ("gated", "normalization", "softmax")
 NAMES = sorted(name for name, layer in LAYERS.items() if layer.family in FAMILIES)
 DRAWS = 48
-LAWS = [STANDARD, Law(0.7, 1.3, 2.0), Law(-2.0, 0.5, 0.3)]
-laws = pytest.mark.parametrize("law", LAWS, ids=lambda law: "x".join(map(str, law)))
-
-
-def spec_of(name: str, params: dict[str, Any]) -> str:
-    items = ",".join(f"{k}={value_text(v)}" for k, v in params.items())
-    return f"{name}:{items}" if items else name
-
-
 CASES = [
     pytest.param(name, params, id=spec_of(name, params))
     for name, oracle in oracles.AXIS.items()
@@ -53,10 +45,6 @@ def drawn(spec: str, law: Law = STANDARD, seed: int = 0) -> tuple[np.ndarray, np
 def through(spec: str, x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     y, backward = parse(spec).bound.forward(numpy_backend, {"x": x, "dy": dy})
     return y, backward(dy)
-
-
-def exact_of(spec: str, law: Law = STANDARD) -> dict[str, Exact]:
-    return exact_values(parse(spec).bound, law)
 
 
 def check(known: Exact, true: Any, slack: float = 1e-12) -> None:
@@ -96,39 +84,6 @@ def test_value_and_gradient_equal_autodiff(name, params, library):
     # dx cancels where a row has hardly any spread: its rounding is that of 1/σ of the row
     scale = np.abs(dx).max(axis=tuple(range(dx.ndim - 1)), initial=np.abs(dy).max())
     assert np.all(np.abs(ours[1] - dx) <= 2e-12 * scale)
-
-
-@every_case
-def test_gradient_equals_finite_differences(name, params):
-    spec = spec_of(name, params)
-    x, dy = drawn(spec, seed=1)
-    v = np.random.default_rng(2).normal(size=x.shape)
-    h = 1e-5
-    rise = through(spec, x + h * v, dy)[0] - through(spec, x - h * v, dy)[0]
-
-    def per_draw(values: np.ndarray) -> np.ndarray:
-        return values.reshape(-1, DRAWS).sum(0)
-
-    along, dx = per_draw(dy * rise) / (2 * h), through(spec, x, dy)[1]
-    # central differences err by h²·f‴/6, and f‴ grows as the fourth power of the gradient's scale
-    scale = 1 + np.abs(dx).reshape(-1, DRAWS).max(0) ** 2
-    steep = np.abs(dx).reshape(-1, DRAWS).max(0) > 20
-    assert steep.mean() < 0.2
-    assert np.all(steep | (np.abs(per_draw(dx * v) - along) <= 1e-6 * scale))
-
-
-@every_case
-def test_float32_stays_float32_and_inputs_stay_as_they_were(name, params):
-    spec = spec_of(name, params)
-    x, dy = drawn(spec)
-    kept = x.copy(), dy.copy()
-    y, dx = through(spec, x, dy)
-    np.testing.assert_array_equal(x, kept[0])
-    np.testing.assert_array_equal(dy, kept[1])
-    assert dx.shape == x.shape
-    y32, dx32 = through(spec, x.astype(np.float32), dy.astype(np.float32))
-    assert y32.dtype == dx32.dtype == np.float32
-    np.testing.assert_allclose(y32, y, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("spec", ["softmax", "softmin", "log_softmax", "sparsemax", "swiglu"])

@@ -12,7 +12,6 @@ import pytest
 from layer_support import draws_of, through
 from mpmath import mpf
 
-from bnstats.api import compute
 from bnstats.layers import LAYERS, STANDARD, Law, ParameterError
 from bnstats.statistics.exact import exact_values
 
@@ -158,19 +157,3 @@ def test_a_region_of_a_convolution_keeps_its_channels(region):
 def test_a_region_without_windows_or_positions_is_refused(params, message):
     with pytest.raises(ParameterError, match=message):
         LAYERS["max_pool1d"].bind(**params)
-
-
-@regions
-@pytest.mark.parametrize(
-    "spec",
-    [
-        "max_pool2d:input_size=7,kernel_size=3,padding=1,stride=2",
-        "avg_pool2d:ceil_mode=true,count_include_pad=false,input_size=6,kernel_size=3,stride=2",
-        "conv2d:init=unit_fan_out,input_size=5,padding=1",
-    ],
-)
-def test_sampling_agrees_with_the_exact_value(spec, region):
-    result = compute(f"{spec},region={region}", samples=20_000, seed=31, workers=1)
-    for name, quantity in result.quantities.items():
-        assert quantity.z is not None, name
-        assert abs(quantity.z) < 4.5, f"{name}: {quantity}, {quantity.exact}"

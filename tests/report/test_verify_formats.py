@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from cli_support import Outcome, read_document, spawn
+from cli_support import Cli, read_document, spawn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +20,6 @@ from bnstats.report.junit import junit
 from bnstats.verification.checks import Check, verify
 from bnstats.verification.gate import Settings
 
-Cli = Callable[..., Outcome]
 QUICK = ("-n", "20000")
 
 # One that is right, two wrong, one that cannot be decided: it ends where the exact value lies.

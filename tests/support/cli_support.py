@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,9 @@ class Outcome(NamedTuple):
     code: int
     out: str
     err: str
+
+
+Cli = Callable[..., Outcome]  # the fixture of this name
 
 
 def environment(**changes: str) -> dict[str, str]:

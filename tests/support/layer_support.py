@@ -1,15 +1,29 @@
-"""What the tests of layers with structure share: draws, both directions, and larger maps."""
+"""What the tests of layers share: specs, laws, draws, both directions, and larger maps."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import pytest
 
 from bnstats.backends import numpy_backend
-from bnstats.layers import BoundLayer
+from bnstats.layers import STANDARD, BoundLayer, Law
+from bnstats.specs.spec import parse, value_text
+from bnstats.statistics.exact import Exact, exact_values
 
 DRAWS = 4
+LAWS = [STANDARD, Law(0.7, 1.3, 2.0), Law(-2.0, 0.5, 0.3)]
+laws = pytest.mark.parametrize("law", LAWS, ids=lambda law: "x".join(map(str, law)))
+
+
+def spec_of(name: str, params: dict[str, Any]) -> str:
+    items = ",".join(f"{k}={value_text(v)}" for k, v in params.items())
+    return f"{name}:{items}" if items else name
+
+
+def exact_of(spec: str, law: Law = STANDARD) -> dict[str, Exact]:
+    return exact_values(parse(spec).bound, law)
 
 
 def draws_of(bound: BoundLayer, n: int = DRAWS, seed: int = 0) -> dict[str, np.ndarray]:
@@ -24,21 +38,6 @@ def draws_of(bound: BoundLayer, n: int = DRAWS, seed: int = 0) -> dict[str, np.n
 def through(bound: BoundLayer, draws: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     y, backward = bound.forward(numpy_backend, draws)
     return y, backward(draws["dy"])
-
-
-def differences(bound: BoundLayer, draws: dict[str, np.ndarray], h: float = 1e-6) -> np.ndarray:
-    """Return d(Σ dy·y)/dx by central differences, an element of x at a time."""
-
-    def loss(x: np.ndarray) -> np.ndarray:
-        y = bound.forward(numpy_backend, {**draws, "x": x})[0]
-        return (y * draws["dy"]).reshape(-1, x.shape[-1]).sum(axis=0)
-
-    found = np.empty_like(draws["x"])
-    for position in np.ndindex(draws["x"].shape[:-1]):
-        step = np.zeros_like(draws["x"])
-        step[position] = h
-        found[position] = (loss(draws["x"] + step) - loss(draws["x"] - step)) / (2 * h)
-    return found
 
 
 def embedded(

@@ -162,6 +162,9 @@ AXIS: dict[str, Axis] = {
 }
 
 
+COVERS = {name: oracle.cases for name, oracle in AXIS.items()}
+
+
 def torch_value_and_gradient(
     name: str, x: np.ndarray, dy: np.ndarray, params: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -180,14 +183,13 @@ def jax_value_and_gradient(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return y and dx by jax's autodiff; draws on the last axis of x, dy and both results."""
     jax = pytest.importorskip("jax")
-    jax.config.update("jax_enable_x64", True)
     call = AXIS[name].jax
     assert call is not None
-    y, pull = jax.vjp(
-        lambda v: call(jax.numpy, jax.nn, v, **params), jax.numpy.asarray(np.moveaxis(x, -1, 0))
-    )
-    (dx,) = pull(jax.numpy.asarray(np.moveaxis(dy, -1, 0)))
-    return np.moveaxis(np.asarray(y), 0, -1), np.moveaxis(np.asarray(dx), 0, -1)
+    with jax.enable_x64(True):  # of this thread, as long as it is needed
+        draws = jax.numpy.asarray(np.moveaxis(x, -1, 0))
+        y, pull = jax.vjp(lambda v: call(jax.numpy, jax.nn, v, **params), draws)
+        (dx,) = pull(jax.numpy.asarray(np.moveaxis(dy, -1, 0)))
+        return np.moveaxis(np.asarray(y), 0, -1), np.moveaxis(np.asarray(dx), 0, -1)
 
 
 # --- moments ----------------------------------------------------------------------------------

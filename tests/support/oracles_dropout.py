@@ -68,6 +68,21 @@ NOISY: dict[str, Noisy] = {
 }
 
 
+_P = ({"p": 0.5}, {"p": 0.1}, {"p": 0.0}, {"p": 0.99})
+_SCALED = (*_P, {"p": 0.2, "scaling": "sqrt"}, {"p": 0.3, "scaling": "none"})
+COVERS: dict[str, tuple[dict[str, Any], ...]] = {
+    "dropout": _SCALED,
+    "dropout1d": _SCALED,
+    "dropout2d": (*_SCALED, {"input_size": (2, 3)}),
+    "dropout3d": (*_SCALED, {"input_size": 1}),
+    "drop_path": (*_SCALED, {"p": 0.4, "elements": 3}, {"p": 0.4, "elements": 1}),
+    "alpha_dropout": _P,
+    "feature_alpha_dropout": (*_P, {"elements": 3}, {"elements": 1}),
+    "gaussian_dropout": ({"rate": 0.5}, {"rate": 0.1}, {"rate": 0.0}, {"rate": 0.9}),
+    "gaussian_noise": ({"stddev": 0.1}, {"stddev": 0.0}, {"stddev": 3.0}),
+}
+
+
 def moments(name: str, mean: float, std: float, dy_std: float, **params: Any) -> dict[str, float]:
     """Return mean, var and m4 (central) of y, ms and m4 of dx, of one element, by enumeration.
 

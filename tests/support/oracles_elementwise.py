@@ -387,6 +387,10 @@ ELEMENTWISE: dict[str, Elementwise] = {
 }
 
 
+# Of the others a scalar loop, in the tests of rectifiers.
+COVERS = {name: oracle.cases for name, oracle in ELEMENTWISE.items()} | {"rrelu": ({},)}
+
+
 def mp_values(f: Callable[[Any], Any], xs: Sequence[float]) -> np.ndarray:
     """Return f at float64 points, correctly rounded."""
     with mp.workdps(DIGITS):
@@ -427,12 +431,12 @@ def torch_value_and_slope(name: str, xs: np.ndarray, params: dict[str, Any]) -> 
 def jax_value_and_slope(name: str, xs: np.ndarray, params: dict[str, Any]) -> tuple[Any, Any]:
     """Return value and slope by jax's autodiff in float64; skips without jax."""
     jax = pytest.importorskip("jax")
-    jax.config.update("jax_enable_x64", True)
     call = ELEMENTWISE[name].jax
     assert call is not None
-    x = jax.numpy.asarray(np.asarray(xs), dtype="float64")
 
     def f(v: Any) -> Any:
         return call(jax.nn, v, **params)
 
-    return np.asarray(f(x)), np.asarray(jax.vmap(jax.grad(f))(x))
+    with jax.enable_x64(True):  # of this thread, as long as it is needed
+        x = jax.numpy.asarray(np.asarray(xs), dtype="float64")
+        return np.asarray(f(x)), np.asarray(jax.vmap(jax.grad(f))(x))

@@ -98,6 +98,10 @@ class Conv:
         return np.stack(ys, -1), np.stack(dxs, -1)
 
 
+_CONVOLUTIONS = [f"{kind}{sides}d" for kind in ("conv", "conv_transpose") for sides in (1, 2, 3)]
+COVERS: dict[str, tuple[dict[str, Any], ...]] = dict.fromkeys(("linear", *_CONVOLUTIONS), ())
+
+
 @dataclass(frozen=True)
 class Initialisation:
     """Weights elsewhere: their variance in the fans, the law of an element in units of its σ.

@@ -18,6 +18,16 @@ from mpmath import mp, mpf
 
 Position = tuple[int, ...]
 
+_SIDES = {
+    **dict.fromkeys(("max_pool", "avg_pool", "lp_pool"), (1, 2, 3)),
+    **dict.fromkeys(("adaptive_max_pool", "adaptive_avg_pool"), (1, 2, 3)),
+    **dict.fromkeys(("global_max_pool", "global_avg_pool"), (1, 2, 3)),
+    "fractional_max_pool": (2, 3),
+}
+COVERS: dict[str, tuple[dict[str, Any], ...]] = {
+    f"{pool}{n}d": () for pool, sides in _SIDES.items() for n in sides
+}
+
 
 class Window(NamedTuple):
     """Where it stands among the windows, its positions inside the map, and how many count."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import mpmath as mp
 import pytest
-from cli_support import Outcome
+from cli_support import Cli
 
 import bnstats
 from bnstats.api import exact
@@ -26,7 +26,6 @@ from bnstats.tables.plot import digest, draw, marks
 from bnstats.tables.published import PLOT, audited, render
 from bnstats.verification.gate import Settings
 
-Cli = Callable[..., Outcome]
 SETS = Path(bnstats.__file__).parent / "claims"
 needs_matplotlib = pytest.mark.skipif(
     find_spec("matplotlib") is None, reason="matplotlib, an extra, is not installed"

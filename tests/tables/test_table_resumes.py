@@ -8,16 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from cli_support import Outcome, Terminal, environment
+from cli_support import Cli, Outcome, Terminal, environment
 
 from bnstats.tables import constants, kept
-
-Cli = Callable[..., Outcome]
 
 # Those that need scipy come first: the rows of a second process do not, and yet it is named.
 SPECS = ("gelu", "max_pool2d:kernel_size=2", "dropout:p=0.25", "relu", "tanh", "identity")

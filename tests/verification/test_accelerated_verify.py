@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from accelerator_support import each, namespace
-from cli_support import Outcome, read_document
+from cli_support import Cli, read_document
 
 from bnstats.layers import STANDARD, Law
 from bnstats.specs.spec import parse
 from bnstats.verification.gate import FreshDraws, Settings
-
-Cli = Callable[..., Outcome]
 
 
 def claims(path: Path, layer: str, quantity: str, value: str, samples: int | None = None) -> Path:

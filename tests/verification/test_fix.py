@@ -6,14 +6,13 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import Outcome, read_document, spawn
+from cli_support import Cli, read_document, spawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,7 +34,6 @@ from bnstats.verification.fix import (
 )
 from bnstats.verification.gate import Settings
 
-Cli = Callable[..., Outcome]
 QUICK = ("-n", "20000")
 
 # --- where values stand ------------------------------------------------------------------------

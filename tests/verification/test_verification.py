@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import Outcome, read_document
+from cli_support import Cli, read_document
 
 from bnstats.api import compute, default_samples
 from bnstats.claims import claim_sets
@@ -30,7 +30,6 @@ from bnstats.verification import gate
 from bnstats.verification.checks import Check, verify, verify_constants
 from bnstats.verification.gate import Settings
 
-Cli = Callable[..., Outcome]
 Document = dict[str, Any]
 
 QUICK = ("-n", "20000")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from accelerator_support import each, namespace, small_memory
-from cli_support import Outcome, read_document
+from cli_support import Cli, read_document
 
 from bnstats.sampling import iid as sampling
 from bnstats.sampling.counter import devices as lanes
 
-Cli = Callable[..., Outcome]
 KINK = "the slope of leaky jumps at x = 0 (detected; declare breakpoints=(0.0,))"
 FORMATS = ["text", "json", "github", "junit"]
 WIDE = "linear:in_features=10000,out_features=10000"  # 1e8 weights
