@@ -115,7 +115,16 @@ def sums(spec: Spec, backend: str, wrap: Callable[[Any], Any] | None = None) -> 
     return xp.host(launch(round_keys(0, "the same"), 0, 2**12, pytest.fail))
 
 
-@pytest.mark.parametrize(("backend", "path", "own"), ON)
+# One of each way to a slope: a module with a parameter, a pair, a function. How each of ON computes
+# is compared above; a launch compiles, seconds each, and adds only what all of them share.
+SAMPLED = [
+    ("torch", "torch.nn:ELU:alpha=0.5", "elu:alpha=0.5"),
+    ("torch", "torch_acts:tanh_pair", "tanh"),
+    ("jax", "jax.nn:silu", "silu"),
+]
+
+
+@pytest.mark.parametrize(("backend", "path", "own"), SAMPLED)
 def test_a_backend_samples_the_built_in_digits(backend: str, path: str, own: str) -> None:
     np.testing.assert_allclose(sums(read(path), backend), sums(read(own), backend), rtol=1e-12)
 

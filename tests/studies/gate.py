@@ -74,7 +74,7 @@ class Study:
         }
 
     def normal(self, key: str) -> Unit:
-        return rates.simulated(1000 * self.seed + int(key), 10**6 if self.quick else 5 * 10**6)
+        return rates.simulated(1000 * self.seed + int(key), 3 * 10**5 if self.quick else 5 * 10**6)
 
     def power(self, key: str) -> Unit:
         known = rates.bound(parse(key).text)[1]

@@ -231,7 +231,11 @@ def test_a_failure_is_recorded_and_only_it_is_done_again(
     assert other.record["checks"] == {}
 
 
-def test_a_piece_that_hangs_is_stopped(tool: SimpleNamespace, tmp_path: Path) -> None:
+def test_a_piece_that_hangs_is_stopped(
+    tool: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool.gpu, "LEAST", 0.4)
+
     def hangs() -> dict[str, Any]:
         while True:
             try:
@@ -239,7 +243,7 @@ def test_a_piece_that_hangs_is_stopped(tool: SimpleNamespace, tmp_path: Path) ->
             except Exception:
                 continue
 
-    session = tool.gpu.Session(options(tmp_path, max_time=tool.gpu.LEAST + 0.3))
+    session = tool.gpu.Session(options(tmp_path, max_time=0.5))
     session.do("checks", "hangs", hangs)
     assert session.record["checks"]["hangs"]["error"].startswith("Stopped")
     session.do("checks", "later", hangs)

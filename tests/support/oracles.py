@@ -16,7 +16,7 @@ import mpmath
 import numpy as np
 from mpmath import mp, mpf
 
-DIGITS = 30
+DIGITS = 20
 
 
 # --- expectations by mpmath ------------------------------------------------------------------
