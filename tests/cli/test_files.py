@@ -204,7 +204,7 @@ def test_two_runs_at_once_do_not_mix(tmp_path: Path) -> None:
 def test_sigterm_leaves_no_temporary_file(tmp_path: Path) -> None:
     code = (
         "import os, time\n"
-        "os.fsync = lambda file: (print('writing', flush=True), time.sleep(60))\n"
+        "os.fsync = lambda file: (os.write(1, b'writing\\n'), time.sleep(60))\n"
         "from bnstats.cli.main import main\n"
         "raise SystemExit(main(['exact', 'relu', '--export', 'a.json']))\n"
     )
