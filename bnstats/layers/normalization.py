@@ -149,11 +149,17 @@ def rms_norm(
     normalized_shape: Annotated[int, Range("[1, inf)")] = 64,
     eps: Annotated[float, Range("[0, inf)")] = _DOUBLE_EPS,
 ) -> BoundLayer:
-    """Root mean square normalisation; eps defaults to that of float64."""
+    """Root mean square normalisation; eps defaults to float64's; torch's is 1.2e-7 in float32."""
     return _normalization(normalized_shape, eps, centred=False)
 
 
-@structured(_FORMULA, _GRADIENT, cite="arXiv:1803.08494", examples=("", "num_groups=4"))
+@structured(
+    _FORMULA,
+    _GRADIENT,
+    cite="arXiv:1803.08494",
+    aliases=("flax.GroupNorm:eps=1e-6", "keras.GroupNormalization:eps=0.001"),
+    examples=("", "num_groups=4"),
+)
 def group_norm(
     *,
     num_groups: Annotated[int, Range("[1, inf)")] = 8,

@@ -193,9 +193,9 @@ def _typed(parameter: Parameter, text: str) -> Any:
             raise ValueError(f"{wrong}a finite number")
         return value + 0.0  # -0.0 is 0.0
     if parameter.kind == "int":
-        if not re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII):
+        if not re.fullmatch(r"[+-]?\d{1,9}(\.0*)?", text, re.ASCII):  # torch's norm_type is 2.0
             raise ValueError(f"{wrong}a whole number below 10^9")
-        return int(text)
+        return int(text.partition(".")[0])
     if not re.fullmatch(r"[+-]?\d{1,9}(x\d{1,9}){0,5}", text, re.ASCII):
         raise ValueError(f"{wrong}a size such as 3 or 3x3")
     sides = tuple(int(part) for part in text.split("x"))
