@@ -135,9 +135,8 @@ class Probe:
             found, error = Probe(self.value, (), law).careful_slope(x)
             scale = np.abs(found) + float(np.nanmedian(np.abs(found)))
             apart = np.abs(declared - found)
-            wrong = (
-                apart > _SLOPE_TOLERANCE * scale + 10 * error
-            )  # rounding x itself is in scipy's estimate
+            # Rounding x itself is in scipy's estimate.
+            wrong = apart > _SLOPE_TOLERANCE * scale + 10 * error
         if not wrong.any():
             return None
         at = int(np.argmax(np.where(wrong, apart, -np.inf)))
