@@ -12,7 +12,7 @@ from math import prod
 from typing import Annotated, Literal, NamedTuple
 
 from bnstats.layers._bound import Array, Input, Namespace
-from bnstats.layers._parameters import ParameterError, Synonyms
+from bnstats.layers._parameters import ParameterError, Range, Synonyms
 
 Init = Literal[
     "unit_fan_in",
@@ -31,6 +31,7 @@ Init = Literal[
 _SYNONYMS = Synonyms((("glorot_uniform", "xavier_uniform"), ("he_uniform", "kaiming_uniform")))
 InitName = Annotated[Init, _SYNONYMS]
 Mode = Literal["fan_in", "fan_out"]
+Gain = Annotated[float | None, Range("(0, inf)")]
 Distribution = Literal["normal", "uniform", "truncated_normal"]
 
 CITE = (

@@ -7,7 +7,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,17 @@ class ParameterError(ValueError):
 # A size per side: one int for all sides, or one for each, written 3x5 in a spec.
 Size: TypeAlias = int | tuple[int, ...]
 Kind: TypeAlias = Literal["int", "float", "number", "bool", "word", "size"]
+
+# What most parameters are.
+Count = Annotated[int, Range("[1, inf)")]
+Several = Annotated[int, Range("[2, inf)")]
+Positive = Annotated[float, Range("(0, inf)")]
+NonNegative = Annotated[float, Range("[0, inf)")]
+Probability = Annotated[float, Range("[0, 1)")]
+Sizes = Annotated[Size, Range("[1, inf)")]
+Padding = Annotated[Size, Range("[0, inf)")]
+Stride = Annotated[Size | None, Range("[1, inf)"), Follows("kernel_size")]
+MapSize = Annotated[Size | None, Range("[1, inf)")]
 
 
 @dataclass(frozen=True)

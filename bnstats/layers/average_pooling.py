@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known
 from bnstats.layers._layout import adaptive_windows, in_region, refuse_wide_padding, windows
-from bnstats.layers._parameters import Follows, ParameterError, Range, Size
+from bnstats.layers._parameters import MapSize, Padding, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import over_windows, total
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._windows import Extent, Region, Windows
@@ -80,13 +79,13 @@ def mean_of(
 def avg_pool(
     sides: int,
     *,
-    kernel_size: Annotated[Size, Range("[1, inf)")],
-    stride: Annotated[Size | None, Range("[1, inf)"), Follows("kernel_size")] = None,
-    padding: Annotated[Size, Range("[0, inf)")] = 0,
+    kernel_size: Sizes,
+    stride: Stride = None,
+    padding: Padding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
-    input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    input_size: MapSize = None,
     region: Region = "all",
 ) -> BoundLayer:
     """Mean of each window; padding is 0 and counts as elements unless count_include_pad=false.
@@ -117,8 +116,8 @@ def avg_pool(
 def adaptive_avg_pool(
     sides: int,
     *,
-    output_size: Annotated[Size, Range("[1, inf)")],
-    input_size: Annotated[Size, Range("[1, inf)")],
+    output_size: Sizes,
+    input_size: Sizes,
 ) -> BoundLayer:
     """Mean of each of output_size windows, which share out the input."""
     return mean_of(adaptive_windows(sides, output_size, input_size))
@@ -132,6 +131,6 @@ def adaptive_avg_pool(
     aliases=("global_average_pooling{}d",),
     examples={1: ("input_size=7",), 2: ("input_size=7",), 3: ("input_size=4",)},
 )
-def global_avg_pool(sides: int, *, input_size: Annotated[Size, Range("[1, inf)")]) -> BoundLayer:
+def global_avg_pool(sides: int, *, input_size: Sizes) -> BoundLayer:
     """Mean of the whole map."""
     return mean_of(adaptive_windows(sides, 1, input_size))

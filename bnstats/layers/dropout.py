@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from math import prod
-from typing import Annotated, Literal
+from typing import Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known
 from bnstats.layers._layout import per_side
-from bnstats.layers._parameters import Range, Size
+from bnstats.layers._parameters import Count, NonNegative, Probability, Sizes
 from bnstats.layers._registry import structured, structured_by_sides
 
 Scaling = Literal["inverted", "sqrt", "none"]
@@ -64,9 +64,7 @@ def _scale(p: float, scaling: Scaling) -> float:
     cite=_CITE,
     examples=("", "scaling=sqrt", "scaling=none", "p=0.1"),
 )
-def dropout(
-    *, p: Annotated[float, Range("[0, 1)")] = 0.5, scaling: Scaling = "inverted"
-) -> BoundLayer:
+def dropout(*, p: Probability = 0.5, scaling: Scaling = "inverted") -> BoundLayer:
     """Dropout in training; p is the probability that an element is dropped."""
     return _masked((), p, _scale(p, scaling))
 
@@ -82,8 +80,8 @@ def dropout(
 def channel_dropout(
     sides: int,
     *,
-    p: Annotated[float, Range("[0, 1)")] = 0.5,
-    input_size: Annotated[Size, Range("[1, inf)")] = 2,
+    p: Probability = 0.5,
+    input_size: Sizes = 2,
     scaling: Scaling = "inverted",
 ) -> BoundLayer:
     """Dropout of whole channels; an event is one channel's map, all under one mask."""
@@ -99,8 +97,8 @@ def channel_dropout(
 )
 def drop_path(
     *,
-    p: Annotated[float, Range("[0, 1)")],
-    elements: Annotated[int, Range("[1, inf)")] = 4,
+    p: Probability,
+    elements: Count = 4,
     scaling: Scaling = "inverted",
 ) -> BoundLayer:
     """Stochastic depth: a residual branch's output is dropped for a whole sample at a time."""
@@ -123,7 +121,7 @@ def _alpha_scale(p: float) -> float:
     cite="arXiv:1706.02515",
     examples=("", "p=0.1"),
 )
-def alpha_dropout(*, p: Annotated[float, Range("[0, 1)")] = 0.5) -> BoundLayer:
+def alpha_dropout(*, p: Probability = 0.5) -> BoundLayer:
     """Dropout to selu's negative saturation −α, then affine so that N(0, 1) keeps E and σ."""
     return _masked((), p, _alpha_scale(p), _SATURATION)
 
@@ -136,8 +134,8 @@ def alpha_dropout(*, p: Annotated[float, Range("[0, 1)")] = 0.5) -> BoundLayer:
 )
 def feature_alpha_dropout(
     *,
-    p: Annotated[float, Range("[0, 1)")] = 0.5,
-    elements: Annotated[int, Range("[1, inf)")] = 4,
+    p: Probability = 0.5,
+    elements: Count = 4,
 ) -> BoundLayer:
     """Alpha dropout of whole channels; an event is one channel's elements, all under one mask."""
     return _masked((elements,), p, _alpha_scale(p), _SATURATION)
@@ -149,7 +147,7 @@ def feature_alpha_dropout(
     cite="JMLR 15 (2014) 1929-1958, section 10; keras.layers.GaussianDropout",
     examples=("rate=0.5", "rate=0.1"),
 )
-def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> BoundLayer:
+def gaussian_dropout(*, rate: Probability) -> BoundLayer:
     """Multiplicative normal noise with the mean and the variance of inverted dropout's mask."""
     std = math.sqrt(rate / (1 - rate))
 
@@ -180,7 +178,7 @@ def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> BoundLayer:
     cite="keras.layers.GaussianNoise",
     examples=("stddev=0.1",),
 )
-def gaussian_noise(*, stddev: Annotated[float, Range("[0, inf)")]) -> BoundLayer:
+def gaussian_noise(*, stddev: NonNegative) -> BoundLayer:
     """Additive normal noise."""
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:

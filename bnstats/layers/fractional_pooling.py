@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import gcd, prod
-from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import ExactMoments
 from bnstats.layers._layout import laid_out, per_side
-from bnstats.layers._parameters import ParameterError, Range, Size
+from bnstats.layers._parameters import ParameterError, Sizes
 from bnstats.layers._reductions import Reduced, Reduction, largest, over_stretches
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._windows import Side, Stretch
@@ -87,9 +86,9 @@ def _shifted(shift: Array) -> Reduction:
 def fractional_max_pool(
     sides: int,
     *,
-    kernel_size: Annotated[Size, Range("[1, inf)")],
-    output_size: Annotated[Size, Range("[1, inf)")],
-    input_size: Annotated[Size, Range("[1, inf)")],
+    kernel_size: Sizes,
+    output_size: Sizes,
+    input_size: Sizes,
 ) -> BoundLayer:
     """Largest element of windows of kernel_size at random distances; new ones for every draw."""
     k = per_side("kernel_size", kernel_size, sides)

@@ -6,11 +6,11 @@ One draw is the pair (or the k pieces) that makes one output, or the one input t
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import ExactMoments, Known, summed
-from bnstats.layers._parameters import Range
+from bnstats.layers._parameters import Count
 from bnstats.layers._registry import Pointwise, structured
 from bnstats.layers.max_pooling import max_pool
 from bnstats.layers.rectifiers import relu
@@ -103,7 +103,7 @@ def reglu() -> BoundLayer:
     cite="arXiv:1302.4389",
     examples=("", "k=4"),
 )
-def maxout(*, k: Annotated[int, Range("[1, inf)")] = 2) -> BoundLayer:
+def maxout(*, k: Count = 2) -> BoundLayer:
     """Maximum of k pieces; the same as max pooling over a window of k."""
     return max_pool(1, kernel_size=k)
 

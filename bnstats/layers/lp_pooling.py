@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod, sqrt
-from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._chi import chi
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known, mixture
 from bnstats.layers._layout import in_region, windows
-from bnstats.layers._parameters import Follows, ParameterError, Range, Size
+from bnstats.layers._parameters import Count, MapSize, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import Reduced, Reduction, over_windows
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._windows import Region, Windows
@@ -66,11 +65,11 @@ def _norm(p: int) -> Reduction:
 def lp_pool(
     sides: int,
     *,
-    norm_type: Annotated[int, Range("[1, inf)")],
-    kernel_size: Annotated[Size, Range("[1, inf)")],
-    stride: Annotated[Size | None, Range("[1, inf)"), Follows("kernel_size")] = None,
+    norm_type: Count,
+    kernel_size: Sizes,
+    stride: Stride = None,
     ceil_mode: bool = False,
-    input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    input_size: MapSize = None,
     region: Region = "all",
 ) -> BoundLayer:
     """Norm of each window, of order norm_type: an even number, or 1 for the sum, signs kept.

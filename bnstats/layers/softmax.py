@@ -8,14 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import CONSTANT, ExactMoments, Known
-from bnstats.layers._parameters import Range
+from bnstats.layers._parameters import Several
 from bnstats.layers._registry import structured
 
-Size = Annotated[int, Range("[2, inf)")]
 _WIDEST = 24.0
 _TOO_WIDE = f"the quadrature reaches up to `x_std={_WIDEST:g}`"
 _NO_SUM = Known(0.0, 0.0, CONSTANT)
@@ -125,7 +124,7 @@ def _softmax(n: int, sign: float) -> BoundLayer:
 @structured(
     "y = e^x/Σ e^x", "dx = y·(dy − Σ y·dy)", cite="Bridle, NIPS 1989", examples=("", "n=2", "n=100")
 )
-def softmax(*, n: Size = 10) -> BoundLayer:
+def softmax(*, n: Several = 10) -> BoundLayer:
     """Softmax over n elements."""
     return _softmax(n, 1.0)
 
@@ -136,7 +135,7 @@ def softmax(*, n: Size = 10) -> BoundLayer:
     cite="torch.nn.functional",
     examples=("", "n=2"),
 )
-def softmin(*, n: Size = 10) -> BoundLayer:
+def softmin(*, n: Several = 10) -> BoundLayer:
     """Softmax of −x over n elements."""
     return _softmax(n, -1.0)
 
@@ -147,7 +146,7 @@ def softmin(*, n: Size = 10) -> BoundLayer:
     cite="torch.nn.functional",
     examples=("", "n=2", "n=100"),
 )
-def log_softmax(*, n: Size = 10) -> BoundLayer:
+def log_softmax(*, n: Several = 10) -> BoundLayer:
     """Logarithm of the softmax over n elements."""
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
@@ -194,7 +193,7 @@ def log_softmax(*, n: Size = 10) -> BoundLayer:
     cite="arXiv:1602.02068",
     examples=("", "n=2"),
 )
-def sparsemax(*, n: Size = 10) -> BoundLayer:
+def sparsemax(*, n: Several = 10) -> BoundLayer:
     """Sparsemax: the projection of n elements onto the probability simplex."""
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
