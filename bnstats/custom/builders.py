@@ -44,9 +44,7 @@ def built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
         return y, functools.partial(told, backward)
 
     return replace(
-        bound,
-        forward=forward,
-        moments=lambda law, expect: told(bound.moments, law, expect),
+        bound, forward=forward, moments=lambda law, expect: told(bound.moments, law, expect)
     )
 
 

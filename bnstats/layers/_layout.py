@@ -79,13 +79,11 @@ def _interior(kernel: int, stride: int, dilation: int) -> Side:
     """Lay out the windows from the first to the last that reaches into a period of positions."""
     reach = dilation * (kernel - 1) + 1
     before = (reach - 1) // stride
-    period = before * stride
+    first = before * stride
     return Side(
-        size=period + max(reach, stride),
-        stretches=(Stretch(0, stride, before + 1, kernel, dilation, slice(None)),),
-        padding=(0, 0),
-        kept=slice(period, period + stride),
-        margin=0,
+        size=first + max(reach, stride),
+        stretches=(Stretch(0, stride, before + 1, kernel, dilation),),
+        period=range(first, first + stride),
     )
 
 
@@ -106,20 +104,16 @@ def _finite(
     overhang = max((count - 1) * stride + reach - available, 0)
     return Side(
         size=size,
-        stretches=(Stretch(0, stride, count, kernel, dilation, slice(None)),),
+        stretches=(Stretch(0, stride, count, kernel, dilation),),
         padding=(padding, padding + overhang),
-        kept=slice(0, size),
         margin=padding,
     )
 
 
 def refuse_wide_padding(sides: int, kernel_size: Size, padding: Size) -> None:
     """Raise ParameterError for padding above half the kernel, as torch's pooling does."""
-    for k, p in zip(
-        per_side("kernel_size", kernel_size, sides),
-        per_side("padding", padding, sides),
-        strict=True,
-    ):
+    given = (("kernel_size", kernel_size), ("padding", padding))
+    for k, p in zip(*(per_side(name, size, sides) for name, size in given), strict=True):
         if p > k // 2:
             raise ParameterError(f"padding={p} is more than half of kernel_size={k}")
 
@@ -138,18 +132,12 @@ def adaptive_windows(sides: int, output_size: Size, input_size: Size) -> Windows
 def _adaptive(output: int, size: int) -> Side:
     recur = gcd(size, output)
     kinds = output // recur
-    starts = [i * size // output for i in range(kinds)]
-    stops = [-(-(i + 1) * size // output) for i in range(kinds)]
-    return Side(
-        size=size,
-        stretches=tuple(
-            Stretch(a, size // recur, recur, b - a, 1, slice(i, None, kinds))
-            for i, (a, b) in enumerate(zip(starts, stops, strict=True))
-        ),
-        padding=(0, 0),
-        kept=slice(0, size),
-        margin=0,
-    )
+
+    def stretch(i: int) -> Stretch:
+        start, stop = i * size // output, -(-(i + 1) * size // output)
+        return Stretch(start, size // recur, recur, stop - start, place=slice(i, None, kinds))
+
+    return Side(size, tuple(map(stretch, range(kinds))))
 
 
 def in_region(bound: BoundLayer, w: Windows) -> BoundLayer:

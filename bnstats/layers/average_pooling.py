@@ -19,9 +19,7 @@ _GRADIENT = "dx_i = Σ_w dy_w/|w| over the windows w that hold i"
 
 
 def mean_of(
-    w: Windows,
-    divisor: Callable[[Extent], int] = lambda extent: extent.inside,
-    factor: float = 1.0,
+    w: Windows, divisor: Callable[[Extent], int] = lambda extent: extent.inside, factor: float = 1.0
 ) -> BoundLayer:
     """Return the layer of y = c·Σx over each window, c = factor/divisor(extent).
 
@@ -35,7 +33,6 @@ def mean_of(
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
         # A window of m elements has y ~ N(c·m·x_mean, c²·m·x_std²); m of the dx get c·dy each.
-        del expect
 
         def reach(e: Extent) -> float:
             return factor * e.inside / divisor(e)
@@ -113,12 +110,7 @@ def avg_pool(
         3: ("input_size=5,output_size=2",),
     },
 )
-def adaptive_avg_pool(
-    sides: int,
-    *,
-    output_size: Sizes,
-    input_size: Sizes,
-) -> BoundLayer:
+def adaptive_avg_pool(sides: int, *, output_size: Sizes, input_size: Sizes) -> BoundLayer:
     """Mean of each of output_size windows, which share out the input."""
     return mean_of(adaptive_windows(sides, output_size, input_size))
 

@@ -7,9 +7,10 @@ convolution is groups=in_channels.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from bnstats.layers._bound import BoundLayer
-from bnstats.layers._initialisation import CITE, Gain, InitName, Mode
+from bnstats.layers._initialisation import CITE, Gain, InitName, Mode, weights
 from bnstats.layers._layout import idle_hints, in_region, per_side, windows
 from bnstats.layers._parameters import Count, MapSize, Padding, ParameterError, Sizes
 from bnstats.layers._registry import structured_by_sides
@@ -42,10 +43,8 @@ def conv(
 ) -> BoundLayer:
     """Convolution without bias; the numbers are over fresh weights for every draw."""
     w = windows(sides, kernel_size, stride, padding, input_size, dilation, region=region)
-    bound = weighted_layer(
-        w, in_channels, out_channels, groups=groups, init=init, mode=mode, gain=gain
-    )
-    return in_region(bound, w)
+    drawn = partial(weights, init, mode, gain)
+    return in_region(weighted_layer(w, drawn, in_channels, out_channels, groups=groups), w)
 
 
 @structured_by_sides(
@@ -81,16 +80,8 @@ def conv_transpose(
     w = windows(sides, kernel_size, stride, padding, output_size, dilation)
     if input_size is None and not w.hints:
         w = replace(w, hints=idle_hints(output_padding))
-    bound = weighted_layer(
-        w,
-        in_channels,
-        out_channels,
-        groups=groups,
-        init=init,
-        mode=mode,
-        gain=gain,
-        transposed=True,
-    )
+    drawn = partial(weights, init, mode, gain)
+    bound = weighted_layer(w, drawn, in_channels, out_channels, groups=groups, transposed=True)
     return in_region(bound, w)
 
 

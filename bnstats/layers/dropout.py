@@ -37,7 +37,6 @@ def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) 
     def moments(law: Law, expect: Expect) -> ExactMoments:
         # Central moments, summed over the two values of the mask: no large terms cancel. Kept,
         # y − E[y] is normal with mean p·gap; dropped, it is −(1 − p)·gap.
-        del expect
         gap, std = scale * (law.x_mean + shift), scale * law.x_std
         kept, dropped = p * gap, -keep * gap
         dy2, scalar = (scale * law.dy_std) ** 2, prod(shape) == 1
@@ -58,12 +57,7 @@ def _scale(p: float, scaling: Scaling) -> float:
     return {"inverted": 1 / (1 - p), "sqrt": 1 / math.sqrt(1 - p), "none": 1.0}[scaling]
 
 
-@structured(
-    _FORMULA,
-    _GRADIENT,
-    cite=_CITE,
-    examples=("", "scaling=sqrt", "scaling=none", "p=0.1"),
-)
+@structured(_FORMULA, _GRADIENT, cite=_CITE, examples=("", "scaling=sqrt", "scaling=none", "p=0.1"))
 def dropout(*, p: Probability = 0.5, scaling: Scaling = "inverted") -> BoundLayer:
     """Dropout in training; p is the probability that an element is dropped."""
     return _masked((), p, _scale(p, scaling))
@@ -78,11 +72,7 @@ def dropout(*, p: Probability = 0.5, scaling: Scaling = "inverted") -> BoundLaye
     examples={1: ("",), 2: ("",), 3: ("",)},
 )
 def channel_dropout(
-    sides: int,
-    *,
-    p: Probability = 0.5,
-    input_size: Sizes = 2,
-    scaling: Scaling = "inverted",
+    sides: int, *, p: Probability = 0.5, input_size: Sizes = 2, scaling: Scaling = "inverted"
 ) -> BoundLayer:
     """Dropout of whole channels; an event is one channel's map, all under one mask."""
     return _masked(per_side("input_size", input_size, sides), p, _scale(p, scaling))
@@ -95,12 +85,7 @@ def channel_dropout(
     aliases=("stochastic_depth",),
     examples=("p=0.1", "p=0.1,scaling=none"),
 )
-def drop_path(
-    *,
-    p: Probability,
-    elements: Count = 4,
-    scaling: Scaling = "inverted",
-) -> BoundLayer:
+def drop_path(*, p: Probability, elements: Count = 4, scaling: Scaling = "inverted") -> BoundLayer:
     """Stochastic depth: a residual branch's output is dropped for a whole sample at a time."""
     return _masked((elements,), p, _scale(p, scaling))
 
@@ -115,28 +100,16 @@ def _alpha_scale(p: float) -> float:
     return 1 / math.sqrt((_SATURATION**2 * p + 1) * (1 - p))
 
 
-@structured(
-    _ALPHA_FORMULA,
-    "dx = dy·m·a",
-    cite="arXiv:1706.02515",
-    examples=("", "p=0.1"),
-)
+@structured(_ALPHA_FORMULA, "dx = dy·m·a", cite="arXiv:1706.02515", examples=("", "p=0.1"))
 def alpha_dropout(*, p: Probability = 0.5) -> BoundLayer:
     """Dropout to selu's negative saturation −α, then affine so that N(0, 1) keeps E and σ."""
     return _masked((), p, _alpha_scale(p), _SATURATION)
 
 
 @structured(
-    f"{_ALPHA_FORMULA}, one m for a channel",
-    "dx = dy·m·a",
-    cite="arXiv:1706.02515",
-    examples=("",),
+    f"{_ALPHA_FORMULA}, one m for a channel", "dx = dy·m·a", cite="arXiv:1706.02515", examples=("",)
 )
-def feature_alpha_dropout(
-    *,
-    p: Probability = 0.5,
-    elements: Count = 4,
-) -> BoundLayer:
+def feature_alpha_dropout(*, p: Probability = 0.5, elements: Count = 4) -> BoundLayer:
     """Alpha dropout of whole channels; an event is one channel's elements, all under one mask."""
     return _masked((elements,), p, _alpha_scale(p), _SATURATION)
 
@@ -157,7 +130,6 @@ def gaussian_dropout(*, rate: Probability) -> BoundLayer:
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
         # Given the noise z, y − E[y] is normal with mean x_mean·std·z and scale x_std·(1 + std·z).
-        del expect
         shift, x2, v = (law.x_mean * std) ** 2, law.x_std**2, std**2
         n2, n4 = 1 + v, 1 + 6 * v + 3 * v**2
         dy2 = law.dy_std**2
@@ -185,7 +157,6 @@ def gaussian_noise(*, stddev: NonNegative) -> BoundLayer:
         return draws["x"] + stddev * draws["noise"], lambda dy: dy
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
-        del expect
         var, dy2 = law.x_std**2 + stddev**2, law.dy_std**2
         return ExactMoments(
             mean_y=Known(law.x_mean),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bnstats.layers._bound import BoundLayer
-from bnstats.layers._initialisation import CITE, Gain, InitName, Mode
+from bnstats.layers._initialisation import CITE, Gain, InitName, Mode, weights
 from bnstats.layers._layout import windows
 from bnstats.layers._parameters import Count
 from bnstats.layers._registry import structured
@@ -35,4 +37,4 @@ def linear(
 ) -> BoundLayer:
     """Linear layer without bias; the numbers are over fresh weights for every draw."""
     point = windows(0, (), (), (), ())
-    return weighted_layer(point, in_features, out_features, init=init, mode=mode, gain=gain)
+    return weighted_layer(point, partial(weights, init, mode, gain), in_features, out_features)

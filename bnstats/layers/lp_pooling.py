@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from math import prod, sqrt
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
@@ -39,12 +40,9 @@ def _norm(p: int) -> Reduction:
         # Squares of normals keep within range; higher powers are taken relative to the largest.
         scale: Array = 1.0
         if p > 2:
-            largest = abs(taps[0])
-            for tap in taps[1:]:
-                largest = xp.maximum(largest, abs(tap))
+            largest = reduce(xp.maximum, map(abs, taps))
             scale = largest + (largest == 0)
-        y = sum((power(tap / scale, p) for tap in taps[1:]), start=power(taps[0] / scale, p))
-        y = scale * _root(xp, y, p)
+        y = scale * _root(xp, reduce(operator.add, (power(tap / scale, p) for tap in taps)), p)
         divisor = y + (y == 0)
         return y, lambda dy, i: dy * power(taps[i] / divisor, p - 1)
 
@@ -114,7 +112,6 @@ def _norm_of(w: Windows, p: int) -> BoundLayer:
 
 def _chi_moments(w: Windows, law: Law, expect: Expect) -> ExactMoments:
     """Return the moments of the 2-norm; a cut-off window of m elements has y² up by full/m."""
-    del expect
     full = prod(w.kernel)
     noncentrality = (law.x_mean / law.x_std) ** 2
     parts = [

@@ -125,12 +125,7 @@ def max_pool(
         3: ("input_size=5,output_size=2",),
     },
 )
-def adaptive_max_pool(
-    sides: int,
-    *,
-    output_size: Sizes,
-    input_size: Sizes,
-) -> BoundLayer:
+def adaptive_max_pool(sides: int, *, output_size: Sizes, input_size: Sizes) -> BoundLayer:
     """Largest element of each of output_size windows, which share out the input."""
     return _largest_of(adaptive_windows(sides, output_size, input_size))
 

@@ -111,11 +111,7 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     aliases=("keras.BatchNormalization:eps=0.001",),
     examples=("", "batch_size=8"),
 )
-def batch_norm(
-    *,
-    batch_size: Several = 64,
-    eps: NonNegative = 1e-5,
-) -> BoundLayer:
+def batch_norm(*, batch_size: Several = 64, eps: NonNegative = 1e-5) -> BoundLayer:
     """Batch normalisation in training; batch_size counts N, or N·H·W, elements."""
     return _normalization(batch_size, eps)
 
@@ -127,11 +123,7 @@ def batch_norm(
     aliases=("flax.LayerNorm:eps=1e-6", "keras.LayerNormalization:eps=0.001"),
     examples=("", "normalized_shape=8"),
 )
-def layer_norm(
-    *,
-    normalized_shape: Several = 64,
-    eps: NonNegative = 1e-5,
-) -> BoundLayer:
+def layer_norm(*, normalized_shape: Several = 64, eps: NonNegative = 1e-5) -> BoundLayer:
     """Layer normalisation; a normalized_shape of several sides is their product."""
     return _normalization(normalized_shape, eps)
 
@@ -143,11 +135,7 @@ def layer_norm(
     aliases=("flax.RMSNorm:eps=1e-6", "keras.RMSNormalization:eps=1e-6"),
     examples=("", "normalized_shape=8"),
 )
-def rms_norm(
-    *,
-    normalized_shape: Count = 64,
-    eps: NonNegative = _DOUBLE_EPS,
-) -> BoundLayer:
+def rms_norm(*, normalized_shape: Count = 64, eps: NonNegative = _DOUBLE_EPS) -> BoundLayer:
     """Root mean square normalisation; eps defaults to that of float64."""
     return _normalization(normalized_shape, eps, centred=False)
 
@@ -178,11 +166,7 @@ def group_norm(
     aliases=("flax.InstanceNorm:eps=1e-6",),
     examples=("", "input_size=8"),
 )
-def instance_norm(
-    *,
-    input_size: Several = 64,
-    eps: NonNegative = 1e-5,
-) -> BoundLayer:
+def instance_norm(*, input_size: Several = 64, eps: NonNegative = 1e-5) -> BoundLayer:
     """Instance normalisation; input_size counts the elements of a channel, H·W."""
     return _normalization(input_size, eps)
 
@@ -193,10 +177,6 @@ def instance_norm(
     cite="jax.nn.standardize",
     examples=("", "n=8"),
 )
-def standardize(
-    *,
-    n: Several = 64,
-    epsilon: NonNegative = 1e-5,
-) -> BoundLayer:
+def standardize(*, n: Several = 64, epsilon: NonNegative = 1e-5) -> BoundLayer:
     """Standardisation over n elements; jax's layer normalisation."""
     return _normalization(n, epsilon)

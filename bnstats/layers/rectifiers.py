@@ -113,13 +113,7 @@ def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) 
     aliases=("keras.ThresholdedReLU:threshold=1,value=0",),
     examples=("threshold=1,value=0",),
 )
-def threshold(
-    xp: Namespace,
-    x: Array,
-    *,
-    threshold: float,
-    value: float,
-) -> Pair:
+def threshold(xp: Namespace, x: Array, *, threshold: float, value: float) -> Pair:
     """Identity above a threshold, a constant below; f may jump there."""
     above = xp.astype(x > threshold, x.dtype)
     return above * x + (1 - above) * value, above

@@ -60,10 +60,7 @@ def mish(xp: Namespace, x: Array) -> Pair:
 
 
 @elementwise(
-    "y = −log(1 + e^-x)",
-    "dx = dy/(1 + e^x)",
-    aliases=("log_sigmoid",),
-    cite="torch.nn.functional",
+    "y = −log(1 + e^-x)", "dx = dy/(1 + e^x)", aliases=("log_sigmoid",), cite="torch.nn.functional"
 )
 def logsigmoid(xp: Namespace, x: Array) -> Pair:
     """Logarithm of the sigmoid."""
@@ -77,21 +74,12 @@ def logsigmoid(xp: Namespace, x: Array) -> Pair:
     cite="Dugas et al., NIPS 2000",
     aliases=("jax.softplus:threshold=1000", "keras.softplus:threshold=1000"),
 )
-def softplus(
-    xp: Namespace,
-    x: Array,
-    *,
-    beta: Positive = 1.0,
-    threshold: float = 20.0,
-) -> Pair:
+def softplus(xp: Namespace, x: Array, *, beta: Positive = 1.0, threshold: float = 20.0) -> Pair:
     """Softplus, cut to the identity beyond the threshold as torch does."""
     z = beta * x
     linear = z > threshold
     soft = xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z)))
-    return (
-        xp.where(linear, x, soft * (1 / beta)),
-        xp.where(linear, xp.ones_like(x), xp.expit(z)),
-    )
+    return xp.where(linear, x, soft * (1 / beta)), xp.where(linear, xp.ones_like(x), xp.expit(z))
 
 
 @elementwise(
@@ -108,11 +96,7 @@ def squareplus(xp: Namespace, x: Array, *, b: Positive = 4.0) -> Pair:
     return y, y / root
 
 
-@elementwise(
-    "y = (√(x² + 1) − 1)/2 + x",
-    "dx = dy·(x/(2√(x² + 1)) + 1)",
-    cite="arXiv:2110.01765",
-)
+@elementwise("y = (√(x² + 1) − 1)/2 + x", "dx = dy·(x/(2√(x² + 1)) + 1)", cite="arXiv:2110.01765")
 def bentid(xp: Namespace, x: Array) -> Pair:
     """Bent identity: slope 1/2 far to the left, 3/2 far to the right."""
     root = xp.sqrt(x * x + 1)

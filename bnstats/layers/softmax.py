@@ -113,9 +113,7 @@ def _softmax(n: int, sign: float) -> BoundLayer:
             expect, n, law.x_std, lambda xp, t, w: w.m2 * (2 * w.m2 + (n - 2) * w.m1 * w.m1)
         )
         return replace(
-            known,
-            var_y=_variance(expect, n, law.x_std),
-            ms_dx=law.dy_std**2 * (n - 1) / 6 * fourth,
+            known, var_y=_variance(expect, n, law.x_std), ms_dx=law.dy_std**2 * (n - 1) / 6 * fourth
         )
 
     return _over_a_row(n, forward, moments, _TOO_WIDE)
@@ -130,10 +128,7 @@ def softmax(*, n: Several = 10) -> BoundLayer:
 
 
 @structured(
-    "y = e^−x/Σ e^−x",
-    "dx = −y·(dy − Σ y·dy)",
-    cite="torch.nn.functional",
-    examples=("", "n=2"),
+    "y = e^−x/Σ e^−x", "dx = −y·(dy − Σ y·dy)", cite="torch.nn.functional", examples=("", "n=2")
 )
 def softmin(*, n: Several = 10) -> BoundLayer:
     """Softmax of −x over n elements."""
@@ -220,8 +215,7 @@ def sparsemax(*, n: Several = 10) -> BoundLayer:
         # y₁ = ½ + ½·d cut to [0, 1], d = x₁ − x₂ ~ √2·(x − m); both move where |d| < 1
         m, edge = law.x_mean, math.sqrt(0.5)
         var = expect(
-            lambda xp, x: 0.25 * xp.minimum(2 * (x - m) ** 2, 1),
-            breakpoints=(m - edge, m + edge),
+            lambda xp, x: 0.25 * xp.minimum(2 * (x - m) ** 2, 1), breakpoints=(m - edge, m + edge)
         )
         ms_dx = Known(0.5 * law.dy_std**2 * math.erf(0.5 / law.x_std))
         return replace(known, var_y=var, ms_dx=ms_dx)
