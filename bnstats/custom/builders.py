@@ -23,21 +23,19 @@ from bnstats.layers import (
 
 def built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
     """Return the layer that a builder makes; exceptions in its formulas are reported as its own."""
-    try:
-        bound = function(**values)
-    except Exception as error:
-        raise mistake(name, error) from error
+
+    def told(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        try:
+            return call(*arguments, **named)
+        except Exception as error:
+            raise mistake(name, error) from error
+
+    bound = told(function, **values)
     if not isinstance(bound, BoundLayer):
         raise BnstatsError(
             f"{name} returned {kind_of(bound)}",
             hint="a layer is a function of an array x, or a builder that returns a BoundLayer",
         )
-
-    def told(call: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return call(*arguments)
-        except Exception as error:
-            raise mistake(name, error) from error
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Callable[..., Array]]:
         y, backward = told(bound.forward, xp, draws)

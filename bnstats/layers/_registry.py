@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -76,17 +76,14 @@ def find(name: str) -> tuple[Layer, str] | None:
 
 def register(layer: Layer) -> Layer:
     """Add a layer to the registry; a name that is taken raises ValueError."""
-    aliases = {name: (layer.name, carried) for name, _, carried in _parted(layer.aliases)}
+    parted = (alias.partition(":") for alias in layer.aliases)
+    aliases = {name: (layer.name, carried) for name, _, carried in parted}
     for name in (layer.name, *aliases):
         if name in LAYERS or name in ALIASES:
             raise ValueError(f"layer name {name!r} is taken")
     LAYERS[layer.name] = layer
     ALIASES.update(aliases)
     return layer
-
-
-def _parted(aliases: Iterable[str]) -> Iterable[tuple[str, str, str]]:
-    return (alias.partition(":") for alias in aliases)
 
 
 def structured(

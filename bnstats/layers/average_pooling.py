@@ -7,7 +7,7 @@ from math import prod
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known
-from bnstats.layers._layout import adaptive_windows, in_region, refuse_wide_padding, windows
+from bnstats.layers._layout import SHARED_OUT, adaptive_windows, in_region, windows
 from bnstats.layers._parameters import MapSize, Padding, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import over_windows, total
 from bnstats.layers._registry import structured_by_sides
@@ -90,7 +90,6 @@ def avg_pool(
     What ceil_mode adds beyond the padding never counts. ``divisor_override`` is there for all
     sides; torch has it for two and three.
     """
-    refuse_wide_padding(sides, kernel_size, padding)
     if divisor_override == 0:
         raise ParameterError("divisor_override=0 divides by zero")
     w = windows(sides, kernel_size, stride, padding, input_size, ceil_mode=ceil_mode, region=region)
@@ -104,11 +103,7 @@ def avg_pool(
     _GRADIENT,
     name="adaptive_avg_pool{}d",
     cite=_CITE,
-    examples={
-        1: ("input_size=8,output_size=3",),
-        2: ("input_size=8,output_size=3",),
-        3: ("input_size=5,output_size=2",),
-    },
+    examples=SHARED_OUT,
 )
 def adaptive_avg_pool(sides: int, *, output_size: Sizes, input_size: Sizes) -> BoundLayer:
     """Mean of each of output_size windows, which share out the input."""

@@ -11,7 +11,7 @@ from functools import partial
 
 from bnstats.layers._bound import BoundLayer
 from bnstats.layers._initialisation import CITE, Gain, InitName, Mode, weights
-from bnstats.layers._layout import idle_hints, in_region, per_side, windows
+from bnstats.layers._layout import by_side, idle_hints, in_region, windows
 from bnstats.layers._parameters import Count, MapSize, Padding, ParameterError, Sizes
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._weighted import weighted_layer
@@ -42,7 +42,9 @@ def conv(
     gain: Gain = None,
 ) -> BoundLayer:
     """Convolution without bias; the numbers are over fresh weights for every draw."""
-    w = windows(sides, kernel_size, stride, padding, input_size, dilation, region=region)
+    w = windows(
+        sides, kernel_size, stride, padding, input_size, dilation, region=region, any_padding=True
+    )
     drawn = partial(weights, init, mode, gain)
     return in_region(weighted_layer(w, drawn, in_channels, out_channels, groups=groups), w)
 
@@ -73,11 +75,11 @@ def conv_transpose(
     """Transposed convolution without bias: a convolution's backward as the forward, and back."""
     output_size = None
     if input_size is not None:
-        names = ("input_size", "kernel_size", "stride", "padding", "output_padding", "dilation")
-        given = (input_size, kernel_size, stride, padding, output_padding, dilation)
-        by_side = (per_side(k, v, sides) for k, v in zip(names, given, strict=True))
-        output_size = tuple(_output_size(*side) for side in zip(*by_side, strict=True))
-    w = windows(sides, kernel_size, stride, padding, output_size, dilation)
+        slid = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+        slid |= {"output_padding": output_padding, "dilation": dilation}
+        each = by_side(sides, input_size=input_size, **slid)
+        output_size = tuple(_output_size(*side) for side in each)
+    w = windows(sides, kernel_size, stride, padding, output_size, dilation, any_padding=True)
     if input_size is None and not w.hints:
         w = replace(w, hints=idle_hints(output_padding))
     drawn = partial(weights, init, mode, gain)

@@ -11,7 +11,7 @@ from math import prod
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known, summed
-from bnstats.layers._layout import adaptive_windows, in_region, refuse_wide_padding, windows
+from bnstats.layers._layout import SHARED_OUT, adaptive_windows, in_region, windows
 from bnstats.layers._parameters import MapSize, Padding, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import largest, over_windows
 from bnstats.layers._registry import structured_by_sides
@@ -97,7 +97,6 @@ def max_pool(
     region: Region = "all",
 ) -> BoundLayer:
     """Largest element of each window; padding is −∞."""
-    refuse_wide_padding(sides, kernel_size, padding)
     w = windows(
         sides,
         kernel_size,
@@ -119,11 +118,7 @@ def max_pool(
     _GRADIENT,
     name="adaptive_max_pool{}d",
     cite=_CITE,
-    examples={
-        1: ("input_size=8,output_size=3",),
-        2: ("input_size=8,output_size=3",),
-        3: ("input_size=5,output_size=2",),
-    },
+    examples=SHARED_OUT,
 )
 def adaptive_max_pool(sides: int, *, output_size: Sizes, input_size: Sizes) -> BoundLayer:
     """Largest element of each of output_size windows, which share out the input."""

@@ -21,15 +21,8 @@ _NO_SUM = Known(0.0, 0.0, CONSTANT)
 _EULER = 0.57721566490153286
 
 
-def _over_a_row(
-    n: int,
-    forward: Callable[[Namespace, Draws], tuple[Array, Backward]],
-    moments: Callable[[Law, Expect], ExactMoments],
-    why_inexact: str,
-) -> BoundLayer:
-    return BoundLayer(
-        {"x": Input((n,)), "dy": Input((n,))}, forward, moments, why_inexact=why_inexact
-    )
+def _row(n: int) -> dict[str, Input]:
+    return {"x": Input((n,)), "dy": Input((n,))}
 
 
 class _Tilted(NamedTuple):
@@ -116,7 +109,7 @@ def _softmax(n: int, sign: float) -> BoundLayer:
             known, var_y=_variance(expect, n, law.x_std), ms_dx=law.dy_std**2 * (n - 1) / 6 * fourth
         )
 
-    return _over_a_row(n, forward, moments, _TOO_WIDE)
+    return BoundLayer(_row(n), forward, moments, why_inexact=_TOO_WIDE)
 
 
 @structured(
@@ -179,7 +172,7 @@ def log_softmax(*, n: Several = 10) -> BoundLayer:
             mean_dx=_NO_SUM,
         )
 
-    return _over_a_row(n, forward, moments, _TOO_WIDE)
+    return BoundLayer(_row(n), forward, moments, why_inexact=_TOO_WIDE)
 
 
 @structured(
@@ -223,4 +216,4 @@ def sparsemax(*, n: Several = 10) -> BoundLayer:
     why_inexact = (
         "" if n == 2 else "which outputs are positive depends on all n inputs; known for n=2"
     )
-    return _over_a_row(n, forward, moments, why_inexact)
+    return BoundLayer(_row(n), forward, moments, why_inexact=why_inexact)
