@@ -9,11 +9,11 @@ import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
 from bnstats.custom.arrays import adapter, is_module
-from bnstats.custom.builders import built, needed, with_known_moments
-from bnstats.custom.calls import UserFunction, mistake
+from bnstats.custom.builders import blamed, built, needed, with_known_moments
+from bnstats.custom.calls import UserFunction
 from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import (
     ALIASES,
@@ -29,28 +29,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 Breakpoints = tuple[float, ...] | Callable[..., tuple[float, ...]]
 
 
+class _About(TypedDict, total=False):
+    name: str | None
+    breakpoints: Breakpoints
+    formula: str | None
+    gradient: str | None
+    cite: str
+    examples: tuple[str, ...]
+
+
 @overload
-def register(
-    function: F,
-    *,
-    name: str | None = ...,
-    breakpoints: Breakpoints = ...,
-    formula: str | None = ...,
-    gradient: str | None = ...,
-    cite: str = ...,
-    examples: tuple[str, ...] = ...,
-) -> F: ...
+def register(function: F, **about: Unpack[_About]) -> F: ...
 @overload
-def register(
-    function: None = ...,
-    *,
-    name: str | None = ...,
-    breakpoints: Breakpoints = ...,
-    formula: str | None = ...,
-    gradient: str | None = ...,
-    cite: str = ...,
-    examples: tuple[str, ...] = ...,
-) -> Callable[[F], F]: ...
+def register(function: None = ..., **about: Unpack[_About]) -> Callable[[F], F]: ...
 def register(
     function: Any = None,
     *,
@@ -165,13 +156,13 @@ def layer_of(
             return built(function, name, values)
         from bnstats.custom.events import elementwise_event
 
-        call = UserFunction(name, function, arguments.takes_xp, values)
         if module:
             call = _module_call(function, name, values)
+        else:
+            call = UserFunction(name, function, arguments.takes_xp, values)
         try:
-            places = tuple(
-                map(float, breakpoints(**values) if callable(breakpoints) else breakpoints)
-            )
+            found = breakpoints(**values) if callable(breakpoints) else breakpoints
+            places = tuple(map(float, found))
         except (TypeError, ValueError) as error:
             raise BnstatsError(
                 f"{name}: breakpoints are numbers, or a function of its parameters",
@@ -196,10 +187,7 @@ def layer_of(
 
 def _module_call(module: Any, name: str, values: Mapping[str, Any]) -> UserFunction:
     torch = adapter("torch")
-    try:
-        made = torch.built(module, values) if isinstance(module, type) else module
-    except Exception as error:
-        raise mistake(name, error) from error
+    made = blamed(name, torch.built, module, values) if isinstance(module, type) else module
     return UserFunction(name, torch.ModuleCall(made), False, {}, library="torch")
 
 
