@@ -21,29 +21,33 @@ from bnstats.layers import (
 )
 
 
-def blamed(name: str, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
-    """Return what a user's call returns; an exception in it is reported as an error of a name."""
-    try:
-        return call(*arguments, **named)
-    except Exception as error:
-        raise mistake(name, error) from error
-
-
 def built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
     """Return the layer that a builder makes; exceptions in its formulas are reported as its own."""
-    bound = blamed(name, function, **values)
+    try:
+        bound = function(**values)
+    except Exception as error:
+        raise mistake(name, error) from error
     if not isinstance(bound, BoundLayer):
         raise BnstatsError(
             f"{name} returned {kind_of(bound)}",
             hint="a layer is a function of an array x, or a builder that returns a BoundLayer",
         )
 
-    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Callable[..., Array]]:
-        y, backward = blamed(name, bound.forward, xp, draws)
-        return y, functools.partial(blamed, name, backward)
+    def told(call: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return call(*arguments)
+        except Exception as error:
+            raise mistake(name, error) from error
 
-    moments = functools.partial(blamed, name, bound.moments)
-    return replace(bound, forward=forward, moments=moments)
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Callable[..., Array]]:
+        y, backward = told(bound.forward, xp, draws)
+        return y, functools.partial(told, backward)
+
+    return replace(
+        bound,
+        forward=forward,
+        moments=lambda law, expect: told(bound.moments, law, expect),
+    )
 
 
 def needed(parameters: tuple[Parameter, ...]) -> dict[str, Any]:

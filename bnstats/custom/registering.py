@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
 from bnstats.custom.arrays import adapter, is_module
-from bnstats.custom.builders import blamed, built, needed, with_known_moments
-from bnstats.custom.calls import UserFunction
+from bnstats.custom.builders import built, needed, with_known_moments
+from bnstats.custom.calls import UserFunction, mistake
 from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import (
     ALIASES,
@@ -156,13 +156,13 @@ def layer_of(
             return built(function, name, values)
         from bnstats.custom.events import elementwise_event
 
+        call = UserFunction(name, function, arguments.takes_xp, values)
         if module:
             call = _module_call(function, name, values)
-        else:
-            call = UserFunction(name, function, arguments.takes_xp, values)
         try:
-            found = breakpoints(**values) if callable(breakpoints) else breakpoints
-            places = tuple(map(float, found))
+            places = tuple(
+                map(float, breakpoints(**values) if callable(breakpoints) else breakpoints)
+            )
         except (TypeError, ValueError) as error:
             raise BnstatsError(
                 f"{name}: breakpoints are numbers, or a function of its parameters",
@@ -187,7 +187,10 @@ def layer_of(
 
 def _module_call(module: Any, name: str, values: Mapping[str, Any]) -> UserFunction:
     torch = adapter("torch")
-    made = blamed(name, torch.built, module, values) if isinstance(module, type) else module
+    try:
+        made = torch.built(module, values) if isinstance(module, type) else module
+    except Exception as error:
+        raise mistake(name, error) from error
     return UserFunction(name, torch.ModuleCall(made), False, {}, library="torch")
 
 
