@@ -8,6 +8,7 @@ averages away, unless the sums cancel or leave float32's range.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeAlias
@@ -104,7 +105,7 @@ def _in_float32(xp: Any, values: Any, pivot: float) -> Moments | None:
     n, sums = float(a.shape[0]), _sums(xp, a, b, scalar=values.ndim == 1)
     if not float32_holds(n, sums[-1]):
         return None
-    found = from_sums(n, *sums, pivot=pivot)
+    found = from_sums(n, sums, pivot=pivot)
     return found if float32_suffices(found, sums[1], sums[-1]) else None
 
 
@@ -126,12 +127,12 @@ def _in_float64(xp: Any, values: Any, pivot: float, weights: Any, constant: floa
             return replace(rest, nonfinite=bad)
     if weights is not None:
         return Moments(n, n, 0.0, pivot, sums[0] / n, sums[1] / n, sum_bb=sum_bb)
-    found = from_sums(n, *sums, pivot=pivot)
+    found = from_sums(n, sums, pivot=pivot)
     if not cancelled(found):
         return found
     means = found.mean_a, found.mean_b
     sums = event_sums(xp, a - means[0], b - means[1])
-    return from_sums(n, *sums, pivot=pivot, about=means, constant=constant)
+    return from_sums(n, sums, pivot=pivot, about=means, constant=constant)
 
 
 def _per_draw(xp: Any, values: Any, pivot: float) -> tuple[Any, Any]:
@@ -185,11 +186,7 @@ def float32_suffices(found: Moments, sum_aa: float, sum_bb: float) -> bool:
 
 def from_sums(
     n: float,
-    sum_a: float,
-    sum_aa: float,
-    sum_ab: float,
-    sum_b: float,
-    sum_bb: float,
+    sums: Sequence[float],
     *,
     pivot: float,
     nonfinite: float = 0.0,
@@ -202,8 +199,8 @@ def from_sums(
     ----------
     n
         Draws that entered the sums; of none, the sums do not matter.
-    sum_a, sum_aa, sum_ab, sum_b, sum_bb
-        In float64, of values from which the pivot was subtracted.
+    sums
+        Those of a, a², ab, b and b², in this order and in float64.
     pivot
         What was subtracted.
     nonfinite
@@ -215,6 +212,7 @@ def from_sums(
     """
     if not n:
         return Moments(nonfinite=nonfinite, pivot=pivot)
+    sum_a, sum_aa, sum_ab, sum_b, sum_bb = sums
     da, db = sum_a / n, sum_b / n
     mean_a, mean_b = about[0] + da, about[1] + db
     aa, bb = sum_aa - sum_a * da, sum_bb - sum_b * db

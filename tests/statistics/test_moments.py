@@ -201,7 +201,7 @@ def raw_sums(values: np.ndarray, pivot: float) -> list[float]:
 @pytest.mark.parametrize("shape", [(40,), (3, 40)])
 def test_raw_sums_tell_the_moments(shape):
     values = np.random.default_rng(8).gamma(2.0, size=shape)
-    m = from_sums(*raw_sums(values, 1.5), pivot=1.5, nonfinite=2.0)
+    m = from_sums(40.0, raw_sums(values, 1.5)[1:], pivot=1.5, nonfinite=2.0)
     assert (m.pivot, m.nonfinite, m.points) == (1.5, 2.0, 40.0)
     assert m.sum_bb == raw_sums(values, 1.5)[-1]
     assert_close(m, two_pass(values, 1.5))
@@ -209,7 +209,7 @@ def test_raw_sums_tell_the_moments(shape):
 
 def test_raw_sums_of_constants_have_no_spread():
     for value in (0.1, -3.7):
-        m = from_sums(*raw_sums(np.full(1001, value), 0.0), pivot=0.0)
+        m = from_sums(1001.0, raw_sums(np.full(1001, value), 0.0)[1:], pivot=0.0)
         assert (m.aa, m.ab, m.bb) == (0.0, 0.0, 0.0)
         assert m.mean_a == pytest.approx(value, rel=1e-15)
 
@@ -229,7 +229,7 @@ def test_sums_about_the_means_tell_the_moments(shape):
     about = 0.625, 3.5
     a, b = draws.mean(axis=0) - about[0], (draws**2).mean(axis=0) - about[1]
     sums = (a.sum(), (a * a).sum(), (a * b).sum(), b.sum(), (b * b).sum())
-    m = from_sums(40.0, *map(float, sums), pivot=1.5, about=about)
+    m = from_sums(40.0, [*map(float, sums)], pivot=1.5, about=about)
     assert m.sum_bb == pytest.approx(raw_sums(values, 1.5)[-1], rel=1e-13)
     assert_close(m, two_pass(values, 1.5))
 
@@ -245,7 +245,7 @@ def test_rounding_is_no_spread(dtype):
 
 
 def test_sums_of_no_draws():
-    nothing = from_sums(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, pivot=0.5, nonfinite=7.0)
+    nothing = from_sums(0.0, [0.0] * 5, pivot=0.5, nonfinite=7.0)
     assert nothing == Moments(nonfinite=7.0, pivot=0.5)
 
 

@@ -87,10 +87,20 @@ class Mutant:
     now: str
     source: str
 
+    @property
+    def file(self) -> str:
+        """The module, from the package's folder on."""
+        return file_of(self.path)
+
     @cached_property
     def key(self) -> str:
         """Names the change whatever else is in the tree: outcomes are kept under it."""
-        return hashlib.sha256(f"{self.path.name}\n{self.source}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self.file}\n{self.source}".encode()).hexdigest()[:16]
+
+
+def file_of(path: Path) -> str:
+    """Return a module of a subpackage by its room: layers/softmax.py."""
+    return "/".join(path.parts[-2:])
 
 
 def mutants_of(path: Path) -> list[Mutant]:
@@ -135,8 +145,8 @@ def stratified(mutants: dict[Path, list[Mutant]], seed: int) -> list[Mutant]:
     """Order mutants at random so that every beginning holds the files in proportion."""
     keyed = []
     for path, each in mutants.items():
-        shuffled = random.Random(f"{seed}:{path.name}").sample(each, len(each))
-        keyed += [((i + 0.5) / len(each), path.name, m) for i, m in enumerate(shuffled)]
+        shuffled = random.Random(f"{seed}:{file_of(path)}").sample(each, len(each))
+        keyed += [((i + 0.5) / len(each), file_of(path), m) for i, m in enumerate(shuffled)]
     return [m for _, _, m in sorted(keyed, key=lambda item: item[:2])]
 
 

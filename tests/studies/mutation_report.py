@@ -18,7 +18,7 @@ def summary(
     rows = {name: Counter(mutants=size) for name, size in sizes.items() if size}
     survivors = []
     for mutant, outcome in judged:
-        name, now = mutant.path.name, mutant.now or f"without {mutant.was}"
+        name, now = mutant.file, mutant.now or f"without {mutant.was}"
         row = rows[name]
         row["judged"] += 1
         row[outcome["outcome"]] += 1
@@ -66,25 +66,22 @@ def _cells(name: str, row: dict[str, Any]) -> str:
 
 def markdown(record: dict[str, Any]) -> str:
     total, first = record["total"], record["at_first"]
+    noticed, kept = total["killed"] + total["timeout"], total["survived"]
+    low, high = (f"{first[end]:.1%}" for end in ("low", "high"))
     lines = [
-        "# Mutation score of the tests over bnstats/layers",
+        "# Mutation score of the tests over layers, statistics and verification",
         "",
-        f"Of {total['mutants']} mutants, {total['judged']} were drawn at random, the files in",
-        f"proportion (seed {record['seed']}). The tests notice",
-        f"{total['killed'] + total['timeout']} of them, {total['score']:.1%};",
-        f"{total['timeout']} of these ran into a time limit, which counts as noticed.",
-        f"Of the {total['survived']} survivors, {total['explained']} are explained below.",
-        "",
-        "Tests have been added because of survivors, so that this says little of the mutants that",
-        f"were not drawn. When each was first judged, {first['noticed']} were noticed,",
-        f"{first['score']:.1%}, 95 % interval {first['low']:.1%} to {first['high']:.1%}:",
-        "that holds for all of them.",
+        f"Of {total['mutants']:,} mutants {total['judged']:,} were judged; the tests notice",
+        f"**{total['score']:.1%}** ({noticed:,}; {total['timeout']} of them by a time limit).",
+        f"Survivors: {kept}, of which {total['explained']} are explained below.",
+        f"When each was first judged, before tests were added because of it, {first['score']:.1%}",
+        f"were noticed (95 % interval for all mutants {low} to {high}).",
         "",
         "A mutant changes one operator to its nearest neighbour (`+` to `-`, `<` to `<=` or `>=`),",
         "one number by one, one truth value, one condition, one loop, one finite end of a legal",
         "range, or drops one decorator. Texts for people (formulas, citations, docstrings) and",
         "annotations are not changed, nor is what does not compile. Tests that run the changed",
-        "statement come first, up to 30 s of them.",
+        f"statement come first, up to {record['limit']:.0f} s of them.",
         "",
         "| file | mutants | judged | noticed | survived | explained | score (95 %) |",
         "|---|--:|--:|--:|--:|--:|--:|",

@@ -23,18 +23,27 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
-from mutants import Mutant, definition, statements
+from mutants import Mutant, definition, file_of, statements
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
-LAYERS = ROOT / "bnstats" / "layers"
-_PATTERNS = "test_layers_* test_re[fg]* test_spec test_libraries test_cli_show_list"
-TEST_FILES = sorted(path for pattern in _PATTERNS.split() for path in TESTS.glob(f"{pattern}.py"))
+PACKAGE = ROOT / "bnstats"
+_MUTATED = "layers/*.py statistics/*.py verification/*.py claims/verdict.py"
+SOURCES = sorted(path for pattern in _MUTATED.split() for path in PACKAGE.glob(pattern))
+_PATTERNS = (
+    "layers/test_* statistics/test_* claims/test_* verification/test_[fv]* specs/test_spec"
+    " specs/test_libraries sampling/test_run sampling/test_arguments sampling/test_stopping"
+    " tables/test_published report/test_verify_formats cli/test_cli_show_list"
+    " cli/test_cli_compute test_diagnostics"
+)
+TEST_FILES = sorted(p for pattern in _PATTERNS.split() for p in TESTS.glob(f"{pattern}.py"))
+_SUPPORT = sorted([TESTS / "conftest.py", *(TESTS / "support").glob("*.py")])
 _SLOW = "numpy scipy.special scipy.integrate hypothesis mpmath torch jax jax.numpy click rich"
 _MEMORY = 6 * 2**30  # a mutant may ask for far too much
-_FIRST, _MOST = 3.0, 30.0  # seconds of tests in a first attempt, and in all
+_FIRST = 2.0  # seconds of tests in a first attempt
 
 
 def preload() -> None:
@@ -42,8 +51,8 @@ def preload() -> None:
     warnings.filterwarnings("ignore", message=".*fork")
     os.environ |= {"OMP_NUM_THREADS": "1", "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # no test here needs one
-    sys.path[:0] = [str(ROOT), str(TESTS)]
-    for name in _SLOW.split() + [path.stem for path in TESTS.glob("oracles*.py")]:
+    sys.path[:0] = [str(ROOT), str(TESTS / "support")]
+    for name in _SLOW.split() + [path.stem for path in (TESTS / "support").glob("oracles*.py")]:
         importlib.import_module(name)
     assert not any(name.partition(".")[0] == "bnstats" for name in sys.modules)
 
@@ -51,12 +60,12 @@ def preload() -> None:
 def digest(paths: Iterable[Path]) -> str:
     found = hashlib.sha256()
     for path in sorted(paths):
-        found.update(path.name.encode() + b"\0" + path.read_bytes())
+        found.update(file_of(path).encode() + b"\0" + path.read_bytes())
     return found.hexdigest()[:16]
 
 
 def tests_digest() -> str:
-    return digest(TESTS.glob("*.py"))
+    return digest([*TEST_FILES, *_SUPPORT])
 
 
 def in_child(work: Callable[[int], int]) -> tuple[int, str]:
@@ -107,7 +116,9 @@ class Known:
 
 
 class _Recorder:
-    """Notes which test runs which line of a layer, and how long each takes."""
+    """Notes which test runs which line that may be mutated, and how long each takes."""
+
+    files: ClassVar[dict[str, str]] = {str(path): file_of(path) for path in SOURCES}
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -116,11 +127,10 @@ class _Recorder:
         self.runs: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
 
     def trace(self, frame, bound, arg):
-        return self.note if frame.f_code.co_filename.startswith(f"{LAYERS}/") else None
+        return self.note if frame.f_code.co_filename in self.files else None
 
     def note(self, frame, bound, arg):
-        name = frame.f_code.co_filename.rpartition("/")[2]
-        self.runs[name][frame.f_lineno].add(self.running)
+        self.runs[self.files[frame.f_code.co_filename]][frame.f_lineno].add(self.running)
         return self.note
 
     @pytest.hookimpl(wrapper=True)
@@ -140,7 +150,7 @@ class _Recorder:
 def known_tests(folder: Path) -> Known:
     """Run every test once, its lines traced, or read what a run of the same files found."""
     known = Known({}, defaultdict(lambda: defaultdict(set)), [])
-    shared = [*LAYERS.glob("*.py"), *(p for p in TESTS.glob("*.py") if p.name[:5] != "test_")]
+    shared = [*SOURCES, *_SUPPORT]
     for path in TEST_FILES:
         kept = folder / f"{path.stem}-{digest([path, *shared])}.json"
         if not kept.exists():
@@ -187,7 +197,8 @@ class _FromMemory(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
 
     def __init__(self, mutant: Mutant) -> None:
         self.mutant = mutant
-        self.name = f"bnstats.layers.{mutant.path.stem}".removesuffix(".__init__")
+        parts = mutant.path.relative_to(ROOT).with_suffix("").parts
+        self.name = ".".join(parts).removesuffix(".__init__")
 
     def find_spec(self, fullname, path, target=None):
         if fullname != self.name:
@@ -236,7 +247,7 @@ def chosen(mutant: Mutant, known: Known) -> list[str]:
     text = mutant.path.read_text(encoding="utf-8")
     holding = [s for s in statements(text) if mutant.line in s[0]]
     own, at_import = min(holding, key=lambda s: len(s[0]))
-    runs = known.runs[mutant.path.name]
+    runs = known.runs[mutant.file]
 
     def running(lines: Iterable[int]) -> set[str]:
         return set().union(*(runs[line] for line in lines))
@@ -244,7 +255,7 @@ def chosen(mutant: Mutant, known: Known) -> list[str]:
     tiers = [running(own)]
     if at_import or "" in tiers[0]:
         tiers += [running(definition(text, mutant.line)), running(list(runs))]
-        families = {module for module in known.runs if not module.startswith("_")}
+        families = {module for module in known.runs if "/_" not in module}
         busy = set().union(*(t for f in families for t in known.runs[f].values()))
         tiers.append(set(known.seconds) - busy)
     rank: dict[str, tuple[int, float]] = {}
@@ -254,14 +265,17 @@ def chosen(mutant: Mutant, known: Known) -> list[str]:
     return sorted(rank, key=lambda test: (rank[test], test))
 
 
-def judge(mutant: Mutant, known: Known) -> dict[str, object]:
-    """Return what became of a mutant: killed, timeout or survived, by which test."""
+def judge(mutant: Mutant, known: Known, most: float) -> dict[str, object]:
+    """Return what became of a mutant: killed, timeout or survived, by which test.
+
+    ``most`` bounds the seconds of tests that it is given: survivors are what costs.
+    """
     tests = chosen(mutant, known)
     parts: list[list[str]] = [[], []]
     total, begin = 0.0, time.perf_counter()
     for test in tests:
         total += known.seconds[test] + 0.005
-        if total > _MOST and parts[0]:
+        if total > most and parts[0]:
             break
         parts[total > _FIRST].append(test)
     outcome, by = "survived", ""

@@ -16,7 +16,7 @@ import mpmath
 import numpy as np
 from mpmath import mp, mpf
 
-DIGITS = 20
+DIGITS = 30
 
 
 # --- expectations by mpmath ------------------------------------------------------------------

@@ -21,7 +21,7 @@ from bnstats.api import default_samples, sample
 from bnstats.claims import claim_sets
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.errors import BnstatsError
-from bnstats.layers import LAYERS
+from bnstats.layers import LAYERS, ExactMoments
 from bnstats.report.json import render
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
@@ -528,7 +528,7 @@ def test_the_committed_estimate_decides_where_nothing_is_exact(tables: Path) -> 
     with pytest.MonkeyPatch.context() as patch:
 
         def bind(**values: Any) -> Any:
-            return replace(layer.bind(**values), moments=lambda law, expect: {})
+            return replace(layer.bind(**values), moments=lambda law, expect: ExactMoments())
 
         patch.setitem(LAYERS, "tanh", replace(layer, bind=bind))
         patch.setattr(constants, "table_specs", lambda: ("tanh",))
