@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from bnstats.claims.verdict import Verdict
-from bnstats.documents.entries import ClaimEntry, ExactEntry, QuantityEntry
 from bnstats.result import Record, Result, Status
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
@@ -88,7 +87,7 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
     return entry
 
 
-def claims_entry(verdicts: Iterable[Verdict]) -> list[ClaimEntry]:
+def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     """Return the claims on a layer with their verdicts."""
     return [
         {
@@ -111,14 +110,14 @@ def claims_entry(verdicts: Iterable[Verdict]) -> list[ClaimEntry]:
     ]
 
 
-def exact_entry(exact: Exact | None) -> ExactEntry | None:
+def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
     """Return an exact value with its error bound, or None."""
     if exact is None or not math.isfinite(exact.value + exact.error):
         return None
     return {"value": exact.value, "error": exact.error, "by": exact.by}
 
 
-def _estimate_entry(e: Estimate) -> QuantityEntry:
+def _estimate_entry(e: Estimate) -> dict[str, Any]:
     interval = None if e.interval is None else [number(end) for end in e.interval]
     return {
         "value": number(e.value),

@@ -8,7 +8,6 @@ from typing import Any
 
 from bnstats.api import exact, sample
 from bnstats.claims import claim_sets
-from bnstats.documents.entries import ClaimEntry
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.documents.write import claims_entry, document
 from bnstats.errors import BnstatsError
@@ -109,7 +108,7 @@ def check(directory: Path, settings: VerifySettings) -> tuple[list[str], tuple[C
 
 
 def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
-    def facts(claims: Sequence[ClaimEntry]) -> list[tuple[Any, ...]]:
+    def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
 
     return facts(row.get("claims", ())) == facts(claims_entry(exact(spec).claims))

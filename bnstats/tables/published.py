@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from bnstats.claims import ClaimSet, claim_sets
 from bnstats.claims.values import parse_value
-from bnstats.documents.entries import ClaimEntry, QuantityEntry
 from bnstats.notation import signed
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, interval_title
@@ -39,12 +38,12 @@ class Audited(NamedTuple):
     """A claim's entry in the document of constants, with its layer's."""
 
     row: Mapping[str, Any]
-    claim: ClaimEntry
+    claim: Mapping[str, Any]
 
     @property
-    def entry(self) -> QuantityEntry:
+    def entry(self) -> Mapping[str, Any]:
         """What is known of the quantity claimed."""
-        found: QuantityEntry = self.row[self.claim["quantity"]]
+        found: Mapping[str, Any] = self.row[self.claim["quantity"]]
         return found
 
     @property

@@ -9,7 +9,6 @@ from typing import Any
 
 from bnstats.claims.places import Place
 from bnstats.custom import load_trusted
-from bnstats.documents.entries import ExactEntry, QuantityEntry
 from bnstats.layers import Law
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate
@@ -44,7 +43,7 @@ def verify_constants(
 
 
 def _checked(
-    name: str, entry: QuantityEntry, draws: FreshDraws, test_error: float, place: Place | None
+    name: str, entry: Mapping[str, Any], draws: FreshDraws, test_error: float, place: Place | None
 ) -> Check:
     exact, committed = draws.first.quantities[name].exact, entry["exact"]
     value, stderr = entry.get("value"), entry.get("stderr")
@@ -67,7 +66,7 @@ def _checked(
     return draws.check(name, wanted, gated, place=place)
 
 
-def _why_wrong(committed: ExactEntry | None, exact: Exact | None) -> str:
+def _why_wrong(committed: Mapping[str, Any] | None, exact: Exact | None) -> str:
     """Return what is wrong with a committed exact value, or "".
 
     It must be the one computed now, up to another machine's rounding. The tolerance is that of the
