@@ -14,9 +14,10 @@ from bnstats.cli.options import (
     IMPORT,
     SPECS,
     WORKERS,
-    Duration,
     Fraction,
     backend_options,
+    choice,
+    duration,
     format_asked,
     import_named,
     law_options,
@@ -33,12 +34,10 @@ if TYPE_CHECKING:
 @SPECS
 @samples_option("; with --precision or --max-time, as many as needed")
 @seed_option(0)
-@click.option(
+@choice(
     "--sampler",
-    type=click.Choice(["iid", "sobol"]),
-    default="iid",
-    show_default=True,
-    help="Use independent draws (iid) or scrambled Sobol' points (sobol). Points are far more "
+    values=("iid", "sobol"),
+    help_="Use independent draws (iid) or scrambled Sobol' points (sobol). Points are far more "
     "precise if a draw holds few random numbers; their number is rounded up to the next available "
     "size (131,072 or a power of two times that).",
 )
@@ -49,30 +48,28 @@ if TYPE_CHECKING:
     help="Sample until the relative half-width of every σ is at most R, or until -n draws.",
 )
 @click.option(
-    "--max-time", type=Duration(), help="Stop drawing after this time, e.g. 60s, 5m or 1h."
+    "--max-time",
+    type=duration,
+    metavar="TIME",
+    help="Stop drawing after this time, e.g. 60s, 5m or 1h.",
 )
 @click.option(
     "--confidence",
     type=Fraction(),
     metavar="P",
     default=0.95,
-    show_default=True,
     help="Probability that an interval covers the true value.",
 )
-@click.option(
+@choice(
     "--dtype",
-    type=click.Choice(["float64", "float32"]),
-    default="float64",
-    show_default=True,
-    help="Precision of the layer's arithmetic. Normals have 24 bits and sums are float64 in "
+    values=("float64", "float32"),
+    help_="Precision of the layer's arithmetic. Normals have 24 bits and sums are float64 in "
     "either case.",
 )
-@click.option(
+@choice(
     "--direction",
-    type=click.Choice(["both", "forward", "backward"]),
-    default="both",
-    show_default=True,
-    help="Statistics to keep: those of y (forward), of dx (backward), or both.",
+    values=("both", "forward", "backward"),
+    help_="Statistics to keep: those of y (forward), of dx (backward), or both.",
 )
 @IMPORT
 @WORKERS

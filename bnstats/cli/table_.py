@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import SEED, WORKERS, Seed, samples_option
+from bnstats.cli.options import WORKERS, samples_option, seed_option
 
 
 @click.command("table")
@@ -18,16 +18,11 @@ from bnstats.cli.options import SEED, WORKERS, Seed, samples_option
     "--out",
     type=click.Path(path_type=Path),
     default=Path("results"),
-    show_default=True,
     help="Directory that holds the tables.",
 )
 @click.option("--check", "check_", is_flag=True, help="Change nothing, and exit 1 if rows differ.")
 @samples_option()
-@click.option(
-    "--seed",
-    type=Seed(),
-    help=f"{SEED}  [default: 0; with --check, another than the table's]",
-)
+@seed_option(None, "  [default: 0; with --check, another than the table's]")
 @WORKERS
 @click.pass_obj
 def command(

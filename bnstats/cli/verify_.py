@@ -16,6 +16,7 @@ from bnstats.cli.options import (
     WORKERS,
     Fraction,
     backend_options,
+    choice,
     format_asked,
     import_named,
     import_option,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     "--family-error",
     type=Fraction(),
     default=1e-6,
-    show_default=True,
     metavar="P",
     help="Largest probability that any correct constant of this call fails.",
 )
@@ -57,12 +57,10 @@ if TYPE_CHECKING:
     "--allow-undecided", is_flag=True, help="Exit 0 if nothing worse than undecided was found."
 )
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts are.")
-@click.option(
+@choice(
     "--output-format",
-    type=click.Choice(["text", "json", "github", "junit"]),
-    default="text",
-    show_default=True,
-    help="Output format; github writes annotations and a summary of the job.",
+    values=("text", "json", "github", "junit"),
+    help_="Output format; github writes annotations and a summary of the job.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Same as --output-format json.")
 @WORKERS
