@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
@@ -25,9 +25,6 @@ from bnstats.cli.options import (
     samples_option,
     seed_option,
 )
-
-if TYPE_CHECKING:
-    from bnstats.sampling.settings import Directions, DType, Sampler
 
 
 @click.command("compute")
@@ -79,19 +76,9 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     console: Console,
+    /,
     specs: tuple[str, ...],
-    samples: int | None,
-    seed: int,
-    sampler: Sampler,
-    precision: float | None,
-    max_time: float | None,
-    confidence: float,
-    dtype: DType,
-    direction: Directions,
     imports: tuple[str, ...],
-    workers: int,
-    backend: str,
-    device: str | None,
     x_mean: float,
     x_std: float,
     dy_std: float,
@@ -99,6 +86,7 @@ def command(
     as_json: bool,
     get: str | None,
     export: tuple[Path, ...],
+    **options: Any,
 ) -> int:
     """Estimate E[y], σ[y], E[dx], σ[dx] and Var[dx] by sampling.
 
@@ -110,27 +98,14 @@ def command(
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.output import check_exports, emit, locate, spoken
-    from bnstats.cli.progress import sampling_watch
+    from bnstats.cli.progress import watching
     from bnstats.custom import load_here
     from bnstats.documents.write import document, outline
     from bnstats.layers import Law
     from bnstats.sampling.settings import Sampling
     from bnstats.specs.spec import parse
 
-    sampling = Sampling(
-        samples,
-        seed,
-        confidence,
-        dtype,
-        direction,
-        sampler,
-        precision,
-        max_time,
-        workers,
-        backend,
-        device,
-        Law(x_mean, x_std, dy_std),
-    )
+    sampling = Sampling(**options, law=Law(x_mean, x_std, dy_std))
     format_ = format_asked(format_, as_json)
     check_exports(export)
     import_named(imports)
@@ -141,7 +116,7 @@ def command(
     with interruptible() as interrupted:
         for spec in layers:
             start = time.monotonic()
-            with sampling_watch(console, spec.text, interrupted) as watch:
+            with watching(console, spec.text, interrupted) as watch:
                 result = sample(spec, sampling, watch)
             if result.samples:
                 results.append(spoken(result))
@@ -149,8 +124,9 @@ def command(
             if interrupted():
                 break
         stopped = interrupted()
+    samples = sampling.samples
     for result in results:
-        if samples and sampler == "sobol" and result.samples > 2 * samples:
+        if samples and sampling.sampler == "sobol" and result.samples > 2 * samples:
             console.note(f"{result.samples:,} samples, not {samples:,}: sobol has no fewer")
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")

@@ -11,13 +11,9 @@ import click
 
 from bnstats.cli.console import Console
 
-if TYPE_CHECKING:  # generic only in newer releases of click
+if TYPE_CHECKING:
     from bnstats.layers import Layer, Parameter
     from bnstats.report.page import Page
-
-    _Choice = click.Choice[str]
-else:
-    _Choice = click.Choice
 
 _SCHEMA = "bnstats-list/1"
 _HIDDEN = "hidden by bnstats' own layer of this name"
@@ -38,7 +34,7 @@ class _Row(NamedTuple):
     entry: dict[str, Any]
 
 
-class _What(_Choice):
+class _What(click.Choice[str]):
     """The kind of list; a name in its place is most likely that of a layer."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -159,13 +155,13 @@ def _layer(layer: Layer) -> _Row:
     libraries = names_of(layer.name)
     theirs = [f"{library}.{name}" for library, names in libraries.items() for name in names]
     entry = {
-        "name": layer.name,
-        "family": layer.family,
-        "summary": layer.summary,
-        "formula": layer.formula,
-        "gradient": layer.gradient,
+        **_attributes(layer, "name", "family", "summary", "formula", "gradient"),
         "source": layer.cite,
-        "parameters": [_parameter(p) for p in layer.parameters],
+        "parameters": [
+            _attributes(p, "name", "kind", "required", "default", "follows", "choices")
+            | {"range": p.range.text if p.range else None}
+            for p in layer.parameters
+        ],
         "aliases": dict(_parted(alias) for alias in layer.aliases),
         "libraries": libraries,
     }
@@ -194,16 +190,8 @@ def _parted(alias: str) -> tuple[str, str]:
     return name, carried
 
 
-def _parameter(p: Parameter) -> dict[str, Any]:
-    return {
-        "name": p.name,
-        "kind": p.kind,
-        "required": p.required,
-        "default": p.default,
-        "follows": p.follows,
-        "choices": list(p.choices),
-        "range": p.range.text if p.range else None,
-    }
+def _attributes(thing: Layer | Parameter, *names: str) -> dict[str, Any]:
+    return {name: getattr(thing, name) for name in names}
 
 
 def _short(formula: str) -> str:

@@ -89,7 +89,7 @@ def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
 def _check(console: Console, out: Path, samples: int | None, seed: int | None, workers: int) -> int:
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import layers_watch
+    from bnstats.cli.progress import watching
     from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.report.options import as_options
     from bnstats.tables import constants
@@ -99,7 +99,7 @@ def _check(console: Console, out: Path, samples: int | None, seed: int | None, w
     fresh = own_seed + 1 if seed is None else seed
     with (
         interruptible() as interrupted,
-        layers_watch(console, "table", interrupted) as watch,
+        watching(console, "table", interrupted) as watch,
     ):
         settings = VerifySettings(
             samples, fresh, workers=workers, on_layer=watch.layer, should_stop=watch.stopping
@@ -122,7 +122,7 @@ def _build(
 ) -> Mapping[str, Any] | None:
     """Draw all rows; None when interrupted."""
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.progress import layers_watch
+    from bnstats.cli.progress import watching
     from bnstats.documents.files import check_directory, check_writable
     from bnstats.documents.read import CONSTANTS
     from bnstats.report.options import as_options
@@ -137,7 +137,7 @@ def _build(
     argv += [f"--seed={seed}"] if seed else []
     with (
         interruptible() as interrupted,
-        layers_watch(console, "table", interrupted) as watch,
+        watching(console, "table", interrupted) as watch,
     ):
         record = constants.build(
             Sampling(samples, seed or 0, workers=workers),

@@ -90,7 +90,7 @@ def command(
     """
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import layers_watch
+    from bnstats.cli.progress import watching
     from bnstats.cli.project import project
     from bnstats.custom import trust
     from bnstats.report.checks.text import summary
@@ -115,7 +115,7 @@ def command(
     options["family_error"] /= len(names)
     with (
         interruptible() as interrupted,
-        layers_watch(console, "verify", interrupted) as watch,
+        watching(console, "verify", interrupted) as watch,
     ):
         settings = VerifySettings(
             **options, workers=workers, on_layer=watch.layer, should_stop=watch.stopping

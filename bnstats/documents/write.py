@@ -77,9 +77,8 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
             "chunk": record.chunk,
             "n_eff": number(record.n_eff),
             "nonfinite": dict(record.nonfinite),
+            **{name: _estimate_entry(e) for name, e in record.quantities.items()},
         }
-    if isinstance(record, Result):
-        entry |= {name: _estimate_entry(e) for name, e in record.quantities.items()}
     else:
         entry |= {n: {"exact": exact_entry(record.quantities.get(n))} for n in QUANTITIES}
     entry["warnings"] = list(record.warnings)
@@ -152,12 +151,6 @@ def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str
     first = records[0]
     found["law"] = first.law._asdict()
     if isinstance(first, Result):
-        found |= {
-            "backend": first.backend,
-            "device": first.device,
-            "sampler": first.sampler,
-            "dtype": first.dtype,
-            "seed": first.seed,
-            "confidence": first.confidence,
-        }
+        names = ("backend", "device", "sampler", "dtype", "seed", "confidence")
+        found |= {name: getattr(first, name) for name in names}
     return found

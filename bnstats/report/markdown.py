@@ -29,27 +29,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the document's quantities as a Markdown table."""
-    if not is_sampled(document):
-        rows = (
-            (f"`{r['layer']}`", QUANTITIES[name].symbol, exact_cell(entry))
-            for r in document["results"]
-            for name, entry in quantity_rows(r)
-        )
-        return table(("layer", "quantity", "exact"), rows)
-    interval = interval_title(document["provenance"])
-    header = ("layer", "quantity", "estimate(SE)", interval, "exact", "z")
-    return table(
-        header,
-        (
-            (
-                f"`{r['layer']}`",
-                QUANTITIES[name].symbol,
-                estimate_cell(entry),
-                interval_cell(entry),
-                exact_cell(entry),
-                z_cell(entry),
-            )
-            for r in document["results"]
-            for name, entry in quantity_rows(r)
-        ),
+    columns = {"exact": exact_cell}
+    if is_sampled(document):
+        interval = interval_title(document["provenance"])
+        columns = {"estimate(SE)": estimate_cell, interval: interval_cell, **columns, "z": z_cell}
+    rows = (
+        (f"`{r['layer']}`", QUANTITIES[name].symbol, *(cell(entry) for cell in columns.values()))
+        for r in document["results"]
+        for name, entry in quantity_rows(r)
     )
+    return table(("layer", "quantity", *columns), rows)

@@ -42,10 +42,7 @@ def table_specs() -> tuple[str, ...]:
 
 
 def build(
-    sampling: Sampling,
-    *,
-    argv: Sequence[str] = (),
-    watch: Watch | None = None,
+    sampling: Sampling, *, argv: Sequence[str] = (), watch: Watch | None = None
 ) -> dict[str, Any] | None:
     """Return the document of all constants, or None when stopped before the end.
 
@@ -88,10 +85,8 @@ def check(directory: Path, settings: VerifySettings) -> tuple[list[str], tuple[C
     problems = [
         f"{CONSTANTS}: {c.layer} {c.quantity}: {c.reason}" for c in checks if c.outcome == "fail"
     ]
-    if (
-        constants.get("status") != "complete"
-        or constants["provenance"]["law"] != STANDARD._asdict()
-    ):
+    law, standard = constants["provenance"]["law"], STANDARD._asdict()
+    if constants.get("status") != "complete" or law != standard:
         problems.append(f"{CONSTANTS}: not a complete table of standard normal inputs")
     rows = {row["layer"]: row for row in constants["results"]}
     wanted = table_specs()
@@ -123,22 +118,22 @@ def _fact(name: str, value: Any) -> Any:
     return f"{value:.9g}" if isinstance(value, float) else value
 
 
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def _outdated_plot(path: Path, constants: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the plot; it may be absent, because matplotlib is optional."""
-    if not path.exists():
-        return
-    try:
-        shows = digest(constants) in path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        shows = False
-    if not shows:
+    if path.exists() and digest(constants) not in (_text_of(path) or ""):
         yield f"{path.name}: does not show these claims; bnstats table published draws it anew"
 
 
 def _differing_lines(path: Path, wanted: str) -> Iterator[str]:
-    try:
-        present = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    present = _text_of(path)
+    if present is None:
         yield f"{path.name}: missing or unreadable"
         return
     there, here = present.splitlines(), wanted.splitlines()
@@ -158,10 +153,8 @@ def _constants_table(constants: Mapping[str, Any]) -> str:
     shown = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx", "gain_y", "gain_dx")
     header = ("layer", *(QUANTITIES[name].symbol for name in shown))
     exact_rows = ((f"`{r['layer']}`", *(exact_cell(r[n]) for n in shown)) for r in results)
-    sampled = ("mean_y", "std_y", "mean_dx", "std_dx")
-    sampled_header = ["layer", "samples"]
-    for name in sampled:
-        sampled_header += [QUANTITIES[name].symbol, "z"]
+    sampled = shown[:4]
+    titles = (title for name in sampled for title in (QUANTITIES[name].symbol, "z"))
     sampled_rows = (
         (
             f"`{r['layer']}`",
@@ -187,7 +180,7 @@ def _constants_table(constants: Mapping[str, Any]) -> str:
             "Estimate with its standard error in parentheses, z against the exact value; "
             f"seed {constants['provenance']['seed']}.",
             "",
-            table(sampled_header, sampled_rows),
+            table(("layer", "samples", *titles), sampled_rows),
             "",
         ]
     )

@@ -6,11 +6,9 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from bnstats.api import default_samples, sample
-from bnstats.claims.places import Place
-from bnstats.claims.verdict import Verdict
 from bnstats.custom import as_typed
 from bnstats.diagnostics import more_draws
 from bnstats.layers import STANDARD, Law
@@ -87,31 +85,13 @@ class VerifySettings:
     def sampling(self) -> Sampling:
         """How the first stage samples."""
         return Sampling(
-            self.samples,
-            self.seed,
-            workers=self.workers,
-            backend=self.backend,
-            device=self.device,
+            self.samples, self.seed, workers=self.workers, backend=self.backend, device=self.device
         )
 
     @cached_property
     def watch(self) -> Watch:
         """Who is told of layers, and asked whether to stop."""
         return Callbacks(on_layer=self.on_layer, should_stop=self.should_stop)
-
-
-class Gated(NamedTuple):
-    """What became of a quantity at the gate.
-
-    ``reason`` says why it did not pass. ``estimate`` and ``z`` are of the stage that decided, which
-    ``command`` draws again.
-    """
-
-    outcome: Outcome
-    reason: str
-    estimate: Estimate | None = None
-    z: float | None = None
-    command: str = ""
 
 
 class Stopped(Exception):  # noqa: N818
@@ -184,10 +164,11 @@ class FreshDraws:
 
     def gate(
         self, name: str, z_of: Callable[[Estimate], float | None], disagreement: str = DISAGREES
-    ) -> Gated:
-        """Pass a quantity through both stages.
+    ) -> Check:
+        """Pass a quantity through both stages; what was wanted of it is left to the caller.
 
         ``z_of`` compares an estimate with its target; ``disagreement`` is the reason of a failure.
+        The estimate and z are those of the stage that decided, which the command draws again.
         """
         drawn, alarm = self.first, 0.0
         estimate = drawn.quantities[name]
@@ -196,36 +177,20 @@ class FreshDraws:
             drawn, alarm = self.second, z
             estimate = drawn.quantities[name]
             z = z_of(estimate)
-        command = self._command(drawn)
+        outcome: Outcome = "ok"
+        reason = ""
         if z is None or not estimate.has_enough_draws:
-            return Gated("undecided", self.doubt, estimate, z, command)
-        if confirmed(alarm, z, self._threshold):
-            return Gated("fail", disagreement, estimate, z, command)
-        return Gated("ok", "", estimate, z, command)
+            outcome, reason = "undecided", self.doubt
+        elif confirmed(alarm, z, self._threshold):
+            outcome, reason = "fail", disagreement
+        found = self.check(name, outcome, reason)
+        return replace(found, estimate=estimate, z=z, command=self._command(drawn))
 
-    def check(
-        self,
-        name: str,
-        wanted: str,
-        gated: Gated,
-        *,
-        verdict: Verdict | None = None,
-        place: Place | None = None,
-    ) -> Check:
-        """Return the check of a constant after the gate."""
+    def check(self, name: str, outcome: Outcome, reason: str) -> Check:
+        """Return the check of a quantity that the draws have not been compared with."""
+        exact = self.first.quantities[name].exact
         return Check(
-            self._spec.text,
-            name,
-            gated.outcome,
-            wanted,
-            self.first.quantities[name].exact,
-            gated.estimate,
-            gated.z,
-            gated.reason,
-            gated.command,
-            verdict,
-            place,
-            self.warnings,
+            self._spec.text, name, outcome, "", exact, reason=reason, warnings=self.warnings
         )
 
     @property
