@@ -9,29 +9,15 @@ from typing import Any
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.cli.options import (
-    IMPORT,
-    SPECS,
-    WORKERS,
-    Fraction,
-    backend_options,
-    choice,
-    duration,
-    format_asked,
-    import_named,
-    law_options,
-    output_options,
-    samples_option,
-    seed_option,
-)
 
 
 @click.command("compute")
-@SPECS
-@samples_option("; with --precision or --max-time, as many as needed")
-@seed_option(0)
-@choice(
+@opt.SPECS
+@opt.samples_option("; with --precision or --max-time, as many as needed")
+@opt.seed_option(0)
+@opt.choice(
     "--sampler",
     values=("iid", "sobol"),
     help_="Use independent draws (iid) or scrambled Sobol' points (sobol). Points are far more "
@@ -44,44 +30,36 @@ from bnstats.cli.options import (
     metavar="R",
     help="Sample until the relative half-width of every σ is at most R, or until -n draws.",
 )
-@click.option(
-    "--max-time",
-    type=duration,
-    metavar="TIME",
-    help="Stop drawing after this time, e.g. 60s, 5m or 1h.",
-)
+@opt.MAX_TIME
 @click.option(
     "--confidence",
-    type=Fraction(),
+    type=opt.Fraction(),
     metavar="P",
     default=0.95,
     help="Probability that an interval covers the true value.",
 )
-@choice(
+@opt.choice(
     "--dtype",
     values=("float64", "float32"),
     help_="Precision of the layer's arithmetic. Normals have 24 bits and sums are float64 in "
     "either case.",
 )
-@choice(
+@opt.choice(
     "--direction",
     values=("both", "forward", "backward"),
     help_="Statistics to keep: those of y (forward), of dx (backward), or both.",
 )
-@IMPORT
-@WORKERS
-@backend_options
-@law_options
-@output_options("sigmoid.std_dx.value")
+@opt.IMPORT
+@opt.WORKERS
+@opt.backend_options
+@opt.law_options
+@opt.output_options("sigmoid.std_dx.value")
 @click.pass_obj
 def command(
     console: Console,
     /,
     specs: tuple[str, ...],
     imports: tuple[str, ...],
-    x_mean: float,
-    x_std: float,
-    dy_std: float,
     format_: str,
     as_json: bool,
     get: str | None,
@@ -105,10 +83,10 @@ def command(
     from bnstats.sampling.settings import Sampling
     from bnstats.specs.spec import parse
 
-    sampling = Sampling(**options, law=Law(x_mean, x_std, dy_std))
-    format_ = format_asked(format_, as_json)
+    sampling = Sampling(law=Law(*map(options.pop, Law._fields)), **options)
+    format_ = opt.format_asked(format_, as_json)
     check_exports(export)
-    import_named(imports)
+    opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
         locate(outline(layers, sampling), get)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from bnstats.cli.console import Console
+from bnstats.errors import BnstatsError, HostError, hint_for, printable, suggestion
 
 if TYPE_CHECKING:
     from bnstats.layers import Layer, Parameter
@@ -41,7 +42,6 @@ class _What(click.Choice[str]):
         if value in self.choices:
             return value
         from bnstats.claims import set_names
-        from bnstats.errors import BnstatsError, printable
         from bnstats.specs.names import resolve
 
         shown = printable(value, 60)
@@ -94,8 +94,6 @@ def command(
 
 
 def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]) -> Sequence[_Row]:
-    from bnstats.errors import BnstatsError, printable, suggestion
-
     found = [row for row in rows if word.lower() in row.searched.lower()]
     if found:
         return found
@@ -121,7 +119,6 @@ def _lines(rows: Sequence[_Row], page: Page) -> Iterator[str]:
 
 
 def _layers(families: Sequence[str]) -> list[_Row]:
-    from bnstats.errors import BnstatsError, hint_for, printable
     from bnstats.layers import LAYERS
 
     known = sorted({layer.family for layer in LAYERS.values()})
@@ -214,28 +211,25 @@ def _claims() -> list[_Row]:
 def _backends() -> list[_Row]:
     """Return a row for each backend; installed ones are imported to ask for their devices."""
     from bnstats.backends import BACKENDS, found_devices, load, missing
-    from bnstats.errors import HostError
 
     rows = []
     for name in BACKENDS:
-        entry: dict[str, Any] = {"name": name, "version": None, "devices": []}
-        lacking = missing(name)
+        version, devices, lacking = None, [], missing(name)
         text = f"{', '.join(lacking)} not installed: pip install 'bnstats[{name}]'"
         if name == "numpy":
             import numpy
 
-            entry |= {"version": numpy.__version__, "devices": [{"name": "cpu", "about": ""}]}
+            version, devices = numpy.__version__, [{"name": "cpu", "about": ""}]
         elif not lacking:
             try:
                 backend = load(name)
-                devices = found_devices(name, backend)
+                devices = [{"name": d.name, "about": d.about} for d in found_devices(name, backend)]
+                version = backend.version()
             except HostError as error:
                 text = error.message
-            else:
-                found = [{"name": d.name, "about": d.about} for d in devices]
-                entry |= {"version": backend.version(), "devices": found}
-        if entry["version"]:
-            names = [f"{d['name']} {d['about']}".strip() for d in entry["devices"]]
-            text = f"{entry['version']}   {', '.join(names)}"
+        if version:
+            about = [f"{d['name']} {d['about']}".strip() for d in devices]
+            text = f"{version}   {', '.join(about)}"
+        entry = {"name": name, "version": version, "devices": devices}
         rows.append(_Row("", name, text, "", name, entry))
     return rows

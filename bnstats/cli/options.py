@@ -68,6 +68,14 @@ def duration(value: str) -> float:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+MAX_TIME = click.option(
+    "--max-time",
+    type=duration,
+    metavar="TIME",
+    help="Stop drawing after this time, e.g. 60s, 5m or 1h.",
+)
+
+
 class Fraction(click.FloatRange):
     """A number strictly between 0 and 1."""
 
@@ -87,31 +95,29 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def layers_and_sets(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+def layers_and_sets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a layer or a claim set."""
     return [*layers(ctx, param, incomplete), *_sets(incomplete)]
 
 
-def layers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def layers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a layer."""
     from bnstats.layers import LAYERS
 
-    return [CompletionItem(name) for name in LAYERS if name.startswith(incomplete)]
+    return [name for name in LAYERS if name.startswith(incomplete)]
 
 
 def sets_and_files(
     ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+) -> list[CompletionItem] | list[str]:
     """Complete the name of a claim set, or else of a file."""
     return _sets(incomplete) or [CompletionItem(incomplete, type="file")]
 
 
-def _sets(incomplete: str) -> list[CompletionItem]:
+def _sets(incomplete: str) -> list[str]:
     from bnstats.claims import set_names
 
-    return [CompletionItem(name) for name in set_names() if name.startswith(incomplete)]
+    return [name for name in set_names() if name.startswith(incomplete)]
 
 
 SPECS = click.argument("specs", metavar="SPEC...", nargs=-1, required=True, shell_complete=layers)

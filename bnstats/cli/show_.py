@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.cli.options import IMPORT, import_named, layers_and_sets
 
 if TYPE_CHECKING:
     from bnstats.layers import Parameter
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("name", shell_complete=layers_and_sets)
-@IMPORT
+@click.argument("name", shell_complete=opt.layers_and_sets)
+@opt.IMPORT
 @click.pass_obj
 def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
     """Show what is known about a layer or a claim set.
@@ -28,7 +28,7 @@ def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
     """
     from bnstats.claims import set_names
 
-    import_named(imports)
+    opt.import_named(imports)
     page = console.page
     lines = _claim_set(name, page) if name in set_names() else _layer(name, page)
     console.out("\n".join(lines))

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.cli.options import WORKERS, samples_option, seed_option
 
 
 @click.command("table")
@@ -21,9 +21,9 @@ from bnstats.cli.options import WORKERS, samples_option, seed_option
     help="Directory that holds the tables.",
 )
 @click.option("--check", "check_", is_flag=True, help="Change nothing, and exit 1 if rows differ.")
-@samples_option()
-@seed_option(None, "  [default: 0; with --check, another than the table's]")
-@WORKERS
+@opt.samples_option()
+@opt.seed_option(None, "  [default: 0; with --check, another than the table's]")
+@opt.WORKERS
 @click.pass_obj
 def command(
     console: Console,
@@ -97,10 +97,7 @@ def _check(console: Console, out: Path, samples: int | None, seed: int | None, w
 
     own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
     fresh = own_seed + 1 if seed is None else seed
-    with (
-        interruptible() as interrupted,
-        watching(console, "table", interrupted) as watch,
-    ):
+    with interruptible() as interrupted, watching(console, "table", interrupted) as watch:
         settings = VerifySettings(
             samples, fresh, workers=workers, on_layer=watch.layer, should_stop=watch.stopping
         )
@@ -135,14 +132,9 @@ def _build(
         check_writable(out / name)
     argv = ["table", *([f"--samples={samples}"] if samples else [])]
     argv += [f"--seed={seed}"] if seed else []
-    with (
-        interruptible() as interrupted,
-        watching(console, "table", interrupted) as watch,
-    ):
+    with interruptible() as interrupted, watching(console, "table", interrupted) as watch:
         record = constants.build(
-            Sampling(samples, seed or 0, workers=workers),
-            argv=argv,
-            watch=watch,
+            Sampling(samples, seed or 0, workers=workers), argv=argv, watch=watch
         )
     for row in record["results"] if record else ():
         row["warnings"] = [as_options(warning) for warning in row["warnings"]]

@@ -42,29 +42,17 @@ def document(
 def outline(specs: Sequence[Spec], sampling: Sampling) -> dict[str, Any]:
     """Return a document with every key that one of these layers would have, and no true number."""
     estimate = Estimate(0.0, 0.0, (0.0, 0.0), 0.0, Exact(0.0, 0.0, ""))
-    return document(
-        [
-            Result(
-                spec,
-                {n: estimate for n, q in QUANTITIES.items() if q.direction in sampling.directions},
-                sampling=sampling,
-                nonfinite=dict.fromkeys(sampling.directions, 0),
-            )
-            for spec in specs
-        ]
-    )
+    names = (n for n, q in QUANTITIES.items() if q.direction in sampling.directions)
+    quantities = dict.fromkeys(names, estimate)
+    nonfinite = dict.fromkeys(sampling.directions, 0)
+    return document([Result(s, quantities, sampling=sampling, nonfinite=nonfinite) for s in specs])
 
 
 def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str]) -> dict[str, Any]:
     """Return the document of a call that failed before it had any result."""
     error = {"message": message, "hint": hint, "exit_code": exit_code}
-    return {
-        "schema": SCHEMA,
-        "status": "failed",
-        "error": error,
-        "results": [],
-        "provenance": _provenance((), argv),
-    }
+    begun = {"schema": SCHEMA, "status": "failed", "error": error}  # the keys in their order
+    return begun | document((), argv=argv, status="failed")
 
 
 def result_entry(record: Record[Any]) -> dict[str, Any]:

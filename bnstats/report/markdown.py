@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bnstats.report import rows
 from bnstats.report.page import aligned
-from bnstats.report.rows import (
-    estimate_cell,
-    exact_cell,
-    interval_cell,
-    interval_title,
-    is_sampled,
-    quantity_rows,
-    z_cell,
-)
 from bnstats.statistics.quantities import QUANTITIES
 
 
@@ -29,13 +21,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the document's quantities as a Markdown table."""
-    columns = {"exact": exact_cell}
-    if is_sampled(document):
-        interval = interval_title(document["provenance"])
-        columns = {"estimate(SE)": estimate_cell, interval: interval_cell, **columns, "z": z_cell}
-    rows = (
+    columns = {"exact": rows.exact_cell}
+    if rows.is_sampled(document):
+        interval = rows.interval_title(document["provenance"])
+        columns = {"estimate(SE)": rows.estimate_cell, interval: rows.interval_cell} | columns
+        columns["z"] = rows.z_cell
+    lines = (
         (f"`{r['layer']}`", QUANTITIES[name].symbol, *(cell(entry) for cell in columns.values()))
         for r in document["results"]
-        for name, entry in quantity_rows(r)
+        for name, entry in rows.quantity_rows(r)
     )
-    return table(("layer", "quantity", *columns), rows)
+    return table(("layer", "quantity", *columns), lines)

@@ -20,9 +20,7 @@ from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import example_specs, parse
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.tables.plot import digest
-from bnstats.tables.published import PLOT
-from bnstats.tables.published import render as render_published
+from bnstats.tables import plot, published
 from bnstats.verification.check import Check
 from bnstats.verification.gate import VerifySettings
 from bnstats.verification.results import verify_constants
@@ -71,7 +69,7 @@ def files(constants: Mapping[str, Any]) -> dict[str, str]:
     return {
         CONSTANTS: render_json(constants) + "\n",
         CONSTANTS_TABLE: _constants_table(constants),
-        PUBLISHED: render_published(constants),
+        PUBLISHED: published.render(constants),
     }
 
 
@@ -98,7 +96,7 @@ def check(directory: Path, settings: VerifySettings) -> tuple[list[str], tuple[C
     rendered = files(constants)
     for name in (CONSTANTS_TABLE, PUBLISHED):
         problems += list(_differing_lines(directory / name, rendered[name]))
-    problems += list(_outdated_plot(directory / PLOT, constants))
+    problems += list(_outdated_plot(directory / published.PLOT, constants))
     return problems, checks
 
 
@@ -127,7 +125,7 @@ def _text_of(path: Path) -> str | None:
 
 def _outdated_plot(path: Path, constants: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the plot; it may be absent, because matplotlib is optional."""
-    if path.exists() and digest(constants) not in (_text_of(path) or ""):
+    if path.exists() and plot.digest(constants) not in (_text_of(path) or ""):
         yield f"{path.name}: does not show these claims; bnstats table published draws it anew"
 
 
@@ -163,24 +161,17 @@ def _constants_table(constants: Mapping[str, Any]) -> str:
         )
         for r in results
     )
-    return "\n".join(
+    return "\n\n".join(
         [
             "# Constants",
-            "",
-            "x, dy ~ N(0, 1), independent. Forward y = f(x), backward dx = f′(x)·dy. A gain is the",
-            "reciprocal of σ. Written by `bnstats table` from constants.json; checked by",
+            "x, dy ~ N(0, 1), independent. Forward y = f(x), backward dx = f′(x)·dy. A gain is the"
+            "\nreciprocal of σ. Written by `bnstats table` from constants.json; checked by\n"
             "`bnstats verify` and `bnstats table --check`.",
-            "",
             "## Exact values",
-            "",
             table(header, exact_rows),
-            "",
             "## Independent draws beside them",
-            "",
             "Estimate with its standard error in parentheses, z against the exact value; "
             f"seed {constants['provenance']['seed']}.",
-            "",
-            table(("layer", "samples", *titles), sampled_rows),
-            "",
+            table(("layer", "samples", *titles), sampled_rows) + "\n",
         ]
     )

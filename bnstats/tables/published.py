@@ -37,10 +37,9 @@ class Audited(NamedTuple):
         return QUANTITIES[self.claim["quantity"]].symbol
 
     @property
-    def entry(self) -> Mapping[str, Any]:
+    def entry(self) -> Any:
         """What is known of the quantity claimed."""
-        found: Mapping[str, Any] = self.row[self.claim["quantity"]]
-        return found
+        return self.row[self.claim["quantity"]]
 
     @property
     def truth(self) -> float:
@@ -69,35 +68,26 @@ def render(constants: Mapping[str, Any]) -> str:
     claims = audited(constants)
     by_set = {s.name: [a for a in claims if a.claim["set"] == s.name] for s in claim_sets()}
     sets = [s for s in claim_sets() if by_set[s.name]]
+    sets.sort(key=lambda s: -abs(_worst(by_set[s.name])))
     verdicts = [a.claim["verdict"] for a in claims]
     counts = [f"{verdicts.count(outcome)} {outcome}" for outcome in _ORDER]
     columns = _columns(interval_title(constants["provenance"]))
-    return "\n".join(
+    return "\n\n".join(
         [
             "# Published constants and their verdicts",
-            "",
-            f"{len(claims)} claims: {', '.join(counts)}. A value printed with d decimals claims",
-            "the interval of ± half a unit of its last decimal, also under a root; an expression",
-            "or a whole number claims itself. Where an exact value is known it decides, and",
+            f"{len(claims)} claims: {', '.join(counts)}. A value printed with d decimals claims\n"
+            "the interval of ± half a unit of its last decimal, also under a root; an expression\n"
+            "or a whole number claims itself. Where an exact value is known it decides, and\n"
             "independent draws bear witness.",
-            "",
             f"![Relative errors of the published constants]({PLOT})",
-            "",
             "## Sources",
-            "",
             table(
                 ("set", "claims", "refuted", "digits right", "largest error", "convention"),
-                (
-                    _set_row(s, by_set[s.name])
-                    for s in sorted(sets, key=lambda s: -abs(_worst(by_set[s.name])))
-                ),
+                (_set_row(s, by_set[s.name]) for s in sets),
             ),
-            "",
             *_together(by_set),
             "## Claims",
-            "",
-            table(tuple(columns), ([cell(a) for cell in columns.values()] for a in claims)),
-            "",
+            table(tuple(columns), ([cell(a) for cell in columns.values()] for a in claims)) + "\n",
         ]
     )
 
@@ -165,9 +155,7 @@ def _together(by_set: Mapping[str, Sequence[Audited]]) -> Iterator[str]:
     found = [line for name, claims in by_set.items() for line in _of_one_source(name, claims)]
     if found:
         yield "## Errors of one source taken together"
-        yield ""
-        yield from found
-        yield ""
+        yield "\n".join(found)
 
 
 def _of_one_source(name: str, claims: Sequence[Audited]) -> Iterator[str]:

@@ -17,14 +17,7 @@ from bnstats.result import Result
 from bnstats.sampling.settings import Sampling, check_share
 from bnstats.sampling.watch import Callbacks, Watch
 from bnstats.specs.spec import Spec
-from bnstats.statistics.alarm import (
-    FAMILY_ERROR,
-    FIRST_THRESHOLD,
-    SECOND_STAGE_FACTOR,
-    confirmed,
-    round_up,
-    second_threshold,
-)
+from bnstats.statistics import alarm
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.quantities import QUANTITIES, Direction
 from bnstats.verification.check import Check, Outcome
@@ -70,7 +63,7 @@ class VerifySettings:
 
     samples: int | None = None
     seed: int = 1
-    family_error: float = FAMILY_ERROR
+    family_error: float = alarm.FAMILY_ERROR
     workers: int = 1
     backend: str = "numpy"
     device: str | None = None
@@ -134,14 +127,14 @@ class FreshDraws:
         self.warnings: tuple[str, ...] = ()
         given = settings.samples
         self.samples = self._resolving(default_samples(spec.bound)) if given is None else given
-        self._threshold = second_threshold(tests, settings.family_error)
+        self._threshold = alarm.second_threshold(tests, settings.family_error)
 
     def _resolving(self, default: int) -> int:
         """Return the draws that resolve an error of `RESOLVED`, no fewer than the default."""
         pilot = self._draw(max(default // _PILOT_SHARE, 100), self._settings.seed)
         error = max(_relative_error(name, e) for name, e in pilot.quantities.items())
         widths = min(1e3, _ERRORS_WIDE * error / RESOLVED)  # 1e3 is beyond the most that is drawn
-        return max(default, min(round_up(pilot.samples * widths**2), _MOST_TIMES * default))
+        return max(default, min(alarm.round_up(pilot.samples * widths**2), _MOST_TIMES * default))
 
     def _draw(self, samples: int, seed: int) -> Result:
         settings = self._settings
@@ -160,7 +153,7 @@ class FreshDraws:
     @cached_property
     def second(self) -> Result:
         """The second stage, drawn only if it is asked for."""
-        return self._draw(SECOND_STAGE_FACTOR * self.samples, self._settings.seed + 1)
+        return self._draw(alarm.SECOND_STAGE_FACTOR * self.samples, self._settings.seed + 1)
 
     def gate(
         self, name: str, z_of: Callable[[Estimate], float | None], disagreement: str = DISAGREES
@@ -170,18 +163,18 @@ class FreshDraws:
         ``z_of`` compares an estimate with its target; ``disagreement`` is the reason of a failure.
         The estimate and z are those of the stage that decided, which the command draws again.
         """
-        drawn, alarm = self.first, 0.0
+        drawn, first_z = self.first, 0.0
         estimate = drawn.quantities[name]
         z = z_of(estimate)
-        if z is not None and estimate.has_enough_draws and abs(z) > FIRST_THRESHOLD:
-            drawn, alarm = self.second, z
+        if z is not None and estimate.has_enough_draws and abs(z) > alarm.FIRST_THRESHOLD:
+            drawn, first_z = self.second, z
             estimate = drawn.quantities[name]
             z = z_of(estimate)
         outcome: Outcome = "ok"
         reason = ""
         if z is None or not estimate.has_enough_draws:
             outcome, reason = "undecided", self.doubt
-        elif confirmed(alarm, z, self._threshold):
+        elif alarm.confirmed(first_z, z, self._threshold):
             outcome, reason = "fail", disagreement
         found = self.check(name, outcome, reason)
         return replace(found, estimate=estimate, z=z, command=self._command(drawn))
