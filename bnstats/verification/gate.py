@@ -16,7 +16,7 @@ from bnstats.diagnostics import more_draws
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.result import Result
-from bnstats.sampling.settings import Sampling, check_share
+from bnstats.sampling.settings import Sampling, check_number
 from bnstats.sampling.watch import Callbacks, Watch
 from bnstats.specs.spec import Spec
 from bnstats.statistics.alarm import (
@@ -80,7 +80,7 @@ class VerifySettings:
     should_stop: Callable[[], bool] | None = None
 
     def __post_init__(self) -> None:
-        check_share("family_error", self.family_error, "1e-6")
+        check_number("family_error", self.family_error)
         _ = self.sampling  # which checks the rest
 
     @cached_property
