@@ -10,7 +10,7 @@ import numpy as np
 
 from bnstats.backends import Device, numpy_backend
 from bnstats.layers import LAYERS, BoundLayer, Law
-from bnstats.sampling.counter import accelerated
+from bnstats.sampling.counter.devices import accelerated
 from bnstats.sampling.iid import Chunk, chunk_draws, iid_blocks, iid_chunks
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import CHUNK_POINTS, REPLICATES, dimensions, sobol_blocks, sobol_chunks
