@@ -17,7 +17,7 @@ from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.result import Result
 from bnstats.sampling.settings import Sampling, check_number
-from bnstats.sampling.watch import Callbacks, Watch
+from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import Spec
 from bnstats.statistics.alarm import (
     FAMILY_ERROR,
@@ -97,7 +97,7 @@ class VerifySettings:
     @cached_property
     def watch(self) -> Watch:
         """Who is told of layers, and asked whether to stop."""
-        return Callbacks(on_layer=self.on_layer, should_stop=self.should_stop)
+        return Watch(on_layer=self.on_layer, should_stop=self.should_stop)
 
 
 class Gated(NamedTuple):
