@@ -14,8 +14,8 @@ from bnstats.diagnostics import more_draws
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.result import Result
-from bnstats.sampling.settings import Sampling, check_share
-from bnstats.sampling.watch import Callbacks, Watch
+from bnstats.sampling.settings import Sampling, check_number
+from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import Spec
 from bnstats.statistics import alarm
 from bnstats.statistics.estimate import Estimate
@@ -71,7 +71,7 @@ class VerifySettings:
     should_stop: Callable[[], bool] | None = None
 
     def __post_init__(self) -> None:
-        check_share("family_error", self.family_error, "1e-6")
+        check_number("family_error", self.family_error)
         _ = self.sampling  # which checks the rest
 
     @cached_property
@@ -84,7 +84,7 @@ class VerifySettings:
     @cached_property
     def watch(self) -> Watch:
         """Who is told of layers, and asked whether to stop."""
-        return Callbacks(on_layer=self.on_layer, should_stop=self.should_stop)
+        return Watch(on_layer=self.on_layer, should_stop=self.should_stop)
 
 
 class Stopped(Exception):  # noqa: N818
