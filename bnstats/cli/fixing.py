@@ -49,9 +49,9 @@ def repair(
         for change in changes:
             line = _line(console, change)
             console.out(line) if on_stdout else click.echo(line, err=True)
-    for refusal in refusals:
-        symbol = QUANTITIES[refusal.check.quantity].symbol
-        console.warn(f"{refusal.check.layer} {symbol} stays: {as_options(refusal.reason)}")
+    for check, reason in refusals:
+        symbol = QUANTITIES[check.quantity].symbol
+        console.warn(f"{check.layer} {symbol} stays: {as_options(reason)}")
     return list(checks) if diff else verified_again(checks, changes, settings)
 
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.cli.options import MAX_TIME, SEED, WORKERS, Seed, samples_option
 
 
 class _Asked(NamedTuple):
@@ -24,18 +24,13 @@ class _Asked(NamedTuple):
     "--out",
     type=click.Path(path_type=Path),
     default=Path("results"),
-    show_default=True,
     help="Directory that holds the tables.",
 )
 @click.option("--check", "check_", is_flag=True, help="Change nothing, and exit 1 if rows differ.")
-@samples_option()
-@MAX_TIME
-@click.option(
-    "--seed",
-    type=Seed(),
-    help=f"{SEED}  [default: 0; with --check, another than the table's]",
-)
-@WORKERS
+@opt.samples_option()
+@opt.MAX_TIME
+@opt.seed_option(None, "  [default: 0; with --check, another than the table's]")
+@opt.WORKERS
 @click.pass_obj
 def command(
     console: Console,
@@ -101,7 +96,7 @@ def _plot(console: Console, record: Mapping[str, Any]) -> dict[str, str]:
 def _check(console: Console, out: Path, asked: _Asked, max_time: float | None) -> int:
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import layers_watch
+    from bnstats.cli.progress import watching
     from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.report.options import as_options
     from bnstats.tables import constants
@@ -111,7 +106,7 @@ def _check(console: Console, out: Path, asked: _Asked, max_time: float | None) -
     fresh = own_seed + 1 if asked.seed is None else asked.seed
     with (
         interruptible() as interrupted,
-        layers_watch(console, "table", interrupted) as watch,
+        watching(console, "table", interrupted) as watch,
     ):
         watch.ends_after(max_time)
         settings = VerifySettings(
@@ -141,7 +136,7 @@ def _build(
 ) -> Mapping[str, Any] | str:
     """Draw all rows, or return what has ended that early."""
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.progress import layers_watch
+    from bnstats.cli.progress import watching
     from bnstats.documents.files import check_directory, check_writable
     from bnstats.documents.read import CONSTANTS
     from bnstats.report.options import as_options
@@ -156,7 +151,7 @@ def _build(
     argv += [f"--seed={asked.seed}"] if asked.seed else []
     with (
         interruptible() as interrupted,
-        layers_watch(console, "table", interrupted) as watch,
+        watching(console, "table", interrupted) as watch,
     ):
         watch.ends_after(max_time)
         record = constants.build(

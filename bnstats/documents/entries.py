@@ -1,4 +1,4 @@
-"""What the parts of a document hold; schema.json says the same, with their meanings."""
+"""What the parts of a document that is read must hold; schema.json says the same, with meanings."""
 
 from __future__ import annotations
 

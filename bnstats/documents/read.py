@@ -11,7 +11,7 @@ from bnstats.claims.parsing import read_json
 from bnstats.documents.entries import QuantityEntry, RowEntry, SampledEntry, conforms
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Law
-from bnstats.sampling.settings import check_law
+from bnstats.sampling.settings import checked_law
 from bnstats.statistics.quantities import QUANTITIES
 
 RESULTS, CONSTANTS = "results", "constants.json"
@@ -62,7 +62,7 @@ def _check_document(document: Any) -> None:
     """Raise one of `_NOT_A_DOCUMENT` unless the document has what verification reads."""
     provenance, results = document["provenance"], document["results"]
     law = Law(**provenance["law"])
-    check_law(law)
+    checked_law(law)
     seed = provenance.get("seed", 0)
     known = document["schema"].startswith("bnstats/") and type(seed) is int
     if not known or not results or not all(conforms(number, float) for number in law):

@@ -25,7 +25,7 @@ from bnstats.sampling.iid import chunk_draws
 from bnstats.sampling.run import run
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import REPLICATES
-from bnstats.sampling.watch import Callbacks, Watch
+from bnstats.sampling.watch import Watch
 from bnstats.sampling.workers import LARGEST_PARCEL, in_order
 from bnstats.specs.spec import Spec, parse
 
@@ -63,7 +63,7 @@ def test_an_exception_in_progress_leaves_no_process_behind(way: str, processes: 
         raise KeyError("stop")
 
     with pytest.raises(KeyError):
-        run(POOL, Sampling(workers=processes), 10 * CHUNK, watch=Callbacks(on_progress=fail))
+        run(POOL, Sampling(workers=processes), 10 * CHUNK, watch=Watch(on_progress=fail))
     assert not multiprocessing.active_children()
 
 
@@ -115,7 +115,7 @@ def test_work_without_end_is_taken_as_it_is_done() -> None:
             taken.append(number)
             yield number
 
-    found = in_order(abs, numbers(), 2, Callbacks(should_stop=lambda: len(taken) >= 1000))
+    found = in_order(abs, numbers(), 2, Watch(should_stop=lambda: len(taken) >= 1000))
     for expected, (number, result) in enumerate(found):
         assert number == result == expected
         assert len(taken) - number <= (4 * 2 + 1) * LARGEST_PARCEL
@@ -141,8 +141,7 @@ def test_parcels_are_short_and_the_last_ones_shorter(
         return False
 
     assert (
-        len(list(in_order(time.sleep, [seconds] * pieces, 2, Callbacks(should_stop=count))))
-        == pieces
+        len(list(in_order(time.sleep, [seconds] * pieces, 2, Watch(should_stop=count)))) == pieces
     )
     assert fewest <= parcels <= most
 
@@ -264,7 +263,7 @@ def test_no_more_workers_than_the_system_can_wait_for(monkeypatch: pytest.Monkey
         return False
 
     monkeypatch.setattr(workers, "MOST_WORKERS", 2)
-    assert dict(in_order(abs, range(99), 100, Callbacks(should_stop=count))) == {
+    assert dict(in_order(abs, range(99), 100, Watch(should_stop=count))) == {
         n: n for n in range(99)
     }
     assert most == 2
