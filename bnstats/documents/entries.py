@@ -116,4 +116,4 @@ def conforms(value: Any, kind: Any) -> bool:
     if kind is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and math.isfinite(value)
-    return type(value) is kind
+    return type(value) is kind and (kind is not int or math.isfinite(value))

@@ -62,7 +62,7 @@ def test_a_mistake_in_a_file_is_no_command(
         CLAIM.replace('"std_dx"', quoted),
         CLAIM.replace('"0.8"', quoted),
         CLAIM + f"{quoted} = 1\n",
-        f"{quoted} = 1\n{CLAIM}",
+        f"[{quoted}]\n{CLAIM}",
     ]
     for mistake in mistakes:
         Path("a.toml").write_text(mistake)
