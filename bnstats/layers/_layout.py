@@ -15,6 +15,7 @@ from bnstats.layers._parameters import ParameterError, Size
 from bnstats.layers._windows import Region, Side, Stretch, Windows
 
 _MOST_ELEMENTS = 10**7
+_MOST_KINDS = 2**16
 
 
 def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:
@@ -138,6 +139,7 @@ def adaptive_windows(sides: int, output_size: Size, input_size: Size) -> Windows
 def _adaptive(output: int, size: int) -> Side:
     recur = gcd(size, output)
     kinds = output // recur
+    refuse_many_kinds(kinds, output, size)
     starts = [i * size // output for i in range(kinds)]
     stops = [-(-(i + 1) * size // output) for i in range(kinds)]
     return Side(
@@ -150,6 +152,15 @@ def _adaptive(output: int, size: int) -> Side:
         kept=slice(0, size),
         margin=0,
     )
+
+
+def refuse_many_kinds(kinds: int, output: int, size: int) -> None:
+    """Raise ParameterError for more kinds of windows along a side than can be laid out at once."""
+    if kinds > _MOST_KINDS:
+        raise ParameterError(
+            f"output_size={output} on input_size={size} makes {kinds:,} kinds of windows; the "
+            f"limit is {_MOST_KINDS:,}"
+        )
 
 
 def in_region(bound: BoundLayer, w: Windows) -> BoundLayer:

@@ -15,7 +15,7 @@ from bnstats.layers._layout import idle_hints, in_region, per_side, windows
 from bnstats.layers._parameters import ParameterError, Range, Size
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._weighted import weighted_layer
-from bnstats.layers._windows import Region
+from bnstats.layers._windows import Region, Side
 
 
 @structured_by_sides(
@@ -82,6 +82,9 @@ def conv_transpose(
     w = windows(sides, kernel_size, stride, padding, output_size, dilation)
     if input_size is None and not w.hints:
         w = replace(w, hints=idle_hints(output_padding))
+    if input_size is not None:  # output_padding ≥ stride has room for further windows
+        n = per_side("input_size", input_size, sides)
+        w = replace(w, sides=tuple(map(_with_windows, w.sides, n)))
     bound = weighted_layer(
         w,
         in_channels,
@@ -95,10 +98,18 @@ def conv_transpose(
     return in_region(bound, w)
 
 
+def _with_windows(side: Side, count: int) -> Side:
+    (stretch,) = side.stretches
+    return replace(side, stretches=(replace(stretch, count=count),))
+
+
 def _output_size(n: int, kernel: int, stride: int, padding: int, extra: int, dilation: int) -> int:
     """Return the size on which a convolution makes n outputs; ``extra`` chooses among several."""
-    if extra >= stride:
-        raise ParameterError(f"output_padding={extra} is not smaller than stride={stride}")
+    if extra >= max(stride, dilation):
+        raise ParameterError(
+            f"output_padding={extra} is smaller neither than stride={stride} nor than "
+            f"dilation={dilation}"
+        )
     size = (n - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + extra
     if size < 1:
         raise ParameterError(f"padding={padding} leaves nothing of the output")
