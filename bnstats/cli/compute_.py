@@ -11,6 +11,7 @@ import click
 
 from bnstats.cli import options as opt
 from bnstats.cli.console import Console
+from bnstats.errors import BnstatsError
 
 
 @click.command("compute")
@@ -74,7 +75,7 @@ def command(
     """
     from bnstats.api import sample
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED
+    from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
     from bnstats.cli.output import check_exports, emit, locate, spoken
     from bnstats.cli.progress import watching
     from bnstats.custom import load_here
@@ -83,6 +84,7 @@ def command(
     from bnstats.sampling.settings import Sampling
     from bnstats.specs.spec import parse
 
+    console.take_stdout()
     sampling = Sampling(law=Law(*map(options.pop, Law._fields)), **options)
     format_ = opt.format_asked(format_, as_json)
     check_exports(export)
@@ -91,27 +93,38 @@ def command(
     if get is not None:  # a misspelt path must not cost an hour of sampling
         locate(outline(layers, sampling), get)
     results, seconds = [], []
+    failure: BnstatsError | None = None
     with interruptible() as interrupted:
         for spec in layers:
             start = time.monotonic()
             with watching(console, spec.text, interrupted) as watch:
-                result = sample(spec, sampling, watch)
+                try:
+                    result = sample(spec, sampling, watch)
+                except BnstatsError as error:
+                    failure = error
+                    break
+            failure = watch.failure
             if result.samples:
                 results.append(spoken(result))
                 seconds.append(time.monotonic() - start)
-            if interrupted():
+            if watch.stopping():
                 break
         stopped = interrupted()
+    if failure and not results:
+        raise failure
     samples = sampling.samples
     for result in results:
         if samples and sampling.sampler == "sobol" and result.samples > 2 * samples:
             console.note(f"{result.samples:,} samples, not {samples:,}: sobol has no fewer")
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
-    record = document(results, argv=sys.argv[1:], status="interrupted" if stopped else None)
+    early = "interrupted" if stopped or failure else None
+    record = document(results, argv=sys.argv[1:], status=early)
     if results or format_ == "json":
         get = get if results else None
         emit(console, results, record, format_=format_, get=get, export=export, seconds=seconds)
+    if failure:
+        return tell(failure)
     if stopped:
         click.echo("interrupted: what was drawn so far is above", err=True)
         return INTERRUPTED

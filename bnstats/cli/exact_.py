@@ -39,6 +39,7 @@ def command(
     from bnstats.layers import Law
     from bnstats.specs.spec import parse
 
+    console.take_stdout()
     format_ = opt.format_asked(format_, as_json)
     check_exports(export)
     opt.import_named(imports)

@@ -11,6 +11,7 @@ from typing import TypeVar
 from bnstats.api import default_samples, sample
 from bnstats.custom import as_typed
 from bnstats.diagnostics import more_draws
+from bnstats.errors import BnstatsError
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.result import Result
@@ -54,6 +55,9 @@ class VerifySettings:
         Called with each layer's spec and how many are done of how many.
     should_stop
         Asked between chunks; once true, the checks of the layers done so far are returned.
+    on_failure
+        Called with the error that ends a layer, which is raised if there is nobody to call; from
+        then on ``should_stop`` must be true.
 
     Raises
     ------
@@ -69,6 +73,7 @@ class VerifySettings:
     device: str | None = None
     on_layer: Callable[[str, int, int], None] | None = None
     should_stop: Callable[[], bool] | None = None
+    on_failure: Callable[[BnstatsError], None] | None = None
 
     def __post_init__(self) -> None:
         check_number("family_error", self.family_error)
@@ -84,7 +89,9 @@ class VerifySettings:
     @cached_property
     def watch(self) -> Watch:
         """Who is told of layers, and asked whether to stop."""
-        return Watch(on_layer=self.on_layer, should_stop=self.should_stop)
+        return Watch(
+            on_layer=self.on_layer, should_stop=self.should_stop, on_failure=self.on_failure
+        )
 
 
 class Stopped(Exception):  # noqa: N818
@@ -106,6 +113,8 @@ def by_layer(
             checks += check(spec, row)
         except Stopped:
             break
+        except BnstatsError as error:
+            settings.watch.failed(error)
     return tuple(checks)
 
 
