@@ -245,6 +245,9 @@ class _Supervised(Watch):
         late = self._begun and time.monotonic() > self._deadline
         return late or self._watch.stopping()
 
+    def failed(self, error: BnstatsError) -> None:
+        self._watch.failed(error)
+
     def warn(self, text: str) -> None:
         self.warnings.append(text)
 

@@ -55,7 +55,10 @@ class HostError(BnstatsError):
 
 
 def printable(text: str, limit: int = 200) -> str:
-    """Return text that is safe on a terminal, with control characters escaped.
+    """Return text that is safe on a terminal and in the log of a workflow.
+
+    Control characters are escaped, those that reverse the direction of writing among them, and
+    ``##[``, which GitHub Actions takes for a command wherever it stands in a line.
 
     Parameters
     ----------
@@ -65,7 +68,11 @@ def printable(text: str, limit: int = 200) -> str:
         The number of characters that are kept.
     """
     short = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode()
+        for c in short
+    )
+    return shown.replace("##[", "#\\x23[")
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:

@@ -52,6 +52,7 @@ def run(*argv: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a repository whose claims its pyproject.toml names; we are in a folder below."""
+    (tmp_path / ".git").mkdir()
     (tmp_path / "sub" / "deep").mkdir(parents=True)
     (tmp_path / "sub" / "pyproject.toml").write_text("[tool.other]\nclaims = 3\n")  # not ours
     (tmp_path / "constants.toml").write_text(GOOD)
@@ -369,7 +370,13 @@ class Action:
                 run(
                     *("bash", "--noprofile", "--norc", "-eo", "pipefail", script),
                     cwd=self.workspace,
-                    PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+                    PATH=os.pathsep.join(
+                        [
+                            str(self.site / "bin"),
+                            str(Path(sys.executable).parent),
+                            os.environ["PATH"],
+                        ]
+                    ),
                     PYTHONPATH=str(self.site),
                     PIP_TARGET=str(self.site),
                     GITHUB_ACTION_PATH=str(self.path),
@@ -405,6 +412,17 @@ def test_the_action_annotates_and_fails(action: Action) -> None:
     assert "| fail | `gelu` | 1/σ[y]" in action.summary.read_text("utf-8")
     (action.workspace / "constants.toml").write_text(GOOD)
     assert [step.returncode for step in action()] == [0, 0]
+
+
+def test_the_action_runs_no_code_of_the_repository_that_it_checks(action: Action) -> None:
+    # Names that pip, python and bnstats itself import; each would end its step with 0.
+    for name in ("pip", "bnstats", "click", "numpy", "statistics", "tomllib", "typing"):
+        planted = f"open('{action.workspace}/ran', 'a').write('{name} ')\nraise SystemExit(0)\n"
+        (action.workspace / f"{name}.py").write_text(planted)
+    install, verify = action()
+    assert not (action.workspace / "ran").exists()
+    assert (install.returncode, verify.returncode) == (0, 1), install.stderr
+    assert verify.stdout.startswith("::error file=constants.toml,line=4,")
 
 
 def test_the_actions_inputs_reach_the_command(action: Action) -> None:

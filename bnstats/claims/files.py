@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bnstats.claims.parsing import ParsingError, read_json, read_toml
 from bnstats.claims.places import Place, places
 from bnstats.claims.values import Printed, parse_value
 from bnstats.custom import load_trusted, load_typed
@@ -22,15 +20,11 @@ from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.quantities import QUANTITIES
 
 _FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "source", "remark")
+_ABOUT = ("title", "url", "convention")  # of the whole file
 _MAX_BYTES = 2_000_000
 _MAX_CLAIMS = 10_000
 _MAX_SAMPLES = 10**18
 _MAX_SHOWN = 200
-# The time of tomllib is quadratic in the parts of a dotted key, and a number takes a hundred times
-# the memory of its text.
-_MAX_PARTS, _MAX_BARE = 100, 10_000
-_PART = r"""(?:"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|[\w-]++)"""
-_KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
 
 
 @dataclass(frozen=True)
@@ -146,13 +140,18 @@ def read_claims(content: bytes, name: str) -> ClaimSet:
                 f"{name}, claim {i}: repeats claim {first}   ({claim.spec.text}, {claim.quantity})",
                 hint="keep one of them",
             )
-    about = (
-        printable(_text(document.get(key, ""), key, name)) for key in ("title", "url", "convention")
-    )
+    about = (printable(_text(document.get(key, ""), key, name)) for key in _ABOUT)
     return ClaimSet(stem, claims, *about)
 
 
 def _rows(document: Mapping[str, Any], name: str) -> list[Any]:
+    known = ("claim", *_ABOUT)
+    for key, value in document.items():  # [[claims]] would hold claims that nobody checks
+        if key not in known and _holds_tables(value):
+            raise BnstatsError(
+                f"{name}: unknown key '{printable(key, 40)}'",
+                hint=hint_for(key, known, f"keys: {', '.join(known)}"),
+            )
     rows = document.get("claim", [])
     if not isinstance(rows, list) or not rows:
         raise BnstatsError(f"{name} holds no claims", hint=_example(name))
@@ -161,30 +160,24 @@ def _rows(document: Mapping[str, Any], name: str) -> list[Any]:
     return rows
 
 
+def _holds_tables(value: Any) -> bool:
+    return any(isinstance(v, dict) for v in (value if isinstance(value, list) else (value,)))
+
+
 def _parse(text: str, name: str) -> dict[str, Any]:
     """Parse a file into a mapping that has the list ``claim``; decimals stay text."""
     suffix = Path(name).suffix.lower()
     try:
         if suffix == ".toml":
-            if any(_is_bomb(found[0]) for found in _KEY.finditer(text)):
-                raise BnstatsError(f"{name} cannot be parsed: too long a key or number")
-            return tomllib.loads(text, parse_float=str)
+            return read_toml(text, str)
         if suffix == ".json":
-            document = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+            document = read_json(text, str)
             return document if isinstance(document, dict) else {"claim": document}
         if suffix == ".csv":
             return {"claim": _csv_rows(text, name)}
-    except (tomllib.TOMLDecodeError, json.JSONDecodeError, csv.Error) as error:
+    except (ParsingError, csv.Error) as error:
         raise BnstatsError(f"{name} cannot be parsed: {printable(str(error))}") from None
-    except (RecursionError, ValueError):
-        raise BnstatsError(f"{name} cannot be parsed: nested too deeply or too long") from None
     raise BnstatsError(f"{name}: a claims file ends in .toml, .json or .csv")
-
-
-def _is_bomb(token: str) -> bool:
-    if len(token) > _MAX_BARE and token[0] not in "\"'":
-        return True
-    return len(re.findall(_PART, token)) > _MAX_PARTS
 
 
 def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:

@@ -12,9 +12,9 @@ import click
 from bnstats.cli.console import Console
 from bnstats.cli.options import (
     IMPORT,
+    MAX_TIME,
     SPECS,
     WORKERS,
-    Duration,
     Fraction,
     backend_options,
     format_asked,
@@ -24,6 +24,7 @@ from bnstats.cli.options import (
     samples_option,
     seed_option,
 )
+from bnstats.errors import BnstatsError
 
 if TYPE_CHECKING:
     from bnstats.sampling.settings import Directions, DType, Sampler
@@ -48,9 +49,7 @@ if TYPE_CHECKING:
     metavar="R",
     help="Sample until the relative half-width of every σ is at most R, or until -n draws.",
 )
-@click.option(
-    "--max-time", type=Duration(), help="Stop drawing after this time, e.g. 60s, 5m or 1h."
-)
+@MAX_TIME
 @click.option(
     "--confidence",
     type=Fraction(),
@@ -111,7 +110,7 @@ def command(
     """
     from bnstats.api import sample
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED
+    from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
     from bnstats.cli.output import check_exports, emit, locate, spoken
     from bnstats.cli.progress import sampling_watch
     from bnstats.custom import load_here
@@ -120,6 +119,7 @@ def command(
     from bnstats.sampling.settings import Sampling
     from bnstats.specs.spec import parse
 
+    console.take_stdout()
     sampling = Sampling(
         samples,
         seed,
@@ -141,26 +141,37 @@ def command(
     if get is not None:  # a misspelt path must not cost an hour of sampling
         locate(outline(layers, sampling), get)
     results, seconds = [], []
+    failure: BnstatsError | None = None
     with interruptible() as interrupted:
         for spec in layers:
             start = time.monotonic()
             with sampling_watch(console, spec.text, interrupted) as watch:
-                result = sample(spec, sampling, watch)
+                try:
+                    result = sample(spec, sampling, watch)
+                except BnstatsError as error:
+                    failure = error
+                    break
+            failure = watch.failure
             if result.samples:
                 results.append(spoken(result))
                 seconds.append(time.monotonic() - start)
-            if interrupted():
+            if watch.stopping():
                 break
         stopped = interrupted()
+    if failure and not results:
+        raise failure
     for result in results:
         if samples and sampler == "sobol" and result.samples > 2 * samples:
             console.note(f"{result.samples:,} samples, not {samples:,}: sobol has no fewer")
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
-    record = document(results, argv=sys.argv[1:], status="interrupted" if stopped else None)
+    early = "interrupted" if stopped or failure else None
+    record = document(results, argv=sys.argv[1:], status=early)
     if results or format_ == "json":
         get = get if results else None
         emit(console, results, record, format_=format_, get=get, export=export, seconds=seconds)
+    if failure:
+        return tell(failure)
     if stopped:
         click.echo("interrupted: what was drawn so far is above", err=True)
         return INTERRUPTED

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING
 
 import click
+
+from bnstats.cli.encoding import fitted
 
 if TYPE_CHECKING:
     from bnstats.report.page import Page
@@ -40,6 +43,8 @@ class Console:
         Columns of stdout.
     is_terminal
         Whether stdout is a terminal.
+    stdout
+        Where data goes.
     """
 
     color: bool
@@ -47,6 +52,7 @@ class Console:
     quiet: bool
     width: int
     is_terminal: bool
+    stdout: IO[str]
 
     @classmethod
     def of(cls, color: str, *, quiet: bool) -> Console:
@@ -58,6 +64,7 @@ class Console:
             quiet=quiet,
             width=_width(sys.stdout),
             is_terminal=sys.stdout.isatty(),
+            stdout=sys.stdout,
         )
 
     @property
@@ -78,9 +85,15 @@ class Console:
         """Return text in the colour of its kind, such as a name or a verdict."""
         return click.style(text, **_STYLES[kind]) if self.color and kind in _STYLES else text  # type: ignore[arg-type]
 
-    def out(self, text: str) -> None:
+    def take_stdout(self) -> None:
+        """Let only `out` print on stdout until the command ends; what user code prints is aside."""
+        click.get_current_context().with_resource(redirect_stdout(sys.stderr))
+
+    def out(self, text: str | bytes, *, end: bool = True) -> None:
         """Print data on stdout."""
-        click.echo(text, color=self.color)
+        if isinstance(text, str):
+            text = fitted(text, getattr(self.stdout, "encoding", None) or "utf-8")
+        click.echo(text, file=self.stdout, color=self.color, nl=end)
 
     def note(self, text: str) -> None:
         """Print a note on stderr."""

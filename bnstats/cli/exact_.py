@@ -47,6 +47,7 @@ def command(
     from bnstats.layers import Law
     from bnstats.specs.spec import parse
 
+    console.take_stdout()
     format_ = format_asked(format_, as_json)
     check_exports(export)
     import_named(imports)

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import difflib
 import io
+import os
+import secrets
+import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -34,18 +39,42 @@ def repair(
     changes, refusals = corrections(checks, settings.family_error, digits)
     files = rewritten_files(changes)
     if diff:
-        for path, (old, new) in files.items():
-            # In bytes, because a patch needs the encoding and the line ends of the file.
-            click.echo("".join(_diff(path, old, new)).encode(), nl=False)
+        with _no_commands(console):
+            for path, (old, new) in files.items():
+                # As bytes: a patch has the encoding and line ends of the file, not of a terminal.
+                console.out("".join(_diff(path, old, new)).encode(), end=False)
     else:
         for path, (_, new) in files.items():
             write_atomically(path.resolve(), new)
         for change in changes:
-            click.echo(_line(console, change), err=not on_stdout)
+            line = _line(console, change)
+            console.out(line) if on_stdout else click.echo(line, err=True)
     for refusal in refusals:
         symbol = QUANTITIES[refusal.check.quantity].symbol
         console.warn(f"{refusal.check.layer} {symbol} stays: {as_options(refusal.reason)}")
     return list(checks) if diff else verified_again(checks, changes, settings)
+
+
+@contextmanager
+def _no_commands(console: Console) -> Iterator[None]:
+    """Keep GitHub Actions from taking lines of a file for commands of ours.
+
+    They are none in a patch that goes to a file; elsewhere patch and git apply skip the two lines.
+    """
+    if not os.environ.get("GITHUB_ACTIONS") or _goes_to_a_file(console.stdout):
+        yield
+        return
+    token = secrets.token_hex(16)
+    console.out(f"::stop-commands::{token}")
+    yield
+    console.out(f"::{token}::")
+
+
+def _goes_to_a_file(stream: IO[str]) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # it is no stream of the system's
+        return False
 
 
 def _line(console: Console, change: Change) -> str:

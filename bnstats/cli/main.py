@@ -6,13 +6,17 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr, suppress
 from importlib import import_module
 from io import TextIOWrapper
 from itertools import pairwise
+from typing import Any
 
 import click
 
 from bnstats.cli.console import Console
+from bnstats.cli.encoding import ERRORS
+from bnstats.cli.interrupt import leaving_at_once
 from bnstats.errors import ArgumentError, BnstatsError, HostError, printable, suggestion
 from bnstats.version import __version__
 
@@ -83,7 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _mend_streams(as_json=wants_json(arguments))
     try:
-        return _run(arguments)
+        with leaving_at_once(), redirect_stderr(_Unfailing(sys.stderr)):
+            return _run(arguments)
     except OSError as error:
         if error.errno not in _PIPE_ERRORS:
             raise
@@ -111,10 +116,9 @@ def _run(arguments: Sequence[str]) -> int:
     except OSError as error:
         if error.errno in _PIPE_ERRORS:
             raise
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.EINVAL, errno.EBADF):
             return _internal_error(arguments)
-        _abandon_stdout()
-        return _report(HostError(f"cannot write to stdout: {error.strerror}"), arguments)
+        return _report(_of_the_machine(error), arguments)
     except Exception:
         return _internal_error(arguments)
     return code if isinstance(code, int) else 0
@@ -141,9 +145,31 @@ def _mend_streams(*, as_json: bool) -> None:
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=ERRORS)
     if as_json and isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.reconfigure(encoding="utf-8", errors=ERRORS)
+
+
+class _Unfailing:
+    """A stream of messages: one that cannot be written, on a terminal that is gone, costs nothing.
+
+    The result on stdout does, and what was drawn for it.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _abandon_stdout() -> None:
@@ -191,21 +217,46 @@ def _wants(arguments: Sequence[str], format_: str) -> bool:
     )
 
 
-def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
-    """Print an error on stderr, and as a document on stdout where JSON was asked for."""
-    message, hint = _in_options(error)
-    lines = [f"error: {message}"]
-    lines += [f"       {line}" for line in (error.where or "").splitlines()]
-    lines += [f"hint:  {hint}"] if hint else []
-    click.echo("\n".join(lines), err=True)
-    if error.__cause__ is not None and _verbose(arguments):
+def _of_the_machine(error: OSError) -> HostError:
+    """Return the error for what the system has refused: memory, processes, files, a folder."""
+    what = error.strerror or str(error)
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+        _abandon_stdout()
+        found = HostError(f"cannot write to stdout: {what}")
+    else:
+        where = "" if error.filename is None else f": {error.filename}"
+        found = HostError(printable(f"the system refuses: {what}{where}"))
+    found.__cause__ = error
+    return found
+
+
+def tell(error: BnstatsError, arguments: Sequence[str] = ()) -> int:
+    """Print an error on stderr, and return its exit code."""
+    click.echo("\n".join(_lines_of(error)), err=True)
+    if error.__cause__ is not None and _verbose(arguments or sys.argv):
         import traceback
 
         click.echo("".join(traceback.format_exception(error.__cause__)), err=True, nl=False)
+    return error.exit_code
+
+
+def _lines_of(error: BnstatsError) -> list[str]:
+    message, hint = _in_options(error)
+    lines = [f"error: {message}"]
+    lines += [f"       {line}" for line in (error.where or "").split("\n") if line]
+    lines += [f"hint:  {hint}"] if hint else []
+    return [printable(line, 4000) for line in lines]  # they may hold what another has written
+
+
+def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
+    """Print an error on stderr, and as a document on stdout where JSON was asked for."""
+    tell(error, arguments)
+    lines = _lines_of(error)
     if wants_json(arguments):
         from bnstats.documents.write import failure
         from bnstats.report.json import render
 
+        message, hint = _in_options(error)
         click.echo(render(failure(message, hint, error.exit_code, arguments)))
     elif _wants(arguments, "github"):
         from bnstats.report.checks.github import command
@@ -237,12 +288,14 @@ def _internal_error(arguments: Sequence[str]) -> int:
     trace = traceback.format_exc()
     if _verbose(arguments):
         click.echo(trace, err=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", prefix="bnstats-", suffix=".log", delete=False
-    ) as file:
-        file.write(trace)
-    error = BnstatsError(
-        "internal error, a bug in bnstats", hint=f"the traceback is in {file.name}"
-    )
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", prefix="bnstats-", suffix=".log", delete=False
+        ) as file:
+            file.write(trace)
+        hint = f"the traceback is in {file.name}"
+    except OSError:  # nowhere to write to
+        hint = "bnstats -v … shows the traceback"
+    error = BnstatsError("internal error, a bug in bnstats", hint=hint)
     error.exit_code = INTERNAL
     return _report(error, arguments)

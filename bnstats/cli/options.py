@@ -95,6 +95,13 @@ class Duration(_Seconds):
         return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+MAX_TIME = click.option(
+    "--max-time",
+    type=Duration(),
+    help="Stop drawing after this time, e.g. 60s, 5m or 1h.",
+)
+
+
 class Fraction(click.FloatRange):
     """A number strictly between 0 and 1."""
 

@@ -37,10 +37,33 @@ def emit(
 ) -> None:
     """Print the document of some records, or the number that ``get`` names; write the exports.
 
-    ``seconds`` is the time that each result took.
+    ``seconds`` is the time that each result took. What cannot be written keeps nothing else from
+    being written: the first error is raised in the end, the others are warnings.
     """
+    failed: list[Exception] = []
+    try:
+        _print(console, records, document, format_, get, seconds)
+    except (OSError, BnstatsError) as error:
+        failed.append(error)
     for path in export:
-        write_atomically(path, render(format_of(path), document, records) + "\n")
+        try:
+            write_atomically(path, render(format_of(path), document, records) + "\n")
+        except BnstatsError as error:
+            failed.append(error)
+    for other in failed[1:]:
+        console.warn(str(other))
+    if failed:
+        raise failed[0]
+
+
+def _print(
+    console: Console,
+    records: Sequence[Record[Any]],
+    document: Mapping[str, Any],
+    format_: str,
+    get: str | None,
+    seconds: Sequence[float],
+) -> None:
     if get is not None:
         console.out(lookup(document, get))
     else:

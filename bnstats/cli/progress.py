@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bnstats.cli.console import Console
+from bnstats.errors import BnstatsError
 from bnstats.sampling.watch import Target, Watch
 from bnstats.statistics.moments import Tally
 from bnstats.statistics.quantities import QUANTITIES
@@ -20,14 +21,29 @@ _Update = Callable[[int, Callable[[], float], Callable[[], str]], None]
 
 
 class Interruptible(Watch):
-    """A watch that ends the work at Ctrl-C, and shows nothing."""
+    """A watch that ends the work at Ctrl-C, at an error or at a deadline, and shows nothing."""
 
     def __init__(self, interrupted: Callable[[], bool]) -> None:
         self._interrupted = interrupted
+        self.failure: BnstatsError | None = None
+        self.deadline = math.inf
+
+    def ends_after(self, max_time: float | None) -> None:
+        """End the work after some seconds from now."""
+        self.deadline = math.inf if max_time is None else time.monotonic() + max_time
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() > self.deadline
 
     def stopping(self) -> bool:
-        """Tell whether Ctrl-C was pressed."""
-        return self._interrupted()
+        """Tell whether Ctrl-C was pressed, an error was met or the time is over."""
+        return self._interrupted() or self.failure is not None or self.late
+
+    def failed(self, error: BnstatsError) -> None:
+        """Keep an error until what was done before it is printed."""
+        self.failure = error
 
 
 class _Sampling(Interruptible):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bnstats.claims.parsing import read_toml
 from bnstats.cli.options import Fraction, SampleCount, Seed
 from bnstats.documents.files import seen_from_here
+from bnstats.documents.read import RESULTS
 from bnstats.errors import BnstatsError, hint_for, printable
 
 _TYPES: Mapping[str, Any] = {  # types of the options, by name
@@ -20,6 +21,7 @@ _TYPES: Mapping[str, Any] = {  # types of the options, by name
     "family-error": Fraction(),
 }
 _LISTS = {"claims": ("files", '["constants.toml"]'), "import": ("modules", '["mypkg.acts"]')}
+_MAX_BYTES = 2_000_000
 _KEYS = (*_LISTS, *_TYPES)
 
 
@@ -40,10 +42,15 @@ class Project:
         The directory of pyproject.toml.
     """
 
-    claims: tuple[str, ...]
-    options: Mapping[str, Any]
-    imports: tuple[str, ...]
-    directory: Path
+    claims: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    imports: tuple[str, ...] = ()
+    directory: Path = Path()
+
+    def is_meant(self, names: Iterable[str]) -> bool:
+        """Whether a file of the project's is among those verified, and may need its layers."""
+        files = {Path(name).resolve() for name in (*self.claims, RESULTS) if _is_file(name)}
+        return any(_is_file(name) and Path(name).resolve() in files for name in names)
 
 
 def project() -> Project:
@@ -54,25 +61,42 @@ def project() -> Project:
     BnstatsError
         A pyproject.toml on the way cannot be read, or holds a value that no option accepts.
     """
-    here = Path.cwd()
-    for directory in (here, *here.parents):
+    for directory in _searched(Path.cwd()):
         path = directory / "pyproject.toml"
         if path.is_file():
             table = _table(path)
             if table is not None:
                 return _project(path, table)
-    return Project((), {}, (), here)
+    return Project()
+
+
+def _searched(here: Path) -> list[Path]:
+    """Return the folders from here to the root of the repository; outside of one, this one alone.
+
+    Whoever may write to a folder above, such as /tmp, would otherwise have us import code.
+    """
+    upwards = [here, *here.parents]
+    roots = [at for at, folder in enumerate(upwards) if (folder / ".git").exists()]
+    return upwards[: roots[0] + 1 if roots else 1]
 
 
 def _table(path: Path) -> Any:
     try:
-        document = tomllib.loads(path.read_bytes().decode())
+        document = _read(path)
     except OSError as error:
         raise BnstatsError(f"cannot read {_shown(path)}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # not text, or not TOML
+    except ValueError as error:  # not text, or not TOML
         raise BnstatsError(f"{_shown(path)} cannot be parsed: {printable(str(error))}") from None
     tools = document.get("tool")
     return tools.get("bnstats") if isinstance(tools, dict) else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"it is larger than {_MAX_BYTES // 10**6} MB")
+    return read_toml(content.decode())
 
 
 def _project(path: Path, table: Any) -> Project:
@@ -111,9 +135,12 @@ def _option(key: str, value: Any, at: str) -> Any:
 
 def _from_here(claims: str, directory: Path) -> str:
     """Return a file as seen from the working directory, or the name of a claim set unchanged."""
-    path = Path(claims)
-    is_file = path.suffix or len(path.parts) > 1
-    return seen_from_here(directory / path) if is_file else claims
+    return seen_from_here(directory / claims) if _is_file(claims) else claims
+
+
+def _is_file(name: str) -> bool:
+    path = Path(name)
+    return bool(path.suffix) or len(path.parts) > 1 or name == RESULTS
 
 
 def _shown(path: Path) -> str:

@@ -28,6 +28,7 @@ def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
     """
     from bnstats.claims import set_names
 
+    console.take_stdout()
     import_named(imports)
     page = console.page
     lines = _claim_set(name, page) if name in set_names() else _layer(name, page)

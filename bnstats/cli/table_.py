@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import SEED, WORKERS, Seed, samples_option
+from bnstats.cli.options import MAX_TIME, SEED, WORKERS, Seed, samples_option
+
+
+class _Asked(NamedTuple):
+    samples: int | None
+    seed: int | None
+    workers: int
 
 
 @click.command("table")
@@ -23,6 +29,7 @@ from bnstats.cli.options import SEED, WORKERS, Seed, samples_option
 )
 @click.option("--check", "check_", is_flag=True, help="Change nothing, and exit 1 if rows differ.")
 @samples_option()
+@MAX_TIME
 @click.option(
     "--seed",
     type=Seed(),
@@ -37,6 +44,7 @@ def command(
     check_: bool,
     samples: int | None,
     seed: int | None,
+    max_time: float | None,
     workers: int,
 ) -> int:
     """Regenerate the tables in results/, or check them.
@@ -46,8 +54,8 @@ def command(
     With --check nothing is written: sampled values must agree statistically with fresh draws and
     everything else exactly, and the rows that do not are named.
     """
-    from bnstats.cli.main import INTERRUPTED
-    from bnstats.documents.files import write_atomically
+    from bnstats.cli.main import INTERRUPTED, UNDECIDED
+    from bnstats.documents.files import write_together
     from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.errors import BnstatsError, printable
     from bnstats.tables import constants
@@ -57,41 +65,40 @@ def command(
             raise BnstatsError(
                 f"unknown table '{printable(name, 60)}'", hint="tables: constants, published"
             )
+    asked = _Asked(samples, seed, workers)
     if check_:
-        return _check(console, out, samples, seed, workers)
+        return _check(console, out, asked, max_time)
     redraw = set(names) != {"published"}
     if redraw:
-        record = _build(console, out, samples, seed, workers)
-        if record is None:
-            click.echo("interrupted: the tables are as they were", err=True)
-            return INTERRUPTED
+        built = _build(console, out, asked, max_time)
+        if isinstance(built, str):
+            click.echo(f"{built}: the tables are as they were", err=True)
+            return INTERRUPTED if built == "interrupted" else UNDECIDED
+        record = built
     else:
         record = read_constants(out / CONSTANTS)
-    for name, text in constants.files(record).items():
-        if name != CONSTANTS or redraw:
-            write_atomically(out / name, text)
-            console.out(f"wrote {printable(str(out / name))}")
-    _draw(console, out, record)
+    rendered = constants.files(record) | _plot(console, record)
+    texts = {out / n: text for n, text in rendered.items() if n != CONSTANTS or redraw}
+    write_together(texts)
+    for path in texts:
+        console.out(f"wrote {printable(str(path))}")
     return 0
 
 
-def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
-    """Draw the plot if matplotlib is there; the tables are complete without it."""
-    from bnstats.documents.files import write_atomically
-    from bnstats.errors import HostError, printable
+def _plot(console: Console, record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the plot if matplotlib is there; the tables are complete without it."""
+    from bnstats.errors import HostError
     from bnstats.tables.plot import draw
     from bnstats.tables.published import PLOT
 
     try:
-        picture = draw(record)
+        return {PLOT: draw(record)}
     except HostError as error:
         console.note(f"{error.message}: {error.hint}")
-        return
-    write_atomically(out / PLOT, picture)
-    console.out(f"wrote {printable(str(out / PLOT))}")
+        return {}
 
 
-def _check(console: Console, out: Path, samples: int | None, seed: int | None, workers: int) -> int:
+def _check(console: Console, out: Path, asked: _Asked, max_time: float | None) -> int:
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import layers_watch
@@ -101,16 +108,21 @@ def _check(console: Console, out: Path, samples: int | None, seed: int | None, w
     from bnstats.verification.gate import VerifySettings
 
     own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
-    fresh = own_seed + 1 if seed is None else seed
+    fresh = own_seed + 1 if asked.seed is None else asked.seed
     with (
         interruptible() as interrupted,
         layers_watch(console, "table", interrupted) as watch,
     ):
+        watch.ends_after(max_time)
         settings = VerifySettings(
-            samples, fresh, workers=workers, on_layer=watch.layer, should_stop=watch.stopping
+            asked.samples,
+            fresh,
+            workers=asked.workers,
+            on_layer=watch.layer,
+            should_stop=watch.stopping,
         )
         problems, checks = constants.check(out, settings)
-        stopped = interrupted()
+        stopped, late = interrupted(), watch.late
     if stopped:
         click.echo("interrupted: not all rows are checked", err=True)
         return INTERRUPTED
@@ -119,13 +131,15 @@ def _check(console: Console, out: Path, samples: int | None, seed: int | None, w
     undecided = sum(check.outcome == "undecided" for check in checks)
     doubt = f", {undecided} undecided: a larger -n" if undecided else ""
     console.out(f"{len(checks)} constants checked, {len(problems)} rows differ{doubt}")
-    return 1 if problems else UNDECIDED if undecided else 0
+    if late:
+        click.echo("the time was over before all was checked", err=True)
+    return 1 if problems else UNDECIDED if undecided or late else 0
 
 
 def _build(
-    console: Console, out: Path, samples: int | None, seed: int | None, workers: int
-) -> Mapping[str, Any] | None:
-    """Draw all rows; None when interrupted."""
+    console: Console, out: Path, asked: _Asked, max_time: float | None
+) -> Mapping[str, Any] | str:
+    """Draw all rows, or return what has ended that early."""
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.progress import layers_watch
     from bnstats.documents.files import check_directory, check_writable
@@ -138,17 +152,22 @@ def _build(
     check_directory(out)
     for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT):
         check_writable(out / name)
-    argv = ["table", *([f"--samples={samples}"] if samples else [])]
-    argv += [f"--seed={seed}"] if seed else []
+    argv = ["table", *([f"--samples={asked.samples}"] if asked.samples else [])]
+    argv += [f"--seed={asked.seed}"] if asked.seed else []
     with (
         interruptible() as interrupted,
         layers_watch(console, "table", interrupted) as watch,
     ):
+        watch.ends_after(max_time)
         record = constants.build(
-            Sampling(samples, seed or 0, workers=workers),
+            Sampling(asked.samples, asked.seed or 0, workers=asked.workers),
             argv=argv,
             watch=watch,
         )
-    for row in record["results"] if record else ():
+    if watch.failure:
+        raise watch.failure
+    if record is None:
+        return "interrupted" if interrupted() else "the time was over"
+    for row in record["results"]:
         row["warnings"] = [as_options(warning) for warning in row["warnings"]]
     return record

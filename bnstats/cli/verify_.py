@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from bnstats.cli.console import Console
 from bnstats.cli.options import (
+    MAX_TIME,
     WORKERS,
     Fraction,
     backend_options,
@@ -45,6 +46,12 @@ if TYPE_CHECKING:
     "Import a layer of your own, or a module of them, so that files may name it. A file of claims "
     "alone never makes bnstats import code. Repeatable."
 )
+@click.option(
+    "--isolated",
+    is_flag=True,
+    help="Read no pyproject.toml: nothing but what is typed here decides what is run.",
+)
+@MAX_TIME
 @click.option("--fix", is_flag=True, help="Rewrite wrong decimals in your files, and nothing else.")
 @click.option(
     "--digits",
@@ -73,6 +80,8 @@ def command(
     /,
     what: tuple[str, ...],
     imports: tuple[str, ...],
+    isolated: bool,
+    max_time: float | None,
     fix: bool,
     digits: int | None,
     diff: bool,
@@ -91,42 +100,56 @@ def command(
     wrong. The exit code is 1 if a constant is wrong and 3 if one is undecided.
     """
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED
+    from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
     from bnstats.cli.progress import layers_watch
-    from bnstats.cli.project import project
+    from bnstats.cli.project import Project, project
     from bnstats.custom import trust
     from bnstats.report.checks.text import summary
     from bnstats.verification.document import warnings_of
     from bnstats.verification.gate import VerifySettings
-    from bnstats.verification.sources import read_source, verify_source
+    from bnstats.verification.sources import hours_of, read_source, verify_source
 
     console: Console = ctx.obj
+    console.take_stdout()
     format_ = format_asked(output_format, as_json, "--output-format")
     if digits is not None and not (fix or diff):
         raise click.UsageError("--digits goes with --fix or --diff")
     if diff and format_ != "text":
         raise click.UsageError(f"--diff does not go with --output-format {format_}")
-    own = project()
+    own = Project() if isolated else project()
     unset = (n for n in own.options if ctx.get_parameter_source(n) is ParameterSource.DEFAULT)
     options |= {name: own.options[name] for name in unset}
-    for name in own.imports:
-        trust(name, own.directory)
-    import_named(imports)
     checks: list[Check] = []
     names = what or own.claims or _committed()
+    if own.is_meant(names):
+        for name in own.imports:
+            trust(name, own.directory)
+    import_named(imports)
     options["family_error"] /= len(names)
+    settings = VerifySettings(**options, workers=workers)  # before anything is read
+    sources = [read_source(name) for name in names]
+    if hours := hours_of(sources, settings):
+        console.note(f"this may take {hours:,.0f} hours; --max-time 10m ends it in time")
     with (
         interruptible() as interrupted,
         layers_watch(console, "verify", interrupted) as watch,
     ):
-        settings = VerifySettings(
-            **options, workers=workers, on_layer=watch.layer, should_stop=watch.stopping
+        watch.ends_after(max_time)
+        settings = replace(
+            settings, on_layer=watch.layer, should_stop=watch.stopping, on_failure=watch.failed
         )
-        sources = [read_source(name) for name in names]
         for source in sources:
-            checks += verify_source(source, settings)
-        stopped = interrupted()
-    if (fix or diff) and not stopped:
+            try:
+                checks += verify_source(source, settings)
+            except BnstatsError as error:
+                watch.failed(error)
+            if watch.stopping():
+                break
+        stopped, failure, late = interrupted(), watch.failure, watch.late
+    if failure and not checks:
+        raise failure
+    early = stopped or failure or late
+    if (fix or diff) and not early:
         from bnstats.cli.fixing import repair
 
         checks = repair(console, checks, settings, digits, diff=diff, on_stdout=format_ == "text")
@@ -137,7 +160,9 @@ def command(
     if diff:
         click.echo(summary(checks), err=True)
     else:
-        _print(console, checks, format_, "interrupted" if stopped else "complete", allow_undecided)
+        _print(console, checks, format_, "interrupted" if early else "complete", allow_undecided)
+    if failure:
+        return tell(failure)
     if stopped:
         click.echo("interrupted: what was checked so far is above", err=True)
         return INTERRUPTED
@@ -146,6 +171,9 @@ def command(
         return 0
     if "fail" in outcomes:
         return 1
+    if late:
+        click.echo("the time was over before all was checked", err=True)
+        return UNDECIDED
     return UNDECIDED if "undecided" in outcomes and not allow_undecided else 0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bnstats.custom.calls import mistake
+from bnstats.custom.calls import blamed
 from bnstats.errors import BnstatsError, kind_of
 from bnstats.layers import (
     STANDARD,
@@ -23,10 +23,8 @@ from bnstats.layers import (
 
 def built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
     """Return the layer that a builder makes; exceptions in its formulas are reported as its own."""
-    try:
+    with blamed(name):
         bound = function(**values)
-    except Exception as error:
-        raise mistake(name, error) from error
     if not isinstance(bound, BoundLayer):
         raise BnstatsError(
             f"{name} returned {kind_of(bound)}",
@@ -34,10 +32,8 @@ def built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
         )
 
     def told(call: Callable[..., Any], *arguments: Any) -> Any:
-        try:
+        with blamed(name):
             return call(*arguments)
-        except Exception as error:
-            raise mistake(name, error) from error
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Callable[..., Array]]:
         y, backward = told(bound.forward, xp, draws)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import linecache
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,10 +91,8 @@ class UserFunction:
             The call fails, or the slope is missing.
         """
         if not self.gives_slope:
-            try:
+            with blamed(f"differentiating {self.name}"):
                 found: tuple[Array, Array] = adapter(self.library).value_and_slope(self.value, x)
-            except Exception as error:
-                raise mistake(f"differentiating {self.name}", error) from error
             return found
         y, slope = self(xp, x)
         if slope is None:
@@ -112,16 +111,12 @@ class UserFunction:
         if self.gives_slope or library == "numpy":
             y, slope = self.with_slope(xp, x)
             return y, lambda dy: dy * slope
-        try:
+        with blamed(f"differentiating {self.name}"):
             y, pull = adapter(library).vjp(lambda at: self.value(at, xp), x)
-        except Exception as error:
-            raise mistake(f"differentiating {self.name}", error) from error
 
         def checked(dy: Array) -> Array:
-            try:
+            with blamed(f"differentiating {self.name}"):
                 return pull(dy)
-            except Exception as error:
-                raise mistake(f"differentiating {self.name}", error) from error
 
         return y, checked
 
@@ -151,15 +146,16 @@ class UserFunction:
                 f"{self.name} takes {self.library}'s arrays and does not run on {library}",
                 hint=f"`backend='{self.library}'`, or `backend='numpy'`",
             )
-        try:
-            if self.takes_xp:
-                returned = self.function(xp, given, **self.values)
-            else:
-                returned = self.function(given, **self.values)
-        except Exception as error:
-            if self.library != library:
+        with blamed(self.name):
+            try:
+                if self.takes_xp:
+                    returned = self.function(xp, given, **self.values)
+                else:
+                    returned = self.function(given, **self.values)
+            except Exception as error:
+                if self.library == library:
+                    raise
                 raise self._refused(library, error) from error
-            raise mistake(self.name, error) from error
         if not isinstance(returned, tuple):
             return self._checked("y", returned, x), None
         if len(returned) != 2:
@@ -202,6 +198,17 @@ class UserFunction:
                 "float64 where math.sqrt(2) takes the dtype of x",
             )
         return found
+
+
+@contextmanager
+def blamed(name: str) -> Iterator[None]:
+    """Report what the user's code raises, SystemExit as well, as its mistake; Ctrl-C goes on."""
+    try:
+        yield
+    except (BnstatsError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise mistake(name, error) from error
 
 
 def mistake(name: str, error: BaseException) -> BnstatsError:

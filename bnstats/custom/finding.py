@@ -7,6 +7,7 @@ layers that are loaded already, or that lie in a module which was named as trust
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 from contextlib import redirect_stdout
@@ -17,7 +18,7 @@ from typing import Any, NamedTuple
 
 from bnstats.backends import ACCELERATORS, missing
 from bnstats.custom.calls import mistake
-from bnstats.custom.registering import layer_of
+from bnstats.custom.registering import layer_of, takes_array
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer
 from bnstats.specs.names import not_loaded, resolve, unknown_layer
@@ -75,11 +76,18 @@ def load_trusted(name: str) -> Layer:
 
 
 def _is_trusted(name: str) -> bool:
-    """Whether a path leads to an object that a trusted module defines, and not merely imports."""
+    """Whether a path leads to a function of an array that a trusted module defines itself.
+
+    Any other function would be called with what the file says, and do what it does.
+    """
     module, _, attribute = name.partition(":")
     if module not in _trusted or attribute.startswith("_"):
         return False
-    return getattr(getattr(sys.modules[module], attribute, None), "__module__", None) == module
+    found = getattr(sys.modules.get(module), attribute, None)
+    if getattr(found, "__module__", None) != module:
+        return False
+    registered = (inspect.unwrap(layer.bind) for layer in USER_LAYERS.values())
+    return isinstance(found, Layer) or takes_array(found) or found in registered
 
 
 def trust(name: str, directory: Path) -> None:
@@ -118,7 +126,7 @@ def as_typed(spec: Spec) -> str:
 
 def _look_in(directory: str) -> None:
     if not sys.flags.safe_path and not _is_looked_in(directory):
-        sys.path.insert(0, directory)
+        sys.path.append(directory)  # last: a file there must not stand in for a package
 
 
 def _is_looked_in(directory: str) -> bool:
@@ -169,7 +177,7 @@ def _object(path: str) -> Any:
             near = suggestion(part, [n for n, thing in names.items() if _may_be_meant(n, thing)])
             raise BnstatsError(
                 f"'{printable(module_name)}' has no '{printable(part)}'",
-                where=path,
+                where=printable(path),
                 hint=f"did you mean '{near}'?"
                 if near
                 else f"it is {found.__file__}"
@@ -199,9 +207,13 @@ def _module(module_name: str, path: str) -> ModuleType:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise _failed(module_name, error) from error
         raise BnstatsError(
-            f"no module '{printable(error.name)}'", where=path, hint=_near(module_name, path)
+            f"no module '{printable(error.name)}'",
+            where=printable(path),
+            hint=_near(module_name, path),
         ) from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit as well
         raise _failed(module_name, error) from error
 
 

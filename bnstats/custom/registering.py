@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
 from bnstats.custom.arrays import adapter, is_module
 from bnstats.custom.builders import built, needed, with_known_moments
-from bnstats.custom.calls import UserFunction, mistake
+from bnstats.custom.calls import UserFunction, blamed
 from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import (
     ALIASES,
@@ -160,9 +160,9 @@ def layer_of(
         if module:
             call = _module_call(function, name, values)
         try:
-            places = tuple(
-                map(float, breakpoints(**values) if callable(breakpoints) else breakpoints)
-            )
+            with blamed(f"breakpoints of {name}"):
+                found = breakpoints(**values) if callable(breakpoints) else breakpoints
+            places = tuple(map(float, found))
         except (TypeError, ValueError) as error:
             raise BnstatsError(
                 f"{name}: breakpoints are numbers, or a function of its parameters",
@@ -187,10 +187,8 @@ def layer_of(
 
 def _module_call(module: Any, name: str, values: Mapping[str, Any]) -> UserFunction:
     torch = adapter("torch")
-    try:
+    with blamed(name):
         made = torch.built(module, values) if isinstance(module, type) else module
-    except Exception as error:
-        raise mistake(name, error) from error
     return UserFunction(name, torch.ModuleCall(made), False, {}, library="torch")
 
 
@@ -236,6 +234,25 @@ def _arguments(function: Any, name: str) -> _Arguments:
         ) from None
     found = tuple(p for p in parameters if p is not None)
     return _Arguments(takes_xp and not is_class, not positional and not is_class, found)
+
+
+def takes_array(function: Any) -> bool:
+    """Tell whether a function, or a torch.nn.Module or a class of these, takes an array first.
+
+    A builder does not, nor does a function whose annotation says that it takes something else.
+    """
+    if is_module(function) or hasattr(function, "nin"):
+        return True
+    if not callable(function) or isinstance(function, type):
+        return False
+    try:
+        first = next(iter(_signature(function).parameters.values()), None)
+    except (TypeError, ValueError):  # compiled, without a signature
+        return False
+    if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+        return False
+    said = getattr(first.annotation, "__name__", str(first.annotation))
+    return said not in ("str", "bytes", "bool", "int", "list", "dict", "Path", "PathLike")
 
 
 def _signature(function: Any) -> inspect.Signature:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from bnstats.errors import BnstatsError, HostError, printable
@@ -25,14 +27,17 @@ def check_writable(path: Path) -> None:
         str(path).encode()
         if _is_directory(path):
             raise BnstatsError(f"cannot write {shown}: it is a directory")
-        if not _is_directory(path.parent):
-            parent = printable(str(path.parent))
+        folder = path.resolve().parent
+        if not path.exists() and not _is_directory(folder):
+            parent = printable(str(folder if path.is_symlink() else path.parent))
             raise BnstatsError(f"cannot write {shown}: no such directory: {parent}")
-    except OSError as error:  # too long, say
+        needed = (path, folder) if _twin_of(path) else (path,)
+        refused = any(p.exists() and not os.access(p, os.W_OK) for p in needed)
+    except (OSError, RuntimeError) as error:  # too long, say, or a link to itself
         raise _cannot_write(path, error) from None
     except ValueError:  # a NUL, or not text
         raise BnstatsError(f"cannot write {shown}: no file has such a name") from None
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+    if refused:
         raise BnstatsError(f"cannot write {shown}: permission denied")
 
 
@@ -56,42 +61,106 @@ def _is_directory(path: Path) -> bool:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it, so that half a file never exists.
+    """Write one file as `write_together` does."""
+    write_together({path: text})
 
-    Line ends are not translated, and a file that is replaced keeps its permissions.
+
+def write_together(texts: Mapping[Path, str]) -> None:
+    """Write files whole or not at all: none is replaced before all are on the disk.
+
+    Line ends are written as they are. A link is written through, and a file that is replaced keeps
+    its owner and its permissions. What a rename would change otherwise, a device, a pipe, a file of
+    several names or of another owner, is written in place.
 
     Raises
     ------
     BnstatsError
-        The path cannot be written; `HostError` where the disk is full.
+        A path cannot be written; `HostError` where the disk is full.
     """
-    import tempfile  # slow to import, and most runs write no file
-
-    check_writable(path)
-    temporary = None
+    for path in texts:
+        check_writable(path)
+    twins: dict[Path, Path] = {}
     try:
-        with tempfile.NamedTemporaryFile(
-            "w",
-            encoding="utf-8",
-            newline="",
-            dir=path.parent,
-            prefix=f".{path.name}.",
-            delete=False,
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-        temporary.chmod(_permissions(path))
-        temporary.replace(path)
+        for path, text in texts.items():
+            twin = _twin_of(path)
+            if twin is not None:
+                twins[path] = twin
+                with _blamed(path):
+                    _write_twin(twin, path, text)
+        with _alone(twins):
+            for path, twin in twins.items():
+                with _blamed(path):
+                    twin.replace(path.resolve())
+    finally:  # a signal, too, leaves none behind
+        for twin in twins.values():
+            twin.unlink(missing_ok=True)
+    for path in texts.keys() - twins.keys():
+        with _blamed(path), path.open("w", encoding="utf-8", newline="") as file:
+            file.write(texts[path])
+
+
+def _twin_of(path: Path) -> Path | None:
+    """Return a temporary name beside a file, or None where a rename cannot stand for writing."""
+    target = path.resolve()
+    try:
+        now = path.stat()
+    except FileNotFoundError:
+        now = None
+    if now is not None and (not stat.S_ISREG(now.st_mode) or now.st_nlink > 1 or not _is_ours(now)):
+        return None
+    return target.with_name(f".bnstats-{os.urandom(8).hex()}")  # short, however long the name is
+
+
+def _is_ours(file: os.stat_result) -> bool:
+    return not hasattr(os, "geteuid") or os.geteuid() in (0, file.st_uid)
+
+
+def _write_twin(twin: Path, path: Path, text: str) -> None:
+    with open(os.open(twin, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(text.encode())
+        file.flush()
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+                raise
+    mode = _permissions(path)
+    if path.exists() and hasattr(os, "chown"):
+        now = path.stat()
+        with suppress(PermissionError):  # of a group that is not ours
+            os.chown(twin, now.st_uid, now.st_gid)
+    twin.chmod(mode)  # after chown, which takes bits away
+
+
+@contextmanager
+def _alone(paths: Iterable[Path]) -> Iterator[None]:
+    """Keep other runs from replacing files in the same folders, so that two do not mix."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with ExitStack() as held:
+        for folder in sorted({path.resolve().parent for path in paths}):
+            with suppress(OSError):  # a file system without locks
+                lock = os.open(folder, os.O_RDONLY)
+                held.callback(os.close, lock)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _blamed(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise _cannot_write(path, error) from None
 
 
-def _cannot_write(path: Path, error: OSError) -> BnstatsError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    kind = HostError if full else BnstatsError
-    return kind(f"cannot write {printable(str(path))}: {error.strerror}")
+def _cannot_write(path: Path, error: OSError | RuntimeError) -> BnstatsError:
+    number = error.errno if isinstance(error, OSError) else errno.ELOOP
+    kind = HostError if number in (errno.ENOSPC, errno.EDQUOT, errno.EIO) else BnstatsError
+    return kind(f"cannot write {printable(str(path))}: {os.strerror(number or errno.EIO)}")
 
 
 def _permissions(path: Path) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bnstats.claims.parsing import read_json
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Law
 from bnstats.sampling.settings import check_law
@@ -43,7 +43,7 @@ def read_constants(path: Path) -> Mapping[str, Any]:
             raise ValueError("not a file")
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError("too large")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path.read_text(encoding="utf-8"))
         _check_document(document)
     except FileNotFoundError:
         raise BnstatsError(

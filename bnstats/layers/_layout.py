@@ -15,6 +15,7 @@ from bnstats.layers._parameters import ParameterError, Size
 from bnstats.layers._windows import Region, Side, Stretch, Windows
 
 _MOST_ELEMENTS = 10**7
+_MOST_KINDS = 2**16
 # Examples of windows that share out a map, by the number of its sides.
 SHARED_OUT = {
     1: ("input_size=8,output_size=3",),
@@ -138,12 +139,22 @@ def adaptive_windows(sides: int, output_size: Size, input_size: Size) -> Windows
 def _adaptive(output: int, size: int) -> Side:
     recur = gcd(size, output)
     kinds = output // recur
+    refuse_many_kinds(kinds, output, size)
 
     def stretch(i: int) -> Stretch:
         start, stop = i * size // output, -(-(i + 1) * size // output)
         return Stretch(start, size // recur, recur, stop - start, place=slice(i, None, kinds))
 
     return Side(size, tuple(map(stretch, range(kinds))))
+
+
+def refuse_many_kinds(kinds: int, output: int, size: int) -> None:
+    """Raise ParameterError for more kinds of windows along a side than can be laid out at once."""
+    if kinds > _MOST_KINDS:
+        raise ParameterError(
+            f"output_size={output} on input_size={size} makes {kinds:,} kinds of windows; the "
+            f"limit is {_MOST_KINDS:,}"
+        )
 
 
 def in_region(bound: BoundLayer, w: Windows) -> BoundLayer:

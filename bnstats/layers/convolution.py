@@ -11,11 +11,11 @@ from functools import partial
 
 from bnstats.layers._bound import BoundLayer
 from bnstats.layers._initialisation import CITE, Gain, InitName, Mode, weights
-from bnstats.layers._layout import by_side, idle_hints, in_region, windows
+from bnstats.layers._layout import by_side, idle_hints, in_region, per_side, windows
 from bnstats.layers._parameters import Count, MapSize, Padding, ParameterError, Sizes
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._weighted import weighted_layer
-from bnstats.layers._windows import Region
+from bnstats.layers._windows import Region, Side
 
 
 @structured_by_sides(
@@ -82,15 +82,26 @@ def conv_transpose(
     w = windows(sides, kernel_size, stride, padding, output_size, dilation, any_padding=True)
     if input_size is None and not w.hints:
         w = replace(w, hints=idle_hints(output_padding))
+    if input_size is not None:  # output_padding ≥ stride has room for further windows
+        n = per_side("input_size", input_size, sides)
+        w = replace(w, sides=tuple(map(_with_windows, w.sides, n)))
     drawn = partial(weights, init, mode, gain)
     bound = weighted_layer(w, drawn, in_channels, out_channels, groups=groups, transposed=True)
     return in_region(bound, w)
 
 
+def _with_windows(side: Side, count: int) -> Side:
+    (stretch,) = side.stretches
+    return replace(side, stretches=(replace(stretch, count=count),))
+
+
 def _output_size(n: int, kernel: int, stride: int, padding: int, extra: int, dilation: int) -> int:
     """Return the size on which a convolution makes n outputs; ``extra`` chooses among several."""
-    if extra >= stride:
-        raise ParameterError(f"output_padding={extra} is not smaller than stride={stride}")
+    if extra >= max(stride, dilation):
+        raise ParameterError(
+            f"output_padding={extra} is smaller neither than stride={stride} nor than "
+            f"dilation={dilation}"
+        )
     size = (n - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + extra
     if size < 1:
         raise ParameterError(f"padding={padding} leaves nothing of the output")

@@ -12,7 +12,7 @@ from math import gcd, prod
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import ExactMoments
-from bnstats.layers._layout import laid_out, per_side
+from bnstats.layers._layout import laid_out, per_side, refuse_many_kinds
 from bnstats.layers._parameters import ParameterError, Sizes
 from bnstats.layers._reductions import Reduced, Reduction, largest, over_stretches
 from bnstats.layers._registry import structured_by_sides
@@ -20,20 +20,22 @@ from bnstats.layers._windows import Side, Stretch
 from bnstats.layers.max_pooling import max_moments
 
 
-def _side(kernel: int, output: int, size: int) -> Side:
+def _side(kernel: int, output: int, size: int, spare: int) -> Side:
     """Lay out the windows of one side, each with all the positions that it may hold.
 
     torch starts window i of o at ⌊(i + u)·α⌋ − ⌊u·α⌋, u uniform and α = (n − k)/(o − 1): at ⌊i·α⌋,
-    or one position further where the fractions of i·α and u·α add up to 1.
+    or one position further where the fractions of i·α and u·α add up to 1. In three dimensions it
+    wants a ``spare`` position.
     """
     room, gaps = size - kernel, output - 1
-    if room < gaps:
+    if room < gaps + spare:
         raise ParameterError(
-            f"kernel_size={kernel} and output_size={output} need {kernel + output - 1} positions, "
-            f"input_size is {size}"
+            f"kernel_size={kernel} and output_size={output} need {kernel + gaps + spare} "
+            f"positions, input_size is {size}"
         )
     recur = gcd(room, gaps) or 1  # windows after which the fraction of i·α is 0 again
     kinds, step = max(gaps // recur, 1), max(room // recur, 1)  # of a lone window, any step
+    refuse_many_kinds(kinds, output, size)
 
     def stretch(i: int) -> Stretch:
         start = i * step // kinds if gaps else room
@@ -80,7 +82,7 @@ def fractional_max_pool(
     k = per_side("kernel_size", kernel_size, sides)
     o = per_side("output_size", output_size, sides)
     n = per_side("input_size", input_size, sides)
-    w = laid_out(tuple(map(_side, k, o, n)), interior=False)
+    w = laid_out(tuple(map(_side, k, o, n, (int(sides == 3),) * sides)), interior=False)
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         x, samples = draws["x"], draws["random_samples"]

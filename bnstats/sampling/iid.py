@@ -12,6 +12,7 @@ from math import pi, prod
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.random  # now: a worker forked while a thread imports it waits for ever
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import BoundLayer, Law

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from bnstats.backends import Device, numpy_backend
+from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS, BoundLayer, Law
 from bnstats.sampling.counter import accelerated
 from bnstats.sampling.iid import Chunk, chunk_draws, iid_blocks, iid_chunks
@@ -78,11 +79,18 @@ def _merge(
     enough: Callable[[Tally], bool],
     watch: Watch,
 ) -> tuple[Tally, int]:
-    for chunk, tally in computed:
-        merged.push(chunk, tally)
-        watch.progress(merged.draws, merged.total)
-        if chunk.checkpoint and enough(merged.total()):
-            break
+    try:
+        for chunk, tally in computed:
+            merged.push(chunk, tally)
+            watch.progress(merged.draws, merged.total)
+            if chunk.checkpoint and enough(merged.total()):
+                break
+    except BnstatsError as error:
+        watch.failed(error)
+    except MemoryError as error:
+        full = HostError("out of memory", hint="fewer `workers`, or a smaller layer")
+        full.__cause__ = error
+        watch.failed(full)
     return merged.total(), merged.draws
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from bnstats.errors import BnstatsError
 from bnstats.statistics.estimate import Estimator
 from bnstats.statistics.moments import Tally
 
@@ -61,6 +62,13 @@ class Watch:
         """Tell whether to stop; asked between chunks."""
         return False
 
+    def failed(self, error: BnstatsError) -> None:
+        """Hear what ends the work early: it is raised, unless someone wants what was done so far.
+
+        Who does not raise it answers `stopping` with true from then on.
+        """
+        raise error
+
     def warn(self, text: str) -> None:
         """Hear what a backend had to do otherwise than was asked for."""
 
@@ -72,6 +80,7 @@ class Callbacks(Watch):
     on_layer: Callable[[str, int, int], None] | None = None
     on_progress: Callable[[int, Tally], None] | None = None
     should_stop: Callable[[], bool] | None = None
+    on_failure: Callable[[BnstatsError], None] | None = None
 
     def layer(self, spec: str, done: int, total: int) -> None:
         """Pass it on."""
@@ -86,3 +95,9 @@ class Callbacks(Watch):
     def stopping(self) -> bool:
         """Pass the question on."""
         return self.should_stop is not None and self.should_stop()
+
+    def failed(self, error: BnstatsError) -> None:
+        """Pass it on."""
+        if self.on_failure is None:
+            raise error
+        self.on_failure(error)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+import sys
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from bnstats.errors import BnstatsError, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer, find
@@ -41,10 +43,27 @@ def resolve(name: str) -> tuple[Layer, str] | None:
     ('silu', '')
     """
     found = find(name)
+    if found is not None and name in USER_LAYERS and not _is_current(name, found[0]):
+        return None
     if found is None and (theirs := meaning(name)) and theirs.is_one:
         ((ours, carried),) = theirs.layers
         return LAYERS[ours], carried
     return found
+
+
+def _is_current(name: str, layer: Layer) -> bool:
+    """Whether a path still leads to the object that the layer was made of, and to no newer one."""
+    module, _, attribute = name.partition(":")
+    try:
+        now = operator.attrgetter(attribute)(sys.modules[module])
+    except (KeyError, AttributeError):  # a name without a path, or a module that was forgotten
+        return True
+    if isinstance(now, Layer):
+        return now.bind is layer.bind
+    made_of: Any = layer.bind
+    while made_of != now and hasattr(made_of, "__wrapped__"):
+        made_of = made_of.__wrapped__
+    return bool(made_of == now)
 
 
 def refuse(name: str) -> Layer:

@@ -13,6 +13,7 @@ from bnstats.claims.places import Place
 from bnstats.claims.verdict import Verdict
 from bnstats.custom import as_typed
 from bnstats.diagnostics import more_draws
+from bnstats.errors import BnstatsError
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.result import Result
@@ -63,6 +64,9 @@ class VerifySettings:
         Called with each layer's spec and how many are done of how many.
     should_stop
         Asked between chunks; once true, the checks of the layers done so far are returned.
+    on_failure
+        Called with the error that ends a layer, which is raised if there is nobody to call; from
+        then on ``should_stop`` must be true.
 
     Raises
     ------
@@ -78,6 +82,7 @@ class VerifySettings:
     device: str | None = None
     on_layer: Callable[[str, int, int], None] | None = None
     should_stop: Callable[[], bool] | None = None
+    on_failure: Callable[[BnstatsError], None] | None = None
 
     def __post_init__(self) -> None:
         check_share("family_error", self.family_error, "1e-6")
@@ -97,7 +102,9 @@ class VerifySettings:
     @cached_property
     def watch(self) -> Watch:
         """Who is told of layers, and asked whether to stop."""
-        return Callbacks(on_layer=self.on_layer, should_stop=self.should_stop)
+        return Callbacks(
+            on_layer=self.on_layer, should_stop=self.should_stop, on_failure=self.on_failure
+        )
 
 
 class Gated(NamedTuple):
@@ -133,6 +140,8 @@ def by_layer(
             checks += check(spec, row)
         except Stopped:
             break
+        except BnstatsError as error:
+            settings.watch.failed(error)
     return tuple(checks)
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bnstats.api import default_samples
 from bnstats.claims import ClaimSet, claim_set
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
+from bnstats.custom import load_trusted
 from bnstats.documents.read import CONSTANTS, RESULTS, is_document, read_constants
 from bnstats.errors import BnstatsError, printable
+from bnstats.sampling.iid import is_too_wide
+from bnstats.specs.spec import Spec, parse
 from bnstats.verification.check import Check
 from bnstats.verification.claims import verify_claims
 from bnstats.verification.gate import VerifySettings
 from bnstats.verification.results import verify_constants
+
+_NUMBERS_PER_HOUR = 3600 * 20_000_000  # that one process draws
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,24 @@ def read_source(what: str | Path) -> ClaimSet | Committed:
         return Committed(path, read_constants(path))
     is_file = isinstance(what, Path) or path.suffix or len(path.parts) > 1
     return read_claims_file(path) if is_file else claim_set(str(what))
+
+
+def hours_of(sources: Iterable[ClaimSet | Committed], settings: VerifySettings) -> float:
+    """Return about how many hours the first stage will draw, 0 where it is less than one."""
+    specs: dict[str, Spec] = {}
+    for source in sources:
+        if isinstance(source, ClaimSet):
+            specs |= {claim.spec.text: claim.spec for claim in source.claims}
+        else:
+            rows = source.document["results"]
+            specs |= {row["layer"]: parse(row["layer"], load_trusted) for row in rows}
+    numbers = sum(
+        spec.bound.numbers * (settings.samples or default_samples(spec.bound))
+        for spec in specs.values()
+        if not is_too_wide(spec)
+    )
+    hours = numbers / (_NUMBERS_PER_HOUR * settings.workers)
+    return hours if hours >= 1 else 0.0
 
 
 def verify_source(source: ClaimSet | Committed, settings: VerifySettings) -> tuple[Check, ...]:

@@ -406,6 +406,29 @@ SIGMOID = '   (layer = "sigmoid")\n'
             (CLAIM + "colour = 3\n").encode(),
             f"a.toml, claim 1: unknown field 'colour'\n{FIELDS}",
         ),
+        # What would be ignored, and so never checked.
+        (
+            "a.toml",
+            (CLAIM + CLAIM.replace("[claim]", "[claims]")).encode(),
+            "a.toml: unknown key 'claims'\n"
+            "hint:  did you mean 'claim'?  keys: claim, title, url, convention\n",
+        ),
+        (
+            "a.toml",
+            (CLAIM + CLAIM.replace("[[claim]]", "[Claim]")).encode(),
+            "a.toml: unknown key 'Claim'\n"
+            "hint:  did you mean 'claim'?  keys: claim, title, url, convention\n",
+        ),
+        (
+            "a.json",
+            b'{"claim": [{"layer": "relu", "quantity": "std_y", "value": "0.9"}], "claim": []}',
+            "a.json cannot be parsed: 'claim' stands twice in one object\n",
+        ),
+        (
+            "a.json",
+            b'[{"layer": "relu", "quantity": "std_dx", "value": "0.9", "value": "0.7071"}]',
+            "a.json cannot be parsed: 'value' stands twice in one object\n",
+        ),
         (
             "a.json",
             b'[{"layer": "relu", "quantity": "std_y"}]',
@@ -681,16 +704,46 @@ def test_closed_streams_break_nothing() -> None:
         assert done.returncode == code
 
 
-def test_a_terminal_that_cannot_show_greek_gets_question_marks() -> None:
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "cp437", "utf-16"])
+@pytest.mark.parametrize(
+    "argv", [("compute", "sigmoid", "-n", "1e4"), ("list", "layers"), ("show", "gelu"), ("verify",)]
+)
+def test_what_an_encoding_lacks_is_spelt(encoding: str, argv: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [*COMMAND, "exact", "relu"],
+        [*COMMAND, *argv],
         capture_output=True,
-        env=environment(PYTHONIOENCODING="latin-1", PYTHONUTF8="0"),
+        env=environment(PYTHONIOENCODING=encoding, PYTHONUTF8="0"),
+        cwd="/",
         timeout=60,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert b"  ?[y]" in done.stdout
+    out, err = done.stdout.decode(encoding), done.stderr.decode(encoding)
+    assert "?" not in out + err
+    if argv[0] == "compute":
+        assert "[-0." in out or "[−0." in out
+        (std,) = (line for line in out.splitlines() if "0.20827634 " in line)
+        (mean,) = (line for line in out.splitlines() if "E[y]  " in line and "exact" not in line)
+        assert std.split()[0] == ("σ[y]" if encoding in ("cp437", "utf-16") else "sigma[y]")
+        assert mean.index("0.5 ") == std.index("0.2082763"), "columns are still straight"
+
+
+def test_a_user_function_that_prints_spoils_nothing(cli: Cli, tmp_path: Path) -> None:
+    Path("talks.py").write_text("def f(x):\n    print('hello')\n    return 2 * x\n")
+    Path("a.csv").write_text("layer,quantity,value\ntalks:f,std_dx,2.0\n")
+    for argv in (
+        ("exact", "talks:f", "--get", "std_dx.exact.value"),
+        ("compute", "talks:f", "-n", "2000", "--get", "samples"),
+    ):
+        code, out, err = cli(*argv)
+        assert (code, err.count("hello") > 0) == (0, True)
+        float(out)
+    for format_ in ("json", "csv"):
+        code, out, _ = cli("compute", "talks:f", "-n", "2000", "--format", format_)
+        assert (code, "hello" in out) == (0, False)
+    for argv in (("--json",), ("--output-format", "junit"), ("--diff",)):
+        code, out, err = cli("verify", "a.csv", "--import", "talks:f", *argv, "-n", "2000")
+        assert (code, "hello" in out, "hello" in err) == (0, False, True)
+    sys.modules.pop("talks")
 
 
 @pytest.mark.parametrize("argv", [("list", "--json"), ("exact", "nöpe:√=𝜎", "--json")])
@@ -759,6 +812,15 @@ def test_a_damaged_results_document_is_refused(cli: Cli, damage: Any) -> None:
     document = json.loads(Path("r.json").read_text("utf-8"))
     damage(document)
     Path("r.json").write_text(json.dumps(document), "utf-8")
+    code, out, err = cli("verify", "r.json", "-n", 2000)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0] == "error: r.json is not a results document of bnstats"
+
+
+def test_a_results_document_with_a_key_twice_is_refused(cli: Cli) -> None:
+    cli("compute", "relu", "-n", 2000, "--export", "r.json")
+    text = Path("r.json").read_text("utf-8")
+    Path("r.json").write_text(text.replace('"std_y":', '"std_y": {}, "std_y":'), "utf-8")
     code, out, err = cli("verify", "r.json", "-n", 2000)
     assert (code, out) == (2, "")
     assert err.splitlines()[0] == "error: r.json is not a results document of bnstats"

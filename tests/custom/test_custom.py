@@ -435,6 +435,7 @@ def project(home: Path) -> Path:
         "layer,quantity,value\nownacts:steep:alpha=3,std_dx,3.0\ndoubled,std_y,2.0\n"
     )
     (home / "below").mkdir()
+    (home / ".git").mkdir()
     return home
 
 

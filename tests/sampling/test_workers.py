@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Iterator
-from concurrent import futures
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,22 +184,25 @@ def test_a_script_needs_no_guard(way: str, tmp_path: Path) -> None:
     assert two.stdout == script(tmp_path, way, UNGUARDED.format(workers=1)).stdout
 
 
-CTRL_C = """
+TO_ALL = """
 import os, signal
 def works():
     yield -1
-    os.killpg(0, signal.SIGINT)
+    os.killpg(0, signal.{name})
     yield -2
-signal.signal(signal.SIGINT, lambda *_: os.write(1, b"heard\\n"))
+signal.signal(signal.{name}, lambda *_: os.write(1, b"heard\\n"))
 found = list(w.in_order(abs, works(), 2, w.Watch()))
 os.write(1, str(found).encode())
 """
 
 
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("way", WAYS)
-def test_a_worker_that_just_begins_leaves_ctrl_c_to_its_parent(way: str, tmp_path: Path) -> None:
-    """A terminal sends it to all; one that is not forked takes a second until `_begin`."""
-    done = script(tmp_path, way, CTRL_C)
+def test_a_worker_that_just_begins_leaves_signals_to_its_parent(
+    way: str, name: str, tmp_path: Path
+) -> None:
+    """A terminal, or timeout, sends them to all; who is not forked takes a second to `_serve`."""
+    done = script(tmp_path, way, TO_ALL.format(name=name))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "heard\n[(-1, 1), (-2, 2)]"
 
@@ -252,14 +256,124 @@ def test_the_main_module_is_given_back_to_all_threads(monkeypatch: pytest.Monkey
 
 
 def test_no_more_workers_than_the_system_can_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    most = 0
 
-    class Pool(futures.ProcessPoolExecutor):
-        def __init__(self, workers: int, *rest: Any) -> None:
-            asked.append(workers)
-            super().__init__(workers, *rest)
+    def count() -> bool:
+        nonlocal most
+        most = max(most, len(multiprocessing.active_children()))
+        return False
 
-    monkeypatch.setattr(futures, "ProcessPoolExecutor", Pool)
     monkeypatch.setattr(workers, "MOST_WORKERS", 2)
-    assert dict(in_order(abs, range(9), 100, Watch())) == {n: n for n in range(9)}
-    assert asked == [2]
+    assert dict(in_order(abs, range(99), 100, Callbacks(should_stop=count))) == {
+        n: n for n in range(99)
+    }
+    assert most == 2
+
+
+def _dies_once(number: int) -> int:
+    """Return a number, unless it is 7 and no process has died of it yet."""
+    if number == 7:
+        with suppress(FileExistsError):
+            os.close(os.open(os.environ["DIED"], os.O_CREAT | os.O_EXCL))
+            os.kill(os.getpid(), signal.SIGKILL)  # as the system does when memory is short
+    return number
+
+
+@pytest.mark.usefixtures("way")
+def test_what_a_lost_worker_had_is_done_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DIED", str(tmp_path / "died"))
+    assert list(in_order(_dies_once, range(50), 2, Watch())) == [(n, n) for n in range(50)]
+    assert (tmp_path / "died").exists()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENOSYS])
+def test_where_no_process_can_be_had_this_one_computes(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A limit on processes, on files or on memory; a second worker may be the first too many."""
+    start = multiprocessing.process.BaseProcess.start
+
+    def refuse(process: Any) -> None:
+        if len(multiprocessing.active_children()) == allowed:
+            raise OSError(number, os.strerror(number))
+        start(process)
+
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", refuse)
+    for several in (0, 1):
+        allowed = several
+        assert list(in_order(abs, range(50), 4, Watch())) == [(n, n) for n in range(50)]
+
+
+def _in_a_daemon(pipe: Any) -> None:
+    pipe.send(list(in_order(abs, [-1, -2], 2, Watch())))
+
+
+def test_a_daemon_may_have_no_processes_and_computes_itself() -> None:
+    """As the workers of multiprocessing.Pool are."""
+    ours, theirs = multiprocessing.Pipe()
+    daemon = multiprocessing.get_context("fork").Process(target=_in_a_daemon, args=(theirs,))
+    daemon.daemon = True
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        daemon.start()
+    assert ours.poll(60)
+    assert ours.recv() == [(-1, 1), (-2, 2)]
+    daemon.join()
+
+
+NO_THREADS = """
+import threading, _thread
+def refuse(*rest, **named): raise RuntimeError("can't start new thread")
+threading._start_new_thread = threading._start_joinable_thread = refuse
+print(list(w.in_order(abs, [-1, -2, -3], 2, w.Watch())))
+"""
+
+
+def test_where_no_thread_can_be_had_nothing_waits_for_ever(tmp_path: Path) -> None:
+    """A limit on them, ulimit -u or a container's, leaves processes without threads."""
+    done = script(tmp_path, "fork", NO_THREADS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "[(-1, 1), (-2, 2), (-3, 3)]\n"
+
+
+def test_a_failure_is_told_after_what_came_before_it() -> None:
+    done: list[tuple[int, float]] = []
+    found = in_order(_inverse, [1, 2, 4, 0, 5], 2, Watch())
+    with pytest.raises(ZeroDivisionError) as error:
+        done.extend(found)
+    assert done == [(1, 1), (2, 0.5), (4, 0.25)]
+    assert "in _inverse" in error.value.__notes__[0]
+    assert not multiprocessing.active_children()
+
+
+def _inverse(number: int) -> float:
+    time.sleep(0.1 if number else 0)
+    return 1 / number
+
+
+IMPORTING = """
+import sys, threading, time
+class Slow:
+    def find_spec(self, name, path, target=None):
+        if name == "numpy.random" or name.startswith("numpy.random."):
+            time.sleep(0.05)
+sys.meta_path.insert(0, Slow())
+threading.Thread(target=lambda: __import__("numpy.random")).start()
+import bnstats
+print(bnstats.compute("sigmoid", samples=1_500_000, workers=2).samples)
+"""
+
+
+def test_a_thread_that_imports_meanwhile_hangs_no_worker(tmp_path: Path) -> None:
+    """A worker is forked with the import's lock held, by a thread that is not in it."""
+    path = tmp_path / "script.py"
+    path.write_text(IMPORTING)
+    argv = [sys.executable, path]
+    done = subprocess.run(
+        argv, capture_output=True, text=True, env=environment(), timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1500000\n", "")

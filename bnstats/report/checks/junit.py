@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from bnstats.errors import printable
 from bnstats.report.checks.text import finding, message
 from bnstats.verification.check import Check
 
@@ -61,14 +62,14 @@ def _case(suite: ElementTree.Element, classname: str, name: str) -> ElementTree.
 def _source(check: Check) -> str:
     """Return the claim set or the file that a constant comes from."""
     if check.place:
-        return check.place.path.as_posix()
+        return printable(check.place.path.as_posix(), 4000)
     return check.verdict.claim.set if check.verdict else "bnstats"
 
 
 def _where(check: Check) -> str:
     if check.place is None or check.place.line is None:
         return ""
-    return f"{check.place.path.as_posix()}:{check.place.line}: "
+    return f"{_source(check)}:{check.place.line}: "
 
 
 def _legal(text: str) -> str:

@@ -1,0 +1,75 @@
+"""Parsers of TOML and JSON for files that anybody may have written."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+# tomllib takes time quadratic in the parts of a dotted key, and a hundred times a number's memory.
+_MAX_PARTS, _MAX_BARE = 100, 10_000
+_PART = r"""(?:"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|[\w-]++)"""
+_KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
+
+
+class ParsingError(ValueError):
+    """Text that is no TOML or JSON, or that is made to hurt; the message is for people."""
+
+
+def read_toml(text: str, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
+    """Parse TOML.
+
+    Raises
+    ------
+    ParsingError
+        The text is no TOML, or would take hours or gigabytes.
+    """
+    if any(_is_bomb(found[0]) for found in _KEY.finditer(text)):
+        raise ParsingError("too long a key or number")
+    try:
+        return tomllib.loads(text, parse_float=parse_float)
+    except tomllib.TOMLDecodeError as error:
+        raise ParsingError(str(error)) from None
+    except (RecursionError, ValueError):
+        raise ParsingError("nested too deeply or too long") from None
+
+
+def read_json(text: str, parse_number: Callable[[str], Any] | None = None) -> Any:
+    """Parse JSON in which no object has a key twice; json would drop the first of them.
+
+    Raises
+    ------
+    ParsingError
+        The text is no such JSON.
+    """
+    try:
+        return json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_float=parse_number,
+            parse_int=parse_number,
+            parse_constant=parse_number,
+        )
+    except json.JSONDecodeError as error:
+        raise ParsingError(str(error)) from None
+    except (RecursionError, ValueError) as error:
+        if isinstance(error, ParsingError):
+            raise
+        raise ParsingError("nested too deeply or too long") from None
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ParsingError(f"'{key[:40]}' stands twice in one object")
+        found[key] = value
+    return found
+
+
+def _is_bomb(token: str) -> bool:
+    if len(token) > _MAX_BARE and token[0] not in "\"'":
+        return True
+    return len(re.findall(_PART, token)) > _MAX_PARTS
