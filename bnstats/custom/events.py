@@ -156,8 +156,8 @@ def _slope_hints(call: UserFunction, probe: Probe) -> list[str]:
         return []
     x, declared, found = worst
     return [
-        f"the slope of {call.short} at x = {x:.6g} is given as {declared:.6g}, but finite "
-        f"differences say {found:.6g}; dx is as given"
+        f"the slope of {call.short} at x = {x:.6g} is given as {declared:.9g}, but finite "
+        f"differences say {found:.9g}; dx is as given"
     ]
 
 

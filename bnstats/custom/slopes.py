@@ -14,6 +14,7 @@ from bnstats.layers import Array, Law, Namespace
 
 _STEP = 1e-4  # in standard deviations of x
 _CAREFUL_STEP = 1e-2
+_SLOPE_TOLERANCE = 3e-9  # of declared slopes; a constant in float32 is 3e-8 off
 _NEGLIGIBLE = 1e-9  # error of a slope that is zero
 
 
@@ -134,7 +135,8 @@ class Probe:
             found, error = Probe(self.value, (), law).careful_slope(x)
             scale = np.abs(found) + float(np.nanmedian(np.abs(found)))
             apart = np.abs(declared - found)
-            wrong = apart > 1e-6 * scale + 10 * error  # rounding x itself is in scipy's estimate
+            # Rounding x itself is in scipy's estimate.
+            wrong = apart > _SLOPE_TOLERANCE * scale + 10 * error
         if not wrong.any():
             return None
         at = int(np.argmax(np.where(wrong, apart, -np.inf)))

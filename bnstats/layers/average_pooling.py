@@ -59,7 +59,11 @@ def mean_of(
     _GRADIENT,
     name="avg_pool{}d",
     cite=_CITE,
-    aliases=("average_pooling{}d",),
+    aliases=(
+        "average_pooling{}d",
+        "flax.avg_pool{}d:stride=1",
+        "keras.AveragePooling{}D:count_include_pad=false",
+    ),
     examples={
         1: ("kernel_size=2", "kernel_size=3"),
         2: (

@@ -70,7 +70,7 @@ def max_moments(
     _GRADIENT,
     name="max_pool{}d",
     cite=_CITE,
-    aliases=("max_pooling{}d:kernel_size=2",),
+    aliases=("max_pooling{}d:kernel_size=2", "flax.max_pool{}d:stride=1"),
     examples={
         1: ("kernel_size=2", "kernel_size=3"),
         2: (

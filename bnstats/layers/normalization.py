@@ -136,11 +136,17 @@ def layer_norm(*, normalized_shape: Several = 64, eps: NonNegative = 1e-5) -> Bo
     examples=("", "normalized_shape=8"),
 )
 def rms_norm(*, normalized_shape: Count = 64, eps: NonNegative = _DOUBLE_EPS) -> BoundLayer:
-    """Root mean square normalisation; eps defaults to that of float64."""
+    """Root mean square normalisation; eps defaults to float64's; torch's is 1.2e-7 in float32."""
     return _normalization(normalized_shape, eps, centred=False)
 
 
-@structured(_FORMULA, _GRADIENT, cite="arXiv:1803.08494", examples=("", "num_groups=4"))
+@structured(
+    _FORMULA,
+    _GRADIENT,
+    cite="arXiv:1803.08494",
+    aliases=("flax.GroupNorm:eps=1e-6", "keras.GroupNormalization:eps=0.001"),
+    examples=("", "num_groups=4"),
+)
 def group_norm(
     *,
     num_groups: Count = 8,

@@ -56,6 +56,8 @@ def prelu(xp: Namespace, x: Array, *, weight: float = 0.25) -> Pair:
     "y = max(0, x) + a·min(0, x),  a ~ U(lower, upper);  a = (lower + upper)/2 if not training",
     "dx = dy·(1 if x > 0 else a)",
     cite="arXiv:1505.00853",
+    # The module is in training, the function is not unless it is told.
+    aliases=("torch.RReLU", "torch.rrelu:training=false", "torch.rrelu_:training=false"),
     examples=("", "training=false"),
 )
 def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) -> BoundLayer:

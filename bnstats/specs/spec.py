@@ -23,7 +23,7 @@ _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _FORMS = {
     "word": (r"[\w.+-]+", "a word"),
     "bool": ("[tT]rue|[fF]alse", "true or false"),
-    "int": (r"[+-]?\d{1,9}", "a whole number below 10^9"),
+    "int": (r"[+-]?\d{1,9}(\.0*)?", "a whole number below 10^9"),
     "float": (_NUMBER, "a number"),
     "number": (_NUMBER, "a number"),
     "size": (r"[+-]?\d{1,9}(x\d{1,9}){0,5}", "a size such as 3 or 3x3"),
@@ -199,7 +199,8 @@ def _typed(parameter: Parameter, text: str) -> Any:
         if not math.isfinite(value):
             raise ValueError(f"{wrong}a finite number")
         return value + 0.0  # -0.0 is 0.0
-    sides = tuple(int(part) for part in text.split("x"))
+    # torch's norm_type is 2.0
+    sides = tuple(int(part.partition(".")[0]) for part in text.split("x"))
     return sides if len(sides) > 1 else sides[0]
 
 

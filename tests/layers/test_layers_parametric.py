@@ -428,7 +428,7 @@ def test_the_fourth_moment_of_semi_orthogonal_weights(rows, columns):
         ),
         (
             "conv_transpose1d:input_size=4,output_padding=1",
-            "output_padding=1 is not smaller than stride=1",
+            "output_padding=1 is smaller neither than stride=1 nor than dilation=1",
         ),
         ("conv_transpose1d:input_size=1,padding=2", "padding=2 leaves nothing of the output"),
     ],

@@ -85,7 +85,9 @@ def test_every_public_name_resolves_to_the_layer_with_the_librarys_defaults() ->
                     example = example_specs(LAYERS[layer])[0].partition(":")[2]
                     given = {i.partition("=")[0] for i in f"{carried},{example}".split(",") if i}
                     if all(p.name in given for p in LAYERS[layer].parameters if p.required):
-                        text = path if carried or not example else f"{path}:{example}"
+                        keys = {i.partition("=")[0] for i in carried.split(",")}
+                        more = [i for i in example.split(",") if i.partition("=")[0] not in keys]
+                        text = ":".join(filter(None, (path, ",".join(more))))
                         assert parse(text).layer is LAYERS[layer]
 
 

@@ -81,11 +81,12 @@ def test_examples_parse_and_are_canonical_after_one_round(name):
 def test_aliases_lead_to_registered_layers():
     assert not set(ALIASES) & set(LAYERS)
     for alias, (name, carried) in ALIASES.items():
-        example = example_specs(LAYERS[name])[0].partition(":")
-        whole = (name, ":", carried) if carried else example
-        assert (
-            parse(alias + "".join(() if carried else example[1:])).text
-            == parse("".join(whole)).text
+        keys = {item.partition("=")[0] for item in carried.split(",")}
+        example = example_specs(LAYERS[name])[0].partition(":")[2].split(",")
+        more = [item for item in example if item and item.partition("=")[0] not in keys]
+        whole = ",".join(filter(None, (carried, *more)))
+        assert parse(":".join(filter(None, (alias, ",".join(more))))).text == (
+            parse(":".join(filter(None, (name, whole)))).text
         )
 
 
