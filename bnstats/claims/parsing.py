@@ -50,7 +50,7 @@ def read_json(text: str, parse_number: Callable[[str], Any] | None = None) -> An
             object_pairs_hook=_unique,
             parse_float=parse_number,
             parse_int=parse_number,
-            parse_constant=parse_number,
+            parse_constant=parse_number or _no_number,
         )
     except json.JSONDecodeError as error:
         raise ParsingError(str(error)) from None
@@ -58,6 +58,10 @@ def read_json(text: str, parse_number: Callable[[str], Any] | None = None) -> An
         if isinstance(error, ParsingError):
             raise
         raise ParsingError("nested too deeply or too long") from None
+
+
+def _no_number(name: str) -> Any:
+    raise ParsingError(f"{name} is no number of JSON's")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -18,6 +18,14 @@ def library_of(array: Any) -> str:
     return ""
 
 
+def is_dense(found: Any) -> bool:
+    """Whether an object, if it is a tensor of torch's, holds its numbers side by side."""
+    layout = getattr(found, "layout", None)
+    if layout is None:
+        return True
+    return str(layout) == "torch.strided" and not (found.is_nested or found.is_meta)
+
+
 def root_library(found: Any) -> str:
     """Return the library that an object is a module of, or comes from, or the empty text."""
     name = getattr(found, "__module__", None) or getattr(found, "__name__", "")

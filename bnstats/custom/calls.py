@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from bnstats.custom.arrays import adapter, library_of
+from bnstats.custom.arrays import adapter, is_dense, library_of
 from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import Array, Namespace, ParameterError
 
@@ -172,6 +172,11 @@ class UserFunction:
         )
 
     def _checked(self, what: str, found: Any, x: Array) -> Array:
+        if not is_dense(found):
+            raise BnstatsError(
+                f"{self.name} returned a sparse, nested or empty tensor as {what}",
+                hint="a layer returns one number for each x: y.to_dense()",
+            )
         shape, dtype = getattr(found, "shape", None), getattr(found, "dtype", None)
         library = library_of(x)
         alike = library_of(found) == library and (library != "numpy" or type(found) is type(x))

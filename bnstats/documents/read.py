@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bnstats.claims.parsing import read_json
+from bnstats.documents.entries import QuantityEntry, RowEntry, SampledEntry, conforms
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Law
 from bnstats.sampling.settings import checked_law
@@ -62,17 +62,14 @@ def _check_document(document: Any) -> None:
     """Raise one of `_NOT_A_DOCUMENT` unless the document has what verification reads."""
     provenance, results = document["provenance"], document["results"]
     law = Law(**provenance["law"])
-    numbers: list[Any] = [*law, seed := provenance.get("seed", 0)]
-    if not document["schema"].startswith("bnstats/") or not results or type(seed) is not int:
+    checked_law(law)
+    seed = provenance.get("seed", 0)
+    known = document["schema"].startswith("bnstats/") and type(seed) is int
+    if not known or not results or not all(conforms(number, float) for number in law):
         raise ValueError("not a results document")
     for row in results:
         names = QUANTITIES.keys() & row.keys()
-        if not names or not isinstance(row["layer"], str):
-            raise ValueError("a row without quantities")
-        for name in names:
-            numbers += map(row[name].get, ("value", "stderr", "n_eff"))
-            if (exact := row[name]["exact"]) is not None:
-                numbers += [exact["value"], exact["error"], len(exact["by"])]
-    if not all(n is None or (isinstance(n, int | float) and math.isfinite(n)) for n in numbers):
-        raise ValueError("not a number")
-    checked_law(law)
+        kind = SampledEntry if "samples" in row else QuantityEntry
+        right = conforms(row, RowEntry) and all(conforms(row[name], kind) for name in names)
+        if not names or not right or {c["quantity"] for c in row.get("claims", ())} - {*QUANTITIES}:
+            raise ValueError("not the row of a layer")

@@ -83,7 +83,7 @@ def conv_transpose(
     if input_size is None and not w.hints:
         w = replace(w, hints=idle_hints(output_padding))
     if input_size is not None:  # output_padding ≥ stride has room for further windows
-        n = per_side("input_size", input_size, sides)
+        n = (size for (size,) in by_side(sides, input_size=input_size))
         w = replace(w, sides=tuple(map(_with_windows, w.sides, n)))
     drawn = partial(weights, init, mode, gain)
     bound = weighted_layer(w, drawn, in_channels, out_channels, groups=groups, transposed=True)

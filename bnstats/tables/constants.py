@@ -8,6 +8,7 @@ from typing import Any
 
 from bnstats.api import exact, sample
 from bnstats.claims import claim_sets
+from bnstats.documents.entries import SampledProvenance, conforms
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.documents.write import claims_entry, document
 from bnstats.errors import BnstatsError
@@ -146,7 +147,9 @@ def _differing_lines(path: Path, wanted: str) -> Iterator[str]:
 
 def _constants_table(constants: Mapping[str, Any]) -> str:
     results = constants["results"]
-    if not all("samples" in row and name in row for row in results for name in QUANTITIES):
+    needed = ("samples", "claims", *QUANTITIES)
+    as_drawn = conforms(constants["provenance"], SampledProvenance)
+    if not as_drawn or not all(key in row for row in results for key in needed):
         raise BnstatsError(f"{CONSTANTS} does not hold sampled rows of every quantity")
     shown = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx", "gain_y", "gain_dx")
     header = ("layer", *(QUANTITIES[name].symbol for name in shown))

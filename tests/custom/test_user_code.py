@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -216,3 +217,29 @@ def test_the_users_folder_stands_in_for_no_package(home: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert not (home / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "made", ["x.to_sparse()", "torch.nested.nested_tensor([x])", "x.to('meta')"]
+)
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_tensors_that_hold_no_number_for_each_x_are_refused(
+    home: Path, cli: Cli, made: str, backend: str
+) -> None:
+    pytest.importorskip("torch")
+    text = "import torch\nclass M(torch.nn.Module):\n    def forward(self, x): return "
+    (home / "odd.py").write_text(f"{text}{made}\n")
+    code, out, err = cli("compute", "odd:M", "-n", "2000", "--backend", backend)
+    assert (code, out) == (2, "")
+    assert "odd:M returned a sparse, nested or empty tensor as y" in err
+
+
+def test_a_folder_that_is_gone_is_the_machines_fault(home: Path, cli: Cli) -> None:
+    (home / "gone").mkdir()
+    os.chdir(home / "gone")
+    (home / "gone").rmdir()
+    assert cli("compute", "relu", "-n", "2000", "--get", "samples").out == "2000\n"
+    for argv in (("verify",), ("compute", "nowhere:f")):
+        code, out, err = cli(*argv)
+        assert (code, out) == (4, "")
+        assert err.startswith("error: the system refuses: No such file or directory")
