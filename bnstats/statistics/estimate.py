@@ -9,7 +9,7 @@ from statistics import NormalDist
 from bnstats.layers import CONSTANT
 from bnstats.notation import concise
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.moments import Moments, Tally
+from bnstats.statistics.moments import VARIANCE_ROUNDING, Moments, Tally
 from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
 
 # Coverage of the log-scale interval falls off below this effective sample size.
@@ -17,9 +17,6 @@ MIN_N_EFF = 100.0
 # A sample whose standard error is below this share of the exact one has missed the tails.
 _ENOUGH_SEEN = 0.7
 _LARGEST_EXPONENT = 700.0  # e^700 is a float64 still
-
-# A variance, or a standard deviation over units, below this share is float64's rounding.
-_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,8 +33,9 @@ class Estimate:
         Central confidence interval, or None. Of a mean it is symmetric; of every other quantity
         it is built on the log scale.
     n_eff
-        Effective draws, n·E[b]²/E[b²] with b the squared value: below 100 do not trust the
-        interval. None at all where E[b²] is known to be infinite.
+        Effective draws, 1/(4r² + 1/n) with r the relative standard error of σ̂ that n independent
+        draws have, by the sample or by theory, whichever is larger: below 100 do not trust the
+        interval. None at all where r is not known to be finite.
     exact
         The value known without sampling, or None.
     z
@@ -145,9 +143,20 @@ def estimates(
         for name, q in QUANTITIES.items()
         if q.direction in moments
     }
-    for name in (n for n in found if QUANTITIES[n].direction in heavy_tailed):
-        found[name] = replace(found[name], n_eff=0.0)
+    for name, estimate in found.items():
+        direction = QUANTITIES[name].direction
+        most = _most_effective(moments[direction].points, exact.get(f"std_{direction}"))
+        n_eff = 0.0 if direction in heavy_tailed else min(estimate.n_eff, most)
+        found[name] = replace(estimate, n_eff=n_eff)
     return found
+
+
+def _most_effective(points: float, std: Exact | None) -> float:
+    """Return the effective draws that theory allows: a sample that missed the tails has more."""
+    known = None if std is None or std.value <= 0 else std.stderr(points)
+    if std is None or known is None:
+        return math.inf
+    return 1 / ((2 * known / std.value) ** 2 + 1 / points)
 
 
 def _estimate(
@@ -199,6 +208,8 @@ def _z(estimate: Estimate, m: Moments, q: Quantity, rounding: float) -> float | 
     exact, stderr = estimate.exact, estimate.stderr
     if exact is None or stderr is None:
         return None
+    if estimate.log_scale:
+        stderr *= exact.value / estimate.value  # the relative error is the sample's
     known = exact.stderr(m.count) if m.points == m.count else None
     if known is not None:
         # Two-point values such as a saturated sigmoid's have κ = 1: there −(ā − E[a])² is all there
@@ -208,9 +219,10 @@ def _z(estimate: Estimate, m: Moments, q: Quantity, rounding: float) -> float | 
         if q.moment == "var":
             share = m.aa / m.count / (m.mean_b - m.mean_a**2)
             second_order = 4 * abs(q.power) * exact.value * share / m.count
-        stderr = math.hypot(known, second_order, rounding * abs(exact.value))
-    elif estimate.log_scale:
-        stderr *= exact.value / estimate.value  # the relative error is the sample's
+        # The sample's own error is the larger where it holds more of a rare event than was due;
+        # or where its mean is off, by five standard errors at the most.
+        own = math.sqrt(max(stderr**2 - (2.5 * second_order) ** 2, 0.0))
+        stderr = max(own, math.hypot(known, second_order, rounding * abs(exact.value)))
     if estimate.log_scale and exact.value <= 0:
         return math.inf if estimate.value > exact.error else None  # what is exactly zero varies
     scale = math.hypot(stderr, exact.error)
@@ -237,7 +249,7 @@ def _moment(
         "var": (b - a * a, -2 * a, 1.0, b + abs(c) * math.sqrt(b)),
         "ms": (b + 2 * c * a + c * c, 2 * c, 1.0, b + c * c),
     }[q.moment]
-    if value <= _ROUNDING * b and q.moment == "var":
+    if value <= VARIANCE_ROUNDING * b and q.moment == "var":
         value = 0.0
     if n < 2:
         return value, None
@@ -247,7 +259,7 @@ def _moment(
         # To second order −(ā − E[a])² adds a variance of 2 and a squared bias of 1, in (Var[a]/n)².
         stderr = math.hypot(stderr, math.sqrt(3) * m.aa / n / n)
     if constant:
-        rounding = max(rounding, _ROUNDING)
+        rounding = max(rounding, VARIANCE_ROUNDING)
     # s = 0 is no information about the error, never "± 0".
-    known = constant or stderr * math.sqrt(n) > _ROUNDING * size
+    known = constant or stderr * math.sqrt(n) > VARIANCE_ROUNDING * size
     return value, math.hypot(stderr, rounding * size) if known else None

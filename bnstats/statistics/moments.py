@@ -21,6 +21,9 @@ _CONSTANT, _CONSTANT_ABOUT_MEANS = 1e-13, 1e-28
 # Below this share, a variance from sums about zero has lost digits that matter.
 _CANCELLED = 1e-8
 
+# Of a mean square, the share below which a variance, or a σ over units, is float64's rounding.
+VARIANCE_ROUNDING = 1e-14
+
 # What float32 sums must keep: of Σa² and Σb² the shares that are spread, and E[b²] within range.
 _SPREAD_A, _SPREAD_B = 1e-2, 1e-4
 _SMALLEST, _LARGEST = 1e-24, 1e30
@@ -48,7 +51,7 @@ class Moments:
     aa, ab, bb
         Sums over units of products of deviations from those means.
     sum_bb
-        Sum of b² over evaluations; tells the effective sample size.
+        Sum of b² over evaluations; of replicates, of b about their means; see `n_eff`.
     """
 
     count: float = 0.0
@@ -64,9 +67,15 @@ class Moments:
 
     @property
     def n_eff(self) -> float:
-        """Effective number of draws behind a second moment, n·E[b]²/E[b²]."""
-        sum_b = self.points * self.mean_b
-        return sum_b / self.sum_bb * sum_b if self.sum_bb > 0 else 0.0
+        """Effective number of draws behind σ̂, 1/(4r² + 1/n).
+
+        r is the relative standard error of σ̂ from n independent draws: with c the event mean of
+        (v − E[v])² this is n·E[c]²/E[c²]. Of draws that do not vary, b stands in for c.
+        """
+        varies = self.mean_b - self.mean_a**2 > VARIANCE_ROUNDING * self.mean_b
+        c = self.mean_b - self.mean_a**2 if varies else self.mean_b
+        sum_cc = _sum_cc(self) if varies and self.points == self.count else self.sum_bb
+        return self.points * c / sum_cc * c * self.points if sum_cc > 0 else 0.0
 
 
 Tally: TypeAlias = dict[Direction, Moments]
@@ -85,8 +94,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         Subtracted from every value; near E[v] it keeps all digits when the mean is large. Exact in
         the dtype of the values.
     weights
-        Importance weights of mean one, shape (draws,). The co-moments of weighted draws are left
-        at zero: their units are replicates, see `as_unit`.
+        Importance weights of mean one, shape (draws,).
     """
     return _of(xp, values, pivot, weights, constant_share(double=values.dtype == xp.float64))
 
@@ -107,7 +115,10 @@ def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Mo
         sum_b = sum_aa if scalar else sums_b[0]
     else:
         wb = b * weights
-        sum_a, sum_b, sum_bb = xp.inner((a, weights), (wb, None), (wb, b))
+        pairs = (a, weights), (wb, a), (wb, b), (wb, None)
+        more = () if scalar else ((a * weights, a),)
+        sum_a, sum_ab, sum_bb, sum_b, *sums_aa = xp.inner(*pairs, *more)
+        sum_aa = sum_b if scalar else sums_aa[0]
     if not (double or float32_holds(n, sum_bb)):
         return _of(xp, xp.astype(values, xp.float64), pivot, None, constant)
     if sum_bb - sum_bb != 0:  # an infinity or NaN somewhere
@@ -118,12 +129,10 @@ def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Mo
         if bad:
             kept = None if weights is None else weights[good]
             return replace(_of(xp, values[..., good], pivot, kept, constant), nonfinite=bad)
-    if weights is not None:
-        return Moments(n, n, 0.0, pivot, sum_a / n, sum_b / n, sum_bb=sum_bb)
     found = from_sums(n, sum_a, sum_aa, sum_ab, sum_b, sum_bb, pivot=pivot)
     if not (double or float32_suffices(found, sum_aa, sum_bb)):
         return _of(xp, xp.astype(values, xp.float64), pivot, None, constant)
-    if cancelled(found):
+    if weights is None and cancelled(found):
         means = found.mean_a, found.mean_b
         a, b = a - means[0], b - means[1]
         sums = xp.inner((a, None), (a, a), (a, b), (b, None), (b, b))
@@ -206,7 +215,15 @@ def float32_holds(n: float, sum_bb: float) -> bool:
 
 def as_unit(m: Moments) -> Moments:
     """Return the means of many points as those of one unit, e.g. a scrambled point set."""
-    return replace(m, count=1.0, aa=0.0, ab=0.0, bb=0.0) if m.count else m
+    if not m.count:
+        return m
+    return replace(m, count=1.0, aa=0.0, ab=0.0, bb=0.0, sum_bb=_sum_cc(m))
+
+
+def _sum_cc(m: Moments) -> float:
+    """Return the sum over draws of c², c = b − 2·E[a]·a + E[a]² being b about the mean of v."""
+    c = m.mean_b - m.mean_a**2
+    return m.count * c * c + max(m.bb - 4 * m.mean_a * (m.ab - m.mean_a * m.aa), 0.0)
 
 
 def merge(left: Moments, right: Moments) -> Moments:
