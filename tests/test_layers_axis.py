@@ -21,7 +21,8 @@ from bnstats.sampling.iid import Task
 from bnstats.sampling.run import run
 from bnstats.specs.spec import parse, value_text
 from bnstats.statistics.estimate import estimates
-from bnstats.statistics.exact import Exact, Expectation, exact_values
+from bnstats.statistics.exact import Exact, exact_values
+from bnstats.statistics.quadrature import Expectation
 
 FAMILIES = ("gated", "normalization", "softmax")
 NAMES = sorted(name for name, layer in LAYERS.items() if layer.family in FAMILIES)
