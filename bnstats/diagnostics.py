@@ -66,8 +66,8 @@ def more_draws(result: Result, direction: Direction) -> str:
     if direction in result.spec.bound.heavy_tailed:
         return "their fourth moment is infinite, and no -n is enough"
     seen = max(std.n_eff, 1.0) / samples
-    if known is not None and known.spread is not None and known.value > 0:
-        seen = min(seen, 1 / (1 + (2 * known.spread / known.value) ** 2))
+    if known is not None and known.asymptotic_std is not None and known.value > 0:
+        seen = min(seen, 1 / (1 + (2 * known.asymptotic_std / known.value) ** 2))
     elif std.value == 0 or std.interval is None:
         return "try a larger -n"
     if seen * MAX_DRAWS < MIN_N_EFF:
@@ -96,9 +96,10 @@ def _on_direction(direction: Direction, std: Estimate, result: Result) -> list[s
         if result.sampler == "sobol":
             said = f"{symbol}: these points have hardly seen the tails"
         else:
+            share = f"{estimate.tail_coverage:.2f}"
             said = (
-                f"{symbol}: this sample takes its standard error for {estimate.seen:.2f} of what "
-                "it is, because it has hardly seen the tails"
+                f"{symbol}: this sample takes its standard error for {share} of what it is, "
+                "because it has hardly seen the tails"
             )
         return [f"{said}: its intervals are too short; {remedy}"]
     return []

@@ -18,7 +18,7 @@ import bnstats
 from bnstats import BnstatsError, Law
 from bnstats.backends import numpy_backend
 from bnstats.custom import installed, read
-from bnstats.layers import USER_LAYERS, BoundLayer, Input
+from bnstats.layers import USER_LAYERS, BoundLayer, ExactMoments, Input
 from bnstats.specs.spec import parse
 
 Cli = Callable[..., Outcome]
@@ -599,8 +599,8 @@ def test_a_builder_of_events_is_a_layer(home: Path) -> None:
             factor = 1 + scale * draws["u"]
             return draws["x"] * factor, lambda dy: dy * factor
 
-        inputs = {"x": Input(), "dy": Input(), "u": Input(law="uniform")}
-        return BoundLayer(inputs, forward, lambda law, expect: {})
+        inputs = {"x": Input(), "dy": Input(), "u": Input(distribution="uniform")}
+        return BoundLayer(inputs, forward, lambda law, expect: ExactMoments())
 
     result = bnstats.compute("jitter:scale=3", samples=300_000)
     # E[(1 + 3u)²] = 1 + 3 + 3
@@ -612,7 +612,7 @@ def test_a_mistake_of_a_builder_is_told_as_the_users(home: Path) -> None:
     @bnstats.register
     def faulty() -> BoundLayer:
         inputs = {"x": Input(), "dy": Input()}
-        return BoundLayer(inputs, lambda xp, draws: 1 / 0, lambda law, expect: {})
+        return BoundLayer(inputs, lambda xp, draws: 1 / 0, lambda law, expect: ExactMoments())
 
     with pytest.raises(BnstatsError, match="faulty raised ZeroDivisionError"):
         bnstats.compute("faulty", samples=100)

@@ -1,4 +1,4 @@
-"""How many draws count: about the mean, no more than theory allows, and never those of a rare event.
+"""How many draws count: about the mean, no more than theory allows, and of rare events few.
 
 Every study here has fixed seeds; the bounds on how often an interval may miss say how rarely a
 correct program would exceed them.
@@ -109,7 +109,7 @@ def test_an_error_of_the_formula_is_still_seen() -> None:
     for factor in (1.0, 1.02):
         wrong = {k: e.exact for k, e in right.quantities.items()}
         std = wrong["std_dx"]
-        wrong["std_dx"] = Exact(std.value * factor, std.error, std.by, std.spread * factor)
+        wrong["std_dx"] = Exact(std.value * factor, std.error, std.by, std.asymptotic_std * factor)
         tally = {
             "dx": of(
                 xp, np.random.default_rng(7).normal(size=100_000) * (np.arange(100_000) % 2), 0.0

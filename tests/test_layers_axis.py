@@ -174,9 +174,9 @@ def test_gated_units(spec, law):
     check(exact["var_y"], true["var_y"])
     check(exact["var_dx"], law.dy_std**2 * true["ms_dx"])
     spread = mp.sqrt(true["m4_y"] - true["var_y"] ** 2)
-    assert exact["var_y"].spread == pytest.approx(float(spread), rel=1e-11)
+    assert exact["var_y"].asymptotic_std == pytest.approx(float(spread), rel=1e-11)
     spread = law.dy_std**2 * mp.sqrt(true["square_dx"] - true["ms_dx"] ** 2)
-    assert exact["var_dx"].spread == pytest.approx(float(spread), rel=1e-9)
+    assert exact["var_dx"].asymptotic_std == pytest.approx(float(spread), rel=1e-9)
 
 
 @laws
@@ -186,7 +186,7 @@ def test_concatenated_relu(law):
     check(exact["mean_y"], mean)
     check(exact["var_y"], var)
     check(exact["var_dx"], law.dy_std**2)
-    assert exact["var_dx"].spread == pytest.approx(math.sqrt(2) * law.dy_std**2)
+    assert exact["var_dx"].asymptotic_std == pytest.approx(math.sqrt(2) * law.dy_std**2)
 
 
 @laws
@@ -280,18 +280,18 @@ def test_normalization(spec, n, eps, centred, law):
 def test_the_spread_of_a_normalised_gradient(spec, n, eps, centred, law):
     exact = exact_of(spec, law)
     if eps == 0:  # 4 and 3 dimensions: E[1/v²] diverges
-        assert exact["std_dx"].spread is None
+        assert exact["std_dx"].asymptotic_std is None
         assert parse(spec).bound.heavy_tailed == ("dx",)
         return
     inputs = n, eps, law.x_mean, law.x_std
     square = oracles.normalization_square(*inputs, centred=centred)
     ms = oracles.normalization_moments(*inputs, centred=centred)[2]
     var = law.dy_std**2 * mp.sqrt(square - ms**2)
-    assert exact["var_dx"].spread == pytest.approx(float(var), rel=1e-9)
+    assert exact["var_dx"].asymptotic_std == pytest.approx(float(var), rel=1e-9)
     sigma = law.dy_std * mp.sqrt(ms)
-    assert exact["std_dx"].spread == pytest.approx(float(var / (2 * sigma)), rel=1e-9)
-    assert exact["gain_dx"].spread == pytest.approx(float(var / (2 * sigma**3)), rel=1e-9)
-    assert exact["mean_dx"].spread is None
+    assert exact["std_dx"].asymptotic_std == pytest.approx(float(var / (2 * sigma)), rel=1e-9)
+    assert exact["gain_dx"].asymptotic_std == pytest.approx(float(var / (2 * sigma**3)), rel=1e-9)
+    assert exact["mean_dx"].asymptotic_std is None
     assert parse(spec).bound.heavy_tailed == ()
 
 
@@ -300,17 +300,17 @@ def test_the_spread_of_a_normalised_gradient(spec, n, eps, centred, law):
 def test_the_spread_of_a_normalised_mean_square(spec, n, eps, centred, std):
     exact = exact_of(spec, Law(0, std, 1))
     if exact["rms_y"].by == "constant" or not eps:
-        assert exact["std_y"].spread is None
+        assert exact["std_y"].asymptotic_std is None
         return
     spread = oracles.normalization_spread(n, eps, std, centred=centred)
-    assert exact["std_y"].spread == pytest.approx(
+    assert exact["std_y"].asymptotic_std == pytest.approx(
         float(mp.sqrt(spread) / 2 / exact["std_y"].value), rel=1e-6
     )
-    assert exact["rms_y"].spread == exact["std_y"].spread
+    assert exact["rms_y"].asymptotic_std == exact["std_y"].asymptotic_std
 
 
 def test_a_mean_that_is_not_zero_leaves_the_spread_to_the_sample():
-    assert exact_of("rms_norm:normalized_shape=3", Law(0.5))["std_y"].spread is None
+    assert exact_of("rms_norm:normalized_shape=3", Law(0.5))["std_y"].asymptotic_std is None
 
 
 @pytest.mark.parametrize(

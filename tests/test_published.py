@@ -192,7 +192,7 @@ def test_the_standard_error_of_a_root_mean_square():
     # silu has a mean: E[y⁴] in full, by mpmath
     m2, m4 = (float(_mean(lambda x, p=p: (x * _logistic(x)) ** p, ())) for p in (2, 4))
     wanted = math.sqrt(m4 / m2**2 - 1) / 2 / math.sqrt(m2)
-    found = exact("silu").gain_rms_y.spread
+    found = exact("silu").gain_rms_y.asymptotic_std
     assert found == pytest.approx(wanted, rel=1e-9)
     (claim,) = claim_set("e3nn").claims
     remark = judge(claim, exact("silu").quantities).remark

@@ -49,12 +49,12 @@ def ndtri(p: Any) -> Any:
     return scipy_ndtri(p)
 
 
-def inner(*pairs: tuple[Any, Any]) -> list[float]:
-    """Return inner products of vectors of one dtype and length, summed in short rows.
+def sums_of_products(*pairs: tuple[Any, Any]) -> list[float]:
+    """Return Σ left·right for every pair of vectors, all of one dtype and length.
 
-    None stands for ones: as an inner product a sum takes half the time of numpy.sum. BLAS spreads
-    a longer product over threads of its own, and the digits would depend on it. In float32, 512
-    products are added before float64 takes over.
+    None stands for ones: as a product a sum takes half the time of numpy.sum. The vectors are
+    summed in short rows, because BLAS divides longer ones among threads of its own, and the digits
+    would depend on their number. In float32, 512 products are added before float64 takes over.
     """
     length, kind = pairs[0][0].shape[0], pairs[0][0].dtype.char
     row, ones = _ROWS[kind], _ONES[kind]

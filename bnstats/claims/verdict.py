@@ -157,9 +157,9 @@ def _digits_known(reference: Exact) -> int:
 
 
 def _equal_error_samples(claim: Claim, reference: Exact) -> float | None:
-    if claim.printed.symbolic or reference.spread is None:
+    if claim.printed.symbolic or reference.asymptotic_std is None:
         return None
-    ratio = reference.spread / (claim.printed.value - reference.value)
+    ratio = reference.asymptotic_std / (claim.printed.value - reference.value)
     return ratio * ratio  # which may be infinite, where ** would raise an error
 
 

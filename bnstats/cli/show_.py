@@ -65,7 +65,7 @@ def _layer(text: str, console: Console) -> Iterator[str]:
     yield f"  one draw of {spec.text}"
     for key, given in spec.bound.inputs.items():
         shape = "x".join(map(str, given.shape)) or "scalar"
-        yield f"    {key.ljust(8)} {shape}, {given.law}"
+        yield f"    {key.ljust(8)} {shape}, {given.distribution}"
     for hint in spec.bound.hints:
         yield from folded("    ", hint, console.width)
     if spec.bound.why_inexact:

@@ -18,11 +18,12 @@ from bnstats.custom.trial import tried
 from bnstats.errors import BnstatsError
 from bnstats.layers import (
     STANDARD,
+    UNKNOWN,
     Array,
     Backward,
     BoundLayer,
+    ExactMoments,
     Expect,
-    Known,
     Law,
     Namespace,
     pointwise_layer,
@@ -79,21 +80,20 @@ def _event(
         slope, error = careful_slope(lambda at: value(xp, at), xp, x, breakpoints, law)
         return (2 * xp.abs(slope) + error) * error
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        known = dict(pointwise_moments(value, lambda xp, x: quick(xp, x)[1], splits)(law, expect))
-        mean, power = known["mean_y"], law.dy_std**2
+    def moments(law: Law, expect: Expect) -> ExactMoments:
+        known = pointwise_moments(value, lambda xp, x: quick(xp, x)[1], splits)(law, expect)
+        dy2 = law.dy_std**2
         # What rounding x makes of y, which counts where a function is steep everywhere.
-        steepness = math.sqrt(known["ms_dx"].value / power)
+        steepness = math.sqrt(known.ms_dx.value / dy2)
         rounding = 2.0**-51 * steepness * math.hypot(law.x_mean, law.x_std)
         if math.isfinite(rounding):
-            known["mean_y"] = mean._replace(error=mean.error + rounding)
+            known = replace(known, mean_y=known.mean_y.widened(rounding))
         if not resolved:
-            return {name: known[name] for name in known if name.endswith("_y")}
+            return replace(known, ms_dx=UNKNOWN, m4_dx=UNKNOWN)
         found = expect(squared, breakpoints=splits, tolerance=_SLOPE_TOLERANCE)
-        more = expect(squared_error, breakpoints=splits, tolerance=0.01)
-        error = found.error + more.value + more.error
-        ms_dx = Known(power * found.value, power * error, "finite differences")
-        return {**known, "ms_dx": ms_dx}
+        error = expect(squared_error, breakpoints=splits, tolerance=0.01)
+        ms_slope = found.widened(error.value).widened(error.error)
+        return replace(known, ms_dx=dy2 * ms_slope.known_by("finite differences"))
 
     bound = pointwise_layer(quick, breakpoints)
     by_autodiff = _differentiated(call)

@@ -130,8 +130,8 @@ def iid_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
     bound, dtype = task.spec.bound, task.dtype
     generator = stream(task.seed, task.spec.text, chunk.unit)
     size = block_draws(bound)
-    normal = {k: i.shape for k, i in bound.inputs.items() if i.law == "normal"}
-    uniform = {k: i.shape for k, i in bound.inputs.items() if i.law == "uniform"}
+    normal = {k: i.shape for k, i in bound.inputs.items() if i.distribution == "normal"}
+    uniform = {k: i.shape for k, i in bound.inputs.items() if i.distribution == "uniform"}
     normals_per_draw = sum(map(prod, normal.values()))
     uniforms_per_draw = sum(map(prod, uniform.values()))
     source = Normals(min(size, chunk.draws) * normals_per_draw, dtype)

@@ -118,7 +118,9 @@ def chunk_tally(task: Task, chunk: Chunk, pivot: float) -> Tally:
 def y_pivot(bound: BoundLayer, law: Law) -> float:
     """Return a float32 number near E[y]: y at the mean of every input, 0 where not finite."""
     centre = {"normal": 0.0, "uniform": 0.5}
-    at_mean = {name: np.full((*i.shape, 1), centre[i.law]) for name, i in bound.inputs.items()}
+    at_mean = {
+        name: np.full((*i.shape, 1), centre[i.distribution]) for name, i in bound.inputs.items()
+    }
     at_mean["x"] += law.x_mean
     with np.errstate(all="ignore"):
         value = float(np.float32(np.mean(bound.forward(numpy_backend, at_mean)[0])))

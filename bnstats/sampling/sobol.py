@@ -197,7 +197,7 @@ def _transformed(uniform: Any, given: Input, *, smooth: bool) -> tuple[Any, Any]
     if smooth:
         z, (weights,) = smoothed_normal(uniform)
     else:
-        z = uniform if given.law == "uniform" else ndtri(uniform)
+        z = uniform if given.distribution == "uniform" else ndtri(uniform)
     return z.reshape(*given.shape, -1), weights
 
 

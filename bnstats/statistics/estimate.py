@@ -15,7 +15,7 @@ from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
 # Coverage of the log-scale interval falls off below this effective sample size.
 MIN_N_EFF = 100.0
 # A sample whose standard error is below this share of the exact one has missed the tails.
-_ENOUGH_SEEN = 0.7
+_ENOUGH_COVERED = 0.7
 _LARGEST_EXPONENT = 700.0  # e^700 is a float64 still
 
 
@@ -46,10 +46,10 @@ class Estimate:
         Whether interval and z live on the log scale; not so for means.
     nonfinite
         Draws left out because they, or their fourth powers, are not finite.
-    seen
-        The standard error of as many independent draws, as this sample has it, in units of that of
-        theory (of σ and its kin: the relative ones); 1 where theory has none. Much below 1 the
-        sample has hardly seen the tails.
+    tail_coverage
+        The sample's standard error divided by the theoretical one for the same number of
+        independent draws, both relative to their values where ``log_scale``; 1 if unknown. Below
+        0.7 the sample has missed the tails.
     """
 
     value: float
@@ -60,7 +60,7 @@ class Estimate:
     z: float | None = None
     log_scale: bool = True
     nonfinite: float = 0.0
-    seen: float = 1.0
+    tail_coverage: float = 1.0
 
     def interval_at(self, z: float) -> tuple[float, float] | None:
         """Return the interval of ±z standard errors on the estimate's own scale."""
@@ -68,7 +68,7 @@ class Estimate:
             return None
         if not self.log_scale:
             return self.value - z * self.stderr, self.value + z * self.stderr
-        # A spread that is all rounding can have an error of hundreds of times its value.
+        # A variance that is all rounding can have an error of hundreds of times its value.
         factor = math.exp(min(z * self.stderr / self.value, _LARGEST_EXPONENT))
         return self.value / factor, self.value * factor
 
@@ -80,7 +80,7 @@ class Estimate:
     @property
     def missed_tails(self) -> bool:
         """Whether theory says that the sample has hardly seen what its error hinges on."""
-        return self.seen < _ENOUGH_SEEN
+        return self.tail_coverage < _ENOUGH_COVERED
 
     @property
     def reliable(self) -> bool:
@@ -176,7 +176,7 @@ def _estimate(
     # What is left of the draws is no sample of what the exact value is of.
     z = None if m.nonfinite else _z(found, m, q, rounding)
     interval = found.interval_at(quantile(confidence, m))
-    return replace(found, interval=interval, z=z, seen=_seen(found, m, q))
+    return replace(found, interval=interval, z=z, tail_coverage=_tail_coverage(found, m, q))
 
 
 def independent_error(n_eff: float, points: float) -> float:
@@ -184,12 +184,12 @@ def independent_error(n_eff: float, points: float) -> float:
     return 0.5 * math.sqrt(max(1 / n_eff - 1 / points, 0.0))
 
 
-def _seen(estimate: Estimate, m: Moments, q: Quantity) -> float:
-    """Return `Estimate.seen`.
+def _tail_coverage(estimate: Estimate, m: Moments, q: Quantity) -> float:
+    """Return `Estimate.tail_coverage`.
 
-    A sample of heavy tails lacks what makes its standard error large, and cannot know it. Of Sobol'
-    points, whose errors are others, the fourth moment that they have tells; it is one about 0, and
-    says something of dx only.
+    A heavy-tailed sample that lacks its largest values underestimates its own error. The errors of
+    Sobol' points are not those of independent draws, so their fourth moments are compared instead;
+    these are about zero, so only dx can be checked.
     """
     exact = estimate.exact
     known = exact.stderr(m.points) if exact is not None else None
@@ -253,8 +253,8 @@ def _moment(
         value = 0.0
     if n < 2:
         return value, None
-    spread = slope_a**2 * m.aa + 2 * slope_a * slope_b * m.ab + slope_b**2 * m.bb
-    stderr = math.sqrt(max(spread, 0.0) / (n - 1) / n)
+    square = slope_a**2 * m.aa + 2 * slope_a * slope_b * m.ab + slope_b**2 * m.bb
+    stderr = math.sqrt(max(square, 0.0) / (n - 1) / n)
     if q.moment == "var" and stderr > 0:
         # To second order −(ā − E[a])² adds a variance of 2 and a squared bias of 1, in (Var[a]/n)².
         stderr = math.hypot(stderr, math.sqrt(3) * m.aa / n / n)

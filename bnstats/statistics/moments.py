@@ -111,13 +111,15 @@ def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Mo
     n = float(a.shape[0])
     if weights is None:
         more = () if scalar else ((b, None),)
-        sum_a, sum_aa, sum_ab, sum_bb, *sums_b = xp.inner((a, None), (a, a), (a, b), (b, b), *more)
+        sum_a, sum_aa, sum_ab, sum_bb, *sums_b = xp.sums_of_products(
+            (a, None), (a, a), (a, b), (b, b), *more
+        )
         sum_b = sum_aa if scalar else sums_b[0]
     else:
         wb = b * weights
         pairs = (a, weights), (wb, a), (wb, b), (wb, None)
         more = () if scalar else ((a * weights, a),)
-        sum_a, sum_ab, sum_bb, sum_b, *sums_aa = xp.inner(*pairs, *more)
+        sum_a, sum_ab, sum_bb, sum_b, *sums_aa = xp.sums_of_products(*pairs, *more)
         sum_aa = sum_b if scalar else sums_aa[0]
     if not (double or float32_holds(n, sum_bb)):
         return _of(xp, xp.astype(values, xp.float64), pivot, None, constant)
@@ -135,7 +137,7 @@ def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Mo
     if weights is None and cancelled(found):
         means = found.mean_a, found.mean_b
         a, b = a - means[0], b - means[1]
-        sums = xp.inner((a, None), (a, a), (a, b), (b, None), (b, b))
+        sums = xp.sums_of_products((a, None), (a, a), (a, b), (b, None), (b, b))
         return from_sums(n, *sums, pivot=pivot, about=means, constant=constant)
     return found
 

@@ -118,7 +118,7 @@ class Study:
         for name in planted.EXACT:
             e = pilot.quantities[name]
             if e.exact is not None and abs(e.exact.value) > e.exact.error and e.stderr:
-                spread = e.exact.spread or e.stderr * math.sqrt(pilot.samples)
+                spread = e.exact.asymptotic_std or e.stderr * math.sqrt(pilot.samples)
                 errors[name] = spread / math.sqrt(samples) / abs(e.exact.value)
         return {"default": default, "samples": samples, "relative_stderr": errors, "caught": found}
 

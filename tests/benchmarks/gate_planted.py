@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 from unittest.mock import patch
 
-from bnstats.layers import STANDARD, BoundLayer, Known, Law
+from bnstats.layers import STANDARD, BoundLayer, ExactMoments, Law
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.exact import exact_values
 from bnstats.statistics.quantities import QUANTITIES
@@ -61,13 +61,15 @@ def misknown(spec: Spec, factor: float) -> Spec:
     """Return a layer whose exact moments make E[y], σ[y] and σ[dx] wrong by a factor."""
     right = spec.bound.moments
 
-    def moments(law: Law, expect: Any) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Any) -> ExactMoments:
         powers = {"mean_y": 1, "mean_dx": 1, "var_y": 2, "ms_y": 2, "ms_dx": 2}
         powers |= {"m3_y": 3, "m4_y": 4, "m4_dx": 4, "var_ms_y": 4, "var_ms_dx": 4}
-        return {
-            name: Known(m.value * factor ** powers[name], m.error, *m[2:])
-            for name, m in right(law, expect).items()
+        known = right(law, expect)
+        wrong = {
+            name: replace(m, value=m.value * factor ** powers[name])
+            for name, m in known.stated.items()
         }
+        return replace(known, **wrong)
 
     bound: BoundLayer = replace(spec.bound, moments=moments)
     return replace(spec, bound=bound)

@@ -148,8 +148,8 @@ def power_curve(text: str, name: str, seed: int, replications: int, rows: int) -
         hits = 0
         for i, stage in enumerate(stages):
             factor = math.exp((-1) ** i * shift * one)
-            known = exact.spread and exact.spread * factor
-            wrong = {name: replace(exact, value=exact.value * factor, spread=known)}
+            known = exact.asymptotic_std and exact.asymptotic_std * factor
+            wrong = {name: replace(exact, value=exact.value * factor, asymptotic_std=known)}
             found = [judged(tally, wrong).get(name) for tally in stage]
             z = [(e.z or 0.0) if e else 0.0 for e in found]
             hits += confirmed(z[0], z[1], threshold)

@@ -44,7 +44,8 @@ def group_draws(
         Words of shape (ROUNDS + 1, 2), see `round_keys`.
     """
     inputs, places = task.spec.bound.inputs, draws_per_group(task.spec.bound)
-    counts = {law: sum(prod(i.shape) for i in inputs.values() if i.law == law) for law in _LAWS}
+    given = [(i.distribution, prod(i.shape)) for i in inputs.values()]
+    counts = {law: sum(count for of, count in given if of == law) for law in _LAWS}
     calls = {law: -(-places * count // 4) for law, count in counts.items()}
     rows: dict[str, Array] = {}
     begin = 0
@@ -60,19 +61,20 @@ def group_draws(
         at = {law: place * count for law, count in counts.items()}
         draws = {}
         for name, i in inputs.items():
-            row, end = at[i.law], at[i.law] + prod(i.shape)
-            taken = rows[i.law][row:end] if i.shape else rows[i.law][row]
+            row, end = at[i.distribution], at[i.distribution] + prod(i.shape)
+            taken = rows[i.distribution][row:end] if i.shape else rows[i.distribution][row]
             if isinstance(taken, list):
                 taken = xp.stack(taken)
             draws[name] = xp.reshape(taken, (*i.shape, groups))
-            at[i.law] = end
+            at[i.distribution] = end
         found.append(scaled(draws, task.law))
     return found
 
 
 def draws_per_group(bound: BoundLayer) -> int:
     """Return how many draws share a call."""
-    return 2 if sum(prod(i.shape) for i in bound.inputs.values() if i.law == "normal") <= 2 else 1
+    normals = (i for i in bound.inputs.values() if i.distribution == "normal")
+    return 2 if sum(prod(i.shape) for i in normals) <= 2 else 1
 
 
 def _words(xp: Any, first: Array, groups: int, keys: Array, calls: range) -> Any:
