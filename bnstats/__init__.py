@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from bnstats.result import Reference, Result
     from bnstats.statistics.estimate import Estimate
     from bnstats.statistics.exact import Exact
-    from bnstats.verification.checks import Check, verify
-    from bnstats.verification.gate import Settings
+    from bnstats.verification.check import Check
+    from bnstats.verification.gate import VerifySettings
+    from bnstats.verification.sources import verify
 
 __all__ = [
     "BnstatsError",
@@ -39,8 +40,8 @@ __all__ = [
     "Law",
     "Reference",
     "Result",
-    "Settings",
     "Verdict",
+    "VerifySettings",
     "__version__",
     "claim_set",
     "compute",
@@ -52,7 +53,7 @@ __all__ = [
 # Imported on first use, so that `import bnstats` loads neither numpy nor scipy.
 _HOMES = {
     "BnstatsError": "errors",
-    "Check": "verification.checks",
+    "Check": "verification.check",
     "Claim": "claims",
     "ClaimSet": "claims",
     "Estimate": "statistics.estimate",
@@ -61,13 +62,13 @@ _HOMES = {
     "Law": "layers",
     "Reference": "result",
     "Result": "result",
-    "Settings": "verification.gate",
+    "VerifySettings": "verification.gate",
     "Verdict": "claims.verdict",
     "claim_set": "claims",
     "compute": "api",
     "exact": "api",
     "register": "custom",
-    "verify": "verification.checks",
+    "verify": "verification.sources",
 }
 
 

@@ -31,6 +31,10 @@ class BnstatsError(Exception):
                 self.add_note(note)
 
 
+class ArgumentError(BnstatsError):
+    """An argument outside its range, which the message names as Python spells it: max_time."""
+
+
 class HostError(BnstatsError):
     """Something outside the request is in the way: a missing extra, a full disk."""
 

@@ -14,7 +14,7 @@ import pytest
 from bnstats.api import compute
 from bnstats.backends import numpy_backend as xp
 from bnstats.layers import Law
-from bnstats.statistics.estimate import MIN_N_EFF, estimates
+from bnstats.statistics.estimate import MIN_N_EFF, Estimator
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.moments import as_unit, merge, of
 
@@ -25,7 +25,7 @@ def test_a_value_that_hardly_leaves_its_pivot_has_few_effective_draws() -> None:
     y[::2500] = 1.0
     for pivot in (0.0, 0.5, 1.0):
         (e, *_) = (
-            v for k, v in estimates({"y": of(xp, y, pivot)}, {}, 0.95).items() if k == "mean_y"
+            v for k, v in Estimator().estimates({"y": of(xp, y, pivot)}).items() if k == "mean_y"
         )
         assert e.n_eff == pytest.approx(8, rel=2e-3), pivot
         assert not e.reliable
@@ -34,7 +34,7 @@ def test_a_value_that_hardly_leaves_its_pivot_has_few_effective_draws() -> None:
 def test_of_an_event_the_effective_draws_follow_from_the_standard_error_of_sigma() -> None:
     rng = np.random.default_rng(0)
     values = 3.0 + rng.exponential(size=2000) + 0.2 * rng.normal(size=(4, 2000))
-    e = estimates({"y": of(xp, values, 2.5)}, {}, 0.95)["std_y"]
+    e = Estimator().estimates({"y": of(xp, values, 2.5)})["std_y"]
     c = ((values - values.mean()) ** 2).mean(axis=0)
     r = np.std(c) / math.sqrt(2000) / (2 * c.mean())  # by hand: Var[c]/n, halved by the root
     assert e.n_eff == pytest.approx(1 / (4 * r * r + 1 / 2000), rel=1e-9)
@@ -70,7 +70,7 @@ def test_weights_count() -> None:
 def test_a_sample_has_no_more_effective_draws_than_theory_allows() -> None:
     values = np.random.default_rng(3).normal(size=1000)
     exact = {"std_dx": Exact(1.0, 0.0, "test", 5.0)}  # r = 5/√1000
-    found = estimates({"dx": of(xp, values, 0.0)}, exact, 0.95)
+    found = Estimator(exact).estimates({"dx": of(xp, values, 0.0)})
     for e in found.values():
         assert e.n_eff == pytest.approx(1 / (4 * 25 / 1000 + 1e-3))
         assert not e.reliable
@@ -115,5 +115,5 @@ def test_an_error_of_the_formula_is_still_seen() -> None:
                 xp, np.random.default_rng(7).normal(size=100_000) * (np.arange(100_000) % 2), 0.0
             )
         }
-        z.append(estimates(tally, wrong, 0.95)["std_dx"].z)
+        z.append(Estimator(wrong).estimates(tally)["std_dx"].z)
     assert abs(z[0]) < 4 < abs(z[1])

@@ -17,10 +17,10 @@ from bnstats.api import compute
 from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, Law
-from bnstats.sampling.iid import Task
 from bnstats.sampling.run import run
+from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse, value_text
-from bnstats.statistics.estimate import estimates
+from bnstats.statistics.estimate import Estimator
 from bnstats.statistics.exact import Exact, exact_values
 from bnstats.statistics.quadrature import Expectation
 
@@ -382,8 +382,8 @@ def test_intervals_cover_although_elements_depend_on_each_other(spec):
     replications, quantity = 400, "std_y" if spec == "log_softmax" else "std_dx"
     bound, true, hits = parse(spec), exact_of(spec)[quantity].value, 0
     for seed in range(replications):
-        tally, _ = run(Task(bound, seed=seed), 1000)
-        low, high = estimates(tally, {}, 0.95)[quantity].interval
+        tally, _ = run(bound, Sampling(seed=seed), 1000)
+        low, high = Estimator().estimates(tally)[quantity].interval
         hits += low <= true <= high
     spread = math.sqrt(replications * 0.95 * 0.05)
     assert abs(hits - 0.95 * replications) < 5 * spread
@@ -421,8 +421,9 @@ def test_a_mean_that_is_the_same_in_every_draw_errs_by_rounding(name, sampler):
 def test_a_constant_that_is_wrong_is_far_off():
     bound = parse("softmax:n=4").bound
     leaky = replace(bound, forward=lambda xp, d: (bound.forward(xp, d)[0] * (1 + 1e-11), None))
-    tally, _ = run(Task(replace(parse("softmax:n=4"), bound=leaky), directions=("y",)), 500)
-    found = estimates(tally, exact_values(bound, STANDARD), 0.95)["mean_y"]
+    spec = replace(parse("softmax:n=4"), bound=leaky)
+    tally, _ = run(spec, Sampling(direction="forward"), 500)
+    found = Estimator(exact_values(bound, STANDARD)).estimates(tally)["mean_y"]
     assert found.z > 500
 
 

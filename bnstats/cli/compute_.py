@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from pathlib import Path
@@ -27,8 +26,7 @@ from bnstats.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bnstats.api import Directions
-    from bnstats.sampling.iid import DType, Sampler
+    from bnstats.sampling.settings import Directions, DType, Sampler
 
 
 @click.command("compute")
@@ -107,58 +105,44 @@ def command(
     the path of a function of your own, mypkg.mymodule:my_act, or of a torch module or a jax
     function, torch.nn:GELU or jax.nn:silu, which their autodiff differentiates.
     """
-    from bnstats.api import compute, default_samples
+    from bnstats.api import sample
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.output import check_exports, emit, locate
-    from bnstats.cli.progress import Target, sampling_progress
+    from bnstats.cli.output import check_exports, emit, locate, spoken
+    from bnstats.cli.progress import sampling_watch
     from bnstats.custom import read
-    from bnstats.documents.write import document
+    from bnstats.documents.write import document, outline
     from bnstats.layers import Law
-    from bnstats.sampling.settings import check_law
-    from bnstats.statistics.exact import exact_values
+    from bnstats.sampling.settings import Sampling
 
-    law = Law(x_mean, x_std, dy_std)
-    check_law(law)
+    sampling = Sampling(
+        samples,
+        seed,
+        confidence,
+        dtype,
+        direction,
+        sampler,
+        precision,
+        max_time,
+        workers,
+        backend,
+        device,
+        Law(x_mean, x_std, dy_std),
+    )
     format_ = format_asked(format_, as_json)
     check_exports(export)
     import_named(imports)
     layers = list({spec.text: spec for spec in (read(text, here=True) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
-        # Two draws have no interval.
-        few = [max(3, 4096 // spec.bound.numbers) for spec in layers]
-        trial = [
-            compute(spec, samples=n, direction=direction, law=law)
-            for spec, n in zip(layers, few, strict=True)
-        ]
-        locate(document(trial), get)
+        locate(outline(layers, sampling), get)
     results, seconds = [], []
     with interruptible() as interrupted:
         for spec in layers:
-            end = samples or (math.inf if max_time else default_samples(spec.bound, sampler))
             start = time.monotonic()
-            exact = exact_values(spec.bound, law) if precision and console.progress else {}
-            target = Target(end, precision, confidence, exact, spec.bound.heavy_tailed)
-            with sampling_progress(console, spec.text, target) as on_progress:
-                result = compute(
-                    spec,
-                    samples=samples,
-                    seed=seed,
-                    confidence=confidence,
-                    dtype=dtype,
-                    sampler=sampler,
-                    precision=precision,
-                    max_time=max_time,
-                    direction=direction,
-                    workers=workers,
-                    backend=backend,
-                    device=device,
-                    law=law,
-                    on_progress=on_progress,
-                    should_stop=interrupted,
-                )
+            with sampling_watch(console, spec.text, interrupted) as watch:
+                result = sample(spec, sampling, watch)
             if result.samples:
-                results.append(result)
+                results.append(spoken(result))
                 seconds.append(time.monotonic() - start)
             if interrupted():
                 break

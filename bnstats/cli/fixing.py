@@ -11,16 +11,17 @@ import click
 
 from bnstats.cli.console import Console
 from bnstats.documents.files import seen_from_here, write_atomically
+from bnstats.report.options import as_options
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import Check
+from bnstats.verification.check import Check
 from bnstats.verification.fix import Change, corrections, rewritten_files, verified_again
-from bnstats.verification.gate import Settings
+from bnstats.verification.gate import VerifySettings
 
 
 def repair(
     console: Console,
     checks: Sequence[Check],
-    settings: Settings,
+    settings: VerifySettings,
     digits: int | None,
     *,
     diff: bool,
@@ -43,7 +44,7 @@ def repair(
             click.echo(_line(console, change), err=not on_stdout)
     for refusal in refusals:
         symbol = QUANTITIES[refusal.check.quantity].symbol
-        console.warn(f"{refusal.check.layer} {symbol} stays: {refusal.reason}")
+        console.warn(f"{refusal.check.layer} {symbol} stays: {as_options(refusal.reason)}")
     return list(checks) if diff else verified_again(checks, changes, settings)
 
 

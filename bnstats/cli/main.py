@@ -13,7 +13,7 @@ from itertools import pairwise
 import click
 
 from bnstats.cli.console import Console
-from bnstats.errors import BnstatsError, HostError, printable, suggestion
+from bnstats.errors import ArgumentError, BnstatsError, HostError, printable, suggestion
 from bnstats.version import __version__
 
 _GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--color")
@@ -189,9 +189,10 @@ def _wants(arguments: Sequence[str], format_: str) -> bool:
 
 def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
     """Print an error on stderr, and as a document on stdout where JSON was asked for."""
-    lines = [f"error: {error.message}"]
+    message, hint = _in_options(error)
+    lines = [f"error: {message}"]
     lines += [f"       {line}" for line in (error.where or "").splitlines()]
-    lines += [f"hint:  {error.hint}"] if error.hint else []
+    lines += [f"hint:  {hint}"] if hint else []
     click.echo("\n".join(lines), err=True)
     if error.__cause__ is not None and _verbose(arguments):
         import traceback
@@ -201,7 +202,7 @@ def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
         from bnstats.documents.write import failure
         from bnstats.report.json import render
 
-        click.echo(render(failure(error.message, error.hint, error.exit_code, arguments)))
+        click.echo(render(failure(message, hint, error.exit_code, arguments)))
     elif _wants(arguments, "github"):
         from bnstats.report.github import command
 
@@ -211,6 +212,14 @@ def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
 
         click.echo(junit_error("\n".join(lines)))
     return error.exit_code
+
+
+def _in_options(error: BnstatsError) -> tuple[str, str | None]:
+    """Return message and hint of an error, naming options where those name arguments."""
+    from bnstats.report.options import as_options  # slow for --version
+
+    message = error.message.replace("_", "-") if isinstance(error, ArgumentError) else error.message
+    return as_options(message), error.hint and as_options(error.hint)
 
 
 def _verbose(arguments: Sequence[str]) -> bool:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bnstats.cli.console import Console
 from bnstats.documents.files import check_writable, write_atomically
 from bnstats.errors import BnstatsError, printable
 from bnstats.report import format_of, renderer
+from bnstats.report.options import as_options
+from bnstats.result import Record
 from bnstats.specs.spec import parse
+
+R = TypeVar("R", bound=Record[Any])
 
 
 def check_exports(paths: Sequence[Path]) -> None:
@@ -43,6 +48,11 @@ def emit(
         console.out(render(document, console.style, seconds, console.width))
     else:
         console.out(renderer(format_)(document))
+
+
+def spoken(record: R) -> R:
+    """Return a record whose warnings name options in place of arguments."""
+    return replace(record, warnings=tuple(map(as_options, record.warnings)))
 
 
 def lookup(document: Mapping[str, Any], path: str) -> str:

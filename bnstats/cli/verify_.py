@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from bnstats.cli.options import (
 from bnstats.errors import BnstatsError
 
 if TYPE_CHECKING:
-    from bnstats.verification.checks import Check
+    from bnstats.verification.check import Check
 
 
 @click.command("verify")
@@ -89,12 +90,12 @@ def command(
     """
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import layers_progress
+    from bnstats.cli.progress import layers_watch
     from bnstats.cli.project import project
     from bnstats.custom import trust
     from bnstats.report.checks import summary, warnings_of
-    from bnstats.verification.checks import source_of
-    from bnstats.verification.gate import Settings
+    from bnstats.verification.gate import VerifySettings
+    from bnstats.verification.sources import read_source, verify_source
 
     console: Console = ctx.obj
     format_ = format_asked(output_format, as_json, "--output-format")
@@ -111,18 +112,22 @@ def command(
     checks: list[Check] = []
     names = what or own.claims or _committed()
     options["family_error"] /= len(names)
-    with interruptible() as interrupted, layers_progress(console, "verify") as progress:
-        settings = Settings(
-            **options, workers=workers, on_layer=progress.on_layer, should_stop=interrupted
+    with (
+        interruptible() as interrupted,
+        layers_watch(console, "verify", interrupted) as watch,
+    ):
+        settings = VerifySettings(
+            **options, workers=workers, on_layer=watch.layer, should_stop=watch.stopping
         )
-        sources = [source_of(name, settings) for name in names]
-        for check in sources:
-            checks += check()
+        sources = [read_source(name) for name in names]
+        for source in sources:
+            checks += verify_source(source, settings)
         stopped = interrupted()
     if (fix or diff) and not stopped:
         from bnstats.cli.fixing import repair
 
         checks = repair(console, checks, settings, digits, diff=diff, on_stdout=format_ == "text")
+    checks = [_spoken(check) for check in checks]
     several = len({check.layer for check in checks}) > 1
     for layer, warning in warnings_of(checks):
         console.warn(f"{layer}: {warning}" if several else warning)
@@ -139,6 +144,14 @@ def command(
     if "fail" in outcomes:
         return 1
     return UNDECIDED if "undecided" in outcomes and not allow_undecided else 0
+
+
+def _spoken(check: Check) -> Check:
+    """Return a check that names options in place of arguments."""
+    from bnstats.report.options import as_options
+
+    warnings = tuple(map(as_options, check.warnings))
+    return replace(check, reason=as_options(check.reason), warnings=warnings)
 
 
 def _committed() -> tuple[str, ...]:

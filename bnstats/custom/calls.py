@@ -149,7 +149,7 @@ class UserFunction:
         if self.library not in ("numpy", library):
             raise BnstatsError(
                 f"{self.name} takes {self.library}'s arrays and does not run on {library}",
-                hint=f"--backend {self.library}, or --backend numpy",
+                hint=f"`backend='{self.library}'`, or `backend='numpy'`",
             )
         try:
             if self.takes_xp:
@@ -171,7 +171,7 @@ class UserFunction:
         return BnstatsError(
             f"{self.name} does not run on {library}: {type(error).__name__}: {told}",
             where=_place(error),
-            hint="--backend numpy runs it; a function f(xp, x) that takes its functions from xp, "
+            hint="`backend='numpy'` runs it; a function f(xp, x) that takes its functions from xp, "
             "as xp.exp(x), runs on each",
         )
 

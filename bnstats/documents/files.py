@@ -88,43 +88,6 @@ def write_atomically(path: Path, text: str) -> None:
         raise _cannot_write(path, error) from None
 
 
-def append_line(path: Path, line: str) -> None:
-    """Append a line, on a line of its own even where the file ends in a torn one.
-
-    Raises
-    ------
-    BnstatsError
-        The path cannot be written; `HostError` where the disk is full.
-    """
-    try:
-        with path.open("ab+", buffering=0) as file:
-            torn = b""
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                torn = b"" if file.read(1) == b"\n" else b"\n"
-            data = torn + line.encode() + b"\n"
-            if file.write(data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-
-
-def read_lines(path: Path) -> list[bytes]:
-    """Return the lines of a file, none where there is no file.
-
-    Raises
-    ------
-    BnstatsError
-        The file is there and cannot be read.
-    """
-    try:
-        return path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise BnstatsError(f"cannot read {printable(str(path))}: {error.strerror}") from None
-
-
 def _cannot_write(path: Path, error: OSError) -> BnstatsError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     kind = HostError if full else BnstatsError

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from bnstats.claims.verdict import Verdict
 from bnstats.result import Record, Result, Status
+from bnstats.sampling.settings import Sampling
+from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
@@ -37,16 +39,20 @@ def document(
     }
 
 
-def joined(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one document of the results of several that were made with the same settings."""
-    # A library is named from the row that first needed it: the last row of one process names all.
-    provenance = max((d["provenance"] for d in documents), key=len)
-    return {
-        "schema": SCHEMA,
-        "status": max((d["status"] for d in documents), key=STATUSES.index),
-        "results": [result for d in documents for result in d["results"]],
-        "provenance": provenance,
-    }
+def outline(specs: Sequence[Spec], sampling: Sampling) -> dict[str, Any]:
+    """Return a document with every key that one of these layers would have, and no true number."""
+    estimate = Estimate(0.0, 0.0, (0.0, 0.0), 0.0, Exact(0.0, 0.0, ""))
+    return document(
+        [
+            Result(
+                spec,
+                {n: estimate for n, q in QUANTITIES.items() if q.direction in sampling.directions},
+                sampling=sampling,
+                nonfinite=dict.fromkeys(sampling.directions, 0),
+            )
+            for spec in specs
+        ]
+    )
 
 
 def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str]) -> dict[str, Any]:

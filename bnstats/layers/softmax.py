@@ -17,7 +17,7 @@ from bnstats.layers._registry import structured
 
 Size = Annotated[int, Range("[2, inf)")]
 _WIDEST = 24.0
-_TOO_WIDE = f"the quadrature reaches up to --x-std {_WIDEST:g}"
+_TOO_WIDE = f"the quadrature reaches up to `x_std={_WIDEST:g}`"
 _NO_SUM = Known(0.0, 0.0, CONSTANT)
 _EULER = 0.57721566490153286
 

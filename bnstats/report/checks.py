@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-from bnstats.claims.verdict import FIRST_THRESHOLD
 from bnstats.documents.write import claims_entry, document, exact_entry, number
 from bnstats.errors import printable
 from bnstats.notation import deviation, exact_text, plural, signed
 from bnstats.report.folding import folded
 from bnstats.report.text import Style, plain
+from bnstats.statistics.alarm import FIRST_THRESHOLD
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import Check
+from bnstats.verification.check import Check
 
 _INDENT = " " * len("undecided ")
 

@@ -11,7 +11,7 @@ from bnstats.notation import exact_text, plural, signed
 from bnstats.report.checks import distance, message, summary
 from bnstats.report.markdown import table
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import Check
+from bnstats.verification.check import Check
 
 _LEVELS = {"fail": "error", "undecided": "warning"}
 _MOST_ROWS = 1000  # GitHub refuses a summary beyond 1 MiB

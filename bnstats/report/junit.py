@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from bnstats.report.checks import finding, message
-from bnstats.verification.checks import Check
+from bnstats.verification.check import Check
 
 # What XML 1.0 forbids, even as a reference: most control characters, surrogates, U+FFFE, U+FFFF.
 _FORBIDDEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

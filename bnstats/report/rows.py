@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bnstats.claims.verdict import FIRST_THRESHOLD
 from bnstats.layers import CONSTANT
 from bnstats.notation import bounds, concise, decimals_for, deviation, exact_text, percent
+from bnstats.statistics.alarm import FIRST_THRESHOLD
 from bnstats.statistics.quantities import ON_SCREEN
 
 

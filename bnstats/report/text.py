@@ -9,6 +9,7 @@ from typing import Any
 
 from bnstats.notation import plural, signed
 from bnstats.report.folding import WIDTH, folded
+from bnstats.report.options import as_options
 from bnstats.report.rows import (
     estimate_cell,
     exact_cell,
@@ -155,7 +156,7 @@ def inexact_lines(unknown: Sequence[str], reason: str, width: int) -> Iterator[s
     symbols = [QUANTITIES[name].symbol for name in ON_SCREEN if name in unknown]
     if symbols and reason:
         yield ""
-        text = f"no exact {', '.join(symbols)}: {reason}"
+        text = f"no exact {', '.join(symbols)}: {as_options(reason)}"
         yield from folded("  ", text, width, indent=4)
 
 

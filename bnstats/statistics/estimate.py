@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 from bnstats.layers import CONSTANT
@@ -115,68 +116,90 @@ def as_normal(t: float, m: Moments) -> float:
     return math.copysign(float(ndtri(max(stdtr(m.count - 1, -abs(t)), 1e-300))), t)
 
 
-def estimates(
-    moments: Tally,
-    exact: dict[str, Exact],
-    confidence: float,
-    rounding: float = 0.0,
-    heavy_tailed: tuple[Direction, ...] = (),
-) -> dict[str, Estimate]:
-    """Return every quantity of the directions that were sampled.
+@dataclass(frozen=True)
+class Estimator:
+    """From the moments of what was sampled to an estimate of every quantity.
 
-    Parameters
+    Attributes
     ----------
-    moments
-        By direction.
     exact
         Exact values by quantity, as far as they are known.
     confidence
-        Of the intervals, in (0, 1).
+        Probability that an interval covers the truth, in (0, 1).
     rounding
         Unit roundoff of the draws: a relative error that more draws do not average away, added
         to every standard error.
     heavy_tailed
         Directions whose fourth moment is infinite: no interval of theirs may be believed.
     """
-    found = {
-        name: _estimate(q, moments[q.direction], exact.get(name), confidence, rounding)
-        for name, q in QUANTITIES.items()
-        if q.direction in moments
-    }
-    for name, estimate in found.items():
-        direction = QUANTITIES[name].direction
-        most = _most_effective(moments[direction].points, exact.get(f"std_{direction}"))
-        n_eff = 0.0 if direction in heavy_tailed else min(estimate.n_eff, most)
-        found[name] = replace(estimate, n_eff=n_eff)
-    return found
 
+    exact: Mapping[str, Exact] = field(default_factory=dict)
+    confidence: float = 0.95
+    rounding: float = 0.0
+    heavy_tailed: tuple[Direction, ...] = ()
 
-def _most_effective(points: float, std: Exact | None) -> float:
-    """Return the effective draws that theory allows: a sample that missed the tails has more."""
-    known = None if std is None or std.value <= 0 else std.stderr(points)
-    if std is None or known is None:
-        return math.inf
-    return 1 / ((2 * known / std.value) ** 2 + 1 / points)
+    def estimates(self, tally: Tally) -> dict[str, Estimate]:
+        """Return every quantity of the directions that were sampled."""
+        found = {
+            name: self._estimate(q, tally[q.direction], self.exact.get(name))
+            for name, q in QUANTITIES.items()
+            if q.direction in tally
+        }
+        for name, estimate in found.items():
+            direction = QUANTITIES[name].direction
+            most = self._most_effective(direction, tally[direction].points)
+            found[name] = replace(estimate, n_eff=min(estimate.n_eff, most))
+        return found
 
+    def _most_effective(self, direction: Direction, points: float) -> float:
+        """Return the effective draws that theory allows: a sample may take itself for more."""
+        std = self.exact.get(f"std_{direction}")
+        known = None if std is None or std.value <= 0 else std.stderr(points)
+        if direction in self.heavy_tailed:
+            return 0.0
+        if std is None or known is None:
+            return math.inf
+        return 1 / ((2 * known / std.value) ** 2 + 1 / points)
 
-def _estimate(
-    q: Quantity, m: Moments, exact: Exact | None, confidence: float, rounding: float
-) -> Estimate:
-    if not m.count:
-        return Estimate(math.nan, None, None, 0.0, exact)
-    constant = exact is not None and exact.by == CONSTANT
-    moment, stderr = _moment(q, m, rounding, constant=constant)
-    log_scale = q.moment != "mean"
-    if log_scale and moment <= 0:
-        return Estimate(0.0 if q.power > 0 else math.inf, None, None, m.n_eff, exact)
-    value = moment**q.power
-    if stderr is not None:
-        stderr *= abs(q.power) * value / moment if log_scale else 1.0
-    found = Estimate(value, stderr, None, m.n_eff, exact, None, log_scale, m.nonfinite)
-    # What is left of the draws is no sample of what the exact value is of.
-    z = None if m.nonfinite else _z(found, m, q, rounding)
-    interval = found.interval_at(quantile(confidence, m))
-    return replace(found, interval=interval, z=z, tail_coverage=_tail_coverage(found, m, q))
+    def half_width(self, tally: Tally) -> float:
+        """Return the largest relative half-width of an interval of σ; infinite where unreliable.
+
+        Draws that have missed the tails take their standard errors for too small, and would stop
+        too soon: where the exact one is known, a half-width is no smaller than it allows.
+        """
+        found = self.estimates(tally)
+        widths = (
+            self._relative_half_width(found[name], tally[QUANTITIES[name].direction])
+            for name in ("std_y", "std_dx")
+            if name in found
+        )
+        return max(widths, default=math.inf)
+
+    def _relative_half_width(self, std: Estimate, m: Moments) -> float:
+        if not (std.interval and std.reliable):
+            return math.inf
+        sampled = (std.interval[1] - std.interval[0]) / (2 * std.value)
+        known = std.exact.stderr(m.count) if std.exact is not None else None
+        if std.exact is None or not known or m.points > m.count:
+            return sampled
+        return max(sampled, quantile(self.confidence, m) * known / std.exact.value)
+
+    def _estimate(self, q: Quantity, m: Moments, exact: Exact | None) -> Estimate:
+        if not m.count:
+            return Estimate(math.nan, None, None, 0.0, exact)
+        constant = exact is not None and exact.by == CONSTANT
+        moment, stderr = _moment(q, m, self.rounding, constant=constant)
+        log_scale = q.moment != "mean"
+        if log_scale and moment <= 0:
+            return Estimate(0.0 if q.power > 0 else math.inf, None, None, m.n_eff, exact)
+        value = moment**q.power
+        if stderr is not None:
+            stderr *= abs(q.power) * value / moment if log_scale else 1.0
+        found = Estimate(value, stderr, None, m.n_eff, exact, None, log_scale, m.nonfinite)
+        # What is left of the draws is no sample of what the exact value is of.
+        z = None if m.nonfinite else _z(found, m, q, self.rounding)
+        interval = found.interval_at(quantile(self.confidence, m))
+        return replace(found, interval=interval, z=z, tail_coverage=_tail_coverage(found, m, q))
 
 
 def independent_error(n_eff: float, points: float) -> float:

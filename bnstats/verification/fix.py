@@ -21,8 +21,9 @@ from bnstats.claims.places import Place
 from bnstats.claims.values import Printed, decimal_parts
 from bnstats.errors import BnstatsError, printable
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import Check, verify_claims
-from bnstats.verification.gate import Settings
+from bnstats.verification.check import Check
+from bnstats.verification.claims import verify_claims
+from bnstats.verification.gate import VerifySettings
 
 _MOST_DECIMALS = 40
 _QUOTES = re.compile("\"{3}|'{3}|[\"']?")
@@ -57,7 +58,7 @@ def corrections(
     checks
         Of any number of files; what is right or undecided is left alone.
     family_error
-        As in `Settings`: the error of a sampled value is that of its interval over all claims.
+        As in `VerifySettings`: the error of a sampled value's interval, over all claims.
     digits
         Significant digits for wrong expressions and whole numbers; None leaves these alone,
         because a formula also says where a number comes from.
@@ -87,7 +88,7 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
     if estimate is None:
         return "too wide to be drawn: no sample bears witness to the exact value"
     if not estimate.reliable or (check.exact and check.z is None):
-        return "the draws are too few to bear witness; try a larger -n"
+        return "the draws are too few to bear witness; try a larger `samples`"
     printed, bounds = verdict.claim.printed, _bounds(check, z)
     if other := verdict.value_of:
         is_, but = QUANTITIES[other].symbol, QUANTITIES[check.quantity].symbol
@@ -97,9 +98,9 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
     elif digits is not None:
         new = significant(*bounds, digits)
     else:
-        return "an expression or a whole number; --digits N replaces it by N digits"
+        return "an expression or a whole number; `digits=N` replaces it by N digits"
     if new is None:
-        return "too few digits of it are known; try a larger -n"
+        return "too few digits of it are known; try a larger `samples`"
     return Change(check.layer, check.quantity, place, printed.text, new)
 
 
@@ -212,7 +213,7 @@ def rewritten_files(changes: Sequence[Change]) -> dict[Path, tuple[str, str]]:
 
 
 def verified_again(
-    checks: Sequence[Check], changes: Sequence[Change], settings: Settings
+    checks: Sequence[Check], changes: Sequence[Change], settings: VerifySettings
 ) -> list[Check]:
     """Return the checks, those of changed values anew: read from the files as they are now."""
     changed = {(c.place.path, c.layer, c.quantity) for c in changes}

@@ -12,8 +12,9 @@ from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.exact import exact_values
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables.constants import table_specs
-from bnstats.verification.checks import Check, verify_constants
-from bnstats.verification.gate import Settings
+from bnstats.verification.check import Check
+from bnstats.verification.gate import VerifySettings
+from bnstats.verification.results import verify_constants
 
 Row = Mapping[str, Any]
 
@@ -33,7 +34,9 @@ def rows(committed: Mapping[str, Any]) -> dict[str, Row]:
     return {text: found.get(text) or known_row(parse(text)) for text in table_specs()}
 
 
-def check(row: Row, settings: Settings, of: int, spec: Spec | None = None) -> tuple[Check, ...]:
+def check(
+    row: Row, settings: VerifySettings, of: int, spec: Spec | None = None
+) -> tuple[Check, ...]:
     """Verify one row as a table of ``of`` rows like it would have it; ``spec`` stands for its own.
 
     The tests of a table share its family-wise error equally, so one row's share is 1/of.
@@ -41,7 +44,7 @@ def check(row: Row, settings: Settings, of: int, spec: Spec | None = None) -> tu
     document = {"provenance": {"law": STANDARD._asdict()}, "results": [row]}
     settings = replace(settings, family_error=settings.family_error / of)
     with patch(
-        "bnstats.verification.checks.read_written", return_value=spec or parse(row["layer"])
+        "bnstats.verification.results.read_written", return_value=spec or parse(row["layer"])
     ):
         return verify_constants(document, settings)
 
@@ -75,7 +78,9 @@ def misknown(spec: Spec, factor: float) -> Spec:
     return replace(spec, bound=bound)
 
 
-def caught(text: str, row: Row, settings: Settings, of: int, factor: float) -> dict[str, bool]:
+def caught(
+    text: str, row: Row, settings: VerifySettings, of: int, factor: float
+) -> dict[str, bool]:
     """Return which planted errors verification catches by fresh draws.
 
     The formula's errors are in the draws alone; those of the exact values are in the code and in
