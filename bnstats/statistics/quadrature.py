@@ -31,12 +31,14 @@ _GRADED = 16  # breakpoints that have splits around them, at most
 _TOLERANCE = 1e-14
 
 # Rules that do not settle: where each change is at least this share of the one before, their limit
-# cannot be told, or there is none; unless changes are so small a share that they are noise.
-_SLOWEST, _NOISE = 0.9, 1e-6
-_SAFETY, _MOST_NOISE = 2.0, 100.0
+# cannot be told, or there is none.
+_SLOWEST, _SAFETY = 0.9, 2.0
 # The integral of the absolute value must settle to the first share, or be on its way there, and
 # to the second one at least, or there is no expectation.
 _SETTLED, _HARDLY_SETTLED = 1e-3, 0.02
+# A singularity makes at least this share of all that is unresolved in the panels next to it; steps
+# everywhere, or noise, do not.
+_PEAKED = 0.05
 # A step inside a panel, in units of its last two Legendre coefficients, leaves this error.
 _STEP_ERROR = 0.5
 
@@ -121,8 +123,8 @@ class _Sum(NamedTuple):
         The integral, that of the absolute value, and the outer edge's share of it.
     rounding
         By how much the rounding of x far out adds to the error.
-    unresolved
-        The error of steps inside panels, each by its own.
+    unresolved, peaked
+        The error of steps inside panels, added up, and whether few panels make it.
     """
 
     value: float
@@ -130,6 +132,7 @@ class _Sum(NamedTuple):
     tail: float
     rounding: float = 0.0
     unresolved: float = 0.0
+    peaked: bool = True
 
 
 def _converged(
@@ -160,7 +163,7 @@ def _remainder(found: list[_Sum], tolerance: float) -> float:
     The last change bounds it once it is negligible. Changes c that shrink by a ratio r, as they do
     at an algebraic singularity, leave c·r/(1 − r); where r is near 1, as for 1/|x|, there is no
     limit, or none that can be told. Changes of a rule that does not resolve the function, between
-    many steps, are of any size: there each panel's own error counts.
+    many steps or in noise, are of any size: there each panel's own error counts.
     """
     last = found[-1]
     changes = [abs(b.value - a.value) for a, b in pairwise(found)]
@@ -168,14 +171,14 @@ def _remainder(found: list[_Sum], tolerance: float) -> float:
         return changes[-1]
     if not all(map(math.isfinite, (last.value, last.size, *changes[-1:]))):
         return math.inf
+    if not last.peaked and last.unresolved >= changes[-1]:
+        return last.unresolved
     drift = abs(last.size - found[-2].size) / last.size
-    if drift > (_SETTLED if _slowness([s.size for s in found]) >= _SLOWEST else _HARDLY_SETTLED):
-        return math.inf
     ratio = _slowness([s.value for s in found])
-    missing = _MOST_NOISE * changes[-1] if changes[-1] <= _NOISE * last.size else math.inf
-    if ratio < _SLOWEST:
-        missing = _SAFETY * changes[-1] * max(1.0, ratio / (1 - ratio))
-    return max(missing, last.unresolved)
+    slow = max(ratio, _slowness([s.size for s in found])) >= _SLOWEST
+    if drift > (_SETTLED if slow else _HARDLY_SETTLED) or ratio >= _SLOWEST:
+        return math.inf
+    return max(_SAFETY * changes[-1] * max(1.0, ratio / (1 - ratio)), last.unresolved)
 
 
 def _slowness(values: list[float]) -> float:
@@ -229,16 +232,18 @@ def _composite(
     size = float(np.sum(sizes))
     # Panel by panel: of all terms, whose sizes differ by 1e300, fsum would take 20 times as long.
     value = math.fsum(np.sum(terms, axis=1)) if math.isfinite(size) else math.nan
-    unresolved = 0.0
+    unresolved, peaked = 0.0, True
     if panels == _PANELS[-1]:
-        bent = np.max(np.abs(density @ _last_coefficients()), axis=1)
-        unresolved = _STEP_ERROR * float(np.sum(2 * grid.half[:, 0] * bent))
+        bent = np.max(np.abs(density @ _last_coefficients()), axis=1) * grid.half[:, 0]
+        unresolved, peak = 2 * _STEP_ERROR * float(np.sum(bent)), 2 * _STEP_ERROR * np.max(bent)
+        peaked = not peak < _PEAKED * unresolved
     return _Sum(
         value,
         size,
         tail=float(np.sum(sizes[grid.outer])),
         rounding=float(np.sum(sizes[grid.rough] * grid.roughness)),
         unresolved=unresolved,
+        peaked=peaked,
     )
 
 
