@@ -59,7 +59,7 @@ def test_fresh_draws_alone_tell_an_error_of_a_hundredth(name: str, planted: floa
     settings = VerifySettings(samples=200_000, seed=4, backend=name)
     draws = FreshDraws(parse("sigmoid"), settings, tests=1)
     wanted = planted * 0.211745699721
-    found, _, z, command = draws.gate("std_dx", lambda e: (e.value - wanted) / e.stderr)
+    found, _, z, command, _ = draws.gate("std_dx", lambda e: (e.value - wanted) / e.stderr)
     assert found == outcome
     assert (abs(z) < 4) == (outcome == "ok")
     seed, count = (4, "2e5") if outcome == "ok" else (5, "8e5")
@@ -73,7 +73,7 @@ def test_the_command_tells_the_law_where_it_is_not_the_standard_one(cli: Cli):
         (Law(x_std=1e-3), " --x-std 0.001"),
     ]:
         draws = FreshDraws(parse("relu"), VerifySettings(samples=1000, seed=2), tests=1, law=law)
-        _, estimate, _, command = draws.gate("std_dx", lambda e: 0.0)
+        _, estimate, _, command, _ = draws.gate("std_dx", lambda e: 0.0)
         assert command == f"bnstats compute relu -n 1000 --seed 2{options}"
         (again,) = read_document(cli(*shlex.split(command)[1:], "--json").out)["results"]
         assert again["std_dx"]["value"] == estimate.value

@@ -6,12 +6,11 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Literal
 
 from bnstats.claims import Claim
 from bnstats.notation import count_text, exact_text, plural, signed
-from bnstats.statistics.alarm import FAMILY_ERROR, FIRST_THRESHOLD, round_up
+from bnstats.statistics.alarm import FAMILY_ERROR, FIRST_THRESHOLD, round_up, two_sided
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
@@ -78,8 +77,7 @@ def judge(
     estimates: Mapping[str, Estimate] | None = None,
     *,
     samples: int = 0,
-    family_error: float = FAMILY_ERROR,
-    tests: int = 1,
+    z: float = two_sided(FAMILY_ERROR),
 ) -> Verdict:
     """Judge a claim by the exact value, where one exists, or else by the sample.
 
@@ -91,8 +89,8 @@ def judge(
         What is known of the claim's layer, by quantity; estimates may be absent.
     samples
         Number of draws behind the estimates.
-    family_error, tests
-        The chance of any false verdict by sampling is ``family_error`` over this many tests.
+    z
+        How many standard errors to each side the sample's interval reaches that decides.
 
     Raises
     ------
@@ -105,7 +103,6 @@ def judge(
         return _by_exact(claim, reference, estimate, exact)
     if estimate is None:
         raise ValueError(f"nothing to judge {claim.quantity} by")
-    z = NormalDist().inv_cdf(1 - family_error / (2 * tests))
     found = _by_sample(claim, estimate, samples, z)
     if found.outcome != "refuted":
         return found

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bnstats.api import exact as known_exactly
 from bnstats.claims import Claim
+from bnstats.claims.values import Printed
 from bnstats.claims.verdict import Verdict, VerdictOutcome, judge
 from bnstats.custom import as_typed
 from bnstats.sampling.iid import check_size, is_too_wide
 from bnstats.specs.spec import Spec
+from bnstats.statistics.alarm import two_sided
+from bnstats.statistics.estimate import Estimate
 from bnstats.verification.check import Check, Outcome
-from bnstats.verification.gate import DISAGREES, FreshDraws, VerifySettings, by_layer
+from bnstats.verification.gate import DISAGREES, FreshDraws, Gated, VerifySettings, by_layer
 
 _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
     "reproduced": "ok",
@@ -51,19 +56,14 @@ def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Ch
 
 
 def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) -> Check:
-    gated, first = draws.gate(claim.quantity, lambda estimate: estimate.z), draws.first
-    exact = {name: e.exact for name, e in first.quantities.items() if e.exact is not None}
+    first = draws.first.quantities
+    exact = {name: e.exact for name, e in first.items() if e.exact is not None}
+    is_known = claim.quantity in exact
+    gated = draws.gate(claim.quantity, lambda e: e.z if is_known else _distance(claim.printed, e))
     verdict: Verdict | None = None
     command = gated.command
-    if claim.quantity not in exact:
-        verdict = judge(
-            claim,
-            {},
-            first.quantities,
-            samples=first.samples,
-            family_error=family_error,
-            tests=tests,
-        )
+    if not is_known:
+        verdict = _judged_by_draws(claim, gated, draws.threshold, two_sided(family_error / tests))
         outcome, reason = _outcome_of(verdict)
     elif gated.outcome == "fail":
         outcome, reason = gated.outcome, DISAGREES
@@ -90,6 +90,35 @@ def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) ->
         claim.place,
         draws.warnings,
     )
+
+
+def _judged_by_draws(claim: Claim, gated: Gated, threshold: float, z: float) -> Verdict:
+    """Judge by draws alone: what two streams deny is refuted, and what one denies is not.
+
+    ``z`` is the half-width in standard errors of the interval that reproduces a claim.
+    """
+    failed, drawn = gated.outcome == "fail", gated.draws
+    assert drawn is not None
+    verdict = judge(
+        claim, {}, drawn.quantities, samples=drawn.samples, z=threshold if failed else z
+    )
+    if failed or verdict.outcome != "refuted":
+        return verdict
+    remark = f"sampled {gated.estimate}, which a second stream does not confirm"
+    return replace(verdict, outcome="undecided", remark=remark, value_of=None)
+
+
+def _distance(printed: Printed, estimate: Estimate) -> float | None:
+    """Return by how many standard errors an estimate lies beyond the interval that is claimed."""
+    if not estimate.stderr:
+        return None
+    low, high = printed.value - printed.half_width, printed.value + printed.half_width
+    end = min(max(estimate.value, low), high)
+    if not estimate.log_scale:
+        return (estimate.value - end) / estimate.stderr
+    if end <= 0:
+        return math.inf
+    return math.log(estimate.value / end) * estimate.value / estimate.stderr
 
 
 def _judged_undrawn(claim: Claim) -> Check:

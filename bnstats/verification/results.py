@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from statistics import NormalDist
 from typing import Any
 
 from bnstats.claims.places import Place
 from bnstats.custom import read_written
 from bnstats.layers import Law
 from bnstats.specs.spec import Spec
+from bnstats.statistics.alarm import two_sided
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
@@ -41,18 +41,17 @@ def verify_constants(
             entry, exact = row[name], draws.first.quantities[name].exact
             gated, reason = _compared(name, entry, exact, draws, test_error)
             wanted = repr(entry["exact"]["value"] if entry["exact"] else entry.get("value"))
-            outcome, estimate, z, command = gated
             found.append(
                 Check(
                     spec.text,
                     name,
-                    outcome,
+                    gated.outcome,
                     wanted,
                     exact,
-                    estimate,
-                    z,
+                    gated.estimate,
+                    gated.z,
                     reason,
-                    command,
+                    gated.command,
                     place=place,
                     warnings=draws.warnings,
                 )
@@ -70,7 +69,10 @@ def _compared(
         return Gated("fail"), reason
     value, stderr = entry.get("value"), entry.get("stderr")
     if exact is None:
-        gated = draws.gate(name, lambda fresh: _two_sample_z(value, stderr, fresh))
+        # Both stages share the committed estimate, and are no two: the second alone must do.
+        gated = draws.gate(
+            name, lambda fresh: _two_sample_z(value, stderr, fresh), two_sided(test_error)
+        )
         reason = "fresh draws disagree with the committed estimate"
     else:
         gated, reason = draws.gate(name, lambda fresh: fresh.z), DISAGREES
@@ -110,7 +112,7 @@ def _strays(
     """
     if value is None or stderr is None or stderr <= 0:
         return False  # no information: the fresh draws decide
-    limit = -NormalDist().inv_cdf(test_error / 2)
+    limit = two_sided(test_error)
     scale = math.hypot(stderr, exact.error)
     if QUANTITIES[name].moment == "mean" or exact.value <= 0:
         return abs(value - exact.value) > limit * scale
