@@ -11,7 +11,7 @@ from typing import Any
 from bnstats.backends import chosen, load
 from bnstats.claims import claims_on
 from bnstats.claims.verdict import Verdict, judge
-from bnstats.custom import read
+from bnstats.custom import load_typed
 from bnstats.diagnostics import doubts
 from bnstats.errors import BnstatsError, kind_of
 from bnstats.layers import STANDARD, BoundLayer, Law
@@ -28,7 +28,7 @@ from bnstats.sampling.settings import (
 )
 from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.sampling.watch import Callbacks, Target, Watch
-from bnstats.specs.spec import Spec
+from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator
 from bnstats.statistics.exact import Exact, exact_values
 from bnstats.statistics.moments import Tally
@@ -274,7 +274,7 @@ def checked_spec(spec: str | Spec) -> Spec:
     if isinstance(spec, Spec):
         return spec
     if isinstance(spec, str):
-        return read(spec)
+        return parse(spec, load_typed)
     given: Any = spec
     hint = 'e.g. "relu", or "elu:alpha=2"'
     if isinstance(given, list | tuple | set):

@@ -1,4 +1,4 @@
-"""The pytest fixture ``bnstats_verify``: constants checked beside the code that uses them."""
+"""The pytest fixture ``bnstats_verify``, which checks constants beside the code that uses them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _verify(
     __tracebackhide__ = True
     # Imported here: pytest loads every plugin at every start, and most runs do not need numpy.
     from bnstats.claims.files import claim
-    from bnstats.report.checks import check_text
+    from bnstats.report.checks.text import check_text
     from bnstats.verification.claims import verify_claims
     from bnstats.verification.gate import VerifySettings
 

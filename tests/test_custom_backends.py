@@ -14,15 +14,17 @@ import pytest
 
 import bnstats
 from bnstats.backends import load, numpy_backend
-from bnstats.custom import read
+from bnstats.custom import load_typed
 from bnstats.layers import USER_LAYERS, Law
 from bnstats.sampling.counter.draws import round_keys
 from bnstats.sampling.counter.reduction import Reduction
 from bnstats.sampling.settings import Sampling
-from bnstats.specs.spec import Spec
+from bnstats.specs.spec import Spec, parse
 
 torch = pytest.importorskip("torch")
 jax = pytest.importorskip("jax")
+
+read = partial(parse, load=load_typed)
 
 
 pytestmark = pytest.mark.usefixtures("user_modules")

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnstats.claims.places import Place
-from bnstats.report import github
-from bnstats.report.github import command
-from bnstats.report.junit import junit
+from bnstats.report.checks import github
+from bnstats.report.checks.github import command
+from bnstats.report.checks.junit import junit
 from bnstats.verification.check import Check
 from bnstats.verification.gate import VerifySettings
 from bnstats.verification.sources import verify

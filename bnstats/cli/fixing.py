@@ -1,4 +1,4 @@
-"""What ``bnstats verify --fix`` and ``--diff`` do with wrong values."""
+"""How ``bnstats verify --fix`` and ``--diff`` treat wrong values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def repair(
     diff: bool,
     on_stdout: bool,
 ) -> list[Check]:
-    """Rewrite wrong values, say so in a line each, and return the checks as they are then.
+    """Rewrite wrong values, print a line for each, and return the checks of the new files.
 
     With ``diff`` a unified diff is printed instead, and nothing is written.
     """
@@ -35,7 +35,7 @@ def repair(
     files = rewritten_files(changes)
     if diff:
         for path, (old, new) in files.items():
-            # As bytes: a patch has the encoding and the line ends of the file, not of a terminal.
+            # In bytes, because a patch needs the encoding and the line ends of the file.
             click.echo("".join(_diff(path, old, new)).encode(), nl=False)
     else:
         for path, (_, new) in files.items():

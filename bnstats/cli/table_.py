@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import WORKERS, Seed, samples_option
+from bnstats.cli.options import SEED, WORKERS, Seed, samples_option
 
 
 @click.command("table")
@@ -19,14 +19,14 @@ from bnstats.cli.options import WORKERS, Seed, samples_option
     type=click.Path(path_type=Path),
     default=Path("results"),
     show_default=True,
-    help="Directory of the tables.",
+    help="Directory that holds the tables.",
 )
-@click.option("--check", "check_", is_flag=True, help="Change nothing; exit 1 where rows differ.")
+@click.option("--check", "check_", is_flag=True, help="Change nothing, and exit 1 if rows differ.")
 @samples_option()
 @click.option(
     "--seed",
     type=Seed(),
-    help="Of the draws, or 'random'.  [default: 0; with --check, another one than the table's]",
+    help=f"{SEED}  [default: 0; with --check, another than the table's]",
 )
 @WORKERS
 @click.pass_obj
@@ -41,10 +41,10 @@ def command(
 ) -> int:
     """Regenerate the tables in results/, or check them.
 
-    They are constants.json, constants.md, and published.md with its plot. NAME is constants (draw
-    all rows anew) or published (only render what is there again); by default both. With --check
-    nothing is written: sampled values must agree statistically with fresh draws, everything else
-    exactly, and the rows that do not are named.
+    The tables are constants.json, constants.md, and published.md with its plot. NAME is constants
+    (draw all rows anew) or published (only render the rows that are there); the default is both.
+    With --check nothing is written: sampled values must agree statistically with fresh draws and
+    everything else exactly, and the rows that do not are named.
     """
     from bnstats.cli.main import INTERRUPTED
     from bnstats.documents.files import write_atomically
@@ -76,7 +76,7 @@ def command(
 
 
 def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
-    """Draw the plot where that can be done; the tables are complete without it."""
+    """Draw the plot if matplotlib is there; the tables are complete without it."""
     from bnstats.documents.files import write_atomically
     from bnstats.errors import HostError, printable
     from bnstats.tables.plot import draw

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @click.argument("what", metavar="[WHAT]...", nargs=-1, shell_complete=sets_and_files)
-@samples_option("; up to ten times as many where an error of 1 % would not show")
+@samples_option("; up to ten times as many if an error of 1 % would not show")
 @seed_option(1)
 @click.option(
     "--family-error",
@@ -39,30 +39,32 @@ if TYPE_CHECKING:
     default=1e-6,
     show_default=True,
     metavar="P",
-    help="Chance that any correct constant of this call fails, at most.",
+    help="Largest probability that any correct constant of this call fails.",
 )
 @import_option(
-    "Import a layer of your own, or a module of such, that a file names: no file of claims "
-    "makes bnstats import code. Repeatable."
+    "Import a layer of your own, or a module of them, so that files may name it. A file of claims "
+    "alone never makes bnstats import code. Repeatable."
 )
-@click.option("--fix", is_flag=True, help="Rewrite wrong decimals in your files, nothing else.")
+@click.option("--fix", is_flag=True, help="Rewrite wrong decimals in your files, and nothing else.")
 @click.option(
     "--digits",
     type=click.IntRange(1, 17),
     metavar="N",
-    help="With --fix: also replace wrong expressions and whole numbers, by N digits.",
+    help="With --fix, also replace wrong expressions and whole numbers by N digits.",
 )
 @click.option("--diff", is_flag=True, help="Print what --fix would change, and change nothing.")
-@click.option("--allow-undecided", is_flag=True, help="Exit 0 where nothing worse was found.")
-@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts.")
+@click.option(
+    "--allow-undecided", is_flag=True, help="Exit 0 if nothing worse than undecided was found."
+)
+@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts are.")
 @click.option(
     "--output-format",
     type=click.Choice(["text", "json", "github", "junit"]),
     default="text",
     show_default=True,
-    help="github: annotations, and a summary of the job.",
+    help="Output format; github writes annotations and a summary of the job.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Short for --output-format json.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --output-format json.")
 @WORKERS
 @backend_options
 @click.pass_context
@@ -83,17 +85,18 @@ def command(
 ) -> int:
     """Check constants against exact values and fresh draws.
 
-    WHAT is a claim set by name (bnstats list claims), a TOML, JSON or CSV file of claims, or a
-    results document; by default the claims that [tool.bnstats] in pyproject.toml names, or else
-    results/constants.json. A row fails only when two independent samples agree that it is wrong.
-    Exit code 1: a constant is wrong; 3: undecided.
+    WHAT is the name of a claim set (see bnstats list claims), a TOML, JSON or CSV file of claims,
+    or a results document. By default it is the claims that [tool.bnstats] in pyproject.toml names,
+    or else results/constants.json. A row fails only if two independent samples agree that it is
+    wrong. The exit code is 1 if a constant is wrong and 3 if one is undecided.
     """
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import layers_watch
     from bnstats.cli.project import project
     from bnstats.custom import trust
-    from bnstats.report.checks import summary, warnings_of
+    from bnstats.report.checks.text import summary
+    from bnstats.verification.document import warnings_of
     from bnstats.verification.gate import VerifySettings
     from bnstats.verification.sources import read_source, verify_source
 
@@ -170,20 +173,20 @@ def _print(
     console: Console, checks: Sequence[Check], format_: str, status: str, allow_undecided: bool
 ) -> None:
     if format_ == "json":
-        from bnstats.report.checks import checks_document
         from bnstats.report.json import render
+        from bnstats.verification.document import checks_document
 
         console.out(render(checks_document(checks, status, sys.argv[1:])))
     elif format_ == "github":
-        from bnstats.report.github import annotated, append_summary
+        from bnstats.report.checks.github import annotated, append_summary
 
         console.out(annotated(checks))
         append_summary(checks)
     elif format_ == "junit":
-        from bnstats.report.junit import junit
+        from bnstats.report.checks.junit import junit
 
         console.out(junit(checks, allow_undecided=allow_undecided))
     else:
-        from bnstats.report.checks import checks_text
+        from bnstats.report.checks.text import checks_text
 
-        console.out(checks_text(checks, console.style, console.line_width))
+        console.out(checks_text(checks, console.page_of_lines))

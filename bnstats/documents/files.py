@@ -48,7 +48,7 @@ def check_directory(path: Path) -> None:
 
 
 def _is_directory(path: Path) -> bool:
-    """Tell as Path.is_dir does, but raise OSError or ValueError where no path can be so."""
+    """Return what Path.is_dir does, but raise OSError or ValueError for an impossible path."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -58,7 +58,7 @@ def _is_directory(path: Path) -> bool:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file under a temporary name and rename it, so that half a file never exists.
 
-    Line ends are written as they are, and a file that is replaced keeps its permissions.
+    Line ends are not translated, and a file that is replaced keeps its permissions.
 
     Raises
     ------

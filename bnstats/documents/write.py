@@ -1,4 +1,4 @@
-"""The record of a run as plain data: what JSON holds and every other format renders."""
+"""The writer of documents: records of a run as plain data, which every format renders."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from bnstats.claims.verdict import Verdict
+from bnstats.documents.entries import ClaimEntry, ExactEntry, QuantityEntry
 from bnstats.result import Record, Result, Status
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
@@ -17,9 +18,9 @@ from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.version import __version__
 
-_LIBRARIES = ("numpy", "scipy")  # named where they took part, as is the backend
+_LIBRARIES = ("numpy", "scipy")  # recorded if they were imported, as is the backend
 SCHEMA = "bnstats/1"
-STATUSES: tuple[Status, ...] = get_args(Status)  # the last one found is the document's
+STATUSES: tuple[Status, ...] = get_args(Status)  # from the best to the worst
 
 
 def document(
@@ -56,7 +57,7 @@ def outline(specs: Sequence[Spec], sampling: Sampling) -> dict[str, Any]:
 
 
 def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str]) -> dict[str, Any]:
-    """Return the document of a call that failed before it had a result."""
+    """Return the document of a call that failed before it had any result."""
     error = {"message": message, "hint": hint, "exit_code": exit_code}
     return {
         "schema": SCHEMA,
@@ -68,7 +69,7 @@ def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str])
 
 
 def result_entry(record: Record[Any]) -> dict[str, Any]:
-    """Return one layer's entry; a reference has no sampled fields."""
+    """Return the entry of a layer; that of a reference has no sampled fields."""
     entry: dict[str, Any] = {"layer": record.layer}
     if isinstance(record, Result):
         entry |= {
@@ -87,7 +88,7 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
     return entry
 
 
-def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
+def claims_entry(verdicts: Iterable[Verdict]) -> list[ClaimEntry]:
     """Return the claims on a layer with their verdicts."""
     return [
         {
@@ -110,14 +111,14 @@ def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     ]
 
 
-def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
+def exact_entry(exact: Exact | None) -> ExactEntry | None:
     """Return an exact value with its error bound, or None."""
     if exact is None or not math.isfinite(exact.value + exact.error):
         return None
     return {"value": exact.value, "error": exact.error, "by": exact.by}
 
 
-def _estimate_entry(e: Estimate) -> dict[str, Any]:
+def _estimate_entry(e: Estimate) -> QuantityEntry:
     interval = None if e.interval is None else [number(end) for end in e.interval]
     return {
         "value": number(e.value),

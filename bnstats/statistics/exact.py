@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bnstats.layers import UNKNOWN, BoundLayer, ExactMoments, Known, Law
+from bnstats.errors import kind_of
+from bnstats.layers import UNKNOWN, BoundLayer, ExactMoments, Known, Law, MomentError
 from bnstats.statistics.quadrature import ROUNDING, Expectation
 from bnstats.statistics.quantities import QUANTITIES, Quantity
 
@@ -47,12 +48,20 @@ def exact_values(bound: BoundLayer, law: Law) -> dict[str, Exact]:
     """Return the quantities of a layer that are known exactly under a law of its inputs.
 
     Moments that are infinite or beyond float64's range are left out.
+
+    Raises
+    ------
+    MomentError
+        The layer states moments that bnstats does not know.
     """
     try:
         with np.errstate(all="ignore"):
             stated = bound.moments(law, Expectation(law))
     except ArithmeticError:  # beyond float64's range
         stated = ExactMoments()
+    if not isinstance(stated, ExactMoments):
+        hint = "return ExactMoments(mean_y=Known(0.0))"
+        raise MomentError(f"moments returned {kind_of(stated)}", hint=hint)
     known = {"y": _of_y(stated), "dx": _of_dx(stated)}
     found = ((name, _quantity(q, known[q.direction])) for name, q in QUANTITIES.items())
     return {name: value for name, value in found if value is not None}

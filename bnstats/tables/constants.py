@@ -8,6 +8,7 @@ from typing import Any
 
 from bnstats.api import exact, sample
 from bnstats.claims import claim_sets
+from bnstats.documents.entries import ClaimEntry
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.documents.write import claims_entry, document
 from bnstats.errors import BnstatsError
@@ -31,7 +32,7 @@ CONSTANTS_TABLE, PUBLISHED = "constants.md", "published.md"
 
 
 def table_specs() -> tuple[str, ...]:
-    """Return the canonical specs of the table: every layer's examples and every claim's layer."""
+    """Return the layers of the table: the examples of each layer, and the layers of claims."""
     examples = (
         parse(example).text
         for layer in sorted(LAYERS.values(), key=lambda layer: (layer.family, layer.name))
@@ -70,7 +71,7 @@ def build(
 
 
 def files(constants: Mapping[str, Any]) -> dict[str, str]:
-    """Return the content of every file of the table; the Markdown is derived from the JSON."""
+    """Return the content of each file by its name; the Markdown is derived from the JSON."""
     return {
         CONSTANTS: render_json(constants) + "\n",
         CONSTANTS_TABLE: _constants_table(constants),
@@ -79,9 +80,9 @@ def files(constants: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check(directory: Path, settings: VerifySettings) -> tuple[list[str], tuple[Check, ...]]:
-    """Return what no longer agrees in a directory of tables, and every constant's check.
+    """Return what no longer agrees in a directory of tables, and the check of every constant.
 
-    Sampled values must agree statistically with fresh draws, everything else exactly.
+    Sampled values must agree statistically with fresh draws, and everything else exactly.
     """
     constants = read_constants(directory / CONSTANTS)
     checks = verify_constants(constants, settings)
@@ -108,23 +109,23 @@ def check(directory: Path, settings: VerifySettings) -> tuple[list[str], tuple[C
 
 
 def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
-    def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    def facts(claims: Sequence[ClaimEntry]) -> list[tuple[Any, ...]]:
         return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
 
     return facts(row.get("claims", ())) == facts(claims_entry(exact(spec).claims))
 
 
 def _fact(name: str, value: Any) -> Any:
-    """Return a number with as many digits as another machine's exact values agree to."""
+    """Return a value with only those digits of a number that any machine would compute."""
     if name == "relative_error" and value is not None:
-        return round(value, 12)  # of a value right to its last digit it is rounding alone
+        return round(value, 12)  # the rest is rounding
     if name == "equal_error_samples" and value is not None:
         return f"{value:.2g}"
     return f"{value:.9g}" if isinstance(value, float) else value
 
 
 def _outdated_plot(path: Path, constants: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the plot, which need not be there: its drawing is an extra."""
+    """Yield what is wrong with the plot; it may be absent, because matplotlib is optional."""
     if not path.exists():
         return
     try:

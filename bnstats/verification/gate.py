@@ -136,16 +136,16 @@ def by_layer(
 
 
 class FreshDraws:
-    """Draws of one layer, and a second, larger and independent set where the first alarms.
+    """Draws of one layer, and a second, larger and independent set if the first raises an alarm.
 
     Attributes
     ----------
     samples
-        Draws of the first stage.
+        Number of draws in the first stage.
     threshold
         The |z| at which the second stage fails a quantity.
     warnings
-        What the layer and the backend had to say so far, whatever was drawn.
+        What the layer and the backend had to say so far, in any stage.
     """
 
     def __init__(
@@ -255,7 +255,7 @@ def _relative_error_of(estimate: Estimate) -> float:
 
 
 def _relative_error(name: str, estimate: Estimate) -> float:
-    """Return the standard error of a mean, σ or rms as a share of it; 0 where that is no size."""
+    """Return the relative standard error of a mean, σ or rms; 0 where the value may be 0."""
     exact, quantity = estimate.exact, QUANTITIES[name]
     if estimate.stderr is None or (quantity.moment != "mean" and quantity.power != 0.5):
         return 0.0

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bnstats.claims.places import Place
-from bnstats.custom import read_written
+from bnstats.custom import load_trusted
+from bnstats.documents.entries import ExactEntry, QuantityEntry
 from bnstats.layers import Law
-from bnstats.specs.spec import Spec
+from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.alarm import two_sided
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate
 from bnstats.statistics.exact import Exact
@@ -27,7 +28,7 @@ def verify_constants(
     fresh draws must agree with the exact value. Where there is none, the fresh draws must agree
     with the committed estimate.
     """
-    rows = [(read_written(row["layer"]), row) for row in document["results"]]
+    rows = [(parse(row["layer"], load_trusted), row) for row in document["results"]]
     # Twice as many: the committed estimate is tested as well as the fresh one.
     tests = 2 * sum(name in row for _, row in rows for name in QUANTITIES)
     law = Law(**document["provenance"]["law"])
@@ -62,7 +63,7 @@ def verify_constants(
 
 
 def _compared(
-    name: str, entry: Mapping[str, Any], exact: Exact | None, draws: FreshDraws, test_error: float
+    name: str, entry: QuantityEntry, exact: Exact | None, draws: FreshDraws, test_error: float
 ) -> tuple[Gated, str]:
     """Return what became of a committed quantity, and why it did not pass."""
     if reason := _why_wrong(entry["exact"], exact):
@@ -86,7 +87,7 @@ def _compared(
     return gated, "" if gated.outcome == "ok" else reason
 
 
-def _why_wrong(committed: Mapping[str, Any] | None, exact: Exact | None) -> str:
+def _why_wrong(committed: ExactEntry | None, exact: Exact | None) -> str:
     """Return what is wrong with a committed exact value, or "".
 
     It must be the one computed now, up to another machine's rounding. The tolerance is that of the

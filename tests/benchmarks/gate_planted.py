@@ -43,9 +43,7 @@ def check(
     """
     document = {"provenance": {"law": STANDARD._asdict()}, "results": [row]}
     settings = replace(settings, family_error=settings.family_error / of)
-    with patch(
-        "bnstats.verification.results.read_written", return_value=spec or parse(row["layer"])
-    ):
+    with patch("bnstats.verification.results.parse", return_value=spec or parse(row["layer"])):
         return verify_constants(document, settings)
 
 
