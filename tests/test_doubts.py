@@ -95,14 +95,14 @@ def test_values_whose_fourth_powers_overflow_are_not_called_infinite() -> None:
     told = [w for w in result.warnings if "draws of y" in w]
     assert told == [
         f"{left_out} of 1,000 draws of y are not finite, or their fourth powers are not, and are "
-        "left out: the estimates are of the others; smaller parameters or a smaller --x-std keep "
+        "left out: the estimates are of the others; smaller parameters or a smaller `x_std` keep "
         "them finite"
     ]
     for name, estimate in result.quantities.items():
         assert not estimate.reliable, name
         assert estimate.z is None, name
     assert result.mean_y.exact is not None
-    assert not any("try -n" in w for w in result.warnings)
+    assert not any("try `samples" in w for w in result.warnings)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -127,7 +127,7 @@ def test_without_a_fourth_moment_nothing_of_a_direction_is_reliable(spec: str) -
     assert not result.std_dx.reliable
     assert not result.var_dx.reliable
     (told,) = [w for w in result.warnings if w.startswith("dx:")]
-    assert told.endswith(("infinite, and no -n is enough", "no -n is sure to help"))
+    assert told.endswith(", and no `samples` is sure to help")
     aimed = compute(spec, precision=0.1, samples=10**8)
     assert aimed.status == "target_not_met"
     assert aimed.samples < 10**7
@@ -136,7 +136,7 @@ def test_without_a_fourth_moment_nothing_of_a_direction_is_reliable(spec: str) -
 def test_a_fourth_moment_that_underflows_is_not_called_infinite() -> None:
     result = compute("square", samples=1000, law=Law(x_std=1e-50))
     (told,) = [w for w in result.warnings if w.startswith("σ[y]")]
-    assert told.endswith("; try a larger -n")
+    assert told.endswith("; try a larger `samples`")
 
 
 def remedies(spec: str, samples: int, **law: float) -> list[str]:
@@ -145,16 +145,21 @@ def remedies(spec: str, samples: int, **law: float) -> list[str]:
 
 
 def test_no_number_of_draws_is_named_where_none_helps() -> None:
-    beyond = "the exact σ is infinite or beyond float64, and no -n is sure to help"
+    beyond = (
+        "no exact σ is known: it is infinite, or its integral is beyond float64, and no `samples` is "
+        "sure to help"
+    )
     assert remedies("exponential", 10_000, x_std=30.0) == [beyond] * 2
-    rare = "believe the exact value: what makes it is too rare for any -n"
+    rare = "believe the exact value: what makes it is too rare for any `samples`"
     assert remedies("relu", 10_000, x_mean=-14.0) == [rare] * 2
     assert remedies("relu", 10_000, x_mean=-45.0) == []
 
 
 @pytest.mark.parametrize("samples", [300, 3000, 30_000])
 def test_the_draws_that_are_named_suffice_however_few_were_taken(samples: int) -> None:
-    told = {w.rpartition("try -n ")[2] for w in remedies("relu", samples, x_mean=-3.3)}
+    told = {
+        w.rpartition("try `samples=")[2].rstrip("`") for w in remedies("relu", samples, x_mean=-3.3)
+    }
     assert told
     needed = int(max(map(float, told)))
     result = compute("relu", samples=needed, law=Law(-3.3))

@@ -15,6 +15,8 @@ from bnstats.layers import Array, Law, Namespace
 _STEP = 1e-4  # in standard deviations of x
 _CAREFUL_STEP = 1e-2
 _NEGLIGIBLE = 1e-9  # error of a slope that is zero
+_NEARING = (1e-3, 1e-5, 1e-7)  # distances from a breakpoint, in standard deviations
+_STEEPENS = 1.2  # from one to the next, where a slope goes as |x|^−0.04 or faster
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,26 @@ class Probe:
         if error < _NEGLIGIBLE:
             return 0.0
         return error / size if size else math.inf
+
+    def unbounded(self) -> tuple[float, ...]:
+        """Return the breakpoints at which the slope grows without bound, as that of √|x| at 0."""
+        law = self.law
+        rounding = 2.0**-52 * (abs(law.x_mean) / law.x_std + 1)
+        if rounding > 1e-3 * _NEARING[-1]:
+            return ()  # x is too coarse to tell
+        h = np.array([_NEARING, _NEARING]) * [[1.0], [-1.0]]
+        found = []
+        for point in self.breakpoints:
+            with np.errstate(all="ignore"):
+                ends = (self._value(point + law.x_std * share * h.ravel()) for share in (1, 0.25))
+                outer, inner = (v.reshape(h.shape) for v in ends)
+                change = np.abs(outer - inner)
+                slope = change / np.abs(h)
+                grows = np.all(slope[:, 1:] > _STEEPENS * slope[:, :-1], axis=1)
+                is_noise = change[:, -1] < 1e4 * rounding * np.abs(outer[:, -1])
+            if np.any(grows & ~is_noise & (slope[:, 0] > 0)):
+                found.append(point)
+        return tuple(found)
 
     def worst_slope(self, slope: Callable[[Array], Array]) -> tuple[float, float, float] | None:
         """Return where a declared slope is furthest from finite differences, and both values.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class ExactEntry(TypedDict):
@@ -11,6 +11,7 @@ class ExactEntry(TypedDict):
     value: float
     error: float
     by: str
+    error_is_estimate: NotRequired[bool]
 
 
 class Known(TypedDict):

@@ -115,7 +115,8 @@ def exact_entry(exact: Exact | None) -> ExactEntry | None:
     """Return an exact value with its error bound, or None."""
     if exact is None or not math.isfinite(exact.value + exact.error):
         return None
-    return {"value": exact.value, "error": exact.error, "by": exact.by}
+    entry: ExactEntry = {"value": exact.value, "error": exact.error, "by": exact.by}
+    return entry | {"error_is_estimate": True} if exact.error_is_estimate else entry
 
 
 def _estimate_entry(e: Estimate) -> QuantityEntry:

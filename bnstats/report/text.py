@@ -133,7 +133,10 @@ def _table(result: Mapping[str, Any], provenance: Mapping[str, Any], page: Page)
 
 
 def _exact_table(result: Mapping[str, Any], spec: Spec, page: Page) -> Iterator[str]:
-    rows = [("", "exact", "error below", "by")]
+    estimated = any(
+        (result[n]["exact"] or {}).get("error_is_estimate") for n in QUANTITIES if n in result
+    )
+    rows = [("", "exact", "error about" if estimated else "error below", "by")]
     for name in QUANTITIES:
         if name in result and (exact := result[name]["exact"]):
             error = f"{exact['error']:.0e}" if exact["error"] else "0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from bnstats.errors import kind_of
 from bnstats.layers import UNKNOWN, BoundLayer, ExactMoments, Known, Law, MomentError
 from bnstats.statistics.quadrature import ROUNDING, Expectation
-from bnstats.statistics.quantities import QUANTITIES, Quantity
+from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,15 @@ class Exact:
     asymptotic_std
         √n times the standard error of the estimate from n independent draws, for large n, in the
         units of ``value``; computed from exact fourth moments, None if these are unknown.
+    error_is_estimate
+        Whether ``error`` is an estimate and no bound: see `BoundLayer.is_black_box`.
     """
 
     value: float
     error: float
     by: str
     asymptotic_std: float | None = None
+    error_is_estimate: bool = False
 
     def stderr(self, draws: float) -> float | None:
         """Return the standard error of an estimate from so many independent draws, if known."""
@@ -47,7 +50,16 @@ class Exact:
 def exact_values(bound: BoundLayer, law: Law) -> dict[str, Exact]:
     """Return the quantities of a layer that are known exactly under a law of its inputs.
 
-    Moments that are infinite or beyond float64's range are left out.
+    Raises
+    ------
+    MomentError
+        The layer states moments that bnstats does not know.
+    """
+    return quantities(bound, exact_moments(bound, law))
+
+
+def exact_moments(bound: BoundLayer, law: Law) -> ExactMoments:
+    """Return the moments of a layer under a law of its inputs, as far as they are known.
 
     Raises
     ------
@@ -62,9 +74,40 @@ def exact_values(bound: BoundLayer, law: Law) -> dict[str, Exact]:
     if not isinstance(stated, ExactMoments):
         hint = "return ExactMoments(mean_y=Known(0.0))"
         raise MomentError(f"moments returned {kind_of(stated)}", hint=hint)
+    return stated
+
+
+def heavy_tailed(bound: BoundLayer, stated: ExactMoments) -> tuple[Direction, ...]:
+    """Return the directions whose fourth moment is infinite, or not known to be finite.
+
+    A layer knows some of them by itself. Of others a moment is stated, but no bound on its error
+    was found: the quadrature diverges, or leaves float64.
+    """
+    hinge: dict[Direction, tuple[Known, ...]] = {
+        "y": (stated.var_y, stated.m4_y),
+        "dx": (stated.ms_dx, stated.m4_dx),
+    }
+    unbounded = (
+        direction
+        for direction, moments in hinge.items()
+        if any(m is not UNKNOWN and not m.is_finite for m in moments)
+    )
+    return tuple(dict.fromkeys((*bound.heavy_tailed, *unbounded)))
+
+
+def quantities(bound: BoundLayer, stated: ExactMoments) -> dict[str, Exact]:
+    """Return the quantities that follow from moments.
+
+    Moments that are infinite or beyond float64's range are left out.
+    """
     known = {"y": _of_y(stated), "dx": _of_dx(stated)}
     found = ((name, _quantity(q, known[q.direction])) for name, q in QUANTITIES.items())
-    return {name: value for name, value in found if value is not None}
+    values = {name: value for name, value in found if value is not None}
+    if bound.is_black_box:
+        for name, value in values.items():
+            if value.by != "symmetry":
+                values[name] = replace(value, error_is_estimate=True)
+    return values
 
 
 class _Moments(NamedTuple):

@@ -13,10 +13,10 @@ from bnstats.claims.verdict import Verdict, VerdictOutcome, judge
 from bnstats.custom import as_typed
 from bnstats.sampling.iid import check_size, is_too_wide
 from bnstats.specs.spec import Spec
-from bnstats.statistics.alarm import two_sided
+from bnstats.statistics.alarm import FIRST_THRESHOLD, two_sided
 from bnstats.statistics.estimate import Estimate
 from bnstats.verification.check import Check, Outcome
-from bnstats.verification.gate import DISAGREES, FreshDraws, Gated, VerifySettings, by_layer
+from bnstats.verification.gate import DISAGREES, MISSED, FreshDraws, Gated, VerifySettings, by_layer
 
 _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
     "reproduced": "ok",
@@ -65,6 +65,8 @@ def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) ->
     if not is_known:
         verdict = _judged_by_draws(claim, gated, draws.threshold, two_sided(family_error / tests))
         outcome, reason = _outcome_of(verdict)
+    elif exact[claim.quantity].error_is_estimate and _contradicts(gated):
+        outcome, reason = "undecided", MISSED
     elif gated.outcome == "fail":
         outcome, reason = gated.outcome, DISAGREES
     else:
@@ -90,6 +92,12 @@ def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) ->
         claim.place,
         draws.warnings,
     )
+
+
+def _contradicts(gated: Gated) -> bool:
+    """Whether draws deny an exact value, be they few: more than is due needs no many of them."""
+    alarms = gated.z is not None and abs(gated.z) > FIRST_THRESHOLD
+    return gated.outcome == "fail" or (gated.outcome == "undecided" and alarms)
 
 
 def _judged_by_draws(claim: Claim, gated: Gated, threshold: float, z: float) -> Verdict:

@@ -33,6 +33,10 @@ from bnstats.verification.check import Check, Outcome
 Row = TypeVar("Row")
 
 DISAGREES = "fresh draws disagree with the exact value: a bug in a formula or backend"
+MISSED = (
+    "fresh draws disagree with the exact value, whose error is an estimate: the function may have "
+    "a feature too narrow to be found"
+)
 
 # Unless told how many draws to take, a layer is drawn so often that an error of 1 % in its mean, σ
 # or rms is ten standard errors wide, which the first stage misses once in 1e9: up to ten times the
