@@ -31,7 +31,7 @@ from bnstats.layers import (
     pointwise_moments,
 )
 
-_MOST_SPLITS = 16
+_MOST_SPLITS = 512
 _NAMED = 4
 _SLOPE_TOLERANCE = 1e-12  # finite differences are no better
 _TOLERATED = 1e-6  # relative error of slopes below which nothing is said
@@ -62,8 +62,10 @@ def elementwise_event(call: UserFunction, breakpoints: tuple[float, ...]) -> Bou
     return replace(_event(call, _probe(call, breakpoints, STANDARD)), under=under)
 
 
-def _probe(call: UserFunction, breakpoints: Iterable[float], law: Law) -> Probe:
-    return Probe(lambda xp, x: call(xp, x)[0], tuple(sorted({*breakpoints})), law)
+def _probe(
+    call: UserFunction, breakpoints: Iterable[float], law: Law, bends: tuple[float, ...] = ()
+) -> Probe:
+    return Probe(lambda xp, x: call(xp, x)[0], tuple(sorted({*breakpoints, *bends})), law, bends)
 
 
 def _event(
@@ -106,7 +108,7 @@ def _event(
             return replace(known, ms_dx=UNKNOWN, m4_dx=UNKNOWN)
         found = expect(squared, breakpoints=splits, tolerance=_SLOPE_TOLERANCE)
         error = expect(squared_error, breakpoints=splits, tolerance=0.01)
-        ms_slope = found.widened(error.value).widened(error.error)
+        ms_slope = found.widened(error.value).widened(error.error).widened(probe.misplaced())
         return replace(known, ms_dx=dy2 * ms_slope.known_by("finite differences"))
 
     bound = pointwise_layer(quick, breakpoints)
@@ -142,10 +144,13 @@ def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> Boun
     steep = Breaks()
     if call.knows_slope:
         steep = breaks(lambda x: call.with_slope(numpy_backend, x)[1], law)
-    slope_jumps = _new((*found.bends, *steep.jumps), (*declared, *found.jumps), law)
+    # A jump of the slope that is given is found to the last digit, a bend of y is not.
+    slope_jumps = _new(steep.jumps, (*declared, *found.jumps), law)
+    vague = _new(found.bends, (*declared, *found.jumps, *slope_jumps), law)
+    slope_jumps = tuple(sorted({*slope_jumps, *vague}))
     jumps = _new(found.jumps, declared, law)
     bends = _new(steep.bends, (*declared, *jumps, *slope_jumps), law)
-    probe = _probe(call, (*declared, *jumps, *slope_jumps, *bends), law)
+    probe = _probe(call, (*declared, *jumps, *slope_jumps, *bends), law, vague)
     if jumps or slope_jumps:
         hints.append(_kinks_hint(call.short, jumps, slope_jumps))
     if call.knows_slope:

@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from bnstats.backends import numpy_backend
+from bnstats.custom.breaks import bend_width
 from bnstats.layers import Array, Law, Namespace
 
 _STEP = 1e-4  # in standard deviations of x
@@ -31,11 +32,14 @@ class Probe:
         Where y or its slope jumps, in ascending order.
     law
         Sets the scale of x, and with it the steps of differences.
+    bends
+        Those breakpoints that were found by `breaks` where the slope bends, and not declared.
     """
 
     value: Callable[[Namespace, Array], Array]
     breakpoints: tuple[float, ...]
     law: Law
+    bends: tuple[float, ...] = ()
 
     def quick_slope(self, xp: Namespace, x: Array) -> Array:
         """Differentiate by the five-point formula with a step of 1e-4 standard deviations.
@@ -114,6 +118,19 @@ class Probe:
             if np.any(grows & ~is_noise & (slope[:, 0] > 0)):
                 found.append(point)
         return tuple(found)
+
+    def misplaced(self) -> float:
+        """Return by how much E[slope²] is wrong at most because bends were found inexactly."""
+        law = self.law
+        if not self.bends:
+            return 0.0
+        places = np.array(self.bends)
+        beside = 1e-6 * law.x_std * np.array([[1.0], [-1.0]])
+        slopes, _ = self.careful_slope((places + beside).ravel())
+        right, left = slopes.reshape(2, -1) ** 2
+        density = np.exp(-0.5 * ((places - law.x_mean) / law.x_std) ** 2) / math.sqrt(2 * math.pi)
+        # A bracket, half a one more to each side, and as much for the rounding of its ends.
+        return float(np.sum(np.abs(right - left) * density)) * 4 * bend_width(law)
 
     def worst_slope(self, slope: Callable[[Array], Array]) -> tuple[float, float, float] | None:
         """Return where a declared slope is furthest from finite differences, and both values.

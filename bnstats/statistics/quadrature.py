@@ -153,7 +153,7 @@ def _has_settled(found: list[_Sum], tolerance: float) -> bool:
     before, last = found[-2:]
     return (
         abs(last.value - before.value) <= tolerance * last.size
-        and abs(last.size - before.size) <= _SETTLED * last.size
+        and abs(last.size - before.size) <= max(_SETTLED, tolerance) * last.size
     )
 
 
