@@ -154,7 +154,11 @@ def _quantity(q: Quantity, moments: _Moments) -> Exact | None:
 
 
 def _asymptotic_std(q: Quantity, moments: _Moments) -> float | None:
-    """Return `Exact.asymptotic_std` by the delta method, to first order in 1/n."""
+    """Return `Exact.asymptotic_std` by the delta method, to first order in 1/n.
+
+    The variance of a sample variance is (E[(v − E[v])⁴] − Var[v]²)/n, that of a sample mean square
+    (E[v⁴] − E[v²]²)/n (van der Vaart, Asymptotic Statistics, example 3.2).
+    """
     mean, var, ms, m3, m4, var_ms = moments
     if q.moment != "mean" and ms.is_finite and var_ms.is_finite:
         if ms.value <= 0 or var_ms.error > 1e-3 * var_ms.value:

@@ -16,7 +16,7 @@ from bnstats.specs.spec import Spec
 from bnstats.statistics.alarm import FIRST_THRESHOLD, two_sided
 from bnstats.statistics.estimate import Estimate
 from bnstats.verification.check import Check, Outcome
-from bnstats.verification.gate import DISAGREES, MISSED, FreshDraws, Gated, VerifySettings, by_layer
+from bnstats.verification.gate import MISSED, FreshDraws, Gated, VerifySettings, by_layer
 
 _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
     "reproduced": "ok",
@@ -56,42 +56,27 @@ def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Ch
 
 
 def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) -> Check:
-    first = draws.first.quantities
+    wanted, first = claim.printed.text, draws.first.quantities
     exact = {name: e.exact for name, e in first.items() if e.exact is not None}
-    is_known = claim.quantity in exact
-    gated = draws.gate(claim.quantity, lambda e: e.z if is_known else _distance(claim.printed, e))
-    verdict: Verdict | None = None
-    command = gated.command
-    if not is_known:
+    known = exact.get(claim.quantity)
+    if known is None:
+        gated = draws.gate(claim.quantity, lambda estimate: _distance(claim.printed, estimate))
         verdict = _judged_by_draws(claim, gated, draws.threshold, two_sided(family_error / tests))
-        outcome, reason = _outcome_of(verdict)
-    elif exact[claim.quantity].error_is_estimate and _contradicts(gated):
-        outcome, reason = "undecided", MISSED
-    elif gated.outcome == "fail":
-        outcome, reason = gated.outcome, DISAGREES
     else:
-        # The first stage may have raised an alarm that the second one cleared, so the judge does
-        # not see the estimates.
+        gated = draws.gate(claim.quantity, lambda estimate: estimate.z)
+        if known.error_is_estimate and _contradicts(gated):
+            gated = gated._replace(outcome="undecided", reason=MISSED)
+            return draws.check(claim.quantity, wanted, gated, place=claim.place)
+        if gated.outcome == "fail":
+            return draws.check(claim.quantity, wanted, gated, place=claim.place)
+        # The second stage may have cleared an alarm of the first, which the judge must not see.
         verdict = judge(claim, exact)
-        outcome, reason = _outcome_of(verdict)
-        if outcome != "ok":  # the exact value has decided that, however few the draws
-            command = _exact_command(claim)
-        elif gated.outcome == "undecided":
-            outcome, reason = gated.outcome, draws.doubt
-    return Check(
-        claim.spec.text,
-        claim.quantity,
-        outcome,
-        claim.printed.text,
-        exact.get(claim.quantity),
-        gated.estimate,
-        gated.z,
-        reason,
-        command,
-        verdict,
-        claim.place,
-        draws.warnings,
-    )
+    outcome, reason = _outcome_of(verdict)
+    if known is None:
+        gated = gated._replace(outcome=outcome, reason=reason)
+    elif outcome != "ok":  # however few the draws
+        gated = gated._replace(outcome=outcome, reason=reason, command=_exact_command(claim))
+    return draws.check(claim.quantity, wanted, gated, verdict=verdict, place=claim.place)
 
 
 def _contradicts(gated: Gated) -> bool:

@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 from bnstats.api import default_samples, sample
+from bnstats.claims.places import Place
+from bnstats.claims.verdict import Verdict
 from bnstats.custom import as_typed
 from bnstats.diagnostics import more_draws
 from bnstats.layers import STANDARD, Law
@@ -106,11 +108,12 @@ class VerifySettings:
 class Gated(NamedTuple):
     """What became of a quantity at the gate.
 
-    ``estimate`` and ``z`` are of the stage that decided, ``draws`` is all of it, and ``command``
-    draws it again.
+    ``reason`` says why it did not pass. ``estimate`` and ``z`` are of the stage that decided, of
+    which ``draws`` is all, and which ``command`` draws again.
     """
 
     outcome: Outcome
+    reason: str
     estimate: Estimate | None = None
     z: float | None = None
     command: str = ""
@@ -191,6 +194,7 @@ class FreshDraws:
         self,
         name: str,
         z_of: Callable[[Estimate], float | None],
+        disagreement: str = DISAGREES,
         threshold: float | None = None,
     ) -> Gated:
         """Pass a quantity through both stages.
@@ -201,28 +205,55 @@ class FreshDraws:
             The quantity.
         z_of
             Compares an estimate with its target.
+        disagreement
+            The reason of a failure.
         threshold
             What z of the second stage must reach; None where the stages are independent.
         """
-        estimate, command = self.first.quantities[name], self._command(self.first)
+        drawn, alarm = self.first, 0.0
+        first = estimate = drawn.quantities[name]
         z = z_of(estimate)
-        if z is None or not estimate.has_enough_draws:
-            return Gated("undecided", estimate, z, command, self.first)
-        if abs(z) <= FIRST_THRESHOLD:
-            return Gated("ok", estimate, z, command, self.first)
-        again = self.second.quantities[name]
-        z_again = z_of(again)
-        outcome: Outcome = "undecided"
-        if z_again is not None and again.has_enough_draws:
-            if estimate.exact is None:
+        if z is not None and estimate.has_enough_draws and abs(z) > FIRST_THRESHOLD:
+            drawn, alarm = self.second, z
+            estimate = drawn.quantities[name]
+            z = z_of(estimate)
+            if z is not None and estimate.exact is None:
                 # A sample that has missed the tails takes its error for too small: where theory
                 # has none, the larger one of both counts.
-                grown = _relative_error_of(again) / _relative_error_of(estimate)
-                grown *= math.sqrt(self.second.samples / self.first.samples)
-                z, z_again = z / max(grown, 1.0), z_again * min(grown, 1.0)
-            limit = self.threshold if threshold is None else threshold
-            outcome = "fail" if confirmed(z, z_again, limit) else "ok"
-        return Gated(outcome, again, z_again, self._command(self.second), self.second)
+                grown = _error_in_own_units(estimate) / _error_in_own_units(first)
+                grown *= math.sqrt(drawn.samples / self.first.samples)
+                alarm, z = alarm / max(grown, 1.0), z * min(grown, 1.0)
+        command = self._command(drawn)
+        if z is None or not estimate.has_enough_draws:
+            return Gated("undecided", self.doubt, estimate, z, command, drawn)
+        if confirmed(alarm, z, self.threshold if threshold is None else threshold):
+            return Gated("fail", disagreement, estimate, z, command, drawn)
+        return Gated("ok", "", estimate, z, command, drawn)
+
+    def check(
+        self,
+        name: str,
+        wanted: str,
+        gated: Gated,
+        *,
+        verdict: Verdict | None = None,
+        place: Place | None = None,
+    ) -> Check:
+        """Return the check of a constant after the gate."""
+        return Check(
+            self._spec.text,
+            name,
+            gated.outcome,
+            wanted,
+            self.first.quantities[name].exact,
+            gated.estimate,
+            gated.z,
+            gated.reason,
+            gated.command,
+            verdict,
+            place,
+            self.warnings,
+        )
 
     @property
     def doubt(self) -> str:
@@ -252,8 +283,8 @@ class FreshDraws:
         return command
 
 
-def _relative_error_of(estimate: Estimate) -> float:
-    """Return a standard error in units that it has at any number of draws, but for their root."""
+def _error_in_own_units(estimate: Estimate) -> float:
+    """Return a standard error, relative where the interval is."""
     error = estimate.stderr or 0.0
     return error / estimate.value if estimate.log_scale else error
 
