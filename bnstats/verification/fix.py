@@ -94,7 +94,7 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
     if other := verdict.value_of:
         is_, but = QUANTITIES[other].symbol, QUANTITIES[check.quantity].symbol
         return f'{printed.text} is {is_}, not {but}: quantity = "{other}"?'
-    if decimal_parts(printed.text) is not None:
+    if not printed.symbolic and decimal_parts(printed.text) is not None:
         new = corrected(printed, *bounds)
     elif digits is not None:
         new = significant(*bounds, digits)

@@ -193,3 +193,15 @@ def test_unflagged_intervals_of_a_bump_cover() -> None:
             seen += 1
             missed += not e.interval[0] <= true <= e.interval[1]
     assert missed <= 0.05 * seen + 5 * math.sqrt(0.05 * max(seen, 1))
+
+
+@pytest.mark.parametrize("chance", ["1e-16", "1e-30", "1e-300", "5e-324"])
+def test_any_family_error_is_one(cli: Cli, tmp_path: Path, chance: str) -> None:
+    path = tmp_path / "claims.toml"
+    path.write_text(
+        '[[claim]]\nlayer = "relu"\nquantity = "std_dx"\nvalue = "0.7071"\n'
+        '[[claim]]\nlayer = "softmax:n=3"\nquantity = "std_dx"\nvalue = "0.1"\n'
+    )
+    outcome = cli("verify", path, "-n", 2000, "--family-error", chance)
+    assert outcome.code in (0, 1, 3), outcome.err
+    assert "internal" not in outcome.err
