@@ -16,6 +16,7 @@ from bnstats.diagnostics import doubts
 from bnstats.errors import BnstatsError, kind_of
 from bnstats.layers import STANDARD, BoundLayer, Law
 from bnstats.result import Reference, Result, Status
+from bnstats.sampling.crossings import crossings
 from bnstats.sampling.iid import check_size, chunk_draws
 from bnstats.sampling.run import run
 from bnstats.sampling.settings import (
@@ -177,7 +178,8 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
     samples = _most_samples(spec.bound, sampling)
     moments = exact_moments(spec.bound, sampling.law)
     exact, heavy = quantities(spec.bound, moments), heavy_tailed(spec.bound, moments)
-    estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy)
+    jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
+    estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps)
     ends = math.inf if sampling.samples is None and sampling.max_time is not None else samples
     target = Target(ends, sampling.precision, estimator)
     supervised = _Supervised(watch, target, spec.bound, sampling.max_time)

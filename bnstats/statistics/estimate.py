@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
+from typing import NamedTuple
 
 from bnstats.layers import CONSTANT
 from bnstats.notation import concise
@@ -17,6 +18,7 @@ from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
 MIN_N_EFF = 100.0
 # A sample whose standard error is below this share of the exact one has missed the tails.
 _ENOUGH_COVERED = 0.7
+_UNSEEN = 2.0  # points beyond a jump that replicates may lack, or have, in all
 _LARGEST_EXPONENT = 700.0  # e^700 is a float64 still
 
 
@@ -116,6 +118,14 @@ def as_normal(t: float, m: Moments) -> float:
     return math.copysign(float(ndtri(max(stdtr(m.count - 1, -abs(t)), 1e-300))), t)
 
 
+class Crossing(NamedTuple):
+    """A jump of v, and how much more than others a Sobol' point that crosses it weighs."""
+
+    low: float
+    high: float
+    weight: float
+
+
 @dataclass(frozen=True)
 class Estimator:
     """From the moments of what was sampled to an estimate of every quantity.
@@ -131,12 +141,17 @@ class Estimator:
         to every standard error.
     heavy_tailed
         Directions whose fourth moment is infinite: no interval of theirs may be believed.
+    crossings
+        Of Sobol' points, the jumps in each direction. A replicate's mean is off by one point's
+        share of a jump with a chance that depends on its place: where it is small, 32 replicates
+        may all be alike.
     """
 
     exact: Mapping[str, Exact] = field(default_factory=dict)
     confidence: float = 0.95
     rounding: float = 0.0
     heavy_tailed: tuple[Direction, ...] = ()
+    crossings: Mapping[Direction, tuple[Crossing, ...]] = field(default_factory=dict)
 
     def estimates(self, tally: Tally) -> dict[str, Estimate]:
         """Return every quantity of the directions that were sampled."""
@@ -189,6 +204,8 @@ class Estimator:
             return Estimate(math.nan, None, None, 0.0, exact)
         constant = exact is not None and exact.by == CONSTANT
         moment, stderr = _moment(q, m, self.rounding, constant=constant)
+        if stderr is not None and m.points > m.count:
+            stderr = math.hypot(stderr, _crossed(q, m, self.crossings.get(q.direction, ())))
         log_scale = q.moment != "mean"
         if log_scale and moment <= 0:
             return Estimate(0.0 if q.power > 0 else math.inf, None, None, m.n_eff, exact)
@@ -256,6 +273,31 @@ def _z(estimate: Estimate, m: Moments, q: Quantity, rounding: float) -> float | 
     return as_normal((estimate.value - exact.value) / scale, m)
 
 
+def _gradient(q: Quantity, m: Moments) -> tuple[float, float]:
+    """Return the derivatives of a moment with respect to the means of a and b."""
+    found: dict[str, tuple[float, float]] = {
+        "mean": (1.0, 0.0),
+        "var": (-2 * m.mean_a, 1.0),
+        "ms": (2 * m.pivot, 1.0),
+    }
+    return found[q.moment]
+
+
+def _crossed(q: Quantity, m: Moments, crossings: tuple[Crossing, ...]) -> float:
+    """Return what points that cross jumps add to a standard error over replicates.
+
+    Of n replicates about f·n hold the point beyond a jump that others lack. Where f·n is a few or
+    none, their spread says nothing of it: two of them are added.
+    """
+    slope_a, slope_b = _gradient(q, m)
+    one = sum(
+        abs(slope_a * (high - low) + slope_b * ((high - m.pivot) ** 2 - (low - m.pivot) ** 2))
+        * weight
+        for low, high, weight in crossings
+    )
+    return _UNSEEN * one / m.points
+
+
 def _moment(
     q: Quantity, m: Moments, rounding: float, *, constant: bool
 ) -> tuple[float, float | None]:
@@ -267,10 +309,11 @@ def _moment(
     with respect to (a, b) is (1, 0), (−2a, 1), (2c, 1).
     """
     a, b, c, n = m.mean_a, m.mean_b, m.pivot, m.count
-    value, slope_a, slope_b, size = {
-        "mean": (c + a, 1.0, 0.0, math.sqrt(b) + abs(c)),
-        "var": (b - a * a, -2 * a, 1.0, b + abs(c) * math.sqrt(b)),
-        "ms": (b + 2 * c * a + c * c, 2 * c, 1.0, b + c * c),
+    slope_a, slope_b = _gradient(q, m)
+    value, size = {
+        "mean": (c + a, math.sqrt(b) + abs(c)),
+        "var": (b - a * a, b + abs(c) * math.sqrt(b)),
+        "ms": (b + 2 * c * a + c * c, b + c * c),
     }[q.moment]
     if value <= VARIANCE_ROUNDING * b and q.moment == "var":
         value = 0.0
