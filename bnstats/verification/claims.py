@@ -16,7 +16,7 @@ from bnstats.specs.spec import Spec
 from bnstats.statistics.alarm import FIRST_THRESHOLD, two_sided
 from bnstats.statistics.estimate import Estimate
 from bnstats.verification.check import Check, Outcome
-from bnstats.verification.gate import MISSED, FreshDraws, Gated, VerifySettings, by_layer
+from bnstats.verification.gate import MISSED, FreshDraws, VerifySettings, by_layer
 
 _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
     "reproduced": "ok",
@@ -56,48 +56,48 @@ def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Ch
 
 
 def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) -> Check:
-    wanted, first = claim.printed.text, draws.first.quantities
+    name, first = claim.quantity, draws.first.quantities
     exact = {name: e.exact for name, e in first.items() if e.exact is not None}
-    known = exact.get(claim.quantity)
+    known = exact.get(name)
     if known is None:
-        gated = draws.gate(claim.quantity, lambda estimate: _distance(claim.printed, estimate))
-        verdict = _judged_by_draws(claim, gated, draws.threshold, two_sided(family_error / tests))
+        check = draws.gate(name, lambda estimate: _distance(claim.printed, estimate))
     else:
-        gated = draws.gate(claim.quantity, lambda estimate: estimate.z)
-        if known.error_is_estimate and _contradicts(gated):
-            gated = gated._replace(outcome="undecided", reason=MISSED)
-            return draws.check(claim.quantity, wanted, gated, place=claim.place)
-        if gated.outcome == "fail":
-            return draws.check(claim.quantity, wanted, gated, place=claim.place)
-        # The second stage may have cleared an alarm of the first, which the judge must not see.
-        verdict = judge(claim, exact)
-    outcome, reason = _outcome_of(verdict)
+        check = draws.gate(name, lambda estimate: estimate.z)
+    check = replace(check, wanted=claim.printed.text, place=claim.place)
     if known is None:
-        gated = gated._replace(outcome=outcome, reason=reason)
-    elif outcome != "ok":  # however few the draws
-        gated = gated._replace(outcome=outcome, reason=reason, command=_exact_command(claim))
-    return draws.check(claim.quantity, wanted, gated, verdict=verdict, place=claim.place)
+        z = two_sided(family_error / tests)
+        return _decided(check, _judged_by_draws(claim, check, draws, z))
+    if known.error_is_estimate and _contradicts(check):
+        return replace(check, outcome="undecided", reason=MISSED)
+    if check.outcome == "fail":
+        return check
+    # The second stage may have cleared an alarm of the first, which the judge must not see.
+    verdict = judge(claim, exact)
+    if verdict.outcome == "reproduced":  # undecided where the draws are too few
+        return replace(check, verdict=verdict)
+    return replace(_decided(check, verdict), command=_exact_command(claim))
 
 
-def _contradicts(gated: Gated) -> bool:
+def _contradicts(check: Check) -> bool:
     """Whether draws deny an exact value, be they few: more than is due needs no many of them."""
-    alarms = gated.z is not None and abs(gated.z) > FIRST_THRESHOLD
-    return gated.outcome == "fail" or (gated.outcome == "undecided" and alarms)
+    alarms = check.z is not None and abs(check.z) > FIRST_THRESHOLD
+    return check.outcome == "fail" or (check.outcome == "undecided" and alarms)
 
 
-def _judged_by_draws(claim: Claim, gated: Gated, threshold: float, z: float) -> Verdict:
+def _judged_by_draws(claim: Claim, check: Check, draws: FreshDraws, z: float) -> Verdict:
     """Judge by draws alone: what two streams deny is refuted, and what one denies is not.
 
     ``z`` is the half-width in standard errors of the interval that reproduces a claim.
     """
-    failed, drawn = gated.outcome == "fail", gated.draws
-    assert drawn is not None
+    failed, drawn = check.outcome == "fail", draws.first
+    if check.estimate is not drawn.quantities[claim.quantity]:
+        drawn = draws.second
     verdict = judge(
-        claim, {}, drawn.quantities, samples=drawn.samples, z=threshold if failed else z
+        claim, {}, drawn.quantities, samples=drawn.samples, z=draws.threshold if failed else z
     )
     if failed or verdict.outcome != "refuted":
         return verdict
-    remark = f"sampled {gated.estimate}, which a second stream does not confirm"
+    remark = f"sampled {check.estimate}, which a second stream does not confirm"
     return replace(verdict, outcome="undecided", remark=remark, value_of=None)
 
 
@@ -116,26 +116,23 @@ def _distance(printed: Printed, estimate: Estimate) -> float | None:
 
 def _judged_undrawn(claim: Claim) -> Check:
     known = known_exactly(claim.spec)
-    verdict = judge(claim, known.quantities)
-    outcome, reason = _outcome_of(verdict)
-    return Check(
+    check = Check(
         claim.spec.text,
         claim.quantity,
-        outcome,
+        "undecided",
         claim.printed.text,
         known.quantities[claim.quantity],
-        reason=reason,
         command=_exact_command(claim),
-        verdict=verdict,
         place=claim.place,
         warnings=known.warnings,
     )
+    return _decided(check, judge(claim, known.quantities))
 
 
-def _outcome_of(verdict: Verdict) -> tuple[Outcome, str]:
-    """Return the outcome of a judged claim, and why it did not pass."""
+def _decided(check: Check, verdict: Verdict) -> Check:
     outcome = _OUTCOMES[verdict.outcome]
-    return outcome, "" if outcome == "ok" else str(verdict)
+    reason = "" if outcome == "ok" else str(verdict)
+    return replace(check, outcome=outcome, reason=reason, verdict=verdict)
 
 
 def _exact_command(claim: Claim) -> str:

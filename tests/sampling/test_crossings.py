@@ -26,7 +26,9 @@ def test_jumps_of_y_and_of_the_slope() -> None:
     assert [(j.low, j.high) for j in found["dx"]] == [(0.0, 3.0), (3.0, 0.0)]
 
 
-@pytest.mark.parametrize("spec", ["relu", "sigmoid", "softmax:n=3", "rrelu", "max_pool1d:kernel_size=2"])
+@pytest.mark.parametrize(
+    "spec", ["relu", "sigmoid", "softmax:n=3", "rrelu", "max_pool1d:kernel_size=2"]
+)
 def test_layers_without_jumps_that_matter(spec: str) -> None:
     """That of relu lies at the mean: half of the points are above, whatever the scramble."""
     found = crossings(parse(spec).bound, Law())
