@@ -43,6 +43,8 @@ def doubts(result: Result) -> tuple[str, ...]:
             wrong = "a formula or a backend is wrong"
             if estimate.exact is not None and estimate.exact.error_is_estimate:
                 wrong = "the exact value misses a feature too narrow to be found"
+            elif result.sampling.dtype == "float32":
+                wrong = "float32 does not hold what the layer computes, or a formula is wrong"
             found.append(
                 f"{QUANTITIES[name].symbol} is {abs(estimate.z):.1f} standard errors from its "
                 f"exact value: if another `seed` agrees, {wrong}"

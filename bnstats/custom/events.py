@@ -118,7 +118,9 @@ def _event(
         on_numpy = library_of(draws["x"]) == "numpy"
         return bound.forward(xp, draws) if on_numpy else by_autodiff(xp, draws)
 
-    why_inexact = f"finite differences do not resolve the slope of {call.short}"
+    why_inexact = ""
+    if not resolved:
+        why_inexact = f"finite differences do not resolve the slope of {call.short}"
     if unbounded:
         why_inexact = _unbounded_text(call.short, unbounded)
     return replace(

@@ -15,6 +15,8 @@ from bnstats.result import Record
 from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES
 
+_NO_BOUND = "it is infinite, or its integral is beyond what quadrature can tell"
+
 
 def render(
     document: Mapping[str, Any],
@@ -130,7 +132,7 @@ def _exact_table(result: Mapping[str, Any], spec: Spec, page: Page) -> Iterator[
             cells.append((QUANTITIES[name].symbol, value, error, exact["by"]))
     yield from _columns(cells, page, least=3)
     unknown = [n for n in QUANTITIES if not result.get(n, {}).get("exact")]
-    yield from inexact_lines(unknown, spec.bound.why_inexact, page)
+    yield from inexact_lines(unknown, spec.bound.why_inexact or _NO_BOUND, page)
 
 
 def inexact_lines(unknown: Sequence[str], reason: str, page: Page) -> Iterator[str]:

@@ -81,6 +81,17 @@ class Estimate:
         return self.interval is not None and self.n_eff >= MIN_N_EFF and not self.nonfinite
 
     @property
+    def is_zero(self) -> bool:
+        """Whether theory says 0, and the draws say so too: nothing varies, and nothing is wrong."""
+        exact = self.exact
+        return (
+            exact is not None
+            and exact.value == 0
+            and self.stderr is None
+            and (abs(self.value) <= exact.error)
+        )
+
+    @property
     def missed_tails(self) -> bool:
         """Whether theory says that the sample has hardly seen what its error hinges on."""
         return self.tail_coverage < _ENOUGH_COVERED

@@ -199,7 +199,9 @@ class FreshDraws:
                 first_z, z = first_z / max(grown, 1.0), z * min(grown, 1.0)
         outcome: Outcome = "ok"
         reason = ""
-        if z is None or not estimate.has_enough_draws:
+        if estimate.is_zero:
+            pass
+        elif z is None or not estimate.has_enough_draws:
             outcome, reason = "undecided", self.doubt
         elif alarm.confirmed(first_z, z, self.threshold if threshold is None else threshold):
             outcome, reason = "fail", disagreement

@@ -68,7 +68,11 @@ def layers() -> Iterator[None]:
     def product() -> BoundLayer:
         return event((6,), lambda xp, x: x[0] * x[1] * x[2] * x[3] * x[4] * x[5])
 
+    def sign(xp: Any, x: Any) -> Any:
+        return xp.where(x > 0, 1.0, -1.0), 0 * x
+
     before = dict(USER_LAYERS)
+    bnstats.register(sign, breakpoints=(0.0,))
     for function in (grown, grown_pair, root, root_by_differences, inverse, spike):
         breakpoints = (0.0,) if function in (root, root_by_differences) else ()
         bnstats.register(function, breakpoints=breakpoints)
@@ -205,3 +209,30 @@ def test_any_family_error_is_one(cli: Cli, tmp_path: Path, chance: str) -> None:
     outcome = cli("verify", path, "-n", 2000, "--family-error", chance)
     assert outcome.code in (0, 1, 3), outcome.err
     assert "internal" not in outcome.err
+
+
+def test_a_gradient_that_is_zero_is_verified_as_such(tmp_path: Path) -> None:
+    for quantity, value in [
+        ("std_dx", "0"),
+        ("std_dx", "0.000"),
+        ("var_dx", "0"),
+        ("mean_dx", "0"),
+    ]:
+        assert verdicts(tmp_path, "sign", quantity, value, 1, 2_000) == ["ok"], quantity
+    assert verdicts(tmp_path, "sign", "std_dx", "0.01", 1, 2_000) == ["fail"]
+    assert not [w for w in compute("sign", samples=2_000).warnings if "dx" in w]
+
+
+@pytest.mark.parametrize("layer", ["layer_norm:eps=0,normalized_shape=3", "root:p=0.5", "grown2"])
+def test_what_is_infinite_has_a_reason(cli: Cli, layer: str) -> None:
+    bnstats.register(lambda x: np.exp(x * x / 3), name="grown2")
+    out = cli("exact", layer).out
+    assert "no exact" in out
+    assert "infinite" in out
+
+
+def test_float32_is_named_where_it_may_be_at_fault() -> None:
+    spec = "lp_pool1d:kernel_size=2,norm_type=2"
+    result = compute(spec, samples=20_000, dtype="float32", law=Law(x_std=1e-25))
+    blamed = [w for w in result.warnings if "wrong" in w]
+    assert all("float32 does not hold" in w for w in blamed)
