@@ -90,7 +90,7 @@ def heavy_tailed(bound: BoundLayer, stated: ExactMoments) -> tuple[Direction, ..
     unbounded = (
         direction
         for direction, moments in hinge.items()
-        if any(m is not UNKNOWN and not m.is_finite for m in moments)
+        if any(m.by != UNKNOWN.by and not m.is_finite for m in moments)
     )
     return tuple(dict.fromkeys((*bound.heavy_tailed, *unbounded)))
 

@@ -14,8 +14,9 @@ import pytest
 from bnstats.api import compute
 from bnstats.backends import numpy_backend as xp
 from bnstats.layers import Law
+from bnstats.specs.spec import parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimator
-from bnstats.statistics.exact import Exact
+from bnstats.statistics.exact import Exact, exact_moments, heavy_tailed
 from bnstats.statistics.moments import as_unit, merge, of
 
 
@@ -117,3 +118,12 @@ def test_an_error_of_the_formula_is_still_seen() -> None:
         }
         z.append(Estimator(wrong).estimates(tally)["std_dx"].z)
     assert abs(z[0]) < 4 < abs(z[1])
+
+
+@pytest.mark.parametrize(
+    "spec", ["lp_pool1d:kernel_size=2,norm_type=2", "max_pool2d:kernel_size=2"]
+)
+@pytest.mark.parametrize("law", [Law(), Law(-2.0, 0.01), Law(100.0, 1e-3)])
+def test_a_moment_that_is_not_stated_is_not_infinite(spec: str, law: Law) -> None:
+    bound = parse(spec).bound
+    assert heavy_tailed(bound, exact_moments(bound, law)) == ()
