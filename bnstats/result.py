@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Generic, Literal, TypeVar
 
 from bnstats.claims.verdict import Verdict
 from bnstats.errors import suggestion
 from bnstats.layers import STANDARD, Law
-from bnstats.sampling.settings import Sampling
+from bnstats.sampling.settings import DType, Sampler, Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
@@ -117,12 +116,35 @@ class Result(Record[Estimate]):
     nonfinite: Mapping[Direction, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    law = property(attrgetter("sampling.law"), doc="Law of the inputs.")
-    seed = property(attrgetter("sampling.seed"), doc="Seed of the draws.")
-    dtype = property(attrgetter("sampling.dtype"), doc="Type of the draws.")
-    sampler = property(attrgetter("sampling.sampler"), doc="``iid`` or ``sobol``.")
-    backend = property(attrgetter("sampling.backend"), doc="What computed.")
-    confidence = property(attrgetter("sampling.confidence"), doc="That of the intervals.")
+    @property
+    def law(self) -> Law:
+        """Law of the inputs."""
+        return self.sampling.law
+
+    @property
+    def seed(self) -> int:
+        """Seed of the draws."""
+        return self.sampling.seed
+
+    @property
+    def dtype(self) -> DType:
+        """Type of the draws."""
+        return self.sampling.dtype
+
+    @property
+    def sampler(self) -> Sampler:
+        """``iid`` or ``sobol``."""
+        return self.sampling.sampler
+
+    @property
+    def backend(self) -> str:
+        """What computed."""
+        return self.sampling.backend
+
+    @property
+    def confidence(self) -> float:
+        """Probability that an interval covers the true value."""
+        return self.sampling.confidence
 
     @property
     def n_eff(self) -> float:
