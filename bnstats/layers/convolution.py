@@ -11,7 +11,7 @@ from functools import partial
 
 from bnstats.layers._bound import BoundLayer
 from bnstats.layers._initialisation import CITE, Gain, InitName, Mode, weights
-from bnstats.layers._layout import by_side, idle_hints, in_region, per_side, windows
+from bnstats.layers._layout import by_side, idle_hints, in_region, windows
 from bnstats.layers._parameters import Count, MapSize, Padding, ParameterError, Sizes
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._weighted import weighted_layer
