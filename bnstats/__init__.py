@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bnstats.custom import register
     from bnstats.errors import BnstatsError, HostError
     from bnstats.layers import Law
+    from bnstats.networks.critical import Critical, critical
     from bnstats.result import Reference, Result
     from bnstats.statistics.estimate import Estimate
     from bnstats.statistics.exact import Exact
@@ -33,6 +34,7 @@ __all__ = [
     "Check",
     "Claim",
     "ClaimSet",
+    "Critical",
     "Estimate",
     "Exact",
     "HostError",
@@ -44,6 +46,7 @@ __all__ = [
     "__version__",
     "claim_set",
     "compute",
+    "critical",
     "exact",
     "register",
     "verify",
@@ -55,6 +58,7 @@ _HOMES = {
     "Check": "verification.checks",
     "Claim": "claims",
     "ClaimSet": "claims",
+    "Critical": "networks.critical",
     "Estimate": "statistics.estimate",
     "Exact": "statistics.exact",
     "HostError": "errors",
@@ -65,6 +69,7 @@ _HOMES = {
     "Verdict": "claims.verdict",
     "claim_set": "claims",
     "compute": "api",
+    "critical": "networks.critical",
     "exact": "api",
     "register": "custom",
     "verify": "verification.checks",

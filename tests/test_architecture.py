@@ -30,6 +30,7 @@ RANKS = {
     "statistics": 2,
     "custom": 3,
     "sampling": 4,
+    "networks": 5,
     "claims": 4,
     "result": 5,
     "diagnostics": 6,
