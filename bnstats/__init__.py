@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from bnstats.result import Reference, Result
     from bnstats.statistics.estimate import Estimate
     from bnstats.statistics.exact import Exact
-    from bnstats.verification.checks import Check, verify
-    from bnstats.verification.gate import Settings
+    from bnstats.verification.check import Check
+    from bnstats.verification.gate import VerifySettings
+    from bnstats.verification.sources import verify
 
 __all__ = [
     "BnstatsError",
@@ -41,8 +42,8 @@ __all__ = [
     "Law",
     "Reference",
     "Result",
-    "Settings",
     "Verdict",
+    "VerifySettings",
     "__version__",
     "claim_set",
     "compute",
@@ -55,7 +56,7 @@ __all__ = [
 # Imported on first use, so that `import bnstats` loads neither numpy nor scipy.
 _HOMES = {
     "BnstatsError": "errors",
-    "Check": "verification.checks",
+    "Check": "verification.check",
     "Claim": "claims",
     "ClaimSet": "claims",
     "Critical": "networks.critical",
@@ -65,14 +66,14 @@ _HOMES = {
     "Law": "layers",
     "Reference": "result",
     "Result": "result",
-    "Settings": "verification.gate",
+    "VerifySettings": "verification.gate",
     "Verdict": "claims.verdict",
     "claim_set": "claims",
     "compute": "api",
     "critical": "networks.critical",
     "exact": "api",
     "register": "custom",
-    "verify": "verification.checks",
+    "verify": "verification.sources",
 }
 
 

@@ -6,40 +6,33 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Any
 
-from bnstats.backends import Device, check_name, chosen, load
+from bnstats.backends import chosen, load
 from bnstats.claims import claims_on
 from bnstats.claims.verdict import Verdict, judge
+from bnstats.custom import load_typed
 from bnstats.diagnostics import doubts
-from bnstats.errors import BnstatsError, printable
+from bnstats.errors import BnstatsError, kind_of
 from bnstats.layers import STANDARD, BoundLayer, Law
 from bnstats.result import Reference, Result, Status
-from bnstats.sampling.iid import MAX_DRAWS, DType, Sampler, Task, check_size, chunk_draws
+from bnstats.sampling.iid import check_size, chunk_draws
 from bnstats.sampling.run import run
 from bnstats.sampling.settings import (
-    check_choice,
-    check_positive,
-    check_share,
+    MAX_DRAWS,
+    Directions,
+    DType,
+    Sampler,
+    Sampling,
     checked_law,
-    checked_samples,
-    checked_seed,
-    checked_spec,
-    checked_workers,
 )
 from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
-from bnstats.specs.spec import Spec
-from bnstats.statistics.estimate import MIN_N_EFF, Estimate, estimates, quantile
+from bnstats.sampling.watch import Callbacks, Target, Watch
+from bnstats.specs.spec import Spec, parse
+from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator
 from bnstats.statistics.exact import Exact, exact_values
-from bnstats.statistics.moments import Moments, Tally
-from bnstats.statistics.quantities import QUANTITIES, Direction
+from bnstats.statistics.moments import Tally
 
-Directions = Literal["both", "forward", "backward"]
-DIRECTIONS: dict[Directions, tuple[Direction, ...]] = {
-    "both": ("y", "dx"),
-    "forward": ("y",),
-    "backward": ("dx",),
-}
 MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
 
 _ROUNDOFF: dict[DType, float] = {"float64": 0.0, "float32": 2.0**-24}
@@ -76,7 +69,7 @@ def compute(
     device: str | None = None,
     law: Law = STANDARD,
     on_progress: Callable[[int, Tally], None] | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
+    should_stop: Callable[[], bool] | None = None,
 ) -> Result:
     """Estimate E[y], σ[y], E[dx], σ[dx] and their kin by sampling.
 
@@ -91,10 +84,10 @@ def compute(
     seed
         A whole number ≥ 0; the same seed gives the same digits whatever ``workers`` is.
     confidence
-        Of the intervals, between 0 and 1.
+        Probability that an interval covers the truth, between 0 and 1.
     dtype
-        Of the draws and the layer's arithmetic, ``"float64"`` or ``"float32"``. Independent normals
-        carry 24 bits in either: one in 1e7 is exactly 0.
+        Type of the draws and the layer's arithmetic, ``"float64"`` or ``"float32"``. Independent
+        normals carry 24 bits in either: one in 1e7 is exactly 0.
     direction
         ``"both"``, ``"forward"`` (y only) or ``"backward"`` (dx only).
     sampler
@@ -111,10 +104,10 @@ def compute(
         ``"numpy"``, or ``"torch"`` or ``"jax"`` where they are installed. Those two share one
         stream of draws, which is not numpy's, and have no sobol points.
     device
-        Of the backend: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"cuda:all"``; its fastest by
-        default.
+        Device of the backend: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"cuda:all"``; its fastest
+        by default.
     law
-        Of the inputs: ``Law(x_mean, x_std, dy_std)``.
+        Law of the inputs: ``Law(x_mean, x_std, dy_std)``.
     on_progress
         Called with the draws so far and their merged moments.
     should_stop
@@ -140,98 +133,120 @@ def compute(
     >>> abs(r.std_dx.z) < 4
     True
     """
-    spec = _known_under(spec, law)
-    check_choice("dtype", dtype, DType)
-    check_choice("direction", direction, Directions)
-    check_choice("sampler", sampler, Sampler)
-    unlimited = samples is None
-    if samples is None:
-        endless = precision is not None or max_time is not None
-        samples = MAX_SAMPLES[sampler] if endless else default_samples(spec.bound, sampler)
-    samples = checked_samples(samples)
-    seed, workers = checked_seed(seed), checked_workers(workers)
-    check_share("confidence", confidence, "0.95")
-    check_positive("precision", precision, "1e-4")
-    check_positive("max_time", max_time, "60")
-    check_size(spec)
-    devices = _devices(backend, device, sampler)
-    task = Task(spec, seed, law, dtype, DIRECTIONS[direction], sampler, backend)
-    deadline = math.inf if max_time is None else time.monotonic() + max_time
-    exact = exact_values(spec.bound, law)
-    begun = False
-    told: list[str] = []
-
-    def met(tally: Tally) -> bool:
-        if precision is None:
-            return False
-        return half_width(tally, confidence, exact, spec.bound.heavy_tailed) <= precision
-
-    def enough(tally: Tally) -> bool:
-        nonlocal begun
-        begun = True
-        return met(tally) or (precision is not None and _hopeless(tally, spec.bound))
-
-    tally, done = run(
-        task,
+    spec = checked_spec(spec)
+    sampling = Sampling(
         samples,
-        workers=workers,
-        devices=devices,
-        enough=enough,
-        on_progress=on_progress,
-        # However short the time, the first checkpoint is reached: an empty result helps nobody.
-        should_stop=lambda: should_stop() or (begun and time.monotonic() > deadline),
-        on_warning=told.append,
+        seed,
+        confidence,
+        dtype,
+        direction,
+        sampler,
+        precision,
+        max_time,
+        workers,
+        backend,
+        device,
+        law,
+    )
+    return sample(spec, sampling, Callbacks(on_progress=on_progress, should_stop=should_stop))
+
+
+def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result:
+    """Do what `compute` does, of options that travel as one value, in sight of a watch.
+
+    Raises
+    ------
+    BnstatsError
+        A layer that cannot be sampled so.
+    HostError
+        A backend or a device that is not here.
+    """
+    watch = watch or Watch()
+    spec = spec.under(sampling.law)
+    check_size(spec)
+    devices = []
+    if sampling.backend != "numpy":
+        devices = chosen(sampling.backend, load(sampling.backend), sampling.device)
+    samples = _most_samples(spec.bound, sampling)
+    exact = exact_values(spec.bound, sampling.law)
+    estimator = Estimator(
+        exact, sampling.confidence, _ROUNDOFF[sampling.dtype], spec.bound.heavy_tailed
+    )
+    ends = math.inf if sampling.samples is None and sampling.max_time is not None else samples
+    target = Target(ends, sampling.precision, estimator)
+    supervised = _Supervised(watch, target, spec.bound, sampling.max_time)
+    watch.begins(target)
+    tally, done = run(
+        spec, sampling, samples, devices=devices, enough=supervised.enough, watch=supervised
     )
     status: Status
-    if should_stop():
+    if watch.stopping():
         status = "interrupted"
-    elif met(tally) or (precision is None and (done >= samples or unlimited)):
+    elif target.is_met(tally) or (
+        sampling.precision is None and (done >= samples or sampling.samples is None)
+    ):
         status = "complete"
     else:
         status = "target_not_met"
-    found = estimates(tally, exact, confidence, _ROUNDOFF[dtype], spec.bound.heavy_tailed)
+    found = estimator.estimates(tally)
     result = Result(
         spec=spec,
-        law=law,
         quantities=found,
-        claims=verdicts_on(spec, law, exact, found, done),
+        claims=verdicts_on(spec, sampling.law, exact, found, done),
+        sampling=sampling,
         samples=done,
-        seed=seed,
-        dtype=dtype,
-        confidence=confidence,
-        chunk=_chunk(task),
-        sampler=sampler,
-        backend=backend,
+        chunk=_chunk(spec.bound, sampling),
         device=", ".join(d.name for d in devices) or "cpu",
         status=status,
         nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
-        notes=tuple(dict.fromkeys((*spec.bound.hints, *told))),
+        notes=tuple(dict.fromkeys((*spec.bound.hints, *supervised.warnings))),
     )
     return replace(result, warnings=(*result.notes, *doubts(result)))
 
 
-def _chunk(task: Task) -> int | None:
-    if task.backend != "numpy":
+def _most_samples(bound: BoundLayer, sampling: Sampling) -> int:
+    """Return the draws after which a run ends, whatever else does not end it before."""
+    if sampling.samples is not None:
+        return int(sampling.samples)
+    if sampling.precision is not None or sampling.max_time is not None:
+        return MAX_SAMPLES[sampling.sampler]
+    return default_samples(bound, sampling.sampler)
+
+
+def _chunk(bound: BoundLayer, sampling: Sampling) -> int | None:
+    if sampling.backend != "numpy":
         return None
-    return CHUNK_POINTS if task.sampler == "sobol" else chunk_draws(task.spec.bound)
+    return CHUNK_POINTS if sampling.sampler == "sobol" else chunk_draws(bound)
 
 
-def _devices(backend: str, device: str | None, sampler: Sampler) -> list[Device]:
-    """Return the devices that will be used; of numpy, which runs on the processor, none."""
-    check_name(backend)
-    if backend == "numpy":
-        if device not in (None, "cpu", "cpu:0"):
-            raise BnstatsError(
-                f"backend numpy computes on the cpu, not on '{printable(str(device))}'",
-                hint=f"--backend torch --device {printable(str(device))}",
-            )
-        return []
-    if sampler == "sobol":
-        raise BnstatsError(
-            f"sampler sobol runs on numpy, not on {backend}",
-            hint="--backend numpy, or --sampler iid",
-        )
-    return chosen(backend, load(backend), device)
+class _Supervised(Watch):
+    """A run under way: ended by its watch, its target or its time, and heard out."""
+
+    def __init__(
+        self, watch: Watch, target: Target, bound: BoundLayer, max_time: float | None
+    ) -> None:
+        self._watch, self._target, self._bound = watch, target, bound
+        self._deadline = math.inf if max_time is None else time.monotonic() + max_time
+        self._begun = False
+        self.warnings: list[str] = []
+
+    def enough(self, tally: Tally) -> bool:
+        """Whether the target is met, or will never be."""
+        self._begun = True
+        if self._target.precision is None:
+            return False
+        return self._target.is_met(tally) or _is_hopeless(tally, self._bound)
+
+    def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
+        self._watch.progress(draws, tally)
+
+    def stopping(self) -> bool:
+        # However short the time, the first checkpoint is reached: an empty result helps nobody.
+        late = self._begun and time.monotonic() > self._deadline
+        return late or self._watch.stopping()
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
@@ -249,46 +264,27 @@ def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
     >>> round(exact("relu").std_dx.value, 12)
     0.707106781187
     """
-    spec = _known_under(spec, law)
+    spec = checked_spec(spec).under(checked_law(law))
     values = exact_values(spec.bound, law)
-    return Reference(spec, law, values, verdicts_on(spec, law, values), spec.bound.hints)
+    return Reference(spec, values, verdicts_on(spec, law, values), spec.bound.hints, law)
 
 
-def _known_under(spec: str | Spec, law: Law) -> Spec:
-    return checked_spec(spec).under(checked_law(law))
+def checked_spec(spec: str | Spec) -> Spec:
+    """Return a layer from its text, or as it is."""
+    if isinstance(spec, Spec):
+        return spec
+    if isinstance(spec, str):
+        return parse(spec, load_typed)
+    given: Any = spec
+    hint = 'e.g. "relu", or "elu:alpha=2"'
+    if isinstance(given, list | tuple | set):
+        hint = "one layer at a time"
+    elif callable(given):
+        hint = 'bnstats.register(function, name="my_act"), and then "my_act"'
+    raise BnstatsError(f"a layer is named by text, not by {kind_of(given)}", hint=hint)
 
 
-def half_width(
-    tally: Tally,
-    confidence: float,
-    exact: dict[str, Exact],
-    heavy_tailed: tuple[Direction, ...] = (),
-) -> float:
-    """Return the largest relative half-width of an interval of σ; infinite where unreliable.
-
-    Draws that have missed the tails take their standard errors for too small, and would stop too
-    soon: where the exact one is known, a half-width is no smaller than it allows.
-    """
-    found = estimates(tally, exact, confidence, heavy_tailed=heavy_tailed)
-    widths = (
-        _relative_half_width(found[name], tally[QUANTITIES[name].direction], confidence)
-        for name in ("std_y", "std_dx")
-        if name in found
-    )
-    return max(widths, default=math.inf)
-
-
-def _relative_half_width(std: Estimate, moments: Moments, confidence: float) -> float:
-    if not (std.interval and std.reliable):
-        return math.inf
-    sampled = (std.interval[1] - std.interval[0]) / (2 * std.value)
-    known = std.exact.stderr(moments.count) if std.exact is not None else None
-    if std.exact is None or not known or moments.points > moments.count:
-        return sampled
-    return max(sampled, quantile(confidence, moments) * known / std.exact.value)
-
-
-def _hopeless(tally: Tally, bound: BoundLayer) -> bool:
+def _is_hopeless(tally: Tally, bound: BoundLayer) -> bool:
     """Whether a default run has shown no variance in some direction, or one has no interval."""
     return any(
         m.points + m.nonfinite >= default_samples(bound)

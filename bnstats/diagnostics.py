@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from bnstats.claims.verdict import FIRST_THRESHOLD, round_up
 from bnstats.notation import count_text
 from bnstats.result import Result
-from bnstats.sampling.iid import MAX_DRAWS
+from bnstats.sampling.settings import MAX_DRAWS
+from bnstats.statistics.alarm import FIRST_THRESHOLD, round_up
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate, independent_error
 from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES, Direction
 
@@ -25,7 +25,7 @@ def doubts(result: Result) -> tuple[str, ...]:
             found.append(
                 f"{bad:,} of {result.samples:,} draws of {direction} are not finite, or their "
                 "fourth powers are not, and are left out: the estimates are of the others; "
-                "smaller parameters or a smaller --x-std keep them finite"
+                "smaller parameters or a smaller `x_std` keep them finite"
             )
         std = result.quantities.get(f"std_{direction}")
         if std and not bad:
@@ -33,7 +33,7 @@ def doubts(result: Result) -> tuple[str, ...]:
         if std and result.sampler == "sobol" and _gain(std, result.samples) < _WORTHWHILE_GAIN:
             found.append(
                 f"σ[{direction}]: sobol points are no better than independent draws in "
-                f"{result.spec.bound.numbers} dimensions; --sampler iid is faster"
+                f"{result.spec.bound.numbers} dimensions; `sampler='iid'` is faster"
             )
     for name in (n for n in ON_SCREEN if n in result.quantities):
         estimate = result.quantities[name]
@@ -42,7 +42,7 @@ def doubts(result: Result) -> tuple[str, ...]:
         if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and believed:
             found.append(
                 f"{QUANTITIES[name].symbol} is {abs(estimate.z):.1f} standard errors from its "
-                "exact value: if another --seed agrees, a formula or a backend is wrong"
+                "exact value: if another `seed` agrees, a formula or a backend is wrong"
             )
     return tuple(found)
 
@@ -62,18 +62,18 @@ def more_draws(result: Result, direction: Direction) -> str:
     std, samples = result.quantities[f"std_{direction}"], result.samples
     known = std.exact
     if known is None and not result.spec.bound.why_inexact and std.n_eff < _FEW:
-        return "the exact σ is infinite or beyond float64, and no -n is sure to help"
+        return "the exact σ is infinite or beyond float64, and no `samples` is sure to help"
     if direction in result.spec.bound.heavy_tailed:
-        return "their fourth moment is infinite, and no -n is enough"
+        return "their fourth moment is infinite, and no `samples` is enough"
     seen = max(std.n_eff, 1.0) / samples
-    if known is not None and known.spread is not None and known.value > 0:
-        seen = min(seen, 1 / (1 + (2 * known.spread / known.value) ** 2))
+    if known is not None and known.asymptotic_std is not None and known.value > 0:
+        seen = min(seen, 1 / (1 + (2 * known.asymptotic_std / known.value) ** 2))
     elif std.value == 0 or std.interval is None:
-        return "try a larger -n"
+        return "try a larger `samples`"
     if seen * MAX_DRAWS < MIN_N_EFF:
-        return "believe the exact value: what makes it is too rare for any -n"
+        return "believe the exact value: what makes it is too rare for any `samples`"
     enough = round_up(1.2 * MIN_N_EFF / seen)
-    return f"try -n {count_text(enough)}" if enough > samples else "try a larger -n"
+    return f"try `samples={count_text(enough)}`" if enough > samples else "try a larger `samples`"
 
 
 def _on_direction(direction: Direction, std: Estimate, result: Result) -> list[str]:
@@ -96,9 +96,10 @@ def _on_direction(direction: Direction, std: Estimate, result: Result) -> list[s
         if result.sampler == "sobol":
             said = f"{symbol}: these points have hardly seen the tails"
         else:
+            share = f"{estimate.tail_coverage:.2f}"
             said = (
-                f"{symbol}: this sample takes its standard error for {estimate.seen:.2f} of what "
-                "it is, because it has hardly seen the tails"
+                f"{symbol}: this sample takes its standard error for {share} of what it is, "
+                "because it has hardly seen the tails"
             )
         return [f"{said}: its intervals are too short; {remedy}"]
     return []

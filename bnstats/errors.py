@@ -1,4 +1,4 @@
-"""What can go wrong through no fault of the code, and the exit code it earns."""
+"""Errors that are no bug of bnstats, with their exit codes, and helpers for their texts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterable
 
 
 class BnstatsError(Exception):
-    """A mistake in what was asked for: what, where, and what to do instead.
+    """An error in what was asked for, with its place and a remedy.
+
+    The command line prints it in up to three parts and exits with 2; a traceback shows ``where``
+    and ``hint`` as notes.
 
     Parameters
     ----------
@@ -16,6 +19,13 @@ class BnstatsError(Exception):
         A line or two that show the place, e.g. the spec with a caret under it.
     hint
         What to type instead.
+
+    Attributes
+    ----------
+    exit_code
+        The exit code of the command line.
+    message, where, hint
+        The parameters.
     """
 
     exit_code = 2
@@ -25,47 +35,62 @@ class BnstatsError(Exception):
         self.message = message
         self.where = where
         self.hint = hint
-        # Which any traceback shows; the command line prints the same two itself.
+        # A traceback shows notes; the command line prints the same two by itself.
         for note in (where, hint and f"hint: {hint}"):
             if note:
                 self.add_note(note)
 
 
+class ArgumentError(BnstatsError):
+    """An argument outside its range, which the message names as Python spells it: max_time."""
+
+
 class HostError(BnstatsError):
-    """Something outside the request is in the way: a missing extra, a full disk."""
+    """An obstacle outside the request, such as a missing extra or a full disk.
+
+    The command line exits with 4.
+    """
 
     exit_code = 4
 
 
 def printable(text: str, limit: int = 200) -> str:
-    """Return text that is safe on a terminal: control characters escaped, length bounded."""
+    """Return text that is safe on a terminal, with control characters escaped.
+
+    Parameters
+    ----------
+    text
+        Any text, which may come from a user or a file.
+    limit
+        The number of characters that are kept.
+    """
     short = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in short)
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is nearest to a misspelt one, or None; case does not matter.
+    """Return the known word that is nearest to a misspelt one, or None if none is near.
 
-    Of known words that differ in case alone, the first counts.
+    Case does not matter; if known words differ in case alone, the first is returned.
     """
-    import difflib  # most calls misspell nothing
+    import difflib  # rarely needed, and slow to import
 
     spelt: dict[str, str] = {}
     for name in known:
         spelt.setdefault(name.lower(), name)
-    # difflib's cost grows with length; no name of ours is longer than this.
+    # The cost of difflib grows with the length, and no name of ours is longer than this.
     near = difflib.get_close_matches(word[:80].lower(), spelt, n=1, cutoff=0.6)
     return spelt[near[0]] if near else None
 
 
 def hint_for(word: str, known: Iterable[str], rest: str = "") -> str | None:
-    """Return a hint: the known word that is nearest, if one is near, and what else helps."""
+    """Return a hint: the known word that is nearest, if one is near, and the rest."""
     near = suggestion(word, known)
     return "  ".join(filter(None, (near and f"did you mean '{near}'?", rest))) or None
 
 
 def kind_of(thing: object) -> str:
-    """Name an object's type with its article.
+    """Return the name of an object's type with its article.
 
     >>> kind_of(3), kind_of([])
     ('an int', 'a list')

@@ -1,4 +1,4 @@
-"""How numbers are written: a value with its standard error in parentheses (GUM 7.2.2)."""
+"""The notation of numbers: a value with its standard error in parentheses (GUM 7.2.2)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ MINUS = "−"
 
 
 def signed(text: str) -> str:
-    """Write a leading hyphen as the minus sign it is."""
+    """Return text with a minus sign for each hyphen."""
     return text.replace("-", MINUS)
 
 
 def count_text(count: int) -> str:
-    """Write a count as a command line takes it: 2000000 is 2e6.
+    """Return a count as a command line takes it: 2000000 is 2e6.
 
     >>> count_text(2_000_000), count_text(1_234_567)
     ('2e6', '1234567')
@@ -24,7 +24,7 @@ def count_text(count: int) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share in per cent, with all of its digits.
+    """Return a share in per cent, with all of its digits.
 
     >>> percent(0.95), percent(0.999999999)
     ('95 %', '99.9999999 %')
@@ -33,13 +33,13 @@ def percent(share: float) -> str:
 
 
 def deviation(z: float) -> str:
-    """Write standard errors with their sign and two decimals; what rounds to zero has none."""
+    """Return a number of standard errors with its sign and two decimals; 0.00 has no sign."""
     text = f"{z:+.2f}"
     return signed(text if float(text) else "0.00")
 
 
 def plural(count: int, noun: str) -> str:
-    """Write a count with its noun.
+    """Return a count with its noun.
 
     >>> plural(1, "draw"), plural(20_000, "draw")
     ('1 draw', '20,000 draws')
@@ -48,13 +48,15 @@ def plural(count: int, noun: str) -> str:
 
 
 def decimals_for(stderr: float) -> int:
-    """Return the decimals that show two digits of a standard error."""
-    # Rounding to two digits first: 0.0996 shows as 0.10, not as 0.100.
+    """Return the number of decimals that show two digits of a standard error."""
+    # It is rounded to two digits first: 0.0996 is shown as 0.10, not as 0.100.
     return max(1 - math.floor(math.log10(float(f"{stderr:.1e}"))), 0)
 
 
 def concise(value: float, stderr: float | None) -> str:
-    """Write value(stderr): 0.211676(52) is 0.211676 with a standard error of 0.000052.
+    """Return value(stderr): 0.211676(52) is 0.211676 with a standard error of 0.000052.
+
+    The question mark of ``0.25(?)`` says that the standard error is not known.
 
     >>> concise(0.2116763, 0.0000523)
     '0.211676(52)'
@@ -77,7 +79,7 @@ def concise(value: float, stderr: float | None) -> str:
 
 
 def bounds(interval: tuple[float, float]) -> str:
-    """Write an interval with as many decimals as its width deserves."""
+    """Return an interval as text, with two digits of a quarter of its width."""
     low, high = interval
     width = high - low
     if not math.isfinite(width) or width <= 0:
@@ -85,7 +87,7 @@ def bounds(interval: tuple[float, float]) -> str:
     largest = max(abs(low), abs(high))
     decimals = decimals_for(width / 4)
     if largest >= 1e7 or decimals > 15:
-        last = math.floor(math.log10(width / 4)) - 1  # place of the last digit
+        last = math.floor(math.log10(width / 4)) - 1  # power of ten of the last digit
         places = (math.floor(math.log10(abs(end) or width)) - last for end in interval)
         digits = (min(max(place + 1, 2), 17) for place in places)
         ends = (f"{end:#.{d}g}".removesuffix(".") for end, d in zip(interval, digits, strict=True))
@@ -94,7 +96,9 @@ def bounds(interval: tuple[float, float]) -> str:
 
 
 def exact_text(value: float, error: float, decimals: int = 8) -> str:
-    """Write an exact value with these decimals, fewer where its error or its own end says so.
+    """Return an exact value with these decimals, or fewer if its error allows no more.
+
+    Trailing zeros are left out if the value is exactly what remains.
 
     >>> exact_text(0.21174569972, 1e-15), exact_text(0.5, 0.0), exact_text(-2.6e-18, 1e-15)
     ('0.21174570', '0.5', '0')

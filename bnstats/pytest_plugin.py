@@ -1,4 +1,4 @@
-"""The pytest fixture ``bnstats_verify``: constants checked beside the code that uses them."""
+"""The pytest fixture ``bnstats_verify``, which checks constants beside the code that uses them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from bnstats.verification.checks import Check
+    from bnstats.verification.check import Check
 
 
 @pytest.fixture(scope="session")
@@ -17,8 +17,8 @@ def bnstats_verify() -> Callable[..., Check]:
 
     ``bnstats_verify("gelu", "gain_y", "1.7009")``: the value as text keeps the zeros that were
     printed. ``tolerance`` replaces half a unit of the last decimal; ``samples``, ``seed`` and
-    ``family_error`` are those of `bnstats.Settings`. A misspelt layer or quantity, or a value that
-    is no number, raises `bnstats.BnstatsError`.
+    ``family_error`` are those of `bnstats.VerifySettings`. A misspelt layer or quantity, or a value
+    that is no number, raises `bnstats.BnstatsError`.
     """
     return _verify
 
@@ -35,14 +35,14 @@ def _verify(
     __tracebackhide__ = True
     # Imported here: pytest loads every plugin at every start, and most runs do not need numpy.
     from bnstats.claims.files import claim
-    from bnstats.report.checks import check_text
-    from bnstats.verification.checks import verify_claims
-    from bnstats.verification.gate import Settings
+    from bnstats.report.checks.text import check_text
+    from bnstats.verification.claims import verify_claims
+    from bnstats.verification.gate import VerifySettings
 
     fields = {"layer": layer, "quantity": quantity, "value": str(value)}
     if tolerance is not None:
         fields["tolerance"] = str(tolerance)
-    (check,) = verify_claims([claim(fields)], Settings(**settings))
+    (check,) = verify_claims([claim(fields)], VerifySettings(**settings))
     if check.outcome == "fail" or (check.outcome == "undecided" and not allow_undecided):
         pytest.fail(check_text(check), pytrace=False)
     return check

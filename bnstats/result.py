@@ -8,8 +8,8 @@ from typing import Generic, Literal, TypeVar
 
 from bnstats.claims.verdict import Verdict
 from bnstats.errors import suggestion
-from bnstats.layers import Law
-from bnstats.sampling.iid import DType, Sampler
+from bnstats.layers import STANDARD, Law
+from bnstats.sampling.settings import DType, Sampler, Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
@@ -27,8 +27,6 @@ class Record(Generic[T]):
     ----------
     spec
         The layer.
-    law
-        Of its inputs.
     quantities
         By name: mean_y, std_y, rms_y, mean_dx, std_dx, var_dx and so on.
     claims
@@ -38,7 +36,6 @@ class Record(Generic[T]):
     """
 
     spec: Spec
-    law: Law
     quantities: Mapping[str, T]
     claims: tuple[Verdict, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -68,9 +65,13 @@ class Reference(Record[Exact]):
 
     Attributes
     ----------
+    law
+        Law of the inputs.
     missing
         Quantities that have no exact value.
     """
+
+    law: Law = STANDARD
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -88,12 +89,13 @@ class Result(Record[Estimate]):
 
     Attributes
     ----------
+    sampling
+        How it was sampled, as asked for; ``law``, ``seed``, ``dtype``, ``sampler``, ``backend``
+        and ``confidence`` of it are attributes of the result, too.
     samples
         Independent draws taken.
-    seed, dtype, sampler, backend, confidence
-        As asked for.
     device
-        Those that computed.
+        Names of the devices that computed.
     chunk
         Draws per chunk, at most; fixed by the layer and the sampler. None where each draw has a
         place of its own in the stream: on torch and jax.
@@ -106,17 +108,43 @@ class Result(Record[Estimate]):
         that had to do otherwise than was asked for.
     """
 
+    sampling: Sampling = field(default_factory=Sampling)
     samples: int = 0
-    seed: int = 0
-    dtype: DType = "float64"
-    sampler: Sampler = "iid"
-    backend: str = "numpy"
     device: str = "cpu"
-    confidence: float = 0.95
     chunk: int | None = None
     status: Status = "complete"
     nonfinite: Mapping[Direction, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def law(self) -> Law:
+        """Law of the inputs."""
+        return self.sampling.law
+
+    @property
+    def seed(self) -> int:
+        """Seed of the draws."""
+        return self.sampling.seed
+
+    @property
+    def dtype(self) -> DType:
+        """Type of the draws."""
+        return self.sampling.dtype
+
+    @property
+    def sampler(self) -> Sampler:
+        """``iid`` or ``sobol``."""
+        return self.sampling.sampler
+
+    @property
+    def backend(self) -> str:
+        """What computed."""
+        return self.sampling.backend
+
+    @property
+    def confidence(self) -> float:
+        """Probability that an interval covers the truth."""
+        return self.sampling.confidence
 
     @property
     def n_eff(self) -> float:

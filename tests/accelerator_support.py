@@ -11,9 +11,9 @@ import pytest
 
 from bnstats.backends import ACCELERATORS, BACKENDS, Device, load, missing, numpy_backend
 from bnstats.layers import STANDARD, Law
-from bnstats.sampling.counter import devices as lanes
+from bnstats.sampling.counter import devices
 from bnstats.sampling.counter.draws import group_draws, round_keys
-from bnstats.sampling.iid import Task
+from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
 
 each = pytest.mark.parametrize("name", ACCELERATORS)
@@ -119,8 +119,8 @@ def drawn(
 @cache
 def _drawer(name: str, spec: str, groups: int, law: Law) -> Any:
     # float64, so that no backend's own fusions change what a float32 normal is
-    task, xp = Task(parse(spec), law=law), namespace(name)
-    return compiled(name, lambda first, keys: group_draws(task, xp, first, groups, keys))
+    bound, sampling, xp = parse(spec).bound, Sampling(law=law), namespace(name)
+    return compiled(name, lambda first, keys: group_draws(bound, sampling, xp, first, groups, keys))
 
 
 def scalar(name: str, value: int) -> Any:
@@ -141,7 +141,7 @@ def small_memory(
     """
     xp = namespace(name)
     launcher, host, tried = xp.launcher, xp.host, []
-    lanes._launch.cache_clear()
+    devices._launch.cache_clear()
 
     def error() -> Exception:
         if name == "torch":

@@ -184,7 +184,13 @@ def names_json(c: Catalogue) -> str:
     for name, reason in c.left_out.items():
         left_out.setdefault(reason, {}).setdefault(name.library, []).append(name.short)
     data = {"layers": dict(sorted(tree.items())), "left_out": left_out}
-    return json.dumps(data, indent=1) + "\n"
+    parts = (f"{json.dumps(part)}: {a_line_each(entries)}" for part, entries in data.items())
+    return "{" + ",\n".join(parts) + "}\n"
+
+
+def a_line_each(entries: Mapping[str, Any]) -> str:
+    """Write a JSON object with a line for each of its entries."""
+    return "{\n" + ",\n".join(json.dumps({k: v})[1:-1] for k, v in entries.items()) + "\n}"
 
 
 def table_markdown(

@@ -16,7 +16,9 @@ def draws_of(bound: BoundLayer, n: int = DRAWS, seed: int = 0) -> dict[str, np.n
     """Return random draws, the last axis over draws."""
     rng = np.random.default_rng(seed)
     return {
-        name: rng.normal(size=(*i.shape, n)) if i.law == "normal" else rng.random((*i.shape, n))
+        name: rng.normal(size=(*i.shape, n))
+        if i.distribution == "normal"
+        else rng.random((*i.shape, n))
         for name, i in bound.inputs.items()
     }
 

@@ -18,7 +18,7 @@ from bnstats.api import compute
 from bnstats.custom import register
 from bnstats.layers import USER_LAYERS, Law
 from bnstats.result import Result
-from bnstats.sampling.counter import devices as lanes
+from bnstats.sampling.counter import devices
 from bnstats.statistics.quantities import QUANTITIES
 
 # What inputs a draw may have: scalars of one call for two draws or for one, events, uniforms,
@@ -126,19 +126,19 @@ def test_the_same_seed_gives_the_same_digits(name, dtype):
 def test_digits_do_not_depend_on_blocks_or_chunks(monkeypatch, name, spec):
     namespace(name)
     one = compute(spec, samples=30_001, backend=name)
-    monkeypatch.setitem(lanes._BLOCK_NUMBERS, "cpu", 3000)
-    monkeypatch.setattr(lanes, "_CHUNK_BLOCKS", 3)
-    monkeypatch.setattr(lanes, "_COLUMNS", 16)
+    monkeypatch.setitem(devices._BLOCK_NUMBERS, "cpu", 3000)
+    monkeypatch.setattr(devices, "_CHUNK_BLOCKS", 3)
+    monkeypatch.setattr(devices, "_COLUMNS", 16)
     assert_equal(one, compute(spec, samples=30_001, backend=name))
 
 
 TWO_DEVICES = """
 import json
-from bnstats.sampling.counter import devices as lanes
+from bnstats.sampling.counter import devices
 from bnstats.api import compute
 from bnstats.custom import register
 from bnstats.layers import USER_LAYERS
-lanes._CHUNK_BLOCKS = 1
+devices._CHUNK_BLOCKS = 1
 found = []
 for device in ("cpu:1", "cpu:all"):
     r = compute("relu", samples=200_001, backend="jax", device=device, dtype="float32")
@@ -167,7 +167,7 @@ def test_digits_do_not_depend_on_the_number_of_devices():
 def test_exactly_so_many_draws_count(monkeypatch, name, spec):
     """Whatever n is, a run of it is the beginning of a longer one."""
     namespace(name)
-    monkeypatch.setitem(lanes._BLOCK_NUMBERS, "cpu", 512)  # blocks of 256 or 128 draws
+    monkeypatch.setitem(devices._BLOCK_NUMBERS, "cpu", 512)  # blocks of 256 or 128 draws
     seen = []
     for n in (1, 2, 3, 129, 1001):
         result = compute(spec, samples=n, backend=name, dtype="float32")

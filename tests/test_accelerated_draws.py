@@ -13,7 +13,7 @@ from oracles_philox import MOST, ULP, exact_pair, twin
 
 from bnstats.layers import Law
 from bnstats.sampling.counter.draws import draws_per_group, group_draws, round_keys
-from bnstats.sampling.iid import Task
+from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
 
 LAYERS = [
@@ -85,12 +85,13 @@ def test_draws_follow_the_law(name):
 
 @each_and_numpy
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_draws_have_the_type_of_the_task(name, dtype):
+def test_draws_have_the_type_asked_for(name, dtype):
     for spec in ("sigmoid", "rrelu"):
-        task = Task(parse(spec), law=Law(3.0, 0.5, 2.0), dtype=dtype)
+        sampling = Sampling(law=Law(3.0, 0.5, 2.0), dtype=dtype)
         with scope(name):
             keys = words(name, round_keys(0, spec))
-            places = group_draws(task, namespace(name), scalar(name, 0), 8, keys)
+            bound = parse(spec).bound
+            places = group_draws(bound, sampling, namespace(name), scalar(name, 0), 8, keys)
             assert {str(np.asarray(v).dtype) for p in places for v in p.values()} == {dtype}
 
 

@@ -13,14 +13,14 @@ from accelerator_support import each, namespace, processor, small_memory
 
 from bnstats.api import compute
 from bnstats.errors import HostError
-from bnstats.sampling.counter import devices as lanes
+from bnstats.sampling.counter import devices
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make a chunk of relu four blocks of 512 draws."""
-    monkeypatch.setitem(lanes._BLOCK_NUMBERS, "cpu", 1024)
-    monkeypatch.setattr(lanes, "_CHUNK_BLOCKS", 4)
+    monkeypatch.setitem(devices._BLOCK_NUMBERS, "cpu", 1024)
+    monkeypatch.setattr(devices, "_CHUNK_BLOCKS", 4)
 
 
 CHUNK = 2048
@@ -35,7 +35,7 @@ def test_too_little_memory_halves_the_blocks(monkeypatch, name, late):
     assert whole.warnings == ()
     tried = small_memory(monkeypatch, name, 128, late=late)
     result = compute("relu", samples=5 * CHUNK + 7, backend=name)
-    lanes._launch.cache_clear()
+    devices._launch.cache_clear()
     assert result.warnings == tuple(
         f"cpu:0 ran out of memory: went on with blocks of {size} draws" for size in (256, 128)
     )
@@ -53,7 +53,7 @@ def test_too_little_memory_for_two_draws_is_the_hosts(monkeypatch, name):
     tried = small_memory(monkeypatch, name, 0)
     with pytest.raises(HostError) as raised:
         compute("relu", samples=10, backend=name)
-    lanes._launch.cache_clear()
+    devices._launch.cache_clear()
     assert raised.value.message == "cpu:0 has not the memory for two draws of relu"
     assert tried == [512, 256, 128, 64, 32, 16, 8, 4, 2]
 
@@ -61,18 +61,19 @@ def test_too_little_memory_for_two_draws_is_the_hosts(monkeypatch, name):
 @each
 def test_blocks_fit_the_device(name):
     """64 bytes a number, a power of two of draws, and never fewer than two."""
-    from bnstats.sampling.iid import Task
+    from bnstats.sampling.settings import Sampling
+    from bnstats.sampling.watch import Watch
     from bnstats.specs.spec import parse
 
-    xp = namespace(name)
+    namespace(name)
     cpu = processor(name)
 
     def size(spec: str, kind: str, memory: int | None) -> int:
         device = replace(cpu, name=f"{kind}:0", memory=memory)
-        return lanes._Lane(Task(parse(spec)), 0.0, xp, device, print).size
+        return devices._Lane(parse(spec), Sampling(backend=name), 0.0, device, Watch()).size
 
     assert size("relu", "cpu", None) == 2**15
-    assert size("relu", "cuda", None) == lanes._LARGEST_BLOCK // 2
+    assert size("relu", "cuda", None) == devices._LARGEST_BLOCK // 2
     assert size("relu", "cuda", 64 * 2**21 - 1) == 2**19
     assert size("relu", "cuda", 64 * 2**21) == 2**20
     assert size("softmax", "cuda", 64 * 2**21) == 2**16  # 20 numbers a draw

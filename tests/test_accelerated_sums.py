@@ -24,11 +24,11 @@ from accelerator_support import (
 
 from bnstats.api import compute
 from bnstats.layers import Law
-from bnstats.sampling.counter import devices as lanes
+from bnstats.sampling.counter import devices
 from bnstats.sampling.counter.draws import round_keys
-from bnstats.sampling.counter.reduction import Block
-from bnstats.sampling.iid import Task
+from bnstats.sampling.counter.reduction import Reduction
 from bnstats.sampling.run import run
+from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
 
 
@@ -39,8 +39,8 @@ def direct_sums(v: np.ndarray) -> list[float]:
     return [math.fsum(s) for s in (a, a * a, a * b, b, b * b)]
 
 
-def block_sums(name: str, block: Block, draws: int, first: int = 0) -> np.ndarray:
-    keys = round_keys(0, block.task.spec.text)
+def block_sums(name: str, block: Reduction, draws: int, first: int = 0) -> np.ndarray:
+    keys = round_keys(0, block.spec.text)
     with scope(name):
         xp = namespace(name)
         found = block(xp, scalar(name, first), scalar(name, draws), words(name, keys))
@@ -53,8 +53,8 @@ def block_sums(name: str, block: Block, draws: int, first: int = 0) -> np.ndarra
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_block_sums_powers(name, dtype, columns, careful):
     """relu, about a pivot, where 301 of 512 draws count."""
-    task = Task(parse("relu"), dtype=dtype)
-    found = block_sums(name, Block(task, 0.25, 512, columns, careful), 301)
+    block = Reduction(parse("relu"), Sampling(dtype=dtype), 0.25, 512, columns, careful)
+    found = block_sums(name, block, 301)
     draws = drawn(name, "relu", 256)
     x, dy = (draws[k][:301] for k in ("x", "dy"))
     expected = [direct_sums(np.maximum(x, 0) - 0.25), direct_sums(dy * (x > 0))]
@@ -68,8 +68,8 @@ def test_a_block_sums_powers(name, dtype, columns, careful):
 @each_and_numpy
 @pytest.mark.parametrize("careful", [False, True])
 def test_a_block_sums_means_of_events(name, careful):
-    task = Task(parse("max_pool2d:kernel_size=3"))
-    found = block_sums(name, Block(task, 1.5, 64, 16, careful), 50)
+    block = Reduction(parse("max_pool2d:kernel_size=3"), Sampling(), 1.5, 64, 16, careful)
+    found = block_sums(name, block, 50)
     draws = drawn(name, "max_pool2d:kernel_size=3", 64)
     x, dy = draws["x"][..., :50], draws["dy"][..., :50]
     y = x.max(axis=(0, 1))
@@ -82,8 +82,8 @@ def test_a_block_sums_means_of_events(name, careful):
 
 def test_a_careful_block_leaves_out_what_is_not_finite():
     """b² overflows float64 where |y| > 1e77."""
-    task = Task(parse("elu:alpha=1e78"), directions=("y",))
-    block = Block(task, 0.0, 512, 256, True)
+    spec = parse("elu:alpha=1e78")
+    block = Reduction(spec, Sampling(direction="forward"), 0.0, 512, 256, True)
     with np.errstate(over="ignore"):
         ((kept, a, *_),) = block_sums("numpy", block, 512)
     x = drawn("numpy", "elu:alpha=1e78", 256)["x"]
@@ -114,7 +114,7 @@ def test_float32_and_float64_sums_of_the_same_draws_agree(monkeypatch, name):
     """To 3e-9 of the sum, which 1e16 draws would not show; a block's 64 rows of 0.8 lose 1e-7."""
     namespace(name)
     fast = compute("relu", samples=300_000, backend=name, dtype="float32")
-    monkeypatch.setattr(lanes, "_COLUMNS", 1)  # so that float64 adds from the first
+    monkeypatch.setattr(devices, "_COLUMNS", 1)  # so that float64 adds from the first
     slow = compute("relu", samples=300_000, backend=name, dtype="float32")
     for k in ("mean_y", "std_y", "rms_dx"):
         e, exact = fast.quantities[k].value, slow.quantities[k].value
@@ -191,9 +191,9 @@ def test_draws_that_are_not_finite_are_counted(name, dtype):
 @each
 def test_draws_beyond_two_to_the_32_do_not_repeat(name):
     """A launch there sums other draws than at the start, and those are the counter's."""
-    xp, task = namespace(name), Task(parse("relu"))
+    xp = namespace(name)
     first = 2**34 + 2**12
-    block = Block(task, 0.0, 1024, 256, False)
+    block = Reduction(parse("relu"), Sampling(), 0.0, 1024, 256, False)
     launch = xp.launcher(lambda *a: block(xp, *a), 1024, processor(name))
     keys = round_keys(0, "relu")
     here, wrapped = (xp.host(launch(keys, f, 3000, print)).sum(axis=-1) for f in (first, 2**12))
@@ -208,15 +208,14 @@ def test_draws_beyond_two_to_the_32_do_not_repeat(name):
 
 
 def test_equal_blocks_are_one_program():
-    task = Task(parse("relu"))
-    one = Block(task, 0.0, 64, 8, False)
-    assert one == Block(Task(parse("relu")), 0.0, 64, 8, False)
-    assert hash(one) == hash(Block(Task(parse("relu")), 0.0, 64, 8, False))
+    one, same = (Reduction(parse("relu"), Sampling(), 0.0, 64, 8, False) for _ in range(2))
+    assert one == same
+    assert hash(one) == hash(same)
     others: list[Any] = [
-        replace(one, task=Task(parse("relu6"))),
-        replace(one, task=Task(parse("relu"), law=Law(1.0))),
-        replace(one, task=Task(parse("relu"), dtype="float32")),
-        replace(one, task=Task(parse("relu"), directions=("y",))),
+        replace(one, spec=parse("relu6")),
+        replace(one, sampling=Sampling(law=Law(1.0))),
+        replace(one, sampling=Sampling(dtype="float32")),
+        replace(one, sampling=Sampling(direction="forward")),
         replace(one, pivot=1.0),
         replace(one, size=128),
         replace(one, columns=4),
@@ -238,13 +237,14 @@ def test_equal_blocks_are_one_program():
     ],
 )
 def test_only_short_columns_of_float32_are_summed_in_float32(spec, dtype, columns, careful, short):
-    assert Block(Task(parse(spec), dtype=dtype), 0.0, 512, columns, careful).is_short == short
+    sampling = Sampling(dtype=dtype)
+    assert Reduction(parse(spec), sampling, 0.0, 512, columns, careful).is_short == short
 
 
 @each_and_numpy
 def test_a_wide_norm_has_the_error_that_theory_gives(name):
     """Of N draws of variance v, y² averages v/(v + ε), and v is 1 ± √(2/N)."""
-    devices = [processor(name)] if name != "numpy" else []
-    task = Task(parse("batch_norm:batch_size=2048,eps=1e-6"), backend=name, directions=("y",))
-    moments = run(task, 3000, devices=devices)[0]["y"]
+    there = [processor(name)] if name != "numpy" else []
+    spec = parse("batch_norm:batch_size=2048,eps=1e-6")
+    moments = run(spec, Sampling(backend=name, direction="forward"), 3000, devices=there)[0]["y"]
     assert moments.bb / moments.count == pytest.approx(1e-12 * 2 / 2048, rel=0.1, abs=0)

@@ -13,7 +13,7 @@ from cli_support import Outcome, read_document
 
 from bnstats.layers import STANDARD, Law
 from bnstats.specs.spec import parse
-from bnstats.verification.gate import FreshDraws, Settings
+from bnstats.verification.gate import FreshDraws, VerifySettings
 
 Cli = Callable[..., Outcome]
 
@@ -56,7 +56,7 @@ def test_an_error_of_a_hundredth_fails_and_can_be_repeated(cli: Cli, tmp_path: P
 @pytest.mark.parametrize(("planted", "outcome"), [(1.0, "ok"), (1.01, "fail")])
 def test_fresh_draws_alone_tell_an_error_of_a_hundredth(name: str, planted: float, outcome: str):
     namespace(name)
-    settings = Settings(samples=200_000, seed=4, backend=name)
+    settings = VerifySettings(samples=200_000, seed=4, backend=name)
     draws = FreshDraws(parse("sigmoid"), settings, tests=1)
     wanted = planted * 0.211745699721
     found, _, z, command = draws.gate("std_dx", lambda e: (e.value - wanted) / e.stderr)
@@ -72,7 +72,7 @@ def test_the_command_tells_the_law_where_it_is_not_the_standard_one(cli: Cli):
         (Law(0.5, 2.0, 0.25), " --x-mean 0.5 --x-std 2.0 --dy-std 0.25"),
         (Law(x_std=1e-3), " --x-std 0.001"),
     ]:
-        draws = FreshDraws(parse("relu"), Settings(samples=1000, seed=2), tests=1, law=law)
+        draws = FreshDraws(parse("relu"), VerifySettings(samples=1000, seed=2), tests=1, law=law)
         _, estimate, _, command = draws.gate("std_dx", lambda e: 0.0)
         assert command == f"bnstats compute relu -n 1000 --seed 2{options}"
         (again,) = read_document(cli(*shlex.split(command)[1:], "--json").out)["results"]

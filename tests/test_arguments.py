@@ -54,7 +54,7 @@ def test_a_layer_is_named_by_text(function: Any, spec: Any, message: str, hint: 
         ("law", (1, 2, 3), "law is a tuple, not a Law"),
         ("law", None, "law is a NoneType, not a Law"),
         ("law", bnstats.Law(x_mean="0"), "x_mean '0' is not a number"),  # type: ignore[arg-type]
-        ("law", bnstats.Law(x_std=0), "x-std 0 is not a positive number"),
+        ("law", bnstats.Law(x_std=0), "x_std 0 is not a positive number"),
     ],
 )
 def test_every_argument_at_fault_is_named(argument: str, value: Any, message: str) -> None:
@@ -76,12 +76,12 @@ def test_numbers_of_every_kind_are_taken() -> None:
 @pytest.mark.parametrize("share", [0, 1, -1, 2, math.nan])
 def test_a_chance_lies_between_0_and_1(share: float) -> None:
     with pytest.raises(bnstats.BnstatsError, match=r"family_error .* is outside \(0, 1\)"):
-        bnstats.Settings(family_error=share)
+        bnstats.VerifySettings(family_error=share)
 
 
 def test_no_draws_are_not_the_default_number_of_them() -> None:
     with pytest.raises(bnstats.BnstatsError, match="samples 0 is not a whole number from 1"):
-        bnstats.verify("feng2016-repost", bnstats.Settings(samples=0))
+        bnstats.verify("feng2016-repost", bnstats.VerifySettings(samples=0))
 
 
 def test_the_same_call_gives_an_equal_result() -> None:

@@ -493,7 +493,7 @@ def test_an_export_that_cannot_be_written_stops_before_the_work(
     def never(*args: object, **kwargs: object) -> None:
         raise AssertionError("sampled before the path was checked")
 
-    monkeypatch.setattr(api, "compute", never)
+    monkeypatch.setattr(api, "sample", never)
     assert cli("compute", "relu", "--export", tmp_path / "no" / "x.json").code == 2
 
 

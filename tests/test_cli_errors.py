@@ -482,7 +482,7 @@ def test_out_of_memory_is_the_machine_s(cli: Cli, monkeypatch: pytest.MonkeyPatc
     def full(*args: object, **kwargs: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(api, "compute", full)
+    monkeypatch.setattr(api, "sample", full)
     code, out, err = cli("compute", "relu")
     assert (code, out) == (4, "")
     assert err.startswith("error: out of memory\nhint:  fewer --workers")
@@ -534,7 +534,7 @@ def test_leaving_at_once_is_130_and_still_one_document(
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("still here")
 
-    monkeypatch.setattr(api, "compute", twice)
+    monkeypatch.setattr(api, "sample", twice)
     code, out, err = cli("compute", "relu")
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == "interrupted"
@@ -547,13 +547,13 @@ def test_leaving_at_once_is_130_and_still_one_document(
 def test_interrupted_before_the_first_chunk(
     cli: Cli, argv: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = api.compute
+    true = api.sample
 
     def at_once(*args: object, **kwargs: object) -> object:
         os.kill(os.getpid(), signal.SIGINT)
         return true(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(api, "compute", at_once)
+    monkeypatch.setattr(api, "sample", at_once)
     code, out, err = cli(*argv, "-n", "1e12")
     assert (code, out) == (130, "")
     assert "interrupted" in err
@@ -572,7 +572,7 @@ def test_long_work_over_many_layers_can_be_interrupted(
     monkeypatch.setattr(constants, "table_specs", lambda: ("relu", "tanh"))
     assert cli("table", "-n", "1000").code == 0
     files = {p.name: p.read_bytes() for p in Path("results").iterdir()}
-    true = gate.compute
+    true = gate.sample
     calls: list[object] = []
 
     def once(*args: object, **kwargs: object) -> object:
@@ -580,8 +580,8 @@ def test_long_work_over_many_layers_can_be_interrupted(
         os.kill(os.getpid(), signal.SIGINT)
         return true(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(gate, "compute", once)
-    monkeypatch.setattr(constants, "compute", once)
+    monkeypatch.setattr(gate, "sample", once)
+    monkeypatch.setattr(constants, "sample", once)
     code, _, err = cli(*argv, "-n", "1000")
     assert (code, len(calls)) == (130, 1)
     assert err.splitlines()[-1].startswith("interrupted: ")

@@ -18,7 +18,7 @@ def help_of(cli: Cli, command: str) -> str:
 
 @pytest.mark.parametrize("command", ["compute", "exact"])
 def test_the_number_that_help_names_is_there(cli: Cli, command: str) -> None:
-    path = re.search(r"Print one bare number: (\S+)", help_of(cli, command))
+    path = re.search(r"Print one bare number, e.g. (\S+)", help_of(cli, command))
     assert path is not None
     size = ["-n", "2000"] if command == "compute" else []
     code, out, err = cli(command, "sigmoid", "--get", path[1], *size)
@@ -27,10 +27,10 @@ def test_the_number_that_help_names_is_there(cli: Cli, command: str) -> None:
 
 
 def test_help_tells_the_default_of_n_where_something_else_ends_a_run(cli: Cli) -> None:
-    more = "1e7 for an activation; with --precision or --max-time as many as it takes]"
+    more = "1e7 for an activation; with --precision or --max-time, as many as needed]"
     assert more in help_of(cli, "compute")
     assert "1e7 for an activation]" in help_of(cli, "table")  # which has no such option
-    assert "activation; up to ten times as many where an error of 1 %" in help_of(cli, "verify")
+    assert "activation; up to ten times as many if an error of 1 %" in help_of(cli, "verify")
 
 
 @pytest.mark.parametrize(

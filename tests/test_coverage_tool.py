@@ -113,9 +113,9 @@ def test_no_two_chunks_share_a_stream(tool, monkeypatch):
     units = []
     right = tool.replication.chunk_tally
 
-    def watched(task: Any, chunk: Any, pivot: float) -> Any:
+    def watched(spec: Any, sampling: Any, pivot: float, chunk: Any) -> Any:
         units.append(chunk.unit)
-        return right(task, chunk, pivot)
+        return right(spec, sampling, pivot, chunk)
 
     monkeypatch.setattr(tool.replication, "chunk_tally", watched)
     list(tool.replication.tallies(tool.replication.Job("relu", "iid", 0, 2**18, range(3))))

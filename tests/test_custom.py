@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +19,8 @@ from custom_support import MODULE
 import bnstats
 from bnstats import BnstatsError, Law
 from bnstats.backends import numpy_backend
-from bnstats.custom import installed, read
-from bnstats.layers import USER_LAYERS, BoundLayer, Input
+from bnstats.custom import installed, load_typed
+from bnstats.layers import LAYERS, USER_LAYERS, BoundLayer, ExactMoments, Input, Known
 from bnstats.specs.spec import parse
 
 Cli = Callable[..., Outcome]
@@ -93,7 +95,7 @@ def test_the_exact_error_covers_the_finite_differences(acts: str) -> None:
     ],
 )
 def test_specs_have_a_canonical_form(acts: str, text: str, canonical: str) -> None:
-    assert read(f"{acts}:{text}").text == f"{acts}:{canonical}"
+    assert parse(f"{acts}:{text}", load_typed).text == f"{acts}:{canonical}"
     assert parse(f"{acts}:{canonical}").text == f"{acts}:{canonical}"  # once it is loaded
 
 
@@ -101,7 +103,7 @@ def test_parameters_reach_the_function(acts: str) -> None:
     x = np.linspace(-3, 3, 7)
 
     def y(text: str) -> np.ndarray:
-        return read(f"{acts}:{text}").bound.forward(np, {"x": x})[0]
+        return parse(f"{acts}:{text}", load_typed).bound.forward(np, {"x": x})[0]
 
     np.testing.assert_array_equal(y("leaky:negative_slope=0.3"), np.where(x > 0, x, 0.3 * x))
     np.testing.assert_array_equal(y("either"), np.minimum(x, 0))
@@ -151,7 +153,7 @@ def test_finite_differences_agree_with_the_slope(acts: str, dtype: str, sampler:
 
 def test_float32_is_differentiated_in_float64(acts: str) -> None:
     x = np.random.default_rng(1).normal(size=100).astype(np.float32)
-    y, backward = read(f"{acts}:swish").bound.forward(numpy_backend, {"x": x})
+    y, backward = parse(f"{acts}:swish", load_typed).bound.forward(numpy_backend, {"x": x})
     slope = backward(np.ones_like(x))
     assert y.dtype == slope.dtype == np.float32
     wide = x.astype(float)
@@ -599,8 +601,8 @@ def test_a_builder_of_events_is_a_layer(home: Path) -> None:
             factor = 1 + scale * draws["u"]
             return draws["x"] * factor, lambda dy: dy * factor
 
-        inputs = {"x": Input(), "dy": Input(), "u": Input(law="uniform")}
-        return BoundLayer(inputs, forward, lambda law, expect: {})
+        inputs = {"x": Input(), "dy": Input(), "u": Input(distribution="uniform")}
+        return BoundLayer(inputs, forward, lambda law, expect: ExactMoments())
 
     result = bnstats.compute("jitter:scale=3", samples=300_000)
     # E[(1 + 3u)²] = 1 + 3 + 3
@@ -608,11 +610,59 @@ def test_a_builder_of_events_is_a_layer(home: Path) -> None:
     assert result.std_dx.exact is None
 
 
+@pytest.mark.parametrize(
+    ("moments", "message", "hint"),
+    [
+        (lambda law, expect: ExactMoments(vary=Known(1.0)), "no moment 'vary'", "mean var_y?"),
+        (
+            lambda law, expect: ExactMoments(mode=Known(1.0)),
+            "no moment 'mode'",
+            "mean_y, var_y, ms_y",
+        ),
+        (lambda law, expect: ExactMoments(var_y=1.0), "moment var_y is a float", "Known(value)"),
+        (lambda law, expect: {"var_y": Known(1.0)}, "moments returned a dict", "ExactMoments("),
+    ],
+)
+@pytest.mark.parametrize("needed", [False, True])
+def test_a_builder_of_unknown_moments_is_refused_at_once(
+    home: Path, moments: Any, message: str, hint: str, needed: bool
+) -> None:
+    def misspelt(**values: Any) -> BoundLayer:
+        inputs = {"x": Input(), "dy": Input()}
+        return BoundLayer(inputs, lambda xp, draws: (draws["x"], lambda dy: dy), moments)
+
+    def plain() -> BoundLayer:
+        return misspelt()
+
+    def with_scale(*, scale: float) -> BoundLayer:
+        return misspelt(scale=scale)
+
+    with pytest.raises(BnstatsError) as caught:
+        bnstats.register(with_scale if needed else plain, name="misspelt")
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("misspelt: ")
+    assert message in str(caught.value)
+    assert hint in str(caught.value.hint)
+    assert "misspelt" not in USER_LAYERS
+
+
+def test_a_layer_of_unknown_moments_is_refused_at_once(home: Path) -> None:
+    def bind() -> BoundLayer:
+        return BoundLayer(
+            {"x": Input(), "dy": Input()},
+            lambda xp, draws: (draws["x"], lambda dy: dy),
+            lambda law, expect: ExactMoments(m4dx=Known(1.0)),
+        )
+
+    with pytest.raises(BnstatsError, match=r"^mine: there is no moment 'm4dx'\n"):
+        bnstats.register(replace(LAYERS["relu"], bind=bind), name="mine")
+
+
 def test_a_mistake_of_a_builder_is_told_as_the_users(home: Path) -> None:
     @bnstats.register
     def faulty() -> BoundLayer:
         inputs = {"x": Input(), "dy": Input()}
-        return BoundLayer(inputs, lambda xp, draws: 1 / 0, lambda law, expect: {})
+        return BoundLayer(inputs, lambda xp, draws: 1 / 0, lambda law, expect: ExactMoments())
 
     with pytest.raises(BnstatsError, match="faulty raised ZeroDivisionError"):
         bnstats.compute("faulty", samples=100)

@@ -14,15 +14,17 @@ import pytest
 
 import bnstats
 from bnstats.backends import load, numpy_backend
-from bnstats.custom import read
+from bnstats.custom import load_typed
 from bnstats.layers import USER_LAYERS, Law
 from bnstats.sampling.counter.draws import round_keys
-from bnstats.sampling.counter.reduction import Block
-from bnstats.sampling.iid import Task
-from bnstats.specs.spec import Spec
+from bnstats.sampling.counter.reduction import Reduction
+from bnstats.sampling.settings import Sampling
+from bnstats.specs.spec import Spec, parse
 
 torch = pytest.importorskip("torch")
 jax = pytest.importorskip("jax")
+
+read = partial(parse, load=load_typed)
 
 
 pytestmark = pytest.mark.usefixtures("user_modules")
@@ -109,8 +111,7 @@ def test_both_directions_follow_the_built_in_formula(
 def sums(spec: Spec, backend: str, wrap: Callable[[Any], Any] | None = None) -> np.ndarray:
     """Return the power sums of 2^12 draws that depend on no name, as the backend launches them."""
     xp = load(backend)
-    task = Task(spec.under(Law()), 0, Law(), "float64", ("y", "dx"), "iid", backend)
-    block: Any = partial(Block(task, 0.0, 2**10, 4, False), xp)
+    block: Any = partial(Reduction(spec.under(Law()), Sampling(), 0.0, 2**10, 4, False), xp)
     launch = xp.launcher(wrap(block) if wrap else block, 2**10, xp.devices()[-1])
     return xp.host(launch(round_keys(0, "the same"), 0, 2**12, pytest.fail))
 

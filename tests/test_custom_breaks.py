@@ -9,8 +9,12 @@ from test_layers_elementwise import CASES, event_of, value_and_slope
 
 from bnstats.backends import numpy_backend
 from bnstats.custom.breaks import Breaks, breaks
-from bnstats.custom.slopes import careful_slope, disagreement, quick_slope, worst_slope
+from bnstats.custom.slopes import Probe
 from bnstats.layers import STANDARD, Law
+
+
+def probe(f, breakpoints=(), law=STANDARD):
+    return Probe(lambda xp, x: f(x), breakpoints, law)
 
 
 def mp_slope(f, x):
@@ -102,9 +106,9 @@ def test_slopes_equal_mpmath(name):
     f, exact, tolerance = SLOPES[name]
     x = np.random.default_rng(5).normal(size=300)
     wanted = mp_slope(exact, x)
-    quick = quick_slope(f, numpy_backend, x, (), STANDARD)
+    quick = probe(f).quick_slope(numpy_backend, x)
     np.testing.assert_allclose(quick, wanted, rtol=0, atol=tolerance)
-    careful, error = careful_slope(f, numpy_backend, x, (), STANDARD)
+    careful, error = probe(f).careful_slope(x)
     np.testing.assert_allclose(careful, wanted, rtol=0, atol=tolerance / 10)
     assert (np.abs(careful - wanted) <= error).all()
     assert error.min() < 1e-12
@@ -122,32 +126,30 @@ def test_no_stencil_straddles_a_kink(distance, side):
         return np.where(x > 0.5, np.exp(x), np.where(x > -1, x * x, 7 * x))
 
     wanted = np.where(x > 0.5, np.exp(x), np.where(x > -1, 2 * x, 7.0))
-    quick = quick_slope(f, numpy_backend, x, breakpoints, STANDARD)
+    quick = probe(f, breakpoints).quick_slope(numpy_backend, x)
     np.testing.assert_allclose(quick, wanted, rtol=2e-7)
     if distance >= 1e-9:
-        careful, error = careful_slope(f, numpy_backend, x, breakpoints, STANDARD)
+        careful, error = probe(f, breakpoints).careful_slope(x)
         np.testing.assert_allclose(careful, wanted, rtol=1e-10)
         assert (error < 1e-9).all()
 
 
 def test_slopes_know_how_far_apart_they_are():
-    assert disagreement(np.tanh, (), STANDARD) < 1e-10
-    assert disagreement(lambda x: np.tanh(500 * x), (), STANDARD) > 1e-6
-    assert disagreement(np.abs, (0.0,), STANDARD) < 1e-10
-    assert disagreement(lambda x: 0 * x + 3, (), STANDARD) == 0
+    assert probe(np.tanh).disagreement() < 1e-10
+    assert probe(lambda x: np.tanh(500 * x)).disagreement() > 1e-6
+    assert probe(np.abs, (0.0,)).disagreement() < 1e-10
+    assert probe(lambda x: 0 * x + 3).disagreement() == 0
     # scales at which y has few digits left for its slope, and none
-    assert disagreement(np.exp, (), Law(0, 1e-9)) > 1e-6
-    assert disagreement(np.exp, (), Law(0, 1e-15)) > 1
+    assert probe(np.exp, (), Law(0, 1e-9)).disagreement() > 1e-6
+    assert probe(np.exp, (), Law(0, 1e-15)).disagreement() > 1
 
 
 def test_a_wrong_slope_is_found_and_a_right_one_is_not():
-    assert worst_slope(np.sin, np.cos, (), STANDARD) is None
-    assert worst_slope(np.abs, np.sign, (0.0,), STANDARD) is None
-    assert (
-        worst_slope(lambda x: np.tanh(50 * x), lambda x: 50 / np.cosh(50 * x) ** 2, (), STANDARD)
-        is None
-    )
-    x, given, found = worst_slope(np.sin, lambda x: np.cos(x) + 1e-3 * (x > 2), (), STANDARD)
+    assert probe(np.sin).worst_slope(np.cos) is None
+    assert probe(np.abs, (0.0,)).worst_slope(np.sign) is None
+    steep = probe(lambda x: np.tanh(50 * x))
+    assert steep.worst_slope(lambda x: 50 / np.cosh(50 * x) ** 2) is None
+    x, given, found = probe(np.sin).worst_slope(lambda x: np.cos(x) + 1e-3 * (x > 2))
     assert x > 2
     assert given - found == pytest.approx(1e-3, rel=1e-6)
     assert found == pytest.approx(np.cos(x), abs=1e-9)

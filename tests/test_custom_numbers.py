@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import bnstats
-from bnstats.custom import read
+from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError
 from bnstats.layers import USER_LAYERS, Law
 from bnstats.specs.spec import parse
@@ -99,11 +99,13 @@ def test_a_size_of_a_torch_module_is_an_int(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "path_importer_cache", {})
     try:
-        assert bnstats.exact(read("sums_of_ones:Sum:dim=4")).std_y.value == pytest.approx(4)
-        learned = bnstats.exact(read("sums_of_ones:Learned:beta=2.0"))
+        assert bnstats.exact(
+            parse("sums_of_ones:Sum:dim=4", load_typed)
+        ).std_y.value == pytest.approx(4)
+        learned = bnstats.exact(parse("sums_of_ones:Learned:beta=2.0", load_typed))
         assert learned.std_y.value == pytest.approx(2)
         with pytest.raises(BnstatsError) as caught:
-            read("sums_of_ones:Learned:beta=2").under(Law())
+            parse("sums_of_ones:Learned:beta=2", load_typed).under(Law())
         assert caught.value.hint == "where no annotation says float, 2 is an int and 2.0 a float"
     finally:
         sys.modules.pop("sums_of_ones", None)

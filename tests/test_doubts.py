@@ -46,7 +46,7 @@ def test_a_wrong_factor_is_not_taken_for_unseen_tails(factor: float) -> None:
 
     wrong = replace(spec, bound=replace(spec.bound, forward=forward))
     result = compute(wrong, samples=10**4)
-    assert result.std_dx.seen == pytest.approx(1, abs=0.1)
+    assert result.std_dx.tail_coverage == pytest.approx(1, abs=0.1)
     (told,) = [w for w in result.warnings if w.startswith("σ[dx]")]
     assert told.endswith("a formula or a backend is wrong")
 

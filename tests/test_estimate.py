@@ -11,7 +11,7 @@ import pytest
 from bnstats.api import compute
 from bnstats.backends import numpy_backend as xp
 from bnstats.layers import Law
-from bnstats.statistics.estimate import MIN_N_EFF, Estimate, as_normal, estimates, quantile
+from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator, as_normal, quantile
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.moments import Moments, merge, of
 from bnstats.statistics.quantities import QUANTITIES
@@ -23,7 +23,7 @@ def sample(values: Any, pivot: float = 0.0, exact: Any = None, confidence: float
     """Return every quantity's estimate, y and dx both being the values."""
     values = np.asarray(values, float)
     moments = {"y": of(xp, values, pivot), "dx": of(xp, values, 0.0)}
-    return estimates(moments, exact or {}, confidence)
+    return Estimator(exact or {}, confidence).estimates(moments)
 
 
 def skewed(rng: Any, n: int, bound: int = 1) -> np.ndarray:
@@ -198,7 +198,7 @@ def test_a_constant_magnitude_has_a_mean_square_without_error():
 
 
 def test_no_draws_at_all():
-    found = estimates({"y": Moments(nonfinite=3.0)}, {}, 0.95)
+    found = Estimator().estimates({"y": Moments(nonfinite=3.0)})
     assert set(found) == {name for name, q in QUANTITIES.items() if q.direction == "y"}
     for e in found.values():
         assert math.isnan(e.value)
@@ -302,7 +302,7 @@ def test_what_all_draws_share_is_no_error_of_a_variance():
 def test_rounding_is_an_error_that_draws_do_not_average_away():
     values = np.random.default_rng(13).normal(size=1000)
     m = {"dx": of(xp, values, 0.0)}
-    plain, rounded = (estimates(m, {}, 0.95, r)["std_dx"] for r in (0.0, 0.1))
+    plain, rounded = (Estimator(rounding=r).estimates(m)["std_dx"] for r in (0.0, 0.1))
     expected = math.hypot(plain.stderr, 0.05 * plain.value)  # of the variance 0.1
     assert rounded.stderr == pytest.approx(expected, rel=2e-3)
 
@@ -322,7 +322,7 @@ def test_coverage_of_the_intervals(confidence):
     true = {"std_dx": math.sqrt(0.5), "var_dx": 0.5, "mean_dx": 0.0, "gain_dx": math.sqrt(2)}
     hits = dict.fromkeys(true, 0)
     for row in dx:
-        found = estimates({"dx": of(xp, row, 0.0)}, {}, confidence)
+        found = Estimator(confidence=confidence).estimates({"dx": of(xp, row, 0.0)})
         for name, value in true.items():
             low, high = found[name].interval
             hits[name] += low <= value <= high
@@ -344,7 +344,7 @@ def test_moments_of_pieces_give_the_same_estimate():
     values = skewed(np.random.default_rng(12), 1000)
     merged = merge(of(xp, values[..., :300], 2.0), of(xp, values[..., 300:], 2.0))
     whole = sample(values, 2.0)["std_y"]
-    e = estimates({"y": merged}, {}, 0.95)["std_y"]
+    e = Estimator().estimates({"y": merged})["std_y"]
     assert (e.value, e.stderr) == pytest.approx((whole.value, whole.stderr), rel=1e-12)
 
 

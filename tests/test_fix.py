@@ -17,14 +17,13 @@ from cli_support import Outcome, read_document, spawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnstats.api import compute
+from bnstats.api import compute, sample
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
 from bnstats.notation import concise
 from bnstats.verification import gate
-from bnstats.verification.checks import verify
 from bnstats.verification.fix import (
     Change,
     corrected,
@@ -33,7 +32,8 @@ from bnstats.verification.fix import (
     rewritten_files,
     significant,
 )
-from bnstats.verification.gate import Settings
+from bnstats.verification.gate import VerifySettings
+from bnstats.verification.sources import verify
 
 Cli = Callable[..., Outcome]
 QUICK = ("-n", "20000")
@@ -470,11 +470,11 @@ def test_a_value_stays_where_draws_contradict_the_formula(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stray(*args: Any, **options: Any) -> Any:
-        result = compute(*args, **options)
+        result = sample(*args, **options)
         entries = {k: replace(e, z=9.0) for k, e in result.quantities.items()}
         return replace(result, quantities=entries)
 
-    monkeypatch.setattr(gate, "compute", stray)
+    monkeypatch.setattr(gate, "sample", stray)
     path = tmp_path / "a.json"
     content = write(path, "0.6312")
     outcome = cli("verify", path, "--fix", *QUICK)
@@ -530,7 +530,7 @@ def test_the_interval_is_that_of_all_claims_of_a_file(
 ) -> None:
     path = tmp_path / "a.json"
     write(path, "0.561", quantity="std_y")
-    (check,) = verify(path, Settings(samples=20_000))
+    (check,) = verify(path, VerifySettings(samples=20_000))
     assert check.estimate is not None
     estimate = replace(check.estimate, value=0.59, stderr=stderr, log_scale=False)
     wrong = replace(check, estimate=estimate, exact=None)

@@ -13,11 +13,11 @@ import pytest
 from scipy.stats import binom, norm
 
 from bnstats.api import default_samples
-from bnstats.claims.verdict import second_threshold
 from bnstats.layers import LAYERS
 from bnstats.specs.spec import example_specs, parse
+from bnstats.statistics.alarm import second_threshold
 from bnstats.statistics.exact import exact_values
-from bnstats.verification.gate import Settings
+from bnstats.verification.gate import VerifySettings
 
 FOLDER = Path(__file__).parent / "benchmarks"
 
@@ -59,7 +59,7 @@ def test_a_planted_error_is_caught(tool: SimpleNamespace, text: str) -> None:
     # A hundredth of the draws and ten times the error have the power of 1 %; three hundredths are
     # what ELU and convolution get by default, for the sake of E[y] and σ[dx].
     spec = parse(parse(text).text)
-    settings = Settings(max(default_samples(spec.bound) // 100, 100) * 3, seed=3)
+    settings = VerifySettings(max(default_samples(spec.bound) // 100, 100) * 3, seed=3)
     row = tool.planted.known_row(spec)
     found = tool.planted.caught(spec.text, row, settings, 100, 1.01**10)
     exact = exact_values(spec.bound, tool.planted.STANDARD)
@@ -71,14 +71,14 @@ def test_a_planted_error_is_caught(tool: SimpleNamespace, text: str) -> None:
 @pytest.mark.parametrize("text", ["relu", "max_pool1d:kernel_size=2"])
 def test_nothing_planted_is_nothing_caught(tool: SimpleNamespace, text: str) -> None:
     spec = parse(text)
-    settings = Settings(20_000, seed=3)
+    settings = VerifySettings(20_000, seed=3)
     found = tool.planted.caught(text, tool.planted.known_row(spec), settings, 100, 1.0)
     assert not any(found.values())
 
 
 def test_an_error_lies_where_it_is_planted(tool: SimpleNamespace) -> None:
     spec = parse("relu")
-    settings = Settings(100_000, seed=3)
+    settings = VerifySettings(100_000, seed=3)
     for scales, failed in (((1.1, 1.0), "y"), ((1.0, 1.1), "dx")):
         wrong = tool.planted.scaled(spec, *scales)
         checks = tool.planted.check(tool.planted.known_row(spec), settings, 100, wrong)

@@ -17,7 +17,7 @@ from scipy.stats import norm
 
 from bnstats.api import compute
 from bnstats.backends import ACCELERATORS, is_installed
-from bnstats.sampling.counter import devices as lanes
+from bnstats.sampling.counter import devices
 
 FOLDER = Path(__file__).parent / "benchmarks"
 INSTALLED = [b for b in ACCELERATORS if is_installed(b)]
@@ -330,10 +330,10 @@ def test_every_contender_on_a_gpu_has_a_name_of_its_own(tool: SimpleNamespace) -
 
 
 def test_blocks_are_put_back(tool: SimpleNamespace) -> None:
-    kept = lanes._BLOCK_NUMBERS, lanes._LARGEST_BLOCK
+    kept = devices._BLOCK_NUMBERS, devices._LARGEST_BLOCK
     with tool.checks.blocks_of(64):
-        assert kept[1] != lanes._LARGEST_BLOCK == 64
-    assert kept == (lanes._BLOCK_NUMBERS, lanes._LARGEST_BLOCK)
+        assert kept[1] != devices._LARGEST_BLOCK == 64
+    assert kept == (devices._BLOCK_NUMBERS, devices._LARGEST_BLOCK)
 
 
 @pytest.mark.skipif(not INSTALLED, reason="needs torch or jax")

@@ -33,8 +33,8 @@ from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS
 from bnstats.specs.spec import example_specs, parse
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import verify
-from bnstats.verification.gate import Settings
+from bnstats.verification.gate import VerifySettings
+from bnstats.verification.sources import verify
 
 ROOT = Path(bnstats.__file__).parents[1]
 MEMORY = 512 << 20  # bytes, on top of what the process holds already
@@ -329,7 +329,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_any_claim_on_any_layer_is_judged(folder: Path, claim: dict[str, str]) -> None:
     path = folder / "claim.json"
     path.write_text(json.dumps([claim]))
-    found = bounded(lambda: verify(path, Settings(samples=100)))
+    found = bounded(lambda: verify(path, VerifySettings(samples=100)))
     if not isinstance(found, BnstatsError):
         (check,) = found
         assert check.outcome in ("ok", "fail", "undecided")
@@ -375,7 +375,7 @@ def put(document: Any, path: tuple[Any, ...], value: Any) -> Any:
 def judge(folder: Path, document: Any) -> Any:
     path = folder / "constants.json"
     path.write_text(json.dumps(document), encoding="utf-8")
-    return bounded(lambda: verify(path, Settings(samples=100)))
+    return bounded(lambda: verify(path, VerifySettings(samples=100)))
 
 
 @fuzz(600)
@@ -452,7 +452,7 @@ def test_a_variance_whose_square_underflows(folder: Path, scale: str) -> None:
     path = folder / "tiny.json"
     layer = f"keras_relu:negative_slope=0.0,max_value={scale}"
     path.write_text(json.dumps([{"layer": layer, "quantity": "std_y", "value": "0.5"}]))
-    (check,) = bounded(lambda: verify(path, Settings(samples=1000)))
+    (check,) = bounded(lambda: verify(path, VerifySettings(samples=1000)))
     assert check.outcome == "fail"
     assert check.exact is None or check.exact.value < 1e-79
 

@@ -106,7 +106,7 @@ def test_options_of_the_project_yield_to_the_command_line(
             seen.append((settings.samples, settings.seed, settings.family_error))
             super().__init__(spec, settings, *rest)
 
-    monkeypatch.setattr("bnstats.verification.checks.FreshDraws", Spy)
+    monkeypatch.setattr("bnstats.verification.claims.FreshDraws", Spy)
     cli("verify", *argv)
     assert seen == [(samples, seed, family_error)]
 

@@ -17,10 +17,10 @@ from bnstats.api import compute
 from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, Law
-from bnstats.sampling.iid import Task
 from bnstats.sampling.run import run
+from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse, value_text
-from bnstats.statistics.estimate import estimates
+from bnstats.statistics.estimate import Estimator
 from bnstats.statistics.exact import Exact, Expectation, exact_values
 
 FAMILIES = ("gated", "normalization", "softmax")
@@ -173,9 +173,9 @@ def test_gated_units(spec, law):
     check(exact["var_y"], true["var_y"])
     check(exact["var_dx"], law.dy_std**2 * true["ms_dx"])
     spread = mp.sqrt(true["m4_y"] - true["var_y"] ** 2)
-    assert exact["var_y"].spread == pytest.approx(float(spread), rel=1e-11)
+    assert exact["var_y"].asymptotic_std == pytest.approx(float(spread), rel=1e-11)
     spread = law.dy_std**2 * mp.sqrt(true["square_dx"] - true["ms_dx"] ** 2)
-    assert exact["var_dx"].spread == pytest.approx(float(spread), rel=1e-9)
+    assert exact["var_dx"].asymptotic_std == pytest.approx(float(spread), rel=1e-9)
 
 
 @laws
@@ -185,7 +185,7 @@ def test_concatenated_relu(law):
     check(exact["mean_y"], mean)
     check(exact["var_y"], var)
     check(exact["var_dx"], law.dy_std**2)
-    assert exact["var_dx"].spread == pytest.approx(math.sqrt(2) * law.dy_std**2)
+    assert exact["var_dx"].asymptotic_std == pytest.approx(math.sqrt(2) * law.dy_std**2)
 
 
 @laws
@@ -279,18 +279,18 @@ def test_normalization(spec, n, eps, centred, law):
 def test_the_spread_of_a_normalised_gradient(spec, n, eps, centred, law):
     exact = exact_of(spec, law)
     if eps == 0:  # 4 and 3 dimensions: E[1/v²] diverges
-        assert exact["std_dx"].spread is None
+        assert exact["std_dx"].asymptotic_std is None
         assert parse(spec).bound.heavy_tailed == ("dx",)
         return
     inputs = n, eps, law.x_mean, law.x_std
     square = oracles.normalization_square(*inputs, centred=centred)
     ms = oracles.normalization_moments(*inputs, centred=centred)[2]
     var = law.dy_std**2 * mp.sqrt(square - ms**2)
-    assert exact["var_dx"].spread == pytest.approx(float(var), rel=1e-9)
+    assert exact["var_dx"].asymptotic_std == pytest.approx(float(var), rel=1e-9)
     sigma = law.dy_std * mp.sqrt(ms)
-    assert exact["std_dx"].spread == pytest.approx(float(var / (2 * sigma)), rel=1e-9)
-    assert exact["gain_dx"].spread == pytest.approx(float(var / (2 * sigma**3)), rel=1e-9)
-    assert exact["mean_dx"].spread is None
+    assert exact["std_dx"].asymptotic_std == pytest.approx(float(var / (2 * sigma)), rel=1e-9)
+    assert exact["gain_dx"].asymptotic_std == pytest.approx(float(var / (2 * sigma**3)), rel=1e-9)
+    assert exact["mean_dx"].asymptotic_std is None
     assert parse(spec).bound.heavy_tailed == ()
 
 
@@ -299,17 +299,17 @@ def test_the_spread_of_a_normalised_gradient(spec, n, eps, centred, law):
 def test_the_spread_of_a_normalised_mean_square(spec, n, eps, centred, std):
     exact = exact_of(spec, Law(0, std, 1))
     if exact["rms_y"].by == "constant" or not eps:
-        assert exact["std_y"].spread is None
+        assert exact["std_y"].asymptotic_std is None
         return
     spread = oracles.normalization_spread(n, eps, std, centred=centred)
-    assert exact["std_y"].spread == pytest.approx(
+    assert exact["std_y"].asymptotic_std == pytest.approx(
         float(mp.sqrt(spread) / 2 / exact["std_y"].value), rel=1e-6
     )
-    assert exact["rms_y"].spread == exact["std_y"].spread
+    assert exact["rms_y"].asymptotic_std == exact["std_y"].asymptotic_std
 
 
 def test_a_mean_that_is_not_zero_leaves_the_spread_to_the_sample():
-    assert exact_of("rms_norm:normalized_shape=3", Law(0.5))["std_y"].spread is None
+    assert exact_of("rms_norm:normalized_shape=3", Law(0.5))["std_y"].asymptotic_std is None
 
 
 @pytest.mark.parametrize(
@@ -381,8 +381,8 @@ def test_intervals_cover_although_elements_depend_on_each_other(spec):
     replications, quantity = 400, "std_y" if spec == "log_softmax" else "std_dx"
     bound, true, hits = parse(spec), exact_of(spec)[quantity].value, 0
     for seed in range(replications):
-        tally, _ = run(Task(bound, seed=seed), 1000)
-        low, high = estimates(tally, {}, 0.95)[quantity].interval
+        tally, _ = run(bound, Sampling(seed=seed), 1000)
+        low, high = Estimator().estimates(tally)[quantity].interval
         hits += low <= true <= high
     spread = math.sqrt(replications * 0.95 * 0.05)
     assert abs(hits - 0.95 * replications) < 5 * spread
@@ -420,8 +420,9 @@ def test_a_mean_that_is_the_same_in_every_draw_errs_by_rounding(name, sampler):
 def test_a_constant_that_is_wrong_is_far_off():
     bound = parse("softmax:n=4").bound
     leaky = replace(bound, forward=lambda xp, d: (bound.forward(xp, d)[0] * (1 + 1e-11), None))
-    tally, _ = run(Task(replace(parse("softmax:n=4"), bound=leaky), directions=("y",)), 500)
-    found = estimates(tally, exact_values(bound, STANDARD), 0.95)["mean_y"]
+    spec = replace(parse("softmax:n=4"), bound=leaky)
+    tally, _ = run(spec, Sampling(direction="forward"), 500)
+    found = Estimator(exact_values(bound, STANDARD)).estimates(tally)["mean_y"]
     assert found.z > 500
 
 

@@ -21,7 +21,7 @@ def draws_of(bound: BoundLayer, count: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(("lower", "upper"), [(1 / 8, 1 / 3), (-0.5, 2.0), (0.7, 0.7)])
 def test_rrelu_one_draw_at_a_time(lower, upper):
     bound = parse(f"rrelu:lower={lower!r},upper={upper!r}").bound
-    assert bound.inputs["slope"].law == "uniform"
+    assert bound.inputs["slope"].distribution == "uniform"
     draws = draws_of(bound, 500)
     y, backward = bound.forward(numpy_backend, draws)
     dx = backward(draws["dy"])

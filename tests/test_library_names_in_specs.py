@@ -7,19 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from bnstats.custom import read
+from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS
 from bnstats.specs import libraries
 from bnstats.specs.libraries import PARAMETERS, meaning
-from bnstats.specs.spec import example_specs, layer_name, parse, resolve
+from bnstats.specs.names import resolve, split
+from bnstats.specs.spec import example_specs, parse
 
 DATA = json.loads(Path(libraries.__file__).with_name(libraries.FILE).read_text("utf-8"))
 
 
 def refusal(text: str) -> tuple[str, str | None]:
     with pytest.raises(BnstatsError) as caught:
-        read(text)
+        parse(text, load_typed)
     return caught.value.message, caught.value.hint
 
 
@@ -66,7 +67,7 @@ def refusal(text: str) -> tuple[str, str | None]:
 )
 def test_a_librarys_own_name_is_a_spec(text: str, canonical: str) -> None:
     assert parse(text).text == canonical
-    assert read(text).text == canonical
+    assert parse(text, load_typed).text == canonical
 
 
 def test_every_public_name_resolves_to_the_layer_with_the_librarys_defaults() -> None:
@@ -80,7 +81,7 @@ def test_every_public_name_resolves_to_the_layer_with_the_librarys_defaults() ->
                 assert (layer, carried) in found.layers
                 if len(found.layers) == 1:
                     assert resolve(path) == (LAYERS[layer], carried)
-                    assert layer_name(f"{path}:a=1") == path
+                    assert split(f"{path}:a=1") == (path, resolve(path))
                     example = example_specs(LAYERS[layer])[0].partition(":")[2]
                     given = {i.partition("=")[0] for i in f"{carried},{example}".split(",") if i}
                     if all(p.name in given for p in LAYERS[layer].parameters if p.required):

@@ -255,7 +255,7 @@ def test_inner_products_of_several_pairs_in_one_call(n, dtype):
     a, b = (np.random.default_rng(k).normal(0.5, 1, n).astype(dtype) for k in (9, 10))
     terms = {(0, 1): a.astype(float) * b, (1, 1): b.astype(float) ** 2, (0, None): a.astype(float)}
     vectors = {0: a, 1: b, None: None}
-    found = xp.inner(*((vectors[i], vectors[j]) for i, j in terms))
+    found = xp.sums_of_products(*((vectors[i], vectors[j]) for i, j in terms))
     rel = 1e-13 if dtype == "float64" else 1e-6
     for sums, products in zip(found, terms.values(), strict=True):
         assert type(sums) is float

@@ -21,10 +21,11 @@ from bnstats.api import exact
 from bnstats.claims import claim_set, set_names
 from bnstats.claims.values import parse_value
 from bnstats.claims.verdict import judge
+from bnstats.sampling.settings import Sampling
 from bnstats.tables import constants
 from bnstats.tables.plot import digest, draw, marks
 from bnstats.tables.published import PLOT, audited, render
-from bnstats.verification.gate import Settings
+from bnstats.verification.gate import VerifySettings
 
 Cli = Callable[..., Outcome]
 SETS = Path(bnstats.__file__).parent / "claims"
@@ -192,7 +193,7 @@ def test_the_standard_error_of_a_root_mean_square():
     # silu has a mean: E[y⁴] in full, by mpmath
     m2, m4 = (float(_mean(lambda x, p=p: (x * _logistic(x)) ** p, ())) for p in (2, 4))
     wanted = math.sqrt(m4 / m2**2 - 1) / 2 / math.sqrt(m2)
-    found = exact("silu").gain_rms_y.spread
+    found = exact("silu").gain_rms_y.asymptotic_std
     assert found == pytest.approx(wanted, rel=1e-9)
     (claim,) = claim_set("e3nn").claims
     remark = judge(claim, exact("silu").quantities).remark
@@ -259,7 +260,7 @@ LAYERS = ("sigmoid", "relu", "relu6", "elu", "celu", "silu", "tanh", "selu", "so
 def document() -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "table_specs", lambda: LAYERS)
-        built = constants.build(samples=5000)
+        built = constants.build(Sampling(5000))
     assert built
     return built
 
@@ -396,7 +397,7 @@ def _written(directory: Path, built: dict[str, Any]) -> Path:
 def test_check_reads_the_plot_without_matplotlib(document, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "table_specs", lambda: LAYERS)
     out = _written(tmp_path, document)
-    settings = Settings(samples=5000, seed=1)
+    settings = VerifySettings(samples=5000, seed=1)
     assert constants.check(out, settings)[0] == []  # no plot, nothing wrong
     (out / PLOT).write_text(f"<svg><!-- {digest(document)} --></svg>", "utf-8")
     assert constants.check(out, settings)[0] == []

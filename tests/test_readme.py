@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 from cli_support import spawn
 
+from bnstats.api import compute
 from bnstats.backends import missing
+from bnstats.layers import LAYERS, Law
 
 README = Path(__file__).parent.parent / "README.md"
 NUMBER = re.compile(r"−?\d[\d,]*(?:\.\d+)?(?:\(\d+\))?")
@@ -45,6 +48,23 @@ def test_the_readme_has_sessions() -> None:
     assert "bnstats compute sigmoid" in commands
     assert any(command.startswith("bnstats exact ") for command in commands)
     assert any(command.startswith("bnstats verify ") for command in commands)
+
+
+def test_the_layer_with_structure_is_one() -> None:
+    blocks = re.findall(r"^```py\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (code,) = (block for block in blocks if "@structured(" in block)
+    try:
+        exec(code, {"__name__": "bnstats.layers.centring"})
+        assert LAYERS["centring"].family == "centring"
+        result = compute("centring:n=4", samples=20_000, law=Law(0.7, 1.9, 0.6))
+        for name in ("mean_y", "std_y", "mean_dx", "std_dx"):
+            assert abs(result.quantities[name].z or 0.0) < 4.5, name
+        # Of four elements, three dimensions are left.
+        exact = {name: result.quantities[name].exact.value for name in ("std_y", "std_dx")}
+        share = math.sqrt(0.75)
+        assert exact == pytest.approx({"std_y": 1.9 * share, "std_dx": 0.6 * share}, rel=1e-14)
+    finally:
+        LAYERS.pop("centring", None)
 
 
 @pytest.mark.parametrize(("command", "printed"), sessions())

@@ -13,7 +13,7 @@ import pytest
 from mpmath import mp, mpf
 
 from bnstats.api import compute, exact
-from bnstats.layers import STANDARD, Law
+from bnstats.layers import STANDARD, Known, Law
 from bnstats.specs.spec import parse
 from bnstats.statistics.exact import Exact, Expectation, exact_values
 
@@ -136,7 +136,7 @@ def test_growth_that_begins_in_the_tails_is_in_the_value():
 
 
 def test_what_is_the_same_for_every_x_is_exactly_so():
-    assert Expectation(STANDARD)(lambda xp, x: 0.0 * x) == (0.0, 0.0, "quadrature")
+    assert Expectation(STANDARD)(lambda xp, x: 0.0 * x) == Known(0.0, 0.0, "quadrature")
 
 
 @pytest.mark.parametrize(("spec", "mean"), [("hardtanh", 20.0), ("sigmoid", 45.0), ("tanh", 90.0)])
@@ -153,7 +153,7 @@ def test_what_is_zero_and_varies_by_more_than_its_bound_alarms():
     bound = parse("relu").bound
 
     def wrong(law: Law, expect: Any) -> Any:
-        return {**bound.moments(law, expect), "var_y": expect(lambda xp, x: 0 * x)}
+        return replace(bound.moments(law, expect), var_y=expect(lambda xp, x: 0 * x))
 
     spec = replace(parse("relu"), bound=replace(bound, moments=wrong))
     assert compute(spec, samples=1000).std_y.z == math.inf
@@ -164,4 +164,6 @@ def test_the_spread_of_what_is_rare_is_known(mean):
     """σ of dx² is √(3p − p²), whatever p is: relative to it, draws show next to nothing."""
     p = float(mp.ncdf(mean))
     known = exact("relu", law=Law(mean)).std_dx
-    assert known.spread == pytest.approx(np.sqrt(3 * p - p * p) / (2 * np.sqrt(p)), rel=1e-10)
+    assert known.asymptotic_std == pytest.approx(
+        np.sqrt(3 * p - p * p) / (2 * np.sqrt(p)), rel=1e-10
+    )

@@ -16,7 +16,7 @@ from bnstats.backends import numpy_backend as xp
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, Law
 from bnstats.layers._registry import USER_LAYERS
-from bnstats.sampling.iid import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
+from bnstats.sampling.iid import Chunk, chunk_draws, iid_blocks, iid_chunks
 from bnstats.sampling.run import (
     _Tree,
     chunk_tally,
@@ -24,14 +24,16 @@ from bnstats.sampling.run import (
     run,
     y_pivot,
 )
+from bnstats.sampling.settings import Sampling
+from bnstats.sampling.watch import Callbacks
 from bnstats.specs.spec import parse
 from bnstats.statistics.moments import of
 
 POOL = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
 
 
-def task(spec: str = POOL, **more: object) -> Task:
-    return Task(parse(spec), **more)
+def drawn(samples: int, spec: str = POOL, *, watch: Any = None, **how: Any) -> Any:
+    return run(parse(spec), Sampling(**how), samples, watch=watch)
 
 
 def size_of(spec: str = POOL) -> int:
@@ -41,26 +43,26 @@ def size_of(spec: str = POOL) -> int:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("samples", [1, 7, 3 * size_of(), 7 * size_of() + 13])
 def test_the_same_digits_for_any_number_of_workers(samples, dtype):
-    one, drawn = run(task(seed=5, dtype=dtype), samples, workers=1)
-    assert drawn == samples
+    one, count = drawn(samples, seed=5, dtype=dtype)
+    assert count == samples
     assert one["y"].count == one["dx"].count == samples
     for workers in (2, 3, 7):
-        assert run(task(seed=5, dtype=dtype), samples, workers=workers) == (one, samples)
+        assert drawn(samples, seed=5, dtype=dtype, workers=workers) == (one, samples)
 
 
 def test_the_seed_and_the_layer_fix_the_digits():
-    again = run(task(seed=1), 5000)[0]
-    assert run(task(seed=1), 5000)[0] == again
-    assert run(task(seed=2), 5000)[0] != again
+    again = drawn(5000, seed=1)[0]
+    assert drawn(5000, seed=1)[0] == again
+    assert drawn(5000, seed=2)[0] != again
 
 
 @pytest.mark.parametrize("sampler", ["iid", "sobol"])
 @pytest.mark.parametrize("spec", ["sigmoid", "dropout", "swiglu", "max_pool2d:kernel_size=2"])
 def test_directions_are_drawn_alike(spec, sampler):
-    drawn = partial(task, spec, sampler=sampler, law=Law(0.5, 1.5, 2.0))
-    both = run(drawn(), 3000)[0]
-    assert run(drawn(directions=("y",)), 3000)[0] == {"y": both["y"]}
-    assert run(drawn(directions=("dx",)), 3000)[0] == {"dx": both["dx"]}
+    kept = partial(drawn, 3000, spec, sampler=sampler, law=Law(0.5, 1.5, 2.0))
+    both = kept()[0]
+    assert kept(direction="forward")[0] == {"y": both["y"]}
+    assert kept(direction="backward")[0] == {"dx": both["dx"]}
 
 
 def merged(chunks: list[Any]) -> Any:
@@ -73,15 +75,15 @@ def merged(chunks: list[Any]) -> Any:
 
 @pytest.mark.parametrize("count", [5, 6, 7])
 def test_chunks_merge_as_a_binary_tree(count):
-    t, pivot = task(), y_pivot(parse(POOL).bound, STANDARD)
+    pivot = y_pivot(parse(POOL).bound, STANDARD)
     samples = count * size_of() - 1000
     chunks = [
-        chunk_tally(t, chunk, pivot)
+        chunk_tally(parse(POOL), Sampling(), pivot, chunk)
         for chunk in iid_chunks(samples, chunk_draws(parse(POOL).bound))
     ]
     assert len(chunks) == count
     tree, flat = merged(chunks), reduce(merge_tallies, chunks)
-    assert run(t, samples)[0] == tree
+    assert drawn(samples)[0] == tree
     for direction in ("y", "dx"):
         for field in ("count", "mean_a", "mean_b", "aa", "ab", "bb"):
             a, b = getattr(flat[direction], field), getattr(tree[direction], field)
@@ -121,10 +123,11 @@ def test_a_run_is_the_moments_of_its_draws():
     # the same draws, through the same layer, by numpy's own mean and variance
     law = Law(0.3, 2.0, 1.5)
     spec = parse("elu")
-    tally = run(Task(spec, seed=9, law=law), 10_000)[0]
+    how = Sampling(seed=9, law=law)
+    tally = run(spec, how, 10_000)[0]
     parts = [
         {k: v.copy() for k, v in b.draws.items()}
-        for b in iid_blocks(Task(spec, 9, law), Chunk(0, 0, 10_000, False))
+        for b in iid_blocks(spec, how, Chunk(0, 0, 10_000, False))
     ]
     x, dy = (np.concatenate([p[k] for p in parts]) for k in ("x", "dy"))
     y, dx = np.where(x > 0, x, np.expm1(x)), dy * np.where(x > 0, 1, np.exp(x))
@@ -139,22 +142,20 @@ def test_a_run_is_the_moments_of_its_draws():
 def test_a_run_that_is_stopped_returns_what_it_has(workers):
     size = size_of()
     seen = []
-    tally, drawn = run(
-        task(),
-        20 * size,
-        workers=workers,
-        on_progress=lambda done, _: seen.append(done),
-        should_stop=lambda: len(seen) >= 3,
+    watch = Callbacks(
+        on_progress=lambda done, _: seen.append(done), should_stop=lambda: len(seen) >= 3
     )
-    assert 3 * size <= drawn < 20 * size
-    assert drawn == seen[-1] == tally["y"].count
-    assert tally == run(task(), drawn)[0]  # a prefix of the whole, not a random part
+    tally, count = drawn(20 * size, workers=workers, watch=watch)
+    assert 3 * size <= count < 20 * size
+    assert count == seen[-1] == tally["y"].count
+    assert tally == drawn(count)[0]  # a prefix of the whole, not a random part
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_stopped_at_once_is_empty(workers):
-    tally, drawn = run(task(), 10 * size_of(), workers=workers, should_stop=lambda: True)
-    assert drawn == 0
+    watch = Callbacks(should_stop=lambda: True)
+    tally, count = drawn(10 * size_of(), workers=workers, watch=watch)
+    assert count == 0
     assert all(m.count == 0 for m in tally.values())
 
 
@@ -174,7 +175,8 @@ def _after(calls: int):
 def test_progress_reports_growing_moments(workers):
     seen = []
     samples = 4 * size_of() + 10
-    run(task(), samples, workers=workers, on_progress=lambda n, t: seen.append((n, t["y"].count)))
+    watch = Callbacks(on_progress=lambda n, t: seen.append((n, t["y"].count)))
+    drawn(samples, workers=workers, watch=watch)
     assert [n for n, _ in seen] == [size_of() * i for i in (1, 2, 3, 4)] + [samples]
     assert all(n == count for n, count in seen)
 
@@ -234,7 +236,8 @@ def test_a_layer_of_the_users_own_is_computed_in_this_process(
         return forward(xp, draws)
 
     spec = replace(spec, bound=replace(spec.bound, forward=watched))
-    assert run(Task(spec), 5 * chunk_draws(spec.bound), workers=4)[1] == 5 * chunk_draws(spec.bound)
+    samples = 5 * chunk_draws(spec.bound)
+    assert run(spec, Sampling(workers=4), samples)[1] == samples
 
 
 def test_the_default_draws_of_the_largest_events_are_enough_for_their_intervals():

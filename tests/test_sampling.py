@@ -15,15 +15,14 @@ from bnstats.layers import LAYERS, STANDARD, BoundLayer, Input, Law
 from bnstats.sampling import iid as sampling
 from bnstats.sampling.iid import (
     Chunk,
-    DType,
     Normals,
-    Task,
     block_draws,
     chunk_draws,
     iid_blocks,
     iid_chunks,
     stream,
 )
+from bnstats.sampling.settings import DType, Sampling
 from bnstats.specs.spec import Spec, parse
 
 SIGMAS = 6.2  # two-sided p of 6e-10
@@ -44,10 +43,10 @@ def normals(request):
 
 def draws_of(spec: str, n: int, *, seed: int = 0, chunk: int = 0, law: Law = STANDARD,
              dtype: DType = "float64") -> dict[str, np.ndarray]:  # fmt: skip
-    task = Task(parse(spec), seed, law, dtype)
+    how = Sampling(seed=seed, law=law, dtype=dtype)
     parts = [
         {k: v.copy() for k, v in block.draws.items()}
-        for block in iid_blocks(task, Chunk(chunk, 0, n, False))
+        for block in iid_blocks(parse(spec), how, Chunk(chunk, 0, n, False))
     ]
     return {k: np.concatenate([p[k] for p in parts], axis=-1) for k in parts[0]}
 
@@ -381,8 +380,8 @@ def test_blocks_have_the_events_shapes(spec, dtype):
     size = block_draws(bound)
     wanted = 2 * size + 3
     lengths = []
-    task = Task(parse(spec), dtype=dtype)
-    for draws, directions, weights in iid_blocks(task, Chunk(0, 0, wanted, False)):
+    blocks = iid_blocks(parse(spec), Sampling(dtype=dtype), Chunk(0, 0, wanted, False))
+    for draws, directions, weights in blocks:
         assert directions == ("y", "dx")
         assert weights is None
         assert set(draws) == set(bound.inputs)
@@ -405,8 +404,8 @@ def test_a_chunk_is_a_whole_number_of_blocks():
 def test_an_event_larger_than_a_block_is_drawn_one_at_a_time():
     bound = BoundLayer({"x": Input((300, 300)), "dy": Input((2,))}, None, None)  # type: ignore[arg-type]
     assert block_draws(bound) == 1
-    task = Task(Spec("big", LAYERS["relu"], bound))
-    sizes = [b.draws["x"].shape for b in iid_blocks(task, Chunk(0, 0, 3, False))]
+    blocks = iid_blocks(Spec("big", LAYERS["relu"], bound), Sampling(), Chunk(0, 0, 3, False))
+    sizes = [b.draws["x"].shape for b in blocks]
     assert sizes == [(300, 300, 1)] * 3
 
 

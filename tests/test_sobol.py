@@ -11,8 +11,9 @@ import pytest
 from bnstats import api, compute
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
-from bnstats.sampling.iid import Chunk, Task
+from bnstats.sampling.iid import Chunk
 from bnstats.sampling.run import chunk_tally, run
+from bnstats.sampling.settings import Directions, Sampling
 from bnstats.sampling.sobol import (
     MAX_DIMENSIONS,
     MIN_LEVEL,
@@ -26,6 +27,7 @@ from bnstats.sampling.sobol import (
     sobol_blocks,
     sobol_chunks,
 )
+from bnstats.sampling.watch import Callbacks
 from bnstats.specs.spec import parse
 from bnstats.statistics.quantities import Direction
 
@@ -105,14 +107,14 @@ def test_a_digit_is_flipped_by_the_digits_before_it_alone() -> None:
     assert np.max(between) < limit
 
 
-@pytest.mark.parametrize("direction", ["y", "dx"])
-def test_the_means_of_scrambles_are_normal(direction: Direction) -> None:
+@pytest.mark.parametrize(("keep", "direction"), [("forward", "y"), ("backward", "dx")])
+def test_the_means_of_scrambles_are_normal(keep: Directions, direction: Direction) -> None:
     # Linear matrix scrambles have a kurtosis of 500 for E[y] and 20 for E[dx²] here.
     spec, found = parse("sigmoid"), []
     for seed in range(20):
         for unit in range(REPLICATES):
-            task = Task(spec, seed, directions=(direction,), sampler="sobol")
-            tally = chunk_tally(task, Chunk(unit, 0, 1 << MIN_LEVEL, True), 0.5)
+            how = Sampling(seed=seed, direction=keep, sampler="sobol")
+            tally = chunk_tally(spec, how, 0.5, Chunk(unit, 0, 1 << MIN_LEVEL, True))
             found.append((tally[direction].mean_a, tally[direction].mean_b))
     for values in np.array(found).T:
         deviations = values - values.mean()
@@ -178,7 +180,7 @@ def test_agrees_with_exact_values_under_another_law(spec: str) -> None:
 @pytest.mark.parametrize("spec", ["relu", "sigmoid", "tanh", "gelu"])
 def test_gains_orders_of_magnitude(spec: str) -> None:
     result = compute(spec, sampler="sobol", samples=REPLICATES << 14, seed=1)
-    spread = result.std_dx.exact.spread  # type: ignore[union-attr]
+    spread = result.std_dx.exact.asymptotic_std  # type: ignore[union-attr]
     assert spread is not None
     assert result.std_dx.stderr is not None
     assert (spread**2 / result.samples) / result.std_dx.stderr**2 > 1e4
@@ -193,11 +195,11 @@ def test_smoothing_is_worth_it() -> None:
 
 @pytest.mark.parametrize("spec", ["sigmoid", "max_pool2d:kernel_size=2", "dropout"])
 def test_digits_do_not_depend_on_workers(spec: str) -> None:
-    task = Task(parse(spec), seed=3, sampler="sobol")
-    one = run(task, REPLICATES << 14, workers=1)
-    assert one == run(task, REPLICATES << 14, workers=3)
-    assert one == run(task, REPLICATES << 14, workers=2)
-    assert one != run(Task(parse(spec), seed=4, sampler="sobol"), REPLICATES << 14)
+    def drawn(seed: int, workers: int) -> object:
+        sampling = Sampling(seed=seed, sampler="sobol", workers=workers)
+        return run(parse(spec), sampling, REPLICATES << 14)
+
+    assert drawn(3, 1) == drawn(3, 3) == drawn(3, 2) != drawn(4, 1)
 
 
 def test_float32_draws_give_the_same_up_to_rounding() -> None:
@@ -230,24 +232,28 @@ def test_too_many_dimensions_or_points() -> None:
 
 
 def test_an_interrupted_run_keeps_whole_levels() -> None:
-    task = Task(parse("relu"), seed=1, sampler="sobol")
-    polls = iter(range(1000))
-    tally, done = run(task, REPLICATES << 14, should_stop=lambda: next(polls) > 70)
+    what = parse("relu"), Sampling(seed=1, sampler="sobol")
+
+    def stopped_after(polls: int) -> object:
+        left = iter(range(1000))
+        watch = Callbacks(should_stop=lambda: next(left) > polls)
+        return run(*what, REPLICATES << 14, watch=watch)
+
+    tally, done = stopped_after(70)
     assert done == REPLICATES << 13
-    assert (tally, done) == run(task, REPLICATES << 13)
-    polls = iter(range(1000))
-    assert run(task, REPLICATES << 14, should_stop=lambda: next(polls) > 3) == ({}, 0)
+    assert (tally, done) == run(*what, REPLICATES << 13)
+    assert stopped_after(3) == ({}, 0)
 
 
 def test_blocks_name_the_weighted_input() -> None:
-    chunk = next(sobol_chunks(1))
-    task = Task(parse("relu"), sampler="sobol")
-    y, dx = list(sobol_blocks(task, chunk))[:2]
+    chunk, how = next(sobol_chunks(1)), Sampling(sampler="sobol")
+    relu = parse("relu")
+    y, dx = list(sobol_blocks(relu, how, chunk))[:2]
     assert (y.directions, dx.directions) == (("y",), ("dx",))
     assert y.weights is not None
     assert dx.weights is not None
     assert not np.array_equal(y.draws["x"], dx.draws["x"])
-    pool = Task(parse("max_pool2d:kernel_size=2"), sampler="sobol")
-    y, dx = list(sobol_blocks(pool, chunk))[:2]
+    pool = parse("max_pool2d:kernel_size=2")
+    y, dx = list(sobol_blocks(pool, how, chunk))[:2]
     assert y.weights is None
     assert dx.weights is not None

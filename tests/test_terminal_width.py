@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from cli_support import Outcome, Terminal, spawn
@@ -12,7 +13,7 @@ from bnstats.api import compute, exact
 from bnstats.claims import set_names
 from bnstats.documents.write import document
 from bnstats.layers import LAYERS, Law
-from bnstats.report.folding import folded
+from bnstats.report.page import PIPED, Page
 from bnstats.report.text import render
 
 Cli = Callable[..., Outcome]
@@ -24,6 +25,10 @@ def on_terminal(columns: int, *argv: object, expected: int = 0) -> list[str]:
     assert code == expected
     # The progress on stderr ends where the text begins.
     return re.sub(r"\x1b\[[\d;?]*\w", "", terminal.screen).replace("\r", "\n").split("\n")
+
+
+def shown(records: list[Any], page: Page = PIPED, seconds: tuple[float, ...] = ()) -> str:
+    return render(document(records), records, page, seconds)
 
 
 def words(lines: list[str]) -> list[str]:
@@ -84,48 +89,48 @@ def test_verify_fits_the_terminal_and_is_a_line_for_each_constant_where_it_is_pi
 
 @pytest.mark.parametrize("width", [40, 50, 60, 70, 80, 120])
 def test_all_text_fits_where_tables_do(width: int) -> None:
-    sampled = document([compute("sigmoid", samples=2000)])
-    known = document([exact("max_pool2d:kernel_size=3")])
+    sampled, known = compute("sigmoid", samples=2000), exact("max_pool2d:kernel_size=3")
     for record, least in ((sampled, "95 % interval"), (known, "error below   by")):
-        whole, text = render(record), render(record, width=width)
+        whole, text = shown([record]), shown([record], Page(width))
         table = max(len(line) for line in whole.splitlines() if re.match(r"  \S+\[", line))
         assert (least in text) == (table <= width)
         longest = max(map(len, text.splitlines()))
         assert longest <= max(width, 50), "a table without its least column is 50 wide"
         if width >= 80:
             assert text == whole or width > 80
-    assert render(sampled, width=80) == render(sampled)
+    assert shown([sampled], Page(80)) == shown([sampled])
 
 
 def test_a_table_too_wide_for_any_terminal_stays_whole() -> None:
-    record = document([compute("sigmoid", samples=2000, law=Law(x_mean=30.0))])
-    text = render(record, width=80)
+    record = compute("sigmoid", samples=2000, law=Law(x_mean=30.0))
+    text = shown([record], Page(80))
     assert "95 % interval" in text
     assert max(map(len, text.splitlines())) > 80
-    assert "95 % interval" not in render(record, width=79)
+    assert "95 % interval" not in shown([record], Page(79))
 
 
 def test_a_status_is_coloured_after_folding() -> None:
-    record = document([compute("relu", samples=2000, precision=1e-9)])
-    styled = render(record, lambda text, kind: f"<{text}>" if kind == "undecided" else text)
+    record = compute("relu", samples=2000, precision=1e-9)
+    marked = Page(style=lambda text, kind: f"<{text}>" if kind == "undecided" else text)
+    styled = shown([record], marked)
     assert styled.splitlines()[-1].endswith("seed 0 · <target not met>")
     for width in range(40, 81):
-        lines = render(record, width=width).splitlines()
+        lines = shown([record], Page(width)).splitlines()
         told = " ".join(line.strip() for line in lines[-2:])
         assert told.endswith("· seed 0 · target not met")
-        coloured = render(record, lambda text, kind: f"<{text}>", width=width)
+        coloured = shown([record], Page(width, lambda text, kind: f"<{text}>"))
         assert "<target not met>" in coloured
 
 
 def test_seconds_are_of_each_layer() -> None:
-    record = document([compute("relu", samples=2000), compute("tanh", samples=2000)])
-    lines = [line for line in render(record, seconds=(1.25, 3.0)).splitlines() if "seed" in line]
+    records = [compute("relu", samples=2000), compute("tanh", samples=2000)]
+    lines = [line for line in shown(records, seconds=(1.25, 3.0)).splitlines() if "seed" in line]
     assert [line.rpartition(" · ")[2] for line in lines] == ["1.2 s", "3.0 s"]
-    assert "1.2 s" not in render(record)
+    assert "1.2 s" not in shown(records)
 
 
 def test_further_lines_begin_below_the_first_or_at_an_indent() -> None:
-    assert folded("  a  ", "bb cc dd", 11) == ["  a  bb cc", "     dd"]
-    assert folded("  a  ", "bb cc dd", 11, indent=1) == ["  a  bb cc", " dd"]
-    assert folded("  ", "long-word arXiv:1", 6) == ["  long-word", "  arXiv:1"]
-    assert folded("  also  ", "", 20) == []
+    assert Page(11).folded("  a  ", "bb cc dd") == ["  a  bb cc", "     dd"]
+    assert Page(11).folded("  a  ", "bb cc dd", indent=1) == ["  a  bb cc", " dd"]
+    assert Page(6).folded("  ", "long-word arXiv:1") == ["  long-word", "  arXiv:1"]
+    assert Page(20).folded("  also  ", "") == []

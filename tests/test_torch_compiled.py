@@ -11,10 +11,11 @@ import pytest
 from accelerator_support import namespace
 
 from bnstats.backends import Device
+from bnstats.layers import STANDARD
 from bnstats.sampling.counter.draws import round_keys
-from bnstats.sampling.counter.reduction import Block
-from bnstats.sampling.iid import Task
+from bnstats.sampling.counter.reduction import Reduction
 from bnstats.sampling.run import y_pivot
+from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
 
 torch: Any = pytest.importorskip("torch")
@@ -56,9 +57,9 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def launched(spec: str, kind: str, *, careful: bool = False, size: int = 64, draws: int = 150):
-    task = Task(parse(spec), dtype="float32")
-    pivot = y_pivot(task.spec.bound, task.law)  # as in a run, what the layer keeps is kept by now
-    block = Block(task, pivot, size, 1, careful)
+    layer, sampling = parse(spec), Sampling(dtype="float32")
+    pivot = y_pivot(layer.bound, STANDARD)  # as in a run, what the layer keeps is kept by now
+    block = Reduction(layer, sampling, pivot, size, 1, careful)
     xp = namespace("torch")
     device = Device(f"{kind}:0", "", None, torch.device("cpu"))
     launch = xp.launcher(lambda *a: block(xp, *a), size, device)

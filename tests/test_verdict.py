@@ -11,16 +11,9 @@ import pytest
 from bnstats.api import compute, exact
 from bnstats.claims import Claim, claim_set, claim_sets
 from bnstats.claims.values import parse_value
-from bnstats.claims.verdict import (
-    FIRST_THRESHOLD,
-    Verdict,
-    confirmed,
-    digits_right,
-    judge,
-    round_up,
-    second_threshold,
-)
+from bnstats.claims.verdict import Verdict, digits_right, judge
 from bnstats.specs.spec import parse
+from bnstats.statistics.alarm import FIRST_THRESHOLD, confirmed, round_up, second_threshold
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
@@ -13,22 +15,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_support import Outcome, read_document
+from cli_support import Outcome, Terminal, read_document
 
-from bnstats.api import compute, default_samples
+from bnstats.api import default_samples, sample
 from bnstats.claims import claim_sets
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
 from bnstats.report.json import render
+from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables import constants
 from bnstats.tables.constants import CONSTANTS_TABLE, PUBLISHED, table_specs
 from bnstats.tables.published import PLOT
 from bnstats.verification import gate
-from bnstats.verification.checks import Check, verify, verify_constants
-from bnstats.verification.gate import Settings
+from bnstats.verification.check import Check
+from bnstats.verification.gate import VerifySettings
+from bnstats.verification.results import verify_constants
+from bnstats.verification.sources import verify
 
 Cli = Callable[..., Outcome]
 Document = dict[str, Any]
@@ -52,7 +57,7 @@ REFUTED = {
 
 
 def test_feng2016_has_three_wrong_values(cli: Cli) -> None:
-    checks = verify("feng2016", Settings(samples=20_000))
+    checks = verify("feng2016", VerifySettings(samples=20_000))
     assert len(checks) == 24
     found = outcomes(checks)
     assert {key for key, outcome in found.items() if outcome == "fail"} == REFUTED
@@ -112,7 +117,7 @@ value = "sqrt(2)"
 def test_a_correct_file_passes(cli: Cli, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text(FILES[name])
-    checks = verify(path, Settings(samples=2000))
+    checks = verify(path, VerifySettings(samples=2000))
     assert {c.outcome for c in checks} == {"ok"}
     code, out, err = cli("verify", path, *QUICK)
     assert (code, err) == (0, "")
@@ -181,16 +186,17 @@ def test_a_name_that_is_neither_set_nor_file() -> None:
 
 
 class Draws:
-    """compute of 1000 draws with the z that a test wants, by seed, and the error of those asked."""
+    """1000 draws with the z that a test wants, by seed, and the error of those asked."""
 
     def __init__(self, quantity: str, z: dict[int, float]) -> None:
         self.quantity, self.z = quantity, z
         self.asked: list[tuple[int, int]] = []
 
-    def __call__(self, spec: Any, *, samples: int, seed: int, **how: Any) -> Any:
-        assert (how["backend"], how["device"]) == ("numpy", None)
+    def __call__(self, spec: Any, sampling: Sampling, watch: object) -> Any:
+        assert (sampling.backend, sampling.device) == ("numpy", None)
+        samples, seed = sampling.samples, sampling.seed
         self.asked.append((seed, samples))
-        result = compute(spec, samples=1000, seed=seed, workers=how["workers"])
+        result = sample(spec, replace(sampling, samples=1000))
         entry = replace(result.quantities[self.quantity], z=self.z[seed])
         calm = {k: replace(e, z=0.0) for k, e in result.quantities.items()}
         found = {
@@ -224,8 +230,8 @@ def test_a_row_fails_only_when_two_independent_samples_agree(
     stages: int,
 ) -> None:
     fake = Draws("std_dx", {7: first, 8: second})
-    monkeypatch.setattr(gate, "compute", fake)
-    settings = Settings(samples=5000, seed=7)
+    monkeypatch.setattr(gate, "sample", fake)
+    settings = VerifySettings(samples=5000, seed=7)
     if what == "claim":
         checks = verify(write_claim(tmp_path / "a.json", "0.2117"), settings)
     else:
@@ -254,9 +260,9 @@ def test_the_family_error_sets_the_second_threshold(
     second: float,
     outcome: str,
 ) -> None:
-    monkeypatch.setattr(gate, "compute", Draws("std_dx", {1: 4.1, 2: second}))
+    monkeypatch.setattr(gate, "sample", Draws("std_dx", {1: 4.1, 2: second}))
     path = write_claim(tmp_path / "a.json", "0.2117")
-    assert verify(path, Settings(family_error=family_error))[0].outcome == outcome
+    assert verify(path, VerifySettings(family_error=family_error))[0].outcome == outcome
     code = cli("verify", path, "--family-error", family_error).code
     assert code == (1 if outcome == "fail" else 0)
 
@@ -265,7 +271,7 @@ def test_several_sources_share_the_family_error(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Of one test 4.1 and then 2.3 is one in 7e-7, of each of two it is not rare enough.
-    monkeypatch.setattr(gate, "compute", Draws("std_dx", {1: 4.1, 2: 2.3}))
+    monkeypatch.setattr(gate, "sample", Draws("std_dx", {1: 4.1, 2: 2.3}))
     path = write_claim(tmp_path / "a.json", "0.2117")
     assert cli("verify", path).code == 1
     assert cli("verify", path, path).code == 0
@@ -285,7 +291,7 @@ def test_default_draws_resolve_an_error_of_one_per_cent(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, layer: str, times: int
 ) -> None:
     fake = Draws("std_y", {1: 0.0})
-    monkeypatch.setattr(gate, "compute", fake)
+    monkeypatch.setattr(gate, "sample", fake)
     verify(write_claim(tmp_path / "a.json", "0.5", layer, "std_y"))
     default = default_samples(parse(layer).bound)
     assert fake.asked == [(1, default // 100), (1, times * default)]
@@ -300,7 +306,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("tables")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "table_specs", lambda: NUMBERS)
-        document = constants.build(samples=20_000)
+        document = constants.build(Sampling(20_000))
     assert document
     for name, text in constants.files(document).items():
         (directory / name).write_text(text, "utf-8")
@@ -458,11 +464,11 @@ def test_fresh_draws_are_not_the_committed_ones(
     (tables / CONSTANTS).write_text(json.dumps(document), "utf-8")
     seeds = []
 
-    def spy(spec: Any, **options: Any) -> Any:
-        seeds.append(options["seed"])
-        return compute(spec, **options)
+    def spy(spec: Any, sampling: Sampling, watch: Any) -> Any:
+        seeds.append(sampling.seed)
+        return sample(spec, sampling, watch)
 
-    monkeypatch.setattr(gate, "compute", spy)
+    monkeypatch.setattr(gate, "sample", spy)
     cli("verify", tables, *QUICK)
     assert set(seeds) == {2}
     cli("table", "--check", "--out", tables, *QUICK)
@@ -486,10 +492,8 @@ def plant(monkeypatch: pytest.MonkeyPatch, *, sampled_only: bool) -> None:
             return y, lambda dy: 1.01 * backward(dy)
 
         def moments(law: Any, expect: Any) -> Any:
-            known = dict(bound.moments(law, expect))
-            for name, factor in (("ms_dx", 1.01**2), ("m4_dx", 1.01**4)):
-                known[name] = known[name]._replace(value=factor * known[name].value)
-            return known
+            known = bound.moments(law, expect)
+            return replace(known, ms_dx=1.01**2 * known.ms_dx, m4_dx=1.01**4 * known.m4_dx)
 
         return replace(bound, forward=forward, moments=bound.moments if sampled_only else moments)
 
@@ -501,7 +505,7 @@ def test_an_error_of_one_per_cent_in_a_formula_is_caught(
     cli: Cli, tables: Path, monkeypatch: pytest.MonkeyPatch, sampled_only: bool
 ) -> None:
     document = read_constants(tables / CONSTANTS)
-    settings = Settings(samples=400_000, seed=1)
+    settings = VerifySettings(samples=400_000, seed=1)
     assert set(outcomes(verify_constants(document, settings)).values()) == {"ok"}
     plant(monkeypatch, sampled_only=sampled_only)
     checks = [c for c in verify_constants(document, settings) if c.outcome != "ok"]
@@ -529,11 +533,11 @@ def test_the_committed_estimate_decides_where_nothing_is_exact(tables: Path) -> 
 
         patch.setitem(LAYERS, "tanh", replace(layer, bind=bind))
         patch.setattr(constants, "table_specs", lambda: ("tanh",))
-        document = constants.build(samples=100_000)
+        document = constants.build(Sampling(100_000))
         assert document
         row = document["results"][0]
         assert row["std_y"]["exact"] is None
-        settings = Settings(samples=100_000, seed=1)
+        settings = VerifySettings(samples=100_000, seed=1)
         assert set(outcomes(verify_constants(document, settings)).values()) == {"ok"}
         row["std_y"]["value"] *= 1.05
         checks = [c for c in verify_constants(document, settings) if c.outcome != "ok"]
@@ -580,6 +584,33 @@ def test_published_renders_what_is_there(cli: Cli, tables: Path) -> None:
     assert {name: (tables / name).read_bytes() for name in wanted} == wanted
 
 
+def test_an_interrupted_table_leaves_the_files_as_they_were(
+    cli: Cli, tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {p.name: p.read_bytes() for p in tables.iterdir()}
+
+    def second(spec: Any, *how: Any) -> Any:
+        if spec.text == NUMBERS[1]:
+            os.kill(os.getpid(), signal.SIGINT)
+        return sample(spec, *how)
+
+    monkeypatch.setattr(constants, "sample", second)
+    code, out, err = cli("table", "--out", tables, "-n", 1000)
+    assert (code, out) == (130, "")
+    assert err.splitlines()[-1] == "interrupted: the tables are as they were"
+    assert {p.name: p.read_bytes() for p in tables.iterdir()} == before
+
+
+def test_the_bar_of_a_table_shows_the_layer_and_its_rate(tmp_path: Path) -> None:
+    run = Terminal("table", "-n", "1e12", "--out", tmp_path, "--workers", 1)
+    first = constants.table_specs()[0]
+    run.wait_for(rf"table .*0%.*{first} at \d[\d.e+]*/s")
+    run.process.send_signal(signal.SIGINT)
+    code, _ = run.finish()
+    assert code == 130
+    assert "interrupted: the tables are as they were\r\n" in run.screen
+
+
 def test_verify_reads_the_results_of_the_working_directory(
     cli: Cli, tables: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -596,7 +627,7 @@ def test_verify_reads_the_results_of_the_working_directory(
 def test_stopping_within_a_layer_keeps_the_layers_done(tables: Path) -> None:
     document = read_constants(tables / CONSTANTS)
     told: list[tuple[str, int, int]] = []
-    settings = Settings(
+    settings = VerifySettings(
         samples=2000,
         on_layer=lambda layer, done, total: told.append((layer, done, total)),
         should_stop=lambda: len(told) == 2,

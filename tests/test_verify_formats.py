@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnstats.claims.places import Place
-from bnstats.report import github
-from bnstats.report.github import command
-from bnstats.report.junit import junit
-from bnstats.verification.checks import Check, verify
-from bnstats.verification.gate import Settings
+from bnstats.report.checks import github
+from bnstats.report.checks.github import command
+from bnstats.report.checks.junit import junit
+from bnstats.verification.check import Check
+from bnstats.verification.gate import VerifySettings
+from bnstats.verification.sources import verify
 
 Cli = Callable[..., Outcome]
 QUICK = ("-n", "20000")
@@ -301,7 +302,7 @@ def test_junit_of_a_set_and_of_an_ascii_terminal() -> None:
 
 @given(st.text(), st.text(alphabet=[*map(chr, range(0x20)), "\x7f", "\ud800", "\ufffe", "\uffff"]))
 def test_junit_holds_whatever_xml_forbids(plain: str, nasty: str) -> None:
-    claim = verify("feng2016-repost", Settings(samples=1000))[0]
+    claim = verify("feng2016-repost", VerifySettings(samples=1000))[0]
     text = f"<&\"']]>{plain}{nasty}"
     place = Place(Path("a" + text.replace("\0", "")), 3)
     check = replace(claim, reason=text, wanted=text, place=place)

@@ -10,7 +10,7 @@ from accelerator_support import each, namespace, small_memory
 from cli_support import Outcome, read_document
 
 from bnstats.sampling import iid as sampling
-from bnstats.sampling.counter import devices as lanes
+from bnstats.sampling.counter import devices
 
 Cli = Callable[..., Outcome]
 KINK = "the slope of leaky jumps at x = 0 (detected; declare breakpoints=(0.0,))"
@@ -59,11 +59,11 @@ def test_of_several_layers_a_warning_names_its_own(cli: Cli, user_modules: Path)
 @each
 def test_memory_that_ran_out_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     namespace(name)
-    monkeypatch.setitem(lanes._BLOCK_NUMBERS, "cpu", 1024)
+    monkeypatch.setitem(devices._BLOCK_NUMBERS, "cpu", 1024)
     small_memory(monkeypatch, name, 128)
     path = claims(("relu", "std_dx", "0.7071"))
     code, out, err = cli("verify", path, "--backend", name, "-n", 5000, "--json")
-    lanes._launch.cache_clear()
+    devices._launch.cache_clear()
     told = [f"cpu:0 ran out of memory: went on with blocks of {size} draws" for size in (256, 128)]
     assert (code, err) == (0, "".join(f"warning: {text}\n" for text in told))
     assert read_document(out)["results"][0]["warnings"] == told
@@ -119,7 +119,7 @@ def test_a_wide_layer_without_an_exact_value_is_an_error_before_any_draw(
     def draw(*args: object, **kwargs: object) -> None:
         raise AssertionError("it was drawn")
 
-    monkeypatch.setattr("bnstats.verification.gate.compute", draw)
+    monkeypatch.setattr("bnstats.verification.gate.sample", draw)
     path = claims(("relu", "std_dx", "0.7071"), ("sparsemax", "std_dx", "0.38"))
     code, out, err = cli("verify", path)
     assert (code, out) == (2, "")

@@ -20,11 +20,13 @@ from cli_support import environment
 
 from bnstats.errors import HostError
 from bnstats.sampling import workers
-from bnstats.sampling.iid import Chunk, Task, chunk_draws
+from bnstats.sampling.iid import chunk_draws
 from bnstats.sampling.run import run
+from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import REPLICATES
+from bnstats.sampling.watch import Callbacks, Watch
 from bnstats.sampling.workers import LARGEST_PARCEL, in_order
-from bnstats.specs.spec import parse
+from bnstats.specs.spec import Spec, parse
 
 POOL = parse("max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2")
 CHUNK = chunk_draws(POOL.bound)
@@ -41,17 +43,17 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
-    ("task", "samples"),
+    ("spec", "how", "samples"),
     [
-        (Task(POOL, seed=5), 3 * CHUNK + 13),
-        (Task(parse("dropout"), seed=5, dtype="float32"), 1_500_000),
-        (Task(parse("fractional_max_pool2d:kernel_size=2,output_size=3,input_size=7")), 30_000),
-        (Task(parse("sigmoid"), seed=3, sampler="sobol"), REPLICATES << 14),
+        (POOL.text, {}, 3 * CHUNK + 13),
+        ("dropout", {"dtype": "float32"}, 1_500_000),
+        ("fractional_max_pool2d:kernel_size=2,output_size=3,input_size=7", {}, 30_000),
+        ("sigmoid", {"sampler": "sobol"}, REPLICATES << 14),
     ],
-    ids=lambda value: f"{value.spec.layer.name}-{value.sampler}" if isinstance(value, Task) else "",
 )
-def test_digits_do_not_depend_on_processes(task: Task, samples: int) -> None:
-    assert run(task, samples, workers=2) == run(task, samples, workers=1)
+def test_digits_do_not_depend_on_processes(spec: str, how: Any, samples: int) -> None:
+    one, two = (Sampling(seed=5, workers=workers, **how) for workers in (1, 2))
+    assert run(parse(spec), two, samples) == run(parse(spec), one, samples)
 
 
 @pytest.mark.parametrize("processes", [1, 3])
@@ -60,7 +62,7 @@ def test_an_exception_in_progress_leaves_no_process_behind(way: str, processes: 
         raise KeyError("stop")
 
     with pytest.raises(KeyError):
-        run(Task(POOL), 10 * CHUNK, workers=processes, on_progress=fail)
+        run(POOL, Sampling(workers=processes), 10 * CHUNK, watch=Callbacks(on_progress=fail))
     assert not multiprocessing.active_children()
 
 
@@ -68,7 +70,7 @@ def test_an_exception_in_progress_leaves_no_process_behind(way: str, processes: 
 def test_workers_are_told_to_leave_when_nobody_waits() -> None:
     """After an exception, say: the pool must not wait for the work in flight."""
     begin = time.monotonic()
-    with closing(in_order(time.sleep, [0, 50, 50, 0, 0], 2, lambda: False)) as found:
+    with closing(in_order(time.sleep, [0, 50, 50, 0, 0], 2, Watch())) as found:
         assert next(found) == (0, None)
     assert not multiprocessing.active_children()
     assert time.monotonic() - begin < 40
@@ -83,7 +85,7 @@ def test_threads_of_the_caller_earn_no_warning() -> None:
     try:
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
-            assert list(in_order(abs, [-1, -2], 2, lambda: False)) == [(-1, 1), (-2, 2)]
+            assert list(in_order(abs, [-1, -2], 2, Watch())) == [(-1, 1), (-2, 2)]
     finally:
         leave.set()
         other.join()
@@ -94,11 +96,11 @@ def test_threads_of_the_caller_earn_no_warning() -> None:
 def test_a_lost_worker_is_an_error_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bnstats.sampling.run.chunk_tally", _dies)
     with pytest.raises(HostError, match="a worker process was lost"):
-        run(Task(POOL), 10 * CHUNK, workers=2)
+        run(POOL, Sampling(workers=2), 10 * CHUNK)
     assert not multiprocessing.active_children()
 
 
-def _dies(task: Task, chunk: Chunk, pivot: float) -> None:
+def _dies(spec: Spec, *rest: object) -> None:
     os._exit(9)
 
 
@@ -112,7 +114,7 @@ def test_work_without_end_is_taken_as_it_is_done() -> None:
             taken.append(number)
             yield number
 
-    found = in_order(abs, numbers(), 2, lambda: len(taken) >= 1000)
+    found = in_order(abs, numbers(), 2, Callbacks(should_stop=lambda: len(taken) >= 1000))
     for expected, (number, result) in enumerate(found):
         assert number == result == expected
         assert len(taken) - number <= (4 * 2 + 1) * LARGEST_PARCEL
@@ -137,7 +139,10 @@ def test_parcels_are_short_and_the_last_ones_shorter(
         parcels += 1
         return False
 
-    assert len(list(in_order(time.sleep, [seconds] * pieces, 2, count))) == pieces
+    assert (
+        len(list(in_order(time.sleep, [seconds] * pieces, 2, Callbacks(should_stop=count))))
+        == pieces
+    )
     assert fewest <= parcels <= most
 
 
@@ -185,7 +190,7 @@ def works():
     os.killpg(0, signal.SIGINT)
     yield -2
 signal.signal(signal.SIGINT, lambda *_: os.write(1, b"heard\\n"))
-found = list(w.in_order(abs, works(), 2, lambda: False))
+found = list(w.in_order(abs, works(), 2, Watch()))
 os.write(1, str(found).encode())
 """
 
@@ -206,7 +211,7 @@ def works():
     yield 50
     yield 0
     yield 0
-for _ in w.in_order(time.sleep, works(), 2, lambda: False):
+for _ in w.in_order(time.sleep, works(), 2, Watch()):
     print("begun", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -1,9 +1,9 @@
 """Array libraries that can run the formulas; each is a namespace ``xp`` and little more.
 
-numpy is the default and the reference, and samples in `bnstats.sampling.iid`. The others are
-optional and run `bnstats.sampling.counter` on the devices that they find. Besides array functions
-their modules offer what `Accelerator` lists, and the words that `bnstats.sampling.counter.philox`
-needs.
+numpy is the default and the reference; `bnstats.sampling.iid` draws with it. The others are
+optional; `bnstats.sampling.counter` draws with them, on the devices that they find. Besides array
+functions their modules offer what `Accelerator` lists, and the arithmetic of 32-bit words for
+`bnstats.sampling.counter.philox`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Device:
     Attributes
     ----------
     name
-        ``cpu:0``, ``cuda:1``.
+        Its kind and number, e.g. ``cpu:0`` or ``cuda:1``.
     about
-        What a person calls it.
+        Its description for a reader.
     memory
-        Bytes that the backend may use now; None where it does not tell.
+        The number of bytes that the backend may use now; None if that is not known.
     handle
         The library's own object.
     """
@@ -48,38 +48,38 @@ class Device:
 
     @property
     def kind(self) -> str:
-        """The part of the name that devices of one kind share."""
+        """The part of the name before the number, e.g. ``cuda``."""
         return self.name.partition(":")[0]
 
 
 class Accelerator(Protocol):
-    """What the module of an optional backend offers besides the namespace of `xp`."""
+    """The functions of an optional backend's module besides the namespace of ``xp``."""
 
     def version(self) -> str:
         """Return the library's version."""
 
     def devices(self) -> list[Device]:
-        """Return the devices at hand, the fastest kind first."""
+        """Return the devices that are there, the fastest kind first."""
 
     def launcher(self, block: Callable[[Any, Any, Any], Any], size: int, device: Device) -> Launch:
-        """Return a function that adds ``block(first, remaining, keys)`` up over blocks of a size.
+        """Return a function that sums ``block(first, remaining, keys)`` over blocks of a size.
 
         The block gets 64-bit scalars and words of shape (ROUNDS + 1, 2). The function takes the
-        keys, the first draw, the number of draws, and whom to warn; it need not wait for the
-        device.
+        keys, the first draw, the number of draws, and a function for warnings; it may return before
+        the device has finished.
         """
 
     def host(self, sums: Any) -> Any:
-        """Wait for what a launch returned, as a numpy array."""
+        """Return the sums of a launch as a numpy array, once they are ready."""
 
     def is_out_of_memory(self, error: BaseException) -> bool:
         """Whether an exception of a launch or of `host` means that a block was too large."""
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and what caused it: a user's function may hide a lack of memory."""
+    """Yield an exception and its causes: a user's function may hide a lack of memory."""
     seen = set[int]()
-    while error is not None and id(error) not in seen:  # raised again from itself, it is a circle
+    while error is not None and id(error) not in seen:  # an exception may be its own cause
         yield error
         seen.add(id(error))
         error = error.__cause__
@@ -93,7 +93,7 @@ def load(name: str) -> Any:
     BnstatsError
         There is no backend of that name.
     HostError
-        What it needs is not installed, or does not import.
+        A package that it needs is not installed, or cannot be imported.
     """
     check_name(name, tuple(ACCELERATORS))
     package = ACCELERATORS[name]
@@ -128,7 +128,7 @@ def missing(name: str) -> tuple[str, ...]:
 
 
 def is_installed(name: str) -> bool:
-    """Whether all that a backend needs is there."""
+    """Whether all packages that a backend needs are installed."""
     return not missing(name)
 
 
@@ -138,7 +138,7 @@ def found_devices(name: str, backend: Accelerator) -> list[Device]:
     Raises
     ------
     HostError
-        Its library fails to tell.
+        Its library fails to say.
     """
     try:
         return backend.devices()
@@ -148,12 +148,20 @@ def found_devices(name: str, backend: Accelerator) -> list[Device]:
 
 
 def chosen(name: str, backend: Accelerator, wanted: str | None) -> list[Device]:
-    """Return the devices that ``cuda``, ``cuda:1`` or ``cuda:all`` means; None is the first found.
+    """Return the devices that a name means.
+
+    Parameters
+    ----------
+    name, backend
+        The backend's name and its module.
+    wanted
+        A kind (``cuda``, its first device), a device (``cuda:1``) or all of a kind (``cuda:all``);
+        None means the first device.
 
     Raises
     ------
     HostError
-        There is none; the message says what is there.
+        There is no such device; the hint says which there are.
     """
     found = found_devices(name, backend)
     if wanted is None:

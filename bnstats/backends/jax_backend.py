@@ -21,7 +21,7 @@ ndtri = special.ndtri
 
 
 def __getattr__(name: str) -> Any:
-    """Hand out jax.numpy's own functions."""
+    """Return one of jax.numpy's own functions."""
     return getattr(jnp, name)
 
 
@@ -43,7 +43,7 @@ def words_to_float32(words: Any, bits: int = 32) -> Any:
 
 
 def counter(first: Any, count: int) -> tuple[Any, Any]:
-    """Return low and high words of ``count`` numbers; the first divides by it: none carries."""
+    """Return low and high words of ``count`` numbers from the first, a multiple of ``count``."""
     low = first.astype(jnp.uint32) + lax.iota(jnp.uint32, count)
     return low, jnp.broadcast_to((first >> 32).astype(jnp.uint32), (count,))
 
@@ -54,10 +54,10 @@ def words(values: Any) -> Any:
 
 
 def repeat(count: int, step: Callable[[Any, Any], Any], state: Any) -> Any:
-    """Return a state after steps.
+    """Return the state after ``count`` steps.
 
-    On a processor as a loop: what its body computes is stored, where straight code would be
-    computed anew for everything that uses it. On a GPU as straight code, which fuses.
+    On a processor this is a loop, whose results are stored; straight code would be computed again
+    for everything that uses it. On a GPU it is straight code, which is fused.
     """
     device = getattr(jax.config, "jax_default_device", None)  # that of `scope`
     if (jax.default_backend() if device is None else device.platform) == "cpu":
@@ -100,7 +100,7 @@ def scope(device: Device) -> Iterator[None]:
 
 
 def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -> Launch:
-    """Return a function that adds blocks up in one compiled loop; it does not wait for it."""
+    """Return a function that starts the sum over blocks, one compiled loop, without waiting."""
 
     @jax.jit
     def whole(first: Any, draws: Any, keys: Any) -> Any:
@@ -119,7 +119,7 @@ def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -
 
 
 def host(sums: Any) -> Any:
-    """Wait for what a launch returned."""
+    """Return the sums of a launch as a numpy array, once they are ready."""
     return np.asarray(sums)
 
 

@@ -1,7 +1,7 @@
 """The default backend: numpy's namespace plus the few functions that formulas also need.
 
-The module itself is the namespace ``xp`` that layers receive. scipy.special costs 0.1 s to import,
-so it is loaded by the first layer that needs it.
+The module itself is the namespace ``xp`` that layers receive. scipy.special takes 0.1 s to import,
+so the first layer that needs it imports it.
 """
 
 from __future__ import annotations
@@ -10,51 +10,51 @@ from typing import Any
 
 import numpy as np
 
-# The length of sums in the arrays' own precision, by dtype; sums of sums are float64.
+# How many products are summed in the precision of their dtype, before float64 takes over.
 _ROWS = {"f": 512, "d": 2048}
 _ONES = {kind: np.ones(row, kind) for kind, row in _ROWS.items()}
 
 
 def __getattr__(name: str) -> Any:
-    """Hand out numpy's own functions, and keep them so that the next look-up is direct."""
+    """Return one of numpy's own functions, and keep it so that the next look-up is direct."""
     value = globals()[name] = getattr(np, name)
     return value
 
 
 def expit(x: Any) -> Any:
-    """1/(1 + e^-x); three times as fast as scipy's. Overflow gives 0, as it should."""
+    """Return 1/(1 + e^-x), three times as fast as scipy's; where e^-x overflows it is 0."""
     z = np.exp(-x)
     z += 1
     return np.reciprocal(z, out=z)
 
 
 def erf(x: Any) -> Any:
-    """Error function."""
+    """Return the error function."""
     from scipy.special import erf as scipy_erf
 
     return scipy_erf(x)
 
 
 def erfc(x: Any) -> Any:
-    """Complementary error function."""
+    """Return the complementary error function."""
     from scipy.special import erfc as scipy_erfc
 
     return scipy_erfc(x)
 
 
 def ndtri(p: Any) -> Any:
-    """Inverse of the standard normal's distribution function."""
+    """Return the inverse of the standard normal's distribution function."""
     from scipy.special import ndtri as scipy_ndtri
 
     return scipy_ndtri(p)
 
 
-def inner(*pairs: tuple[Any, Any]) -> list[float]:
-    """Return inner products of vectors of one dtype and length, summed in short rows.
+def sums_of_products(*pairs: tuple[Any, Any]) -> list[float]:
+    """Return Σ left·right for every pair of vectors, all of one dtype and length.
 
-    None stands for ones: as an inner product a sum takes half the time of numpy.sum. BLAS spreads
-    a longer product over threads of its own, and the digits would depend on it. In float32, 512
-    products are added before float64 takes over.
+    None stands for ones: as a product a sum takes half the time of numpy.sum. The vectors are
+    summed in short rows, because BLAS divides longer ones among threads of its own, and the digits
+    would depend on their number. In float32, 512 products are added before float64 takes over.
     """
     length, kind = pairs[0][0].shape[0], pairs[0][0].dtype.char
     row, ones = _ROWS[kind], _ONES[kind]

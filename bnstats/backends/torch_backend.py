@@ -17,7 +17,7 @@ from bnstats.backends import Device, Keys, Launch, Warn, chain
 from bnstats.errors import BnstatsError, printable
 
 _WORD = 0xFFFFFFFF  # words are int64: torch has next to no arithmetic for unsigned types
-# Else the sums of a and b, once a kernel, refuse those of a·b and b²: draws would be stored.
+# Otherwise the kernel that sums a and b is not fused with the sums of a·b and b²: draws are stored.
 _INDUCTOR = {"loop_ordering_after_fusion": False}
 
 expit = torch.special.expit
@@ -27,7 +27,7 @@ ndtri = torch.special.ndtri
 
 
 def __getattr__(name: str) -> Any:
-    """Hand out torch's functions under the names and with the arguments of the standard."""
+    """Return one of torch's functions, with the name and the arguments of the array standard."""
     return getattr(standard, name)
 
 
@@ -38,7 +38,7 @@ def add_at(target: Any, key: Any, values: Any) -> Any:
 
 
 def pad(x: Any, widths: list[tuple[int, int]], constant_values: float) -> Any:
-    """Return an array surrounded by a constant, as numpy's function of this name."""
+    """Return an array surrounded by a constant, as numpy's function of this name does."""
     flat = [width for pair in reversed(widths) for width in pair]
     return torch.nn.functional.pad(x, flat, value=constant_values)
 
@@ -50,13 +50,13 @@ def multiply_words(constant: int, words: Any) -> tuple[Any, Any]:
 
 
 def words_to_float32(words: Any, bits: int = 32) -> Any:
-    """Return words of at most so many bits as numbers, by way of int32, as GPUs like it."""
+    """Return words of at most so many bits as numbers; via int32, which is fast on GPUs."""
     signed = words.to(torch.int32).to(torch.float32)
     return torch.where(signed < 0, signed + 2.0**32, signed) if bits == 32 else signed
 
 
 def counter(first: Any, count: int) -> tuple[Any, Any]:
-    """Return low and high words of ``count`` numbers; the first divides by it: none carries."""
+    """Return low and high words of ``count`` numbers from the first, a multiple of ``count``."""
     low = (first & _WORD) + torch.arange(count, dtype=torch.int64)
     return low, (first >> 32).expand(count)
 
@@ -67,7 +67,7 @@ def words(values: Any) -> Any:
 
 
 def repeat(count: int, step: Callable[[int, Any], Any], state: Any) -> Any:
-    """Return a state after steps."""
+    """Return the state after ``count`` steps."""
     for i in range(count):
         state = step(i, state)
     return state
@@ -84,7 +84,7 @@ def devices() -> list[Device]:
     for i in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(i)
         memory = None
-        with suppress(RuntimeError):  # of one that others have filled
+        with suppress(RuntimeError):  # raised if other processes have filled the device
             unused = torch.cuda.memory_reserved(i) - torch.cuda.memory_allocated(i)
             memory = torch.cuda.mem_get_info(i)[0] + unused
         found.append(Device(f"cuda:{i}", properties.name, memory, torch.device("cuda", i)))
@@ -92,7 +92,7 @@ def devices() -> list[Device]:
 
 
 def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -> Launch:
-    """Return a function that adds blocks up; on a GPU it does not wait for it."""
+    """Return a function that sums over blocks; on a GPU it does not wait for the result."""
     run = block if device.kind == "cpu" else None
     unfused = ""
 
@@ -130,8 +130,8 @@ def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -
 def one_graph(block: Callable[..., Any], *inputs: Any) -> Any:
     """Return a function as one graph of torch's own operations, its gradients among them.
 
-    Left to trace the Python itself, torch.compile breaks it into pieces that it does not fuse, and
-    after eight variants of one function it compiles no more, without a word.
+    If torch.compile traces the Python itself, it breaks it into pieces that it does not fuse, and
+    after eight variants of one function it silently stops compiling.
     """
     # As torch does itself: on a GPU a gradient would run, and be traced, in another thread.
     with torch.autograd.set_multithreading_enabled(False):
@@ -143,7 +143,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def host(sums: Any) -> Any:
-    """Wait for what a launch returned."""
+    """Return the sums of a launch as a numpy array, once they are ready."""
     return sums.cpu().numpy()
 
 

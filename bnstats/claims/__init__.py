@@ -1,4 +1,4 @@
-"""Published values as printed, with their sources; one TOML file per set beside this module."""
+"""Claims: published values as printed, with their sources; each set is a TOML file beside this."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bnstats.claims.files import Claim, ClaimSet, read_claims
 from bnstats.errors import BnstatsError, printable, suggestion
-from bnstats.specs.spec import resolve
+from bnstats.specs.names import resolve
 
 __all__ = ["Claim", "ClaimSet", "claim_set", "claim_sets", "claims_on", "read_claims", "set_names"]
 
@@ -22,7 +22,23 @@ def set_names() -> tuple[str, ...]:
 
 @cache
 def claim_set(name: str) -> ClaimSet:
-    """Return a set that ships with the package; an unknown name raises BnstatsError."""
+    """Return a claim set that ships with the package.
+
+    Parameters
+    ----------
+    name
+        One of `set_names`, e.g. ``"feng2016"``.
+
+    Raises
+    ------
+    BnstatsError
+        There is no such set; the hint names the nearest.
+
+    Examples
+    --------
+    >>> claim_set("normalized-tanh").claims[0].printed.text
+    '1.592537419722831'
+    """
     names = set_names()
     if name not in names:
         near = suggestion(name, names)
@@ -41,5 +57,5 @@ def claim_sets() -> Iterator[ClaimSet]:
 
 
 def claims_on(layer: str) -> tuple[Claim, ...]:
-    """Return the published claims about a layer, by its canonical spec."""
+    """Return the published claims about a layer, which is named by its canonical spec."""
     return tuple(c for s in claim_sets() for c in s.claims if c.spec.text == layer)

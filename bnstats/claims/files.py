@@ -7,7 +7,7 @@ import io
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -15,9 +15,10 @@ from typing import Any
 
 from bnstats.claims.places import Place, places
 from bnstats.claims.values import Printed, parse_value
-from bnstats.custom import read, read_written
+from bnstats.custom import load_trusted, load_typed
 from bnstats.errors import BnstatsError, hint_for, printable
-from bnstats.specs.spec import Spec
+from bnstats.specs.names import Load
+from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.quantities import QUANTITIES
 
 _FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "source", "remark")
@@ -25,7 +26,8 @@ _MAX_BYTES = 2_000_000
 _MAX_CLAIMS = 10_000
 _MAX_SAMPLES = 10**18
 _MAX_SHOWN = 200
-# tomllib takes time quadratic in the parts of a dotted key, and a hundred times a number's memory.
+# The time of tomllib is quadratic in the parts of a dotted key, and a number takes a hundred times
+# the memory of its text.
 _MAX_PARTS, _MAX_BARE = 100, 10_000
 _PART = r"""(?:"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|[\w-]++)"""
 _KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
@@ -33,25 +35,25 @@ _KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
 
 @dataclass(frozen=True)
 class Claim:
-    """A published value.
+    """A published value of one quantity of one layer.
 
     Attributes
     ----------
     set
-        Name of the set it belongs to.
+        The name of the claim set that it belongs to.
     spec
-        The layer.
+        The layer with its parameters.
     quantity
-        Name of the quantity claimed, e.g. ``std_dx``.
+        The name of the quantity, e.g. ``std_dx``.
     printed
-        The value as it stands in the source; its half-width is the claim's tolerance, if it has
+        The value as it stands in the source. Its half-width is the claim's tolerance, if it has
         one.
     samples
-        Monte Carlo draws behind it, where the source says.
+        The number of Monte Carlo draws behind it; None if the source does not say.
     source, remark
-        Where it stands, and what a reader should know about it.
+        Where it was published, and what a reader should know about it.
     place
-        Of the value in the file, where that is a user's own.
+        The place of the value in a user's own file; None for the sets of the package.
     """
 
     set: str
@@ -68,7 +70,16 @@ class Claim:
 class ClaimSet:
     """Claims from one source.
 
-    ``title`` says which, ``url`` where it is published, ``convention`` what its numbers are.
+    Attributes
+    ----------
+    name
+        The name of the set: the file's without its suffix.
+    claims
+        The claims, in the order of the file.
+    title, url
+        The source, and where it is published; empty if the file does not say.
+    convention
+        What the numbers of the source are, e.g. standard deviations; empty if it does not say.
     """
 
     name: str
@@ -79,12 +90,13 @@ class ClaimSet:
 
 
 def read_claims_file(path: Path) -> ClaimSet:
-    """Read a user's claims file; the suffix tells the format.
+    """Read a user's claims file; its suffix, .toml, .json or .csv, determines the format.
 
     Raises
     ------
     BnstatsError
-        Unreadable, not text, half-written, or a claim at fault, named by its number.
+        The file cannot be read or parsed, or a claim in it is wrong; the message names the claim by
+        its number.
     """
     try:
         if path.exists() and not path.is_file():
@@ -107,12 +119,12 @@ def read_claims_file(path: Path) -> ClaimSet:
 def claim(fields: Mapping[str, str]) -> Claim:
     """Return one claim from the fields that a file would hold; see `read_claims_file`.
 
-    A program names it, so the user's layer that it is on is imported.
+    A program names the layer here, not a file, so a layer of the user's is imported.
 
     >>> claim({"layer": "swish", "quantity": "std_y", "value": "0.5"}).spec.text
     'silu'
     """
-    return _claim(fields, "", "bnstats_verify", read)
+    return _claim(fields, "", "bnstats_verify", load_typed)
 
 
 def read_claims(content: bytes, name: str) -> ClaimSet:
@@ -150,7 +162,7 @@ def _rows(document: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _parse(text: str, name: str) -> dict[str, Any]:
-    """Parse a file into a mapping with the list ``claim``; numbers stay text."""
+    """Parse a file into a mapping that has the list ``claim``; decimals stay text."""
     suffix = Path(name).suffix.lower()
     try:
         if suffix == ".toml":
@@ -178,7 +190,7 @@ def _is_bomb(token: str) -> bool:
 def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:
     rows = csv.DictReader(io.StringIO(text), strict=True)
     header = rows.fieldnames or ()
-    # A row costs time in proportion to the header's length, however short it is itself.
+    # The time that a row takes is proportional to the header's length, however short the row is.
     if len(header) > 2 * len(_FIELDS) or len(set(header)) < len(header):
         raise BnstatsError(
             f"{name}: the header has too many fields, or one of them twice",
@@ -187,12 +199,10 @@ def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:
     return [{k: v for k, v in row.items() if v} for row in islice(rows, _MAX_CLAIMS + 1)]
 
 
-def _claim(
-    row: Any, set_name: str, at: str, read_layer: Callable[[str], Spec] = read_written
-) -> Claim:
+def _claim(row: Any, set_name: str, at: str, load: Load = load_trusted) -> Claim:
     if not isinstance(row, Mapping):
         raise BnstatsError(f"{at}: not a table of {', '.join(_FIELDS)}")
-    if None in row:  # where csv puts what the header has no name for
+    if None in row:  # csv puts fields there that the header has no name for
         raise BnstatsError(
             f"{at}: more fields than the header names", hint='quote a layer that holds commas: "…"'
         )
@@ -206,7 +216,7 @@ def _claim(
             raise BnstatsError(f"{at}: field '{key}' is missing")
     fields = {k: _text(v, k, at) for k, v in row.items()}
     try:
-        spec = read_layer(fields["layer"])
+        spec = parse(fields["layer"], load)
     except BnstatsError as error:
         raise BnstatsError(f"{at}: {error.message}", where=error.where, hint=error.hint) from None
     context = f'   (layer = "{spec.text}")'
@@ -267,7 +277,7 @@ def _samples(text: str | None, at: str) -> int | None:
 
 
 def _shown(path: Path) -> str:
-    text = str(path)  # of a long path the end, which has the suffix
+    text = str(path)  # a long path keeps its end, which has the suffix
     return printable(text if len(text) <= _MAX_SHOWN else f"…{text[1 - _MAX_SHOWN :]}", 4000)
 
 

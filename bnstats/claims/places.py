@@ -1,8 +1,9 @@
-"""Where in a claims file each value stands, so that it can be pointed at and replaced.
+"""The place of each value in a claims file, so that it can be pointed at and replaced.
 
-The parsers that read the file do not tell. So every scalar is replaced by its number, the result is
-read by the same parser, and what then stands as a claim's value is the number of its token: there
-is no second grammar that could see the file differently.
+tomllib, json and csv do not report positions. So the i-th scalar of the file is replaced by the
+number i, the file is parsed again, and the number that became a claim's value says which scalar it
+was. The parser that reads the claims thus defines their places: no second grammar could see the
+file differently.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ class Place:
     path
         The file.
     line
-        Counted from 1, or None where the whole file is meant.
+        The number of the line, from 1; None means the whole file.
     start, end
-        Of the value with its quotes, in characters of the text; a byte order mark is not counted.
+        Where the value with its quotes begins and ends, in characters of the text. A byte order
+        mark is not counted.
     """
 
     path: Path
@@ -62,9 +64,9 @@ def places(text: str, path: Path, rows: Callable[[str], list[Any]]) -> tuple[Pla
     Parameters
     ----------
     text, path
-        Of a claims file that has been read without an error.
+        The content and the path of a claims file that has been read without an error.
     rows
-        The parser: from a text to its claims.
+        The parser, which returns the claims of a text.
     """
     spans = list(_scalars(text, path.suffix.lower()))
     parts, at = [], 0
@@ -77,7 +79,7 @@ def places(text: str, path: Path, rows: Callable[[str], list[Any]]) -> tuple[Pla
 
 
 def _scalars(text: str, suffix: str) -> Iterator[tuple[int, int]]:
-    """Yield where the values of keys stand; in CSV, every field below the header."""
+    """Yield the spans of the values of keys; in CSV, of every field below the header."""
     pattern = {".toml": _TOML, ".json": _JSON, ".csv": _CSV}[suffix]
     header = suffix == ".csv"
     for token in pattern.finditer(text):

@@ -1,4 +1,4 @@
-"""Printed values: decimals claim an interval, expressions such as sqrt(1/2) claim themselves."""
+"""Printed values: decimals claim an interval, expressions such as sqrt(1/2) an exact number."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _FUNCTIONS = {"sqrt": math.sqrt, "exp": math.exp, "log": math.log}
 
 @dataclass(frozen=True)
 class Printed:
-    """A value as printed.
+    """A value as printed, which claims that the truth is within its half-width.
 
     Attributes
     ----------
     text
-        As it stands in the source.
+        The text in the source.
     value
-        As a number.
+        The number that it stands for.
     half_width
-        Half a unit of the last decimal printed, also where a decimal stands under a root, or the
-        tolerance that the claim states; 0 for a symbolic value, which claims itself. A whole number
-        without a decimal point counts as symbolic.
+        Half a unit of the last decimal printed, carried through the root if it is under one, or the
+        tolerance that the claim states. It is 0 for a symbolic value, which claims to be exact; a
+        whole number without a decimal point counts as symbolic.
     digits
-        Significant digits printed; None for a symbolic value.
+        The number of significant digits printed; None for a symbolic value.
     """
 
     text: str
@@ -63,7 +63,7 @@ def parse_value(text: str) -> Printed:
     Raises
     ------
     ValueError
-        Not a number, not finite, or longer than 200 characters.
+        The text is not a number, not finite, or longer than 200 characters.
 
     Examples
     --------
@@ -93,9 +93,8 @@ def parse_value(text: str) -> Printed:
         raise ValueError(f"value '{printable(text, 60)}' is not a number") from None
     if not (math.isfinite(printed.value) and math.isfinite(printed.half_width)):
         raise ValueError(f"value '{printable(text, 60)}' is not a finite number")
-    if (
-        printed.digits is not None and not printed.half_width
-    ):  # underflow would make it a symbolic value
+    # A half-width that underflows would make the value symbolic.
+    if printed.digits is not None and not printed.half_width:
         raise ValueError(f"value '{printable(text, 60)}' is too small for its digits to count")
     return printed
 
@@ -111,7 +110,9 @@ def _decimal(text: str) -> Printed | None:
 
 
 def decimal_parts(text: str) -> tuple[int, str, int] | None:
-    """Return decimals, exponent as printed and exponent as a number; None for an expression.
+    """Return a decimal's places after the point, its exponent as printed and as a number.
+
+    None is returned for an expression.
 
     >>> decimal_parts("6.31e-01"), decimal_parts("0.67"), decimal_parts("1/3")
     ((2, 'e-01', -1), (2, '', 0), None)

@@ -1,4 +1,4 @@
-"""Verdicts on printed numbers, and the two-stage gate that does not flake."""
+"""Verdicts on printed numbers."""
 
 from __future__ import annotations
 
@@ -11,27 +11,24 @@ from typing import Literal
 
 from bnstats.claims import Claim
 from bnstats.notation import count_text, exact_text, plural, signed
+from bnstats.statistics.alarm import FAMILY_ERROR, FIRST_THRESHOLD, round_up
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
 
-Outcome = Literal["reproduced", "refuted", "undecided"]
+VerdictOutcome = Literal["reproduced", "refuted", "undecided"]
 
-FAMILY_ERROR = 1e-6
-FIRST_THRESHOLD = 4.0
-SECOND_STAGE_FACTOR = 4  # times the samples of the first stage
-
-# Relative: what float64 can be asked to know of a value, and what a symbolic one may be off by.
+# The relative error that float64 leaves in a value; a symbolic claim may be off by as much.
 _FLOAT64 = 1e-12
-# So many digits of an exact value are what float64 can be asked to know: they decide for the rest.
+# A float prints up to 17 digits; a claim that is right in this many known ones is reproduced.
 _DIGITS_ENOUGH = 11
-# An error that so many draws would leave is no sampling error.
+# Nobody simulates more draws than this: a smaller error has another cause than sampling.
 _MOST_DRAWS = 1e12
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim.
+    """The verdict on a claim.
 
     Attributes
     ----------
@@ -44,20 +41,20 @@ class Verdict:
     decided_by
         ``exact`` or ``sample``.
     truth
-        The value it was held against.
+        The value that the claim was compared with.
     digits_right
-        See the function of that name.
+        Significant digits that are right, as `digits_right` counts them.
     samples_needed
-        Of an undecided claim: draws that would probably decide it.
+        For an undecided claim, the draws that would probably decide it.
     equal_error_samples
-        Of a refuted decimal: draws whose standard error is as large as its error, where theory
-        knows that standard error.
+        For a refuted decimal, the draws whose standard error is as large as the claim's error;
+        None where theory does not know that standard error.
     value_of
-        Of a refuted claim: the other quantity of the layer that its value is, if it is one's.
+        For a refuted claim, the other quantity of the layer that has the claimed value, if any.
     """
 
     claim: Claim
-    outcome: Outcome
+    outcome: VerdictOutcome
     remark: str
     decided_by: Literal["exact", "sample"]
     truth: float
@@ -89,13 +86,13 @@ def judge(
     Parameters
     ----------
     claim
-        What is printed.
+        The claim, with the value as it is printed.
     exact, estimates
-        Of the claim's layer, by quantity; estimates may be absent.
+        What is known of the claim's layer, by quantity; estimates may be absent.
     samples
-        Draws behind the estimates.
+        Number of draws behind the estimates.
     family_error, tests
-        Chance of any false verdict by sampling, over this many tests.
+        The chance of any false verdict by sampling is ``family_error`` over this many tests.
 
     Raises
     ------
@@ -121,13 +118,13 @@ def _by_exact(
 ) -> Verdict:
     printed, truth = claim.printed, reference.value
     distance = abs(printed.value - truth)
-    # The slack is what reading the printed value rounds away: 0.13 holds for 1/8.
+    # The slack covers the rounding of the printed value to a float: 0.13 is right for 1/8.
     tolerance = printed.half_width + 4 * sys.float_info.epsilon * abs(printed.value)
     if printed.symbolic:
         tolerance = _FLOAT64 * (abs(printed.value) or 1.0)
     digits = digits_right(printed.value, truth)
     shown = exact_text(truth, reference.error)
-    outcome: Outcome
+    outcome: VerdictOutcome
     if estimate is not None and estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD:
         outcome, remark = "undecided", f"exact {shown}, but the sample disagrees with it"
     elif distance + reference.error <= tolerance:
@@ -135,7 +132,7 @@ def _by_exact(
     elif distance - reference.error > tolerance:
         outcome, remark = "refuted", _why_refuted(claim, reference, exact, digits)
     elif distance <= reference.error and (known := _digits_known(reference)) >= _DIGITS_ENOUGH:
-        # A float is printed with 17 digits, whose last ones nobody can tell right from wrong.
+        # The last of the 17 digits of a float cannot be told right from wrong.
         remark = f"exact {shown}; all {known} digits that are known are right"
         outcome = "reproduced"
     else:
@@ -157,10 +154,10 @@ def _digits_known(reference: Exact) -> int:
 
 
 def _equal_error_samples(claim: Claim, reference: Exact) -> float | None:
-    if claim.printed.symbolic or reference.spread is None:
+    if claim.printed.symbolic or reference.asymptotic_std is None:
         return None
-    ratio = reference.spread / (claim.printed.value - reference.value)
-    return ratio * ratio  # which may be infinite, where ** would raise an error
+    ratio = reference.asymptotic_std / (claim.printed.value - reference.value)
+    return ratio * ratio  # ** would raise an error where this is infinite
 
 
 def _value_of(claim: Claim, exact: Mapping[str, Exact]) -> str | None:
@@ -176,7 +173,7 @@ def _value_of(claim: Claim, exact: Mapping[str, Exact]) -> str | None:
 
 def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], digits: int) -> str:
     value, truth, printed = claim.printed.value, reference.value, claim.printed.digits
-    # One digit more than is right shows where the claim goes wrong; four are easy to read.
+    # One digit more than is right shows where the claim goes wrong; four digits are easy to read.
     parts = [f"{truth:.{max(digits + 1, 4)}g}"]
     if other := _value_of(claim, exact):
         parts.append(f"{claim.printed.text} is {QUANTITIES[other].symbol}")
@@ -198,7 +195,7 @@ def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], dig
 
 
 def _other_conventions(name: str, truth: float, exact: Mapping[str, Exact]) -> list[str]:
-    """Say what the same power of other moments is, where four digits tell them apart."""
+    """Return the same power of the other moments, where it differs in four digits."""
     wanted = QUANTITIES[name]
     found: dict[str, list[str]] = {}
     for other, q in QUANTITIES.items():
@@ -212,7 +209,7 @@ def _by_sample(claim: Claim, estimate: Estimate, samples: int, z: float) -> Verd
     printed = claim.printed
     interval = estimate.interval_at(z)
     digits = digits_right(printed.value, estimate.value)
-    outcome: Outcome = "undecided"
+    outcome: VerdictOutcome = "undecided"
     needed: int | None = None
     low, high = printed.value - printed.half_width, printed.value + printed.half_width
     if not estimate.reliable or interval is None or estimate.stderr is None:
@@ -245,45 +242,17 @@ def _sampled_value_of(claim: Claim, others: Mapping[str, Estimate], z: float) ->
 def digits_right(claimed: float, truth: float) -> int:
     """Return the most significant digits to which a claim is right, at most 16.
 
-    It is right to d digits if both numbers round to the same d digits, or if they differ by at
+    A claim is right to d digits if both numbers round to the same d digits, or if they differ by at
     most half a unit of the smaller one's d-th digit: 1.7059 and 1.7048 straddle 1.705.
 
     >>> digits_right(0.2123, 0.2117457), digits_right(1.7059, 1.7048)
     (3, 3)
     """
     if not math.isfinite(truth):
-        return 0  # as of the gain of what did not vary
+        return 0  # the gain of a constant is infinite
     for digits in range(16, 0, -1):
         one, other = (f"{number:.{digits - 1}e}" for number in (claimed, truth))
         place = min(int(text.partition("e")[2]) for text in (one, other)) - digits + 1
         if one == other or abs(claimed - truth) <= float(f"0.5e{place}"):
             return digits
     return 0
-
-
-def round_up(number: float) -> int:
-    """Round up to one significant digit."""
-    if not math.isfinite(number):
-        return 10**18
-    unit: int = 10 ** max(math.floor(math.log10(max(number, 1))), 0)
-    return math.ceil(number / unit) * unit
-
-
-def second_threshold(tests: int, family_error: float = FAMILY_ERROR) -> float:
-    """Return the |z| at which the second stage fails a test.
-
-    A test fails when |z| > 4 and then, on an independent stream, z has the same sign and at least
-    this size; the two tail probabilities multiply to ``family_error/tests``.
-
-    >>> round(second_threshold(150), 2)
-    3.71
-    """
-    normal = NormalDist()
-    first = 2 * normal.cdf(-FIRST_THRESHOLD)
-    share = min(family_error / (tests * first), 0.5)
-    return -normal.inv_cdf(share)
-
-
-def confirmed(first: float, second: float, threshold: float) -> bool:
-    """Whether a second, independent z confirms the alarm that the first one raised."""
-    return abs(first) > FIRST_THRESHOLD and first * second > 0 and abs(second) >= threshold

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from pathlib import Path
@@ -27,50 +26,53 @@ from bnstats.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from bnstats.api import Directions
-    from bnstats.sampling.iid import DType, Sampler
+    from bnstats.sampling.settings import Directions, DType, Sampler
 
 
 @click.command("compute")
 @SPECS
-@samples_option("; with --precision or --max-time as many as it takes")
+@samples_option("; with --precision or --max-time, as many as needed")
 @seed_option(0)
 @click.option(
     "--sampler",
     type=click.Choice(["iid", "sobol"]),
     default="iid",
     show_default=True,
-    help="Independent draws, or scrambled Sobol' points: far more precise for small events; of "
-    "these the next higher number that there is, 131,072 or a power of two times that.",
+    help="Use independent draws (iid) or scrambled Sobol' points (sobol). Points are far more "
+    "precise if a draw holds few random numbers; their number is rounded up to the next available "
+    "size (131,072 or a power of two times that).",
 )
 @click.option(
     "--precision",
     type=float,
     metavar="R",
-    help="Sample until the relative half-width of every σ is ≤ R; -n is then a limit.",
+    help="Sample until the relative half-width of every σ is at most R, or until -n draws.",
 )
-@click.option("--max-time", type=Duration(), help="Stop drawing after 60s, 5m, 1h …")
+@click.option(
+    "--max-time", type=Duration(), help="Stop drawing after this time, e.g. 60s, 5m or 1h."
+)
 @click.option(
     "--confidence",
     type=Fraction(),
     metavar="P",
     default=0.95,
     show_default=True,
-    help="Probability that an interval covers the truth.",
+    help="Probability that an interval covers the true value.",
 )
 @click.option(
     "--dtype",
     type=click.Choice(["float64", "float32"]),
     default="float64",
     show_default=True,
-    help="Of the layer's arithmetic; normals carry 24 bits, moments are float64.",
+    help="Precision of the layer's arithmetic. Normals have 24 bits and sums are float64 in "
+    "either case.",
 )
 @click.option(
     "--direction",
     type=click.Choice(["both", "forward", "backward"]),
     default="both",
     show_default=True,
-    help="forward keeps y only, backward dx only.",
+    help="Statistics to keep: those of y (forward), of dx (backward), or both.",
 )
 @IMPORT
 @WORKERS
@@ -103,62 +105,49 @@ def command(
 ) -> int:
     """Estimate E[y], σ[y], E[dx], σ[dx] and Var[dx] by sampling.
 
-    SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE, e.g. max_pool2d:kernel_size=3,stride=2; NAME may be
-    the path of a function of your own, mypkg.mymodule:my_act, or of a torch module or a jax
-    function, torch.nn:GELU or jax.nn:silu, which their autodiff differentiates.
+    SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE, e.g. max_pool2d:kernel_size=3,stride=2. NAME may also
+    be the path of a function of your own, mypkg.mymodule:my_act, or of a torch module or a jax
+    function, torch.nn:GELU or jax.nn:silu, which is differentiated by its library.
     """
-    from bnstats.api import compute, default_samples
+    from bnstats.api import sample
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.output import check_exports, emit, locate
-    from bnstats.cli.progress import Target, sampling_progress
-    from bnstats.custom import read
-    from bnstats.documents.write import document
+    from bnstats.cli.output import check_exports, emit, locate, spoken
+    from bnstats.cli.progress import sampling_watch
+    from bnstats.custom import load_here
+    from bnstats.documents.write import document, outline
     from bnstats.layers import Law
-    from bnstats.sampling.settings import check_law
-    from bnstats.statistics.exact import exact_values
+    from bnstats.sampling.settings import Sampling
+    from bnstats.specs.spec import parse
 
-    law = Law(x_mean, x_std, dy_std)
-    check_law(law)
+    sampling = Sampling(
+        samples,
+        seed,
+        confidence,
+        dtype,
+        direction,
+        sampler,
+        precision,
+        max_time,
+        workers,
+        backend,
+        device,
+        Law(x_mean, x_std, dy_std),
+    )
     format_ = format_asked(format_, as_json)
     check_exports(export)
     import_named(imports)
-    layers = list({spec.text: spec for spec in (read(text, here=True) for text in specs)}.values())
+    layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
-        # Two draws have no interval.
-        few = [max(3, 4096 // spec.bound.numbers) for spec in layers]
-        trial = [
-            compute(spec, samples=n, direction=direction, law=law)
-            for spec, n in zip(layers, few, strict=True)
-        ]
-        locate(document(trial), get)
+        locate(outline(layers, sampling), get)
     results, seconds = [], []
     with interruptible() as interrupted:
         for spec in layers:
-            end = samples or (math.inf if max_time else default_samples(spec.bound, sampler))
             start = time.monotonic()
-            exact = exact_values(spec.bound, law) if precision and console.progress else {}
-            target = Target(end, precision, confidence, exact, spec.bound.heavy_tailed)
-            with sampling_progress(console, spec.text, target) as on_progress:
-                result = compute(
-                    spec,
-                    samples=samples,
-                    seed=seed,
-                    confidence=confidence,
-                    dtype=dtype,
-                    sampler=sampler,
-                    precision=precision,
-                    max_time=max_time,
-                    direction=direction,
-                    workers=workers,
-                    backend=backend,
-                    device=device,
-                    law=law,
-                    on_progress=on_progress,
-                    should_stop=interrupted,
-                )
+            with sampling_watch(console, spec.text, interrupted) as watch:
+                result = sample(spec, sampling, watch)
             if result.samples:
-                results.append(result)
+                results.append(spoken(result))
                 seconds.append(time.monotonic() - start)
             if interrupted():
                 break
@@ -171,7 +160,7 @@ def command(
     record = document(results, argv=sys.argv[1:], status="interrupted" if stopped else None)
     if results or format_ == "json":
         get = get if results else None
-        emit(console, record, format_=format_, get=get, export=export, seconds=seconds)
+        emit(console, results, record, format_=format_, get=get, export=export, seconds=seconds)
     if stopped:
         click.echo("interrupted: what was drawn so far is above", err=True)
         return INTERRUPTED

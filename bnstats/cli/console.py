@@ -1,15 +1,18 @@
-"""What the terminal can do: colour, width, progress, and where messages go."""
+"""The terminal: its colours and width, whether progress is shown, and where messages go."""
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
-from typing import IO
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING
 
 import click
 
-_NARROWEST = 40  # what is narrower folds lines itself
+if TYPE_CHECKING:
+    from bnstats.report.page import Page
+
+_NARROWEST = 40  # a narrower terminal folds lines itself
 _STYLES: dict[str, dict[str, object]] = {
     "name": {"bold": True},
     "aside": {"dim": True},
@@ -23,7 +26,21 @@ _STYLES: dict[str, dict[str, object]] = {
 
 @dataclass(frozen=True)
 class Console:
-    """Colour and width of stdout, progress on stderr, and how much to say."""
+    """How to print.
+
+    Attributes
+    ----------
+    color
+        Whether stdout gets colours.
+    progress
+        Whether stderr shows progress.
+    quiet
+        Whether notes and warnings are left out.
+    width
+        Columns of stdout.
+    is_terminal
+        Whether stdout is a terminal.
+    """
 
     color: bool
     progress: bool
@@ -33,7 +50,7 @@ class Console:
 
     @classmethod
     def of(cls, color: str, *, quiet: bool) -> Console:
-        """Read the environment: NO_COLOR, FORCE_COLOR and TERM=dumb are honoured."""
+        """Return the console of this process; NO_COLOR, FORCE_COLOR and TERM=dumb count."""
         dumb = os.environ.get("TERM") == "dumb"
         return cls(
             color=_color(color, sys.stdout, dumb),
@@ -44,12 +61,21 @@ class Console:
         )
 
     @property
-    def line_width(self) -> int | None:
-        """The width for lines that stay whole where they are piped: None there."""
-        return self.width if self.is_terminal else None
+    def page(self) -> Page:
+        """The page for text that is folded, also where it is piped."""
+        from bnstats.report.page import Page
+
+        return Page(self.width, self.style)
+
+    @property
+    def page_of_lines(self) -> Page:
+        """The page for lines that stay whole where they are piped."""
+        from bnstats.report.page import UNFOLDED
+
+        return self.page if self.is_terminal else replace(UNFOLDED, style=self.style)
 
     def style(self, text: str, kind: str) -> str:
-        """Colour text by what it is."""
+        """Return text in the colour of its kind, such as a name or a verdict."""
         return click.style(text, **_STYLES[kind]) if self.color and kind in _STYLES else text  # type: ignore[arg-type]
 
     def out(self, text: str) -> None:
@@ -57,7 +83,7 @@ class Console:
         click.echo(text, color=self.color)
 
     def note(self, text: str) -> None:
-        """Print on stderr what a user may want to know."""
+        """Print a note on stderr."""
         if not self.quiet:
             click.echo(f"note: {text}", err=True)
 
@@ -68,8 +94,8 @@ class Console:
 
 
 def _width(stream: IO[str]) -> int:
-    """Return the columns of the terminal; what is piped must not depend on one."""
-    from bnstats.report.folding import WIDTH  # slow for --version
+    """Return the columns of the terminal; piped output has a fixed width."""
+    from bnstats.report.page import WIDTH  # would slow down --version
 
     if not stream.isatty():
         return WIDTH

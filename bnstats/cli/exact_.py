@@ -38,23 +38,24 @@ def command(
 ) -> int:
     """Print exact values with error bounds, without sampling.
 
-    SPEC is as for bnstats compute: NAME or NAME:KEY=VALUE,KEY=VALUE.
+    SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE, as for bnstats compute.
     """
     from bnstats.api import exact
     from bnstats.cli.output import check_exports, emit
-    from bnstats.custom import read
+    from bnstats.custom import load_here
     from bnstats.documents.write import document
     from bnstats.layers import Law
+    from bnstats.specs.spec import parse
 
     format_ = format_asked(format_, as_json)
     check_exports(export)
     import_named(imports)
     law = Law(x_mean, x_std, dy_std)
-    layers = [read(text, here=True) for text in specs]
+    layers = [parse(text, load_here) for text in specs]
     references = list({r.layer: r for r in (exact(spec, law=law) for spec in layers)}.values())
     for reference in references:
         for warning in reference.warnings:
             console.warn(warning)
     record = document(references, argv=sys.argv[1:])
-    emit(console, record, format_=format_, get=get, export=export)
+    emit(console, references, record, format_=format_, get=get, export=export)
     return 0

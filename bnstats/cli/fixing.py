@@ -1,4 +1,4 @@
-"""What ``bnstats verify --fix`` and ``--diff`` do with wrong values."""
+"""How ``bnstats verify --fix`` and ``--diff`` treat wrong values."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ import click
 
 from bnstats.cli.console import Console
 from bnstats.documents.files import seen_from_here, write_atomically
+from bnstats.report.options import as_options
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import Check
+from bnstats.verification.check import Check
 from bnstats.verification.fix import Change, corrections, rewritten_files, verified_again
-from bnstats.verification.gate import Settings
+from bnstats.verification.gate import VerifySettings
 
 
 def repair(
     console: Console,
     checks: Sequence[Check],
-    settings: Settings,
+    settings: VerifySettings,
     digits: int | None,
     *,
     diff: bool,
     on_stdout: bool,
 ) -> list[Check]:
-    """Rewrite wrong values, say so in a line each, and return the checks as they are then.
+    """Rewrite wrong values, print a line for each, and return the checks of the new files.
 
     With ``diff`` a unified diff is printed instead, and nothing is written.
     """
@@ -34,7 +35,7 @@ def repair(
     files = rewritten_files(changes)
     if diff:
         for path, (old, new) in files.items():
-            # As bytes: a patch has the encoding and the line ends of the file, not of a terminal.
+            # In bytes, because a patch needs the encoding and the line ends of the file.
             click.echo("".join(_diff(path, old, new)).encode(), nl=False)
     else:
         for path, (_, new) in files.items():
@@ -43,7 +44,7 @@ def repair(
             click.echo(_line(console, change), err=not on_stdout)
     for refusal in refusals:
         symbol = QUANTITIES[refusal.check.quantity].symbol
-        console.warn(f"{refusal.check.layer} {symbol} stays: {refusal.reason}")
+        console.warn(f"{refusal.check.layer} {symbol} stays: {as_options(refusal.reason)}")
     return list(checks) if diff else verified_again(checks, changes, settings)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,7 @@ from bnstats.cli.console import Console
 
 if TYPE_CHECKING:  # generic only in newer releases of click
     from bnstats.layers import Layer, Parameter
+    from bnstats.report.page import Page
 
     _Choice = click.Choice[str]
 else:
@@ -22,7 +24,11 @@ _HIDDEN = "hidden by bnstats' own layer of this name"
 
 
 class _Row(NamedTuple):
-    """What is listed: in a group, with a line of text, what a word finds, and as data."""
+    """One entry of a list.
+
+    ``group`` is its heading, ``text`` and ``names`` its lines, ``searched`` the text that WORD is
+    looked for in, and ``entry`` its data for JSON.
+    """
 
     group: str
     name: str
@@ -33,14 +39,14 @@ class _Row(NamedTuple):
 
 
 class _What(_Choice):
-    """What is listed; a name in its place is most likely a layer's."""
+    """The kind of list; a name in its place is most likely that of a layer."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value in self.choices:
             return value
         from bnstats.claims import set_names
         from bnstats.errors import BnstatsError, printable
-        from bnstats.specs.spec import resolve
+        from bnstats.specs.names import resolve
 
         shown = printable(value, 60)
         is_set = value in set_names()
@@ -59,19 +65,23 @@ class _What(_Choice):
     "families",
     metavar="NAME",
     multiple=True,
-    help="Layers of this family only. Repeatable.",
+    help="List only the layers of this family. Repeatable.",
 )
-@click.option("--plain", is_flag=True, help="Names only, one a line.")
-@click.option("--json", "as_json", is_flag=True, help="One document, with parameters.")
+@click.option("--plain", is_flag=True, help="Print only names, one per line.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON document, which includes the parameters.",
+)
 @click.pass_obj
 def command(
     console: Console, what: str, word: str, families: tuple[str, ...], plain: bool, as_json: bool
 ) -> None:
     """List layers, claim sets or backends.
 
-    By default layers; bnstats show NAME tells more of one. Under each layer stand the names that
-    torch, jax, flax and keras have for it. WORD keeps what holds it in a name, in a summary or in a
-    formula.
+    The default is layers, each with the names that torch, jax, flax and keras give it; bnstats show
+    NAME says more about one. WORD keeps the entries that have it in a name, a summary or a formula.
     """
     if families and what != "layers":
         raise click.UsageError(f"{what} have no family: bnstats list layers --family NAME")
@@ -84,7 +94,7 @@ def command(
     elif plain:
         console.out("\n".join(row.name for row in rows))
     else:
-        console.out("\n".join(_lines(rows, console)))
+        console.out("\n".join(_lines(rows, console.page)))
 
 
 def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]) -> Sequence[_Row]:
@@ -101,18 +111,17 @@ def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]
     )
 
 
-def _lines(rows: Sequence[_Row], console: Console) -> Iterator[str]:
-    from bnstats.report.folding import folded
-
+def _lines(rows: Sequence[_Row], page: Page) -> Iterator[str]:
     width = max(len(row.name) for row in rows)
     indent = " " * (width + 4)
+    narrower = replace(page, width=page.width - len(indent))
     for group, members in groupby(rows, key=lambda row: row.group):
         if group:
-            yield console.style(group, "name")
+            yield page.style(group, "name")
         for row in members:
             yield f"  {row.name.ljust(width)}  {row.text}"
-            for line in folded("", row.names, console.width - len(indent)):
-                yield f"{indent}{console.style(line, 'aside')}"
+            for line in narrower.folded("", row.names):
+                yield f"{indent}{page.style(line, 'aside')}"
 
 
 def _layers(families: Sequence[str]) -> list[_Row]:
@@ -133,9 +142,9 @@ def _layers(families: Sequence[str]) -> list[_Row]:
 
 
 def _installed() -> Iterator[_Row]:
-    """Yield the layers that installed packages offer, none of them imported."""
+    """Yield the layers that installed packages offer, without importing any."""
     from bnstats.custom import installed
-    from bnstats.specs.spec import resolve
+    from bnstats.specs.names import resolve
 
     for e in sorted(installed(), key=lambda entry: (entry.package, entry.name)):
         family = f"{e.package} (installed)"
@@ -174,7 +183,7 @@ def _names_line(layer: Layer, libraries: dict[str, tuple[str, ...]]) -> str:
         by_names.setdefault(names, []).append(library)
     parts = [f"{', '.join(who)}: {', '.join(names)}" for names, who in by_names.items()]
     shown = {folded(name.partition(" ")[0]) for names in libraries.values() for name in names}
-    # An alias with a dot is a library's, and that library's names are there.
+    # An alias with a dot is the name of a library's layer, which is shown above.
     aliases = (_parted(alias)[0] for alias in layer.aliases)
     others = [alias for alias in aliases if "." not in alias and folded(alias) not in shown]
     return "; ".join([*parts, *([f"also {', '.join(others)}"] if others else [])])
@@ -198,7 +207,7 @@ def _parameter(p: Parameter) -> dict[str, Any]:
 
 
 def _short(formula: str) -> str:
-    """Return the main clause of a formula; `show` has the rest."""
+    """Return the main clause of a formula; ``bnstats show`` prints all of it."""
     return formula.partition(";")[0].partition(",  ")[0]
 
 
@@ -215,7 +224,7 @@ def _claims() -> list[_Row]:
 
 
 def _backends() -> list[_Row]:
-    """Return a row for each backend; those that are installed are imported to ask for devices."""
+    """Return a row for each backend; installed ones are imported to ask for their devices."""
     from bnstats.backends import BACKENDS, found_devices, load, missing
     from bnstats.errors import HostError
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 import click
 
 from bnstats.cli.console import Console
-from bnstats.errors import BnstatsError, HostError, printable, suggestion
+from bnstats.errors import ArgumentError, BnstatsError, HostError, printable, suggestion
 from bnstats.version import __version__
 
 _GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--color")
@@ -21,12 +21,12 @@ _COMMANDS = ("compute", "exact", "critical", "table", "verify", "list", "show", 
 
 USAGE, UNDECIDED, INTERNAL, INTERRUPTED, CLOSED_PIPE = 2, 3, 70, 130, 141
 
-# What writing to a pipe that nobody reads from any more fails with; Windows has no word of its own.
+# The errors of writing to a pipe that has no reader any more; Windows has no code of its own.
 _PIPE_ERRORS = {errno.EPIPE, errno.EINVAL} if sys.platform == "win32" else {errno.EPIPE}
 
 
 class _Commands(click.Group):
-    """Commands that are imported when they are named, so that --version stays instant."""
+    """The commands, each imported when it is named, so that --version stays instant."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -49,21 +49,21 @@ class _Commands(click.Group):
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bnstats", message="%(prog)s %(version)s")
-@click.option("-q", "--quiet", is_flag=True, help="No warnings and no progress.")
-@click.option("-v", "--verbose", is_flag=True, help="Tracebacks of errors in your code and ours.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no warnings and no progress.")
+@click.option("-v", "--verbose", is_flag=True, help="Print tracebacks of errors.")
 @click.option(
     "--color",
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
     show_default=True,
-    help="Of stdout; auto where that is a terminal.",
+    help="When to colour stdout; auto colours a terminal.",
 )
 @click.pass_context
 def cli(ctx: click.Context, quiet: bool, verbose: bool, color: str) -> None:
     """Monte Carlo statistics of deep learning layers, with honest error bars.
 
-    Samples x, dy ~ N(0, 1) through a layer, forward and backward, and prints E[y], σ[y], E[dx],
-    σ[dx] with confidence intervals beside exact values and published constants.
+    The program draws x, dy ~ N(0, 1), sends them through a layer, forward and backward, and prints
+    E[y], σ[y], E[dx], σ[dx] with confidence intervals beside exact values and published constants.
 
     \b
       bnstats compute sigmoid
@@ -134,7 +134,7 @@ def _invoke(arguments: list[str]) -> object:
 def _mend_streams(*, as_json: bool) -> None:
     """Make stdout and stderr writable: they may be closed, or unable to encode σ.
 
-    JSON is UTF-8 to whoever reads it (RFC 8259), also where text on stdout is not, as on Windows.
+    JSON is written in UTF-8 (RFC 8259), even if the encoding of stdout is another, as on Windows.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -147,7 +147,7 @@ def _mend_streams(*, as_json: bool) -> None:
 
 
 def _abandon_stdout() -> None:
-    """Give Python's flush at exit somewhere to go."""
+    """Send to the null device what Python flushes at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -162,7 +162,7 @@ def _interrupted(arguments: Sequence[str]) -> int:
 
 
 def _from_click(error: click.UsageError, arguments: Sequence[str]) -> BnstatsError:
-    message = " ".join(error.format_message().rstrip(".").split())  # some hold line breaks
+    message = " ".join(error.format_message().rstrip(".").split())  # some have line breaks
     named = next((f"bnstats {a}" for a in arguments if a in _COMMANDS), "bnstats")
     hint = f"{error.ctx.command_path if error.ctx else named} --help"
     if isinstance(error, click.NoSuchOption):
@@ -174,8 +174,12 @@ def _from_click(error: click.UsageError, arguments: Sequence[str]) -> BnstatsErr
     return BnstatsError(printable(message, 300), hint=hint)
 
 
+# The arguments are read a second time here, without click: an error may be about them, or come
+# before click has parsed them, and must still be reported in the format that was asked for.
+
+
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether a call that failed early asked for JSON."""
+    """Whether the arguments, which may be wrong, ask for JSON."""
     return "--json" in arguments or _wants(arguments, "json")
 
 
@@ -189,9 +193,10 @@ def _wants(arguments: Sequence[str], format_: str) -> bool:
 
 def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
     """Print an error on stderr, and as a document on stdout where JSON was asked for."""
-    lines = [f"error: {error.message}"]
+    message, hint = _in_options(error)
+    lines = [f"error: {message}"]
     lines += [f"       {line}" for line in (error.where or "").splitlines()]
-    lines += [f"hint:  {error.hint}"] if error.hint else []
+    lines += [f"hint:  {hint}"] if hint else []
     click.echo("\n".join(lines), err=True)
     if error.__cause__ is not None and _verbose(arguments):
         import traceback
@@ -201,16 +206,24 @@ def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
         from bnstats.documents.write import failure
         from bnstats.report.json import render
 
-        click.echo(render(failure(error.message, error.hint, error.exit_code, arguments)))
+        click.echo(render(failure(message, hint, error.exit_code, arguments)))
     elif _wants(arguments, "github"):
-        from bnstats.report.github import command
+        from bnstats.report.checks.github import command
 
         click.echo(command("error", "; ".join(lines), {"title": "bnstats"}))
     elif _wants(arguments, "junit"):
-        from bnstats.report.junit import junit_error
+        from bnstats.report.checks.junit import junit_error
 
         click.echo(junit_error("\n".join(lines)))
     return error.exit_code
+
+
+def _in_options(error: BnstatsError) -> tuple[str, str | None]:
+    """Return message and hint of an error, naming options where those name arguments."""
+    from bnstats.report.options import as_options  # slow for --version
+
+    message = error.message.replace("_", "-") if isinstance(error, ArgumentError) else error.message
+    return as_options(message), error.hint and as_options(error.hint)
 
 
 def _verbose(arguments: Sequence[str]) -> bool:

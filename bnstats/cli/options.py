@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from bnstats.errors import printable
 
-if TYPE_CHECKING:  # generic only in newer releases of click
+if TYPE_CHECKING:  # ParamType is generic only in newer releases of click
     _IntType = click.ParamType[int]
     _Seconds = click.ParamType[float]
 else:
@@ -79,7 +79,7 @@ class Seed(_IntType):
 
 
 class Duration(_Seconds):
-    """Seconds, from 60, 60s, 5m or 1h."""
+    """A time in seconds, written as 60, 60s, 5m or 1h."""
 
     name = "TIME"
 
@@ -149,18 +149,18 @@ WORKERS = click.option(
     metavar="N",
     default=_processors,
     show_default="all processors",
-    help="Processes of the numpy backend, at most; the digits do not depend on them.",
+    help="Largest number of processes of the numpy backend. The digits do not depend on it.",
 )
 
 
 def samples_option(unless: str = "") -> Callable[..., Any]:
-    """Return the -n option, whose help says when the default is another."""
+    """Return the -n option; its help adds when another default applies."""
     return click.option(
         "-n",
         "--samples",
         type=SampleCount(),
-        help="Independent draws, e.g. 1e7, 10M, 2**24.  [default: as many as hold 2e7 random "
-        f"numbers: 1e7 for an activation{unless}]",
+        help="Number of independent draws, e.g. 1e7, 10M, 2**24.  [default: as many as hold 2e7 "
+        f"random numbers, 1e7 for an activation{unless}]",
     )
 
 
@@ -170,14 +170,14 @@ def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--device",
             metavar="NAME",
-            help="Of the backend: cpu, cuda, cuda:1 or cuda:all.  [default: its fastest]",
+            help="Device of the backend: cpu, cuda, cuda:1 or cuda:all.  [default: the fastest]",
         ),
         click.option(
             "--backend",
             metavar="NAME",
             default="numpy",
             show_default=True,
-            help="numpy, torch or jax: see bnstats list backends.",
+            help="Array library: numpy, torch or jax; see bnstats list backends.",
         ),
     ):
         function = option(function)
@@ -190,24 +190,25 @@ def import_option(help_: str) -> Callable[..., Any]:
 
 
 IMPORT = import_option(
-    "Import a module of yours first, for the layers that it registers. Repeatable."
+    "Import a module of yours first, so that the layers it registers are known. Repeatable."
 )
 
 
 def import_named(names: Sequence[str]) -> None:
     """Import what --import names, as `bnstats.custom.trust` does."""
-    if names:  # the import is slow for what needs no numbers
+    if names:  # the import is slow, and commands such as show may do without it
         from bnstats.custom import trust
 
         for name in names:
             trust(name, Path.cwd())
 
 
+SEED = "Seed of the random draws, or 'random'."
+
+
 def seed_option(default: int) -> Callable[..., Any]:
     """Return the --seed option with a command's default."""
-    return click.option(
-        "--seed", type=Seed(), default=default, show_default=True, help="Of the draws, or 'random'."
-    )
+    return click.option("--seed", type=Seed(), default=default, show_default=True, help=SEED)
 
 
 def law_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -226,14 +227,26 @@ def law_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def format_asked(asked: str, as_json: bool, option: str = "--format") -> str:
-    """Return the format that two options ask for together."""
+    """Return the format that --format (or its like) and --json ask for together.
+
+    Raises
+    ------
+    click.UsageError
+        They contradict each other.
+    """
     if as_json and asked not in ("text", "json"):
         raise click.UsageError(f"--json does not go with {option} {asked}")
     return "json" if as_json else asked
 
 
 def output_options(number: str) -> Callable[..., Any]:
-    """Return what adds --format, --json, --export and --get, whose help names a number."""
+    """Return a decorator that adds --format, --json, --export and --get.
+
+    Parameters
+    ----------
+    number
+        The path of a number, which the help of --get shows as an example.
+    """
     return functools.partial(_with_output_options, number=number)
 
 
@@ -244,17 +257,18 @@ def _with_output_options(function: Callable[..., Any], number: str) -> Callable[
             "--export",
             type=click.Path(path_type=Path),
             multiple=True,
-            help="Also write a file; .json .csv .md .tex .txt tell the format. Repeatable.",
+            help="Also write a file; its suffix (.json .csv .md .tex .txt) sets the format. "
+            "Repeatable.",
         ),
-        click.option("--get", metavar="PATH", help=f"Print one bare number: {number}"),
-        click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
+        click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}"),
+        click.option("--json", "as_json", is_flag=True, help="Same as --format json."),
         click.option(
             "--format",
             "format_",
             type=formats,
             default="text",
             show_default=True,
-            help="Of what is printed.",
+            help="Output format.",
         ),
     ):
         function = option(function)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bnstats.cli.console import Console
 from bnstats.documents.files import check_writable, write_atomically
 from bnstats.errors import BnstatsError, printable
-from bnstats.report import format_of, renderer
+from bnstats.report import format_of, render
+from bnstats.report.options import as_options
+from bnstats.result import Record
 from bnstats.specs.spec import parse
+
+R = TypeVar("R", bound=Record[Any])
 
 
 def check_exports(paths: Sequence[Path]) -> None:
@@ -22,6 +27,7 @@ def check_exports(paths: Sequence[Path]) -> None:
 
 def emit(
     console: Console,
+    records: Sequence[Record[Any]],
     document: Mapping[str, Any],
     *,
     format_: str,
@@ -29,20 +35,21 @@ def emit(
     export: Sequence[Path],
     seconds: Sequence[float] = (),
 ) -> None:
-    """Print the document, or the one number that ``get`` names, and write the exports.
+    """Print the document of some records, or the number that ``get`` names; write the exports.
 
-    ``seconds`` are those that each result took.
+    ``seconds`` is the time that each result took.
     """
     for path in export:
-        write_atomically(path, renderer(format_of(path))(document) + "\n")
+        write_atomically(path, render(format_of(path), document, records) + "\n")
     if get is not None:
         console.out(lookup(document, get))
-    elif format_ == "text":
-        from bnstats.report.text import render
-
-        console.out(render(document, console.style, seconds, console.width))
     else:
-        console.out(renderer(format_)(document))
+        console.out(render(format_, document, records, console.page, seconds))
+
+
+def spoken(record: R) -> R:
+    """Return a record whose warnings name options in place of arguments."""
+    return replace(record, warnings=tuple(map(as_options, record.warnings)))
 
 
 def lookup(document: Mapping[str, Any], path: str) -> str:
@@ -54,9 +61,9 @@ def lookup(document: Mapping[str, Any], path: str) -> str:
 
 
 def locate(document: Mapping[str, Any], path: str) -> Any:
-    """Return what stands at a path, null included.
+    """Return the value at a path, which may be null.
 
-    The layer may be left out where there is only one, and need not be in canonical form.
+    The layer may be left out if there is only one, and need not be in canonical form.
 
     Raises
     ------
@@ -88,7 +95,7 @@ def _descend(result: Mapping[str, Any], rest: str, path: str) -> Any:
         if isinstance(node, list) and len(node) == 2:
             node = {"low": node[0], "high": node[1]}
         if node is None and key in ("low", "high", "value", "error", "by"):
-            return None  # of an interval or an exact value that this layer does not have
+            return None  # this layer has no such interval or exact value
         if not isinstance(node, Mapping) or key not in node:
             keys = ", ".join(node) if isinstance(node, Mapping) else "nothing further"
             what = f"--get {printable(path)}: no '{printable(key)}'"

@@ -6,89 +6,102 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
-from bnstats.api import half_width
 from bnstats.cli.console import Console
-from bnstats.statistics.estimate import estimates
-from bnstats.statistics.exact import Exact
+from bnstats.sampling.watch import Target, Watch
 from bnstats.statistics.moments import Tally
-from bnstats.statistics.quantities import QUANTITIES, Direction
+from bnstats.statistics.quantities import QUANTITIES
 
 _PATIENCE = 0.5  # seconds before a bar appears
 _REFRESH = 0.1
 
+# Of what is done, the end as far as it can be told, and a note; both are only asked for to be drawn
+_Update = Callable[[int, Callable[[], float], Callable[[], str]], None]
 
-class Target(NamedTuple):
-    """When sampling ends: at a number of draws, or at a precision if one is given."""
 
-    samples: float
-    precision: float | None
-    confidence: float
-    exact: dict[str, Exact]
-    heavy_tailed: tuple[Direction, ...] = ()
+class Interruptible(Watch):
+    """A watch that ends the work at Ctrl-C, and shows nothing."""
 
-    def total(self, done: int, tally: Tally) -> float:
-        """Return the draws at which the run should end, as far as can be told now."""
-        if self.precision is None:
-            return self.samples
-        reached = half_width(tally, self.confidence, self.exact, self.heavy_tailed)
-        return max(done * (reached / self.precision) ** 2, done) if reached < math.inf else math.inf
+    def __init__(self, interrupted: Callable[[], bool]) -> None:
+        self._interrupted = interrupted
+
+    def stopping(self) -> bool:
+        """Tell whether Ctrl-C was pressed."""
+        return self._interrupted()
+
+
+class _Sampling(Interruptible):
+    """Shows samples, rate, the current estimate and the time left of one layer."""
+
+    def __init__(self, interrupted: Callable[[], bool], update: _Update) -> None:
+        super().__init__(interrupted)
+        self._update, self._target, self._start = update, Target(), time.monotonic()
+
+    def begins(self, target: Target) -> None:
+        self._target = target
+
+    def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
+        def note() -> str:
+            rate = draws / (time.monotonic() - self._start)
+            return f"{draws:.3g} at {rate:.3g}/s  {self._headline(tally())}"
+
+        self._update(draws, lambda: self._target.total(draws, tally()), note)
+
+    def _headline(self, tally: Tally) -> str:
+        """Return the current estimate of σ[dx], or of σ[y] where only y is sampled."""
+        found = self._target.estimator.estimates(tally)
+        if not found:
+            return ""
+        name = "std_dx" if "std_dx" in found else "std_y"
+        return f"{QUANTITIES[name].symbol} {found[name]}"
+
+
+class _Layers(Interruptible):
+    """Shows which of many layers is at work, and how fast it is drawn."""
+
+    def __init__(self, interrupted: Callable[[], bool], update: _Update) -> None:
+        super().__init__(interrupted)
+        self._update = update
+        self._layer, self._done, self._total, self._start = "", 0, 0, 0.0
+
+    def layer(self, spec: str, done: int, total: int) -> None:
+        self._layer, self._done, self._total = spec, done, total
+        self._start = time.monotonic()
+        self._update(done, lambda: total, lambda: spec)
+
+    def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
+        elapsed = time.monotonic() - self._start
+        self._update(
+            self._done, lambda: self._total, lambda: f"{self._layer} at {draws / elapsed:.3g}/s"
+        )
 
 
 @contextmanager
-def sampling_progress(
-    console: Console, name: str, target: Target
-) -> Iterator[Callable[[int, Tally], None] | None]:
-    """Yield a callback that shows samples, rate, the current estimate and the time left."""
+def sampling_watch(
+    console: Console, name: str, interrupted: Callable[[], bool]
+) -> Iterator[Interruptible]:
+    """Yield a watch over the sampling of one layer."""
     if not console.progress:
-        yield None
+        yield Interruptible(interrupted)
         return
     with _bar(name) as update:
-        start = time.monotonic()
-
-        def on_progress(done: int, tally: Tally) -> None:
-            def note() -> str:
-                rate = done / (time.monotonic() - start)
-                return f"{done:.3g} at {rate:.3g}/s  {_headline(tally)}"
-
-            update(done, lambda: target.total(done, tally), note)
-
-        yield on_progress
-
-
-class LayersProgress(NamedTuple):
-    """Callbacks that show which of many layers is at work, and how fast it is drawn."""
-
-    on_layer: Callable[[str, int, int], None]
-    on_progress: Callable[[int, Tally], None] | None
+        yield _Sampling(interrupted, update)
 
 
 @contextmanager
-def layers_progress(console: Console, what: str) -> Iterator[LayersProgress]:
-    """Yield callbacks for work over many layers."""
+def layers_watch(
+    console: Console, what: str, interrupted: Callable[[], bool]
+) -> Iterator[Interruptible]:
+    """Yield a watch over work on many layers."""
     if not console.progress:
-        yield LayersProgress(lambda layer, done, total: None, None)
+        yield Interruptible(interrupted)
         return
     with _bar(what) as update:
-        layer, done, total, start = "", 0, 0, 0.0
-
-        def on_layer(name: str, before: int, among: int) -> None:
-            nonlocal layer, done, total, start
-            layer, done, total, start = name, before, among, time.monotonic()
-            update(done, lambda: total, lambda: layer)
-
-        def on_progress(draws: int, tally: Tally) -> None:
-            elapsed = time.monotonic() - start
-            update(done, lambda: total, lambda: f"{layer} at {draws / elapsed:.3g}/s")
-
-        yield LayersProgress(on_layer, on_progress)
+        yield _Layers(interrupted, update)
 
 
 @contextmanager
-def _bar(
-    name: str,
-) -> Iterator[Callable[[int, Callable[[], float], Callable[[], str]], None]]:
+def _bar(name: str) -> Iterator[_Update]:
     from rich.console import Console as RichConsole
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
@@ -125,12 +138,3 @@ def _bar(
     finally:
         if bar.live.is_started:
             bar.stop()
-
-
-def _headline(tally: Tally) -> str:
-    """Return the current estimate of σ[dx], or of σ[y] where only y is sampled."""
-    found = estimates(tally, {}, 0.95)
-    if not found:
-        return ""
-    name = "std_dx" if "std_dx" in found else "std_y"
-    return f"{QUANTITIES[name].symbol} {found[name]}"

@@ -1,4 +1,4 @@
-"""The table [tool.bnstats] of the nearest pyproject.toml that has one."""
+"""The project's settings: the table [tool.bnstats] of the nearest pyproject.toml that has one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bnstats.cli.options import Fraction, SampleCount, Seed
 from bnstats.documents.files import seen_from_here
 from bnstats.errors import BnstatsError, hint_for, printable
 
-_TYPES: Mapping[str, Any] = {  # of the options, by their names
+_TYPES: Mapping[str, Any] = {  # types of the options, by name
     "samples": SampleCount(),
     "seed": Seed(),
     "family-error": Fraction(),
@@ -25,19 +25,19 @@ _KEYS = (*_LISTS, *_TYPES)
 
 @dataclass(frozen=True)
 class Project:
-    """What a project says of itself.
+    """The settings of a project.
 
     Attributes
     ----------
     claims
-        What ``bnstats verify`` checks when it is called alone: files, seen from the working
-        directory, and claim sets by name.
+        The files, as seen from the working directory, and the names of claim sets that ``bnstats
+        verify`` checks by default.
     options
-        Defaults of options, by the names of the command's parameters.
+        Default values of options, by the names of the command's parameters.
     imports
-        Layers and modules of the project's own that its files may name.
+        The project's own layers and modules that its files may name.
     directory
-        Of pyproject.toml.
+        The directory of pyproject.toml.
     """
 
     claims: tuple[str, ...]
@@ -52,7 +52,7 @@ def project() -> Project:
     Raises
     ------
     BnstatsError
-        A pyproject.toml on the way cannot be read, or holds what no option understands.
+        A pyproject.toml on the way cannot be read, or holds a value that no option accepts.
     """
     here = Path.cwd()
     for directory in (here, *here.parents):
@@ -110,7 +110,7 @@ def _option(key: str, value: Any, at: str) -> Any:
 
 
 def _from_here(claims: str, directory: Path) -> str:
-    """Return a file as seen from the working directory; a claim set is named without a suffix."""
+    """Return a file as seen from the working directory, or the name of a claim set unchanged."""
     path = Path(claims)
     is_file = path.suffix or len(path.parts) > 1
     return seen_from_here(directory / path) if is_file else claims

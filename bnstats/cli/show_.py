@@ -12,6 +12,7 @@ from bnstats.cli.options import IMPORT, import_named, layers_and_sets
 
 if TYPE_CHECKING:
     from bnstats.layers import Parameter
+    from bnstats.report.page import Page
     from bnstats.specs.spec import Spec
 
 
@@ -20,30 +21,31 @@ if TYPE_CHECKING:
 @IMPORT
 @click.pass_obj
 def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
-    """Show what is known of a layer or of a claim set.
+    """Show what is known about a layer or a claim set.
 
-    Of a layer formula, parameters, source and claims, of a claim set the verdicts. NAME is a layer,
-    with its parameters or without, or a claim set.
+    For a layer: formula, parameters, source and claims. For a claim set: its verdicts. NAME is a
+    layer, with or without its parameters, or a claim set.
     """
     from bnstats.claims import set_names
 
     import_named(imports)
-    lines = _claim_set(name, console) if name in set_names() else _layer(name, console)
+    page = console.page
+    lines = _claim_set(name, page) if name in set_names() else _layer(name, page)
     console.out("\n".join(lines))
 
 
-def _layer(text: str, console: Console) -> Iterator[str]:
+def _layer(text: str, page: Page) -> Iterator[str]:
     from bnstats.claims import claim_sets, set_names
-    from bnstats.custom import load
+    from bnstats.custom import load_here
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS, STANDARD
-    from bnstats.report.folding import folded
-    from bnstats.specs.spec import example_specs, layer_name, parse
+    from bnstats.specs.names import split
+    from bnstats.specs.spec import example_specs, parse
 
-    name = layer_name(text)
+    name, found = split(text)
     near = suggestion(name, set_names())
     try:
-        layer, carried = load(name, here=True)
+        layer, carried = found or (load_here(name), "")
     except BnstatsError:
         if near and not suggestion(name, [*LAYERS, *ALIASES]):
             raise BnstatsError(
@@ -51,28 +53,28 @@ def _layer(text: str, console: Console) -> Iterator[str]:
             ) from None
         raise
     spec = parse(text if text != name or carried else example_specs(layer)[0]).under(STANDARD)
-    yield from _title(layer.name, layer.summary, console)
+    yield from _title(layer.name, layer.summary, page)
     yield ""
     for label, said in _facts(spec):
-        yield from folded(f"  {label.ljust(11)}", said, console.width)
+        yield from page.folded(f"  {label.ljust(11)}", said)
     if layer.parameters:
         yield ""
         yield "  parameters"
         width = max(len(p.name) for p in layer.parameters)
         for p in layer.parameters:
-            yield from folded(f"    {p.name.ljust(width)}  ", _parameter(p), console.width)
+            yield from page.folded(f"    {p.name.ljust(width)}  ", _parameter(p))
     yield ""
     yield f"  one draw of {spec.text}"
     for key, given in spec.bound.inputs.items():
         shape = "x".join(map(str, given.shape)) or "scalar"
-        yield f"    {key.ljust(8)} {shape}, {given.law}"
+        yield f"    {key.ljust(8)} {shape}, {given.distribution}"
     for hint in spec.bound.hints:
-        yield from folded("    ", hint, console.width)
+        yield from page.folded("    ", hint)
     if spec.bound.why_inexact:
         from bnstats.api import exact  # imports numpy
         from bnstats.report.text import inexact_lines
 
-        yield from inexact_lines(exact(spec).missing, spec.bound.why_inexact, console.width)
+        yield from inexact_lines(exact(spec).missing, spec.bound.why_inexact, page)
     yield ""
     yield "  examples"
     for example in example_specs(layer):
@@ -83,18 +85,16 @@ def _layer(text: str, console: Console) -> Iterator[str]:
         yield "  published values (bnstats show SET judges them)"
         for claim in claims:
             said = f"{claim.spec.text}  {claim.quantity} = {claim.printed.text}  ({claim.set})"
-            yield from folded("    ", said, console.width, indent=6)
+            yield from page.folded("    ", said, indent=6)
 
 
-def _title(name: str, said: str, console: Console) -> list[str]:
-    from bnstats.report.folding import folded
-
-    first, *rest = folded("", f"{name} — {said}", console.width, indent=2)
-    return [first.replace(name, console.style(name, "name"), 1), *rest]
+def _title(name: str, said: str, page: Page) -> list[str]:
+    first, *rest = page.folded("", f"{name} — {said}", indent=2)
+    return [first.replace(name, page.style(name, "name"), 1), *rest]
 
 
 def _facts(spec: Spec) -> Iterator[tuple[str, str]]:
-    """Yield what is known of a layer, with a label each."""
+    """Yield the facts about a layer, each with its label."""
     from bnstats.specs.libraries import names_of, with_parameters
 
     layer = spec.layer
@@ -126,31 +126,29 @@ def _parameter(p: Parameter) -> str:
     return ", ".join(parts)
 
 
-def _claim_set(name: str, console: Console) -> Iterator[str]:
+def _claim_set(name: str, page: Page) -> Iterator[str]:
     from bnstats.api import exact
     from bnstats.claims import claim_set
-    from bnstats.report.folding import folded
+    from bnstats.report.page import aligned
 
-    claims, width = claim_set(name), console.width
-    yield from _title(claims.name, claims.title, console)
+    claims = claim_set(name)
+    yield from _title(claims.name, claims.title, page)
     if claims.url:
         yield f"  {claims.url}"
     if claims.convention:
-        yield from folded("  ", f"convention: {claims.convention}", width, indent=4)
+        yield from page.folded("  ", f"convention: {claims.convention}", indent=4)
     yield ""
-    cells = []
+    cells, remarks = [], []
     for claim in claims.claims:
         verdicts = [v for v in exact(claim.spec).claims if v.claim is claim]
         verdict = verdicts[0].outcome if verdicts else "no exact value"
-        remark = verdicts[0].remark if verdicts else "bnstats verify decides it by sampling"
-        cells.append((claim.spec.text, claim.quantity, claim.printed.text, verdict, remark))
-    widths = [max(len(row[i]) for row in cells) for i in range(4)]
-    for row in cells:
-        padded = [cell.ljust(wide) for cell, wide in zip(row[:4], widths, strict=True)]
-        styled = [*padded[:3], console.style(padded[3], row[3])]
-        fits = len("  ".join(["", *padded, row[4]])) <= width
-        yield "  ".join(["", *styled, row[4] if fits else ""]).rstrip()
-        yield from () if fits else folded("      ", row[4], width)
+        cells.append((claim.spec.text, claim.quantity, claim.printed.text, verdict))
+        remarks.append(verdicts[0].remark if verdicts else "bnstats verify decides it by sampling")
+    for (*facts, outcome), remark in zip(aligned(cells), remarks, strict=True):
+        fits = len("  ".join(["", *facts, outcome, remark])) <= page.width
+        styled = page.style(outcome, outcome.rstrip())
+        yield "  ".join(["", *facts, styled, remark if fits else ""]).rstrip()
+        yield from () if fits else page.folded("      ", remark)
     notes: dict[str, list[str]] = {}
     for claim in claims.claims:
         if claim.remark:
@@ -159,12 +157,12 @@ def _claim_set(name: str, console: Console) -> Iterator[str]:
         yield ""
         yield "  notes"
         for note, layers in notes.items():
-            yield from folded("    ", f"{', '.join(layers)}: {note}", width)
+            yield from page.folded("    ", f"{', '.join(layers)}: {note}")
     given = dict.fromkeys(claim.source for claim in claims.claims if claim.source)
-    # Some claims have a second source besides that of all.
+    # Some claims name a second source after the common one; only the longer text is shown.
     sources = [s for s in given if not any(s != other and s in other for other in given)]
     if sources:
         yield ""
         yield "  sources"
         for source in sources:
-            yield from folded("    ", source, width)
+            yield from page.folded("    ", source)

@@ -9,9 +9,7 @@ from typing import Any
 import click
 
 from bnstats.cli.console import Console
-from bnstats.cli.options import WORKERS, Seed, samples_option
-
-_ROWS = ".constants.rows"  # beside the tables while they are drawn
+from bnstats.cli.options import SEED, WORKERS, Seed, samples_option
 
 
 @click.command("table")
@@ -21,14 +19,14 @@ _ROWS = ".constants.rows"  # beside the tables while they are drawn
     type=click.Path(path_type=Path),
     default=Path("results"),
     show_default=True,
-    help="Directory of the tables.",
+    help="Directory that holds the tables.",
 )
-@click.option("--check", "check_", is_flag=True, help="Change nothing; exit 1 where rows differ.")
+@click.option("--check", "check_", is_flag=True, help="Change nothing, and exit 1 if rows differ.")
 @samples_option()
 @click.option(
     "--seed",
     type=Seed(),
-    help="Of the draws, or 'random'.  [default: 0; with --check, another one than the table's]",
+    help=f"{SEED}  [default: 0; with --check, another than the table's]",
 )
 @WORKERS
 @click.pass_obj
@@ -43,10 +41,10 @@ def command(
 ) -> int:
     """Regenerate the tables in results/, or check them.
 
-    They are constants.json, constants.md, and published.md with its plot. NAME is constants (draw
-    all rows anew) or published (only render what is there again); by default both. With --check
-    nothing is written: sampled values must agree statistically with fresh draws, everything else
-    exactly, and the rows that do not are named.
+    The tables are constants.json, constants.md, and published.md with its plot. NAME is constants
+    (draw all rows anew) or published (only render the rows that are there); the default is both.
+    With --check nothing is written: sampled values must agree statistically with fresh draws and
+    everything else exactly, and the rows that do not are named.
     """
     from bnstats.cli.main import INTERRUPTED
     from bnstats.documents.files import write_atomically
@@ -65,7 +63,7 @@ def command(
     if redraw:
         record = _build(console, out, samples, seed, workers)
         if record is None:
-            click.echo(f"interrupted: the tables are as they were{_kept(out)}", err=True)
+            click.echo("interrupted: the tables are as they were", err=True)
             return INTERRUPTED
     else:
         record = read_constants(out / CONSTANTS)
@@ -74,22 +72,11 @@ def command(
             write_atomically(out / name, text)
             console.out(f"wrote {printable(str(out / name))}")
     _draw(console, out, record)
-    if redraw:
-        (out / _ROWS).unlink(missing_ok=True)
     return 0
 
 
-def _kept(out: Path) -> str:
-    from bnstats.errors import printable
-
-    where = out / _ROWS
-    if not where.exists():
-        return ""
-    return f"; the rows done are in {printable(str(where))}, the next run takes them up"
-
-
 def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
-    """Draw the plot where that can be done; the tables are complete without it."""
+    """Draw the plot if matplotlib is there; the tables are complete without it."""
     from bnstats.documents.files import write_atomically
     from bnstats.errors import HostError, printable
     from bnstats.tables.plot import draw
@@ -107,16 +94,20 @@ def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
 def _check(console: Console, out: Path, samples: int | None, seed: int | None, workers: int) -> int:
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import layers_progress
+    from bnstats.cli.progress import layers_watch
     from bnstats.documents.read import CONSTANTS, read_constants
+    from bnstats.report.options import as_options
     from bnstats.tables import constants
-    from bnstats.verification.gate import Settings
+    from bnstats.verification.gate import VerifySettings
 
     own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
     fresh = own_seed + 1 if seed is None else seed
-    with interruptible() as interrupted, layers_progress(console, "table") as progress:
-        settings = Settings(
-            samples, fresh, workers=workers, on_layer=progress.on_layer, should_stop=interrupted
+    with (
+        interruptible() as interrupted,
+        layers_watch(console, "table", interrupted) as watch,
+    ):
+        settings = VerifySettings(
+            samples, fresh, workers=workers, on_layer=watch.layer, should_stop=watch.stopping
         )
         problems, checks = constants.check(out, settings)
         stopped = interrupted()
@@ -124,7 +115,7 @@ def _check(console: Console, out: Path, samples: int | None, seed: int | None, w
         click.echo("interrupted: not all rows are checked", err=True)
         return INTERRUPTED
     for problem in problems:
-        console.out(f"{console.style('FAIL', 'fail')}   {problem}")
+        console.out(f"{console.style('FAIL', 'fail')}   {as_options(problem)}")
     undecided = sum(check.outcome == "undecided" for check in checks)
     doubt = f", {undecided} undecided: a larger -n" if undecided else ""
     console.out(f"{len(checks)} constants checked, {len(problems)} rows differ{doubt}")
@@ -136,28 +127,28 @@ def _build(
 ) -> Mapping[str, Any] | None:
     """Draw all rows; None when interrupted."""
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.progress import layers_progress
+    from bnstats.cli.progress import layers_watch
     from bnstats.documents.files import check_directory, check_writable
     from bnstats.documents.read import CONSTANTS
+    from bnstats.report.options import as_options
+    from bnstats.sampling.settings import Sampling
     from bnstats.tables import constants
     from bnstats.tables.published import PLOT
 
     check_directory(out)
-    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT, _ROWS):
+    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT):
         check_writable(out / name)
     argv = ["table", *([f"--samples={samples}"] if samples else [])]
     argv += [f"--seed={seed}"] if seed else []
-    with interruptible() as interrupted, layers_progress(console, "table") as progress:
-        return constants.build(
-            samples=samples,
-            seed=seed or 0,
-            workers=workers,
+    with (
+        interruptible() as interrupted,
+        layers_watch(console, "table", interrupted) as watch,
+    ):
+        record = constants.build(
+            Sampling(samples, seed or 0, workers=workers),
             argv=argv,
-            keep=out / _ROWS,
-            on_taken_up=lambda rows, total: console.note(
-                f"{rows} of {total} rows were done by a run that was cut off"
-            ),
-            on_layer=progress.on_layer,
-            on_progress=progress.on_progress,
-            should_stop=interrupted,
+            watch=watch,
         )
+    for row in record["results"] if record else ():
+        row["warnings"] = [as_options(warning) for warning in row["warnings"]]
+    return record

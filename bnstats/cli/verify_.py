@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,12 @@ from bnstats.cli.options import (
 from bnstats.errors import BnstatsError
 
 if TYPE_CHECKING:
-    from bnstats.verification.checks import Check
+    from bnstats.verification.check import Check
 
 
 @click.command("verify")
 @click.argument("what", metavar="[WHAT]...", nargs=-1, shell_complete=sets_and_files)
-@samples_option("; up to ten times as many where an error of 1 % would not show")
+@samples_option("; up to ten times as many if an error of 1 % would not show")
 @seed_option(1)
 @click.option(
     "--family-error",
@@ -38,30 +39,32 @@ if TYPE_CHECKING:
     default=1e-6,
     show_default=True,
     metavar="P",
-    help="Chance that any correct constant of this call fails, at most.",
+    help="Largest probability that any correct constant of this call fails.",
 )
 @import_option(
-    "Import a layer of your own, or a module of such, that a file names: no file of claims "
-    "makes bnstats import code. Repeatable."
+    "Import a layer of your own, or a module of them, so that files may name it. A file of claims "
+    "alone never makes bnstats import code. Repeatable."
 )
-@click.option("--fix", is_flag=True, help="Rewrite wrong decimals in your files, nothing else.")
+@click.option("--fix", is_flag=True, help="Rewrite wrong decimals in your files, and nothing else.")
 @click.option(
     "--digits",
     type=click.IntRange(1, 17),
     metavar="N",
-    help="With --fix: also replace wrong expressions and whole numbers, by N digits.",
+    help="With --fix, also replace wrong expressions and whole numbers by N digits.",
 )
 @click.option("--diff", is_flag=True, help="Print what --fix would change, and change nothing.")
-@click.option("--allow-undecided", is_flag=True, help="Exit 0 where nothing worse was found.")
-@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts.")
+@click.option(
+    "--allow-undecided", is_flag=True, help="Exit 0 if nothing worse than undecided was found."
+)
+@click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts are.")
 @click.option(
     "--output-format",
     type=click.Choice(["text", "json", "github", "junit"]),
     default="text",
     show_default=True,
-    help="github: annotations, and a summary of the job.",
+    help="Output format; github writes annotations and a summary of the job.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Short for --output-format json.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --output-format json.")
 @WORKERS
 @backend_options
 @click.pass_context
@@ -82,19 +85,20 @@ def command(
 ) -> int:
     """Check constants against exact values and fresh draws.
 
-    WHAT is a claim set by name (bnstats list claims), a TOML, JSON or CSV file of claims, or a
-    results document; by default the claims that [tool.bnstats] in pyproject.toml names, or else
-    results/constants.json. A row fails only when two independent samples agree that it is wrong.
-    Exit code 1: a constant is wrong; 3: undecided.
+    WHAT is the name of a claim set (see bnstats list claims), a TOML, JSON or CSV file of claims,
+    or a results document. By default it is the claims that [tool.bnstats] in pyproject.toml names,
+    or else results/constants.json. A row fails only if two independent samples agree that it is
+    wrong. The exit code is 1 if a constant is wrong and 3 if one is undecided.
     """
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import layers_progress
+    from bnstats.cli.progress import layers_watch
     from bnstats.cli.project import project
     from bnstats.custom import trust
-    from bnstats.report.checks import summary, warnings_of
-    from bnstats.verification.checks import source_of
-    from bnstats.verification.gate import Settings
+    from bnstats.report.checks.text import summary
+    from bnstats.verification.document import warnings_of
+    from bnstats.verification.gate import VerifySettings
+    from bnstats.verification.sources import read_source, verify_source
 
     console: Console = ctx.obj
     format_ = format_asked(output_format, as_json, "--output-format")
@@ -111,18 +115,22 @@ def command(
     checks: list[Check] = []
     names = what or own.claims or _committed()
     options["family_error"] /= len(names)
-    with interruptible() as interrupted, layers_progress(console, "verify") as progress:
-        settings = Settings(
-            **options, workers=workers, on_layer=progress.on_layer, should_stop=interrupted
+    with (
+        interruptible() as interrupted,
+        layers_watch(console, "verify", interrupted) as watch,
+    ):
+        settings = VerifySettings(
+            **options, workers=workers, on_layer=watch.layer, should_stop=watch.stopping
         )
-        sources = [source_of(name, settings) for name in names]
-        for check in sources:
-            checks += check()
+        sources = [read_source(name) for name in names]
+        for source in sources:
+            checks += verify_source(source, settings)
         stopped = interrupted()
     if (fix or diff) and not stopped:
         from bnstats.cli.fixing import repair
 
         checks = repair(console, checks, settings, digits, diff=diff, on_stdout=format_ == "text")
+    checks = [_spoken(check) for check in checks]
     several = len({check.layer for check in checks}) > 1
     for layer, warning in warnings_of(checks):
         console.warn(f"{layer}: {warning}" if several else warning)
@@ -141,6 +149,14 @@ def command(
     return UNDECIDED if "undecided" in outcomes and not allow_undecided else 0
 
 
+def _spoken(check: Check) -> Check:
+    """Return a check that names options in place of arguments."""
+    from bnstats.report.options import as_options
+
+    warnings = tuple(map(as_options, check.warnings))
+    return replace(check, reason=as_options(check.reason), warnings=warnings)
+
+
 def _committed() -> tuple[str, ...]:
     """Return the results of this project, which are verified where nothing is named."""
     from bnstats.documents.read import CONSTANTS, RESULTS
@@ -157,20 +173,20 @@ def _print(
     console: Console, checks: Sequence[Check], format_: str, status: str, allow_undecided: bool
 ) -> None:
     if format_ == "json":
-        from bnstats.report.checks import checks_document
         from bnstats.report.json import render
+        from bnstats.verification.document import checks_document
 
         console.out(render(checks_document(checks, status, sys.argv[1:])))
     elif format_ == "github":
-        from bnstats.report.github import annotated, append_summary
+        from bnstats.report.checks.github import annotated, append_summary
 
         console.out(annotated(checks))
         append_summary(checks)
     elif format_ == "junit":
-        from bnstats.report.junit import junit
+        from bnstats.report.checks.junit import junit
 
         console.out(junit(checks, allow_undecided=allow_undecided))
     else:
-        from bnstats.report.checks import checks_text
+        from bnstats.report.checks.text import checks_text
 
-        console.out(checks_text(checks, console.style, console.line_width))
+        console.out(checks_text(checks, console.page_of_lines))

@@ -1,4 +1,4 @@
-"""Whose arrays a function takes: numpy's, torch's or jax's."""
+"""The library, numpy, torch or jax, that an array or a function belongs to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _ROOTS = {"numpy": "numpy", "torch": "torch", "jax": "jax", "jaxlib": "jax"}
 
 
 def library_of(array: Any) -> str:
-    """Return the library whose array an object is, or the empty text."""
+    """Return the library that an array is of, or the empty text."""
     for kind in type(array).__mro__:
         root = kind.__module__.partition(".")[0]
         if root in _ROOTS:
@@ -18,13 +18,13 @@ def library_of(array: Any) -> str:
 
 
 def root_library(found: Any) -> str:
-    """Return the library whose module an object is, or comes from, or the empty text."""
+    """Return the library that an object is a module of, or comes from, or the empty text."""
     name = getattr(found, "__module__", None) or getattr(found, "__name__", "")
     return _ROOTS.get(str(name).partition(".")[0], "")
 
 
 def adapter(library: str) -> Any:
-    """Import the module that differentiates functions of torch or of jax."""
+    """Return the module that calls and differentiates functions of torch or of jax."""
     if library == "torch":
         from bnstats.custom import torch_functions
 

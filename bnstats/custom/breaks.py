@@ -1,4 +1,4 @@
-"""Where a function jumps and where its slope does, found from its values alone."""
+"""Search for the places where a function jumps, or its slope does, from its values alone."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ _NOISE_FACTOR = 20.0
 
 
 class Breaks(NamedTuple):
-    """Where a function jumps, and where its slope jumps (or is infinite), in units of x."""
+    """The places where a function jumps, or its slope jumps or is infinite, in units of x."""
 
     jumps: tuple[float, ...] = ()
     bends: tuple[float, ...] = ()
 
 
 def breaks(function: Callable[[Any], Any], law: Law) -> Breaks:
-    """Return what a scan over the mean of x ± 10 standard deviations finds.
+    """Return the breaks that a scan over the mean of x ± 10 standard deviations finds.
 
-    Every small interval is bisected towards its larger change, of the value for jumps and of the
-    secant slope for bends. The change over a bracket shrinks with the bracket where the function
-    is smooth, however steep it is, and stays where it is not. At most one break is found in each
-    interval of 1/400 standard deviation.
+    Every small interval is bisected towards its larger change: of the value for jumps, of the
+    secant slope for bends. If the function is smooth there, however steep, the change shrinks with
+    the bracket; if it breaks there, the change stays. At most one break is found in each interval
+    of 1/400 standard deviation.
 
     Parameters
     ----------
     function
-        Maps a vector to a vector; values that are not finite are passed over.
+        A map from a vector to a vector; values that are not finite are passed over.
     law
-        Of x.
+        The law of x.
     """
     rounding = 2.0**-52 * (abs(law.x_mean) / law.x_std + REACH)  # of x, in standard deviations
 
@@ -90,7 +90,7 @@ def _jumps(
 def _bends(
     g: Callable[[Any], Any], edges: Any, spread: float, width: float
 ) -> list[tuple[float, float]]:
-    # Windows of two intervals, one from each edge: what is near the end of one is inside another.
+    # Windows of two intervals, one from each edge: a place near the end of one is inside another.
     low, size = edges[:-2], float(edges[2] - edges[0])
     coarse = max(_COARSE_WIDTH, width)
     values = g(low + size * np.arange(5)[:, None] / 4)
@@ -130,7 +130,7 @@ def _typical(change: Any) -> float:
 
 
 def _merged(brackets: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return brackets in order, one of those that neighbours found alike."""
+    """Return brackets in order, and only one of those that neighbours found in common."""
     found: list[tuple[float, float]] = []
     for low, high in sorted(brackets):
         if not found or low - found[-1][1] > _MERGED:

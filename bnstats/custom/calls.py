@@ -1,6 +1,6 @@
-"""Calling functions of the user's: every mistake in them becomes one line that says what and where.
+"""Calls of the user's functions: every mistake in them becomes one line that says what and where.
 
-The checks cost a microsecond a call, and a call holds thousands of draws.
+The checks cost a microsecond per call, and a call has thousands of draws.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bnstats.layers import Array, Namespace, ParameterError
 
 _HERE = os.path.dirname(__file__)
 _SLOPE = "return y alone and bnstats differentiates it; return (y, dy/dx) to give the slope"
-# What numpy says of the commonest mistakes, and what to do instead.
+# Parts of the libraries' messages about the commonest mistakes, and what to do instead.
 _REMEDIES = {
     "read-only": "x is shared by the forward and the backward pass: x = x.copy(), or x * 2 "
     "instead of x *= 2",
@@ -39,13 +39,13 @@ class UserFunction:
     Attributes
     ----------
     name
-        What messages call it.
+        The layer's name, for messages.
     function, takes_xp, values
-        Called as ``function(x, **values)``, or ``function(xp, x, **values)`` if ``takes_xp``.
-        Returns y, or y and the slope dy/dx.
+        The function is called as ``function(x, **values)``, or ``function(xp, x, **values)`` if
+        ``takes_xp``. It returns y, or y and the slope dy/dx.
     library
-        ``torch`` or ``jax`` where it takes that library's arrays alone, and gets numpy's by way of
-        them. ``numpy`` where it takes numpy's; it is called with any other library's as they are.
+        ``torch`` or ``jax`` if it takes only that library's arrays; numpy's are then converted.
+        ``numpy`` if it takes numpy's; it is called with the arrays of other libraries as they are.
     gives_slope
         Whether it returns the slope.
     """
@@ -82,12 +82,12 @@ class UserFunction:
         return self._called(xp, x)
 
     def with_slope(self, xp: Namespace, x: Array) -> tuple[Array, Array]:
-        """Return y and the slope of a function that `knows_slope`.
+        """Return y and the slope; the function must be one that `knows_slope`.
 
         Raises
         ------
         BnstatsError
-            As a call does; or the slope is missing.
+            The call fails, or the slope is missing.
         """
         if not self.gives_slope:
             try:
@@ -101,12 +101,12 @@ class UserFunction:
         return y, slope
 
     def vjp(self, xp: Namespace, x: Array) -> tuple[Array, Callable[[Array], Array]]:
-        """Return y and the function from dy to dx; on torch and jax by their autodiff.
+        """Return y and the function from dy to dx, which is autodiff's on torch and jax.
 
         Raises
         ------
         BnstatsError
-            As a call does; or the library cannot differentiate the function.
+            The call fails, or the library cannot differentiate the function.
         """
         library = library_of(x)
         if self.gives_slope or library == "numpy":
@@ -132,12 +132,12 @@ class UserFunction:
         return self._called(None, x)
 
     def value(self, x: Array, xp: Namespace = None) -> Array:
-        """Return y alone, of a function that gives no slope.
+        """Return y alone; the function must give no slope.
 
         Raises
         ------
         BnstatsError
-            As a call does; or it gives a slope for this x.
+            The call fails, or the function gives a slope for this x.
         """
         y, slope = self._called(xp, x)
         if slope is not None:
@@ -149,7 +149,7 @@ class UserFunction:
         if self.library not in ("numpy", library):
             raise BnstatsError(
                 f"{self.name} takes {self.library}'s arrays and does not run on {library}",
-                hint=f"--backend {self.library}, or --backend numpy",
+                hint=f"`backend='{self.library}'`, or `backend='numpy'`",
             )
         try:
             if self.takes_xp:
@@ -171,7 +171,7 @@ class UserFunction:
         return BnstatsError(
             f"{self.name} does not run on {library}: {type(error).__name__}: {told}",
             where=_place(error),
-            hint="--backend numpy runs it; a function f(xp, x) that takes its functions from xp, "
+            hint="`backend='numpy'` runs it; a function f(xp, x) that takes its functions from xp, "
             "as xp.exp(x), runs on each",
         )
 
@@ -205,7 +205,7 @@ class UserFunction:
 
 
 def mistake(name: str, error: BaseException) -> BnstatsError:
-    """Return the error for an exception that code of the user's has raised."""
+    """Return the error that reports an exception in the user's code."""
     if isinstance(error, BnstatsError):
         return error
     text = printable(str(error).partition("\n")[0], 160)
@@ -221,7 +221,7 @@ def mistake(name: str, error: BaseException) -> BnstatsError:
 
 
 def _place(error: BaseException) -> str | None:
-    """Return file, line and text of the user's line at fault: the first below ours."""
+    """Return file, line and text of the first line of the user's that the traceback names."""
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [f for f in frames if not f.filename.startswith((_HERE, "<frozen"))]
     theirs = [f for f in theirs if f"{os.sep}importlib{os.sep}" not in f.filename]
@@ -234,7 +234,7 @@ def _place(error: BaseException) -> str | None:
 
 
 def _read_only(x: Array) -> Array:
-    if not hasattr(x, "flags"):  # of a library whose arrays cannot be locked, or never change
+    if not hasattr(x, "flags"):  # arrays of torch cannot be locked, those of jax never change
         return x
     locked = x.view()
     locked.flags.writeable = False

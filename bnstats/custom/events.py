@@ -1,9 +1,9 @@
-"""From a function of the user's to the experiment of one draw."""
+"""From a function of the user's to a bound layer, the experiment of one draw."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -13,16 +13,17 @@ from bnstats.backends import numpy_backend
 from bnstats.custom.arrays import library_of
 from bnstats.custom.breaks import REACH, Breaks, breaks
 from bnstats.custom.calls import UserFunction
-from bnstats.custom.slopes import careful_slope, disagreement, quick_slope, worst_slope
+from bnstats.custom.slopes import Probe
 from bnstats.custom.trial import tried
 from bnstats.errors import BnstatsError
 from bnstats.layers import (
     STANDARD,
+    UNKNOWN,
     Array,
     Backward,
     BoundLayer,
+    ExactMoments,
     Expect,
-    Known,
     Law,
     Namespace,
     pointwise_layer,
@@ -32,17 +33,24 @@ from bnstats.layers import (
 _MOST_SPLITS = 16
 _NAMED = 4
 _SLOPE_TOLERANCE = 1e-12  # finite differences are no better
-_TOLERATED = 1e-6  # relative error of slopes that need not be mentioned
-_UNRESOLVED = 1e-2  # of slopes whose own estimate of their error is not to be believed, either
+_TOLERATED = 1e-6  # relative error of slopes below which nothing is said
+_UNRESOLVED = 1e-2  # above this, even the estimate of the error of slopes is not to be trusted
 
 
 def elementwise_event(call: UserFunction, breakpoints: tuple[float, ...]) -> BoundLayer:
-    """Return the event of a function and its declared breakpoints, tried out on a few numbers.
+    """Return the bound layer of a function, which is tried out on a few numbers.
+
+    Parameters
+    ----------
+    call
+        The function with its parameters.
+    breakpoints
+        The places that its author has declared; further ones are found once the law is known.
 
     Raises
     ------
     BnstatsError
-        Whatever `UserFunction` raises; or y at one x depends on the other draws, or on chance.
+        A call fails as `UserFunction` says, or y at one x depends on the other draws or on chance.
     """
     call = tried(call)
 
@@ -50,15 +58,15 @@ def elementwise_event(call: UserFunction, breakpoints: tuple[float, ...]) -> Bou
     def under(law: Law) -> BoundLayer:
         return _examined(call, breakpoints, law)
 
-    return replace(_event(call, tuple(sorted({*breakpoints})), STANDARD), under=under)
+    return replace(_event(call, _probe(call, breakpoints, STANDARD)), under=under)
 
 
-def _event(
-    call: UserFunction, breakpoints: tuple[float, ...], law: Law, *, resolved: bool = True
-) -> BoundLayer:
-    def value(xp: Namespace, x: Array) -> Array:
-        return call(xp, x)[0]
+def _probe(call: UserFunction, breakpoints: Iterable[float], law: Law) -> Probe:
+    return Probe(lambda xp, x: call(xp, x)[0], tuple(sorted({*breakpoints})), law)
 
+
+def _event(call: UserFunction, probe: Probe, *, resolved: bool = True) -> BoundLayer:
+    value, breakpoints, law = probe.value, probe.breakpoints, probe.law
     # The quadrature's panels grow with its splits.
     splits = tuple(sorted(breakpoints, key=lambda point: abs(point - law.x_mean))[:_MOST_SPLITS])
     if call.knows_slope:
@@ -66,34 +74,33 @@ def _event(
         return replace(bound, breakpoints=breakpoints, forward=_differentiated(call))
 
     def quick(xp: Namespace, x: Array) -> tuple[Array, Array]:
-        # float32 differences would keep three digits.
+        # Differences in float32 would have only three digits.
         wide = xp.astype(x, xp.float64)
-        slope = quick_slope(lambda at: value(xp, at), xp, wide, breakpoints, law)
+        slope = probe.quick_slope(xp, wide)
         return value(xp, x), xp.astype(slope, x.dtype)
 
     def squared(xp: Namespace, x: Array) -> Array:
-        slope, _ = careful_slope(lambda at: value(xp, at), xp, x, breakpoints, law)
+        slope, _ = probe.careful_slope(x)
         return slope**2
 
     def squared_error(xp: Namespace, x: Array) -> Array:
-        slope, error = careful_slope(lambda at: value(xp, at), xp, x, breakpoints, law)
+        slope, error = probe.careful_slope(x)
         return (2 * xp.abs(slope) + error) * error
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        known = dict(pointwise_moments(value, lambda xp, x: quick(xp, x)[1], splits)(law, expect))
-        mean, power = known["mean_y"], law.dy_std**2
+    def moments(law: Law, expect: Expect) -> ExactMoments:
+        known = pointwise_moments(value, lambda xp, x: quick(xp, x)[1], splits)(law, expect)
+        dy2 = law.dy_std**2
         # What rounding x makes of y, which counts where a function is steep everywhere.
-        steepness = math.sqrt(known["ms_dx"].value / power)
+        steepness = math.sqrt(known.ms_dx.value / dy2)
         rounding = 2.0**-51 * steepness * math.hypot(law.x_mean, law.x_std)
         if math.isfinite(rounding):
-            known["mean_y"] = mean._replace(error=mean.error + rounding)
+            known = replace(known, mean_y=known.mean_y.widened(rounding))
         if not resolved:
-            return {name: known[name] for name in known if name.endswith("_y")}
+            return replace(known, ms_dx=UNKNOWN, m4_dx=UNKNOWN)
         found = expect(squared, breakpoints=splits, tolerance=_SLOPE_TOLERANCE)
-        more = expect(squared_error, breakpoints=splits, tolerance=0.01)
-        error = found.error + more.value + more.error
-        ms_dx = Known(power * found.value, power * error, "finite differences")
-        return {**known, "ms_dx": ms_dx}
+        error = expect(squared_error, breakpoints=splits, tolerance=0.01)
+        ms_slope = found.widened(error.value).widened(error.error)
+        return replace(known, ms_dx=dy2 * ms_slope.known_by("finite differences"))
 
     bound = pointwise_layer(quick, breakpoints)
     by_autodiff = _differentiated(call)
@@ -113,7 +120,7 @@ def _differentiated(
 
 
 def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> BoundLayer:
-    """Look at a function around a law; return its event with what was found."""
+    """Return the bound layer of a function with the breakpoints and faults found around a law."""
     grid = law.x_mean + law.x_std * np.linspace(-REACH, REACH, 2001)
     with np.errstate(all="ignore"):
         bad = ~np.isfinite(call(numpy_backend, grid)[0])
@@ -127,27 +134,24 @@ def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> Boun
     slope_jumps = _new((*found.bends, *steep.jumps), (*declared, *found.jumps), law)
     jumps = _new(found.jumps, declared, law)
     bends = _new(steep.bends, (*declared, *jumps, *slope_jumps), law)
-    breakpoints = tuple(sorted({*declared, *jumps, *slope_jumps, *bends}))
+    probe = _probe(call, (*declared, *jumps, *slope_jumps, *bends), law)
     if jumps or slope_jumps:
         hints.append(_kinks_hint(call.short, jumps, slope_jumps))
     if call.knows_slope:
-        hints += _slope_hints(call, breakpoints, law)
-        return replace(_event(call, breakpoints, law), hints=tuple(hints))
-    error = disagreement(lambda x: call(numpy_backend, x)[0], breakpoints, law)
+        hints += _slope_hints(call, probe)
+        return replace(_event(call, probe), hints=tuple(hints))
+    error = probe.disagreement()
     resolved = error < _UNRESOLVED
     if error >= _TOLERATED:
         hints.append(
             f"the slope of {call.short} is by finite differences, here with a relative error of "
             f"{error:.1g}{'' if resolved else ': do not believe dx'}; return (y, slope)"
         )
-    return replace(_event(call, breakpoints, law, resolved=resolved), hints=tuple(hints))
+    return replace(_event(call, probe, resolved=resolved), hints=tuple(hints))
 
 
-def _slope_hints(call: UserFunction, breakpoints: tuple[float, ...], law: Law) -> list[str]:
-    def value(x: Array) -> Array:
-        return call(numpy_backend, x)[0]
-
-    worst = worst_slope(value, lambda x: call.with_slope(numpy_backend, x)[1], breakpoints, law)
+def _slope_hints(call: UserFunction, probe: Probe) -> list[str]:
+    worst = probe.worst_slope(lambda x: call.with_slope(numpy_backend, x)[1])
     if worst is None:
         return []
     x, declared, found = worst
@@ -158,7 +162,7 @@ def _slope_hints(call: UserFunction, breakpoints: tuple[float, ...], law: Law) -
 
 
 def _new(found: tuple[float, ...], known: tuple[float, ...], law: Law) -> tuple[float, ...]:
-    """Return in order what is neither known nor twice the same."""
+    """Return, in order and once each, the places found that are not known."""
     kept: list[float] = []
     for x in sorted(found):
         if all(abs(x - other) > 1e-6 * law.x_std for other in (*known, *kept)):

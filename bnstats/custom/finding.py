@@ -1,7 +1,8 @@
-"""From a typed name to the user's code: a path such as mypkg.mymodule:my_act, or an entry point.
+"""From a name to the user's code: a path such as mypkg.mymodule:my_act, or an entry point.
 
-Nothing is imported unless a person, a program or the project named it: specs that stand in a file
-only ever find what is loaded already, or what lies in a module that was named as trusted.
+`load_typed`, `load_here` and `load_trusted` are policies for `bnstats.specs.spec.parse`. Nothing is
+imported unless a person, a program or the project named it: a spec that stands in a file finds only
+layers that are loaded already, or that lie in a module which was named as trusted.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of
 from bnstats.errors import BnstatsError, HostError, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer
-from bnstats.specs.spec import Spec, layer_name, not_loaded, parse, resolve, unknown_layer
+from bnstats.specs.names import not_loaded, resolve, unknown_layer
+from bnstats.specs.spec import Spec
 
 _GROUP = "bnstats.layers"
 _trusted: set[str] = set()  # modules whose layers a file may name
@@ -27,54 +29,53 @@ _registered_by: dict[str, str] = {}  # layers by name, and the modules whose imp
 
 
 class Installed(NamedTuple):
-    """A layer that an installed package offers: its name, the package, and where it lives."""
+    """A layer that an installed package offers: its name, the package, and the path of its code."""
 
     name: str
     package: str
     path: str
 
 
-def read(text: str, *, here: bool = False) -> Spec:
-    """Parse a spec that was typed, importing the user's layer that it names.
+def load_typed(name: str) -> Layer:
+    """Import the layer of a name that was typed, or that a program gives.
 
     Parameters
     ----------
-    text
-        E.g. ``sigmoid``, ``mypkg.mymodule:my_act:alpha=2`` or, of an installed package's entry
-        point in the group ``bnstats.layers``, its name.
-    here
-        Whether a path may lie in the current directory, as with ``python -m``.
+    name
+        A path such as ``mypkg.mymodule:my_act``, or the name of an installed package's entry point
+        in the group ``bnstats.layers``.
 
     Raises
     ------
     BnstatsError
-        As `bnstats.specs.spec.parse`, and: the code cannot be imported, or is no layer.
+        The code cannot be imported, or is no layer.
     """
-    load(layer_name(text), here=here)
-    return parse(text)
+    return _loaded(name, *_path_and_family(name))
 
 
-def read_written(text: str) -> Spec:
-    """Parse a spec that stands in a file, which imports nothing but what `trust` has allowed.
+def load_here(name: str) -> Layer:
+    """Import as `load_typed` does, also from the current directory, as ``python -m`` does."""
+    path, family = _path_and_family(name)
+    _look_in(os.getcwd())
+    return _loaded(name, path, family)
+
+
+def load_trusted(name: str) -> Layer:
+    """Import the layer of a name that stands in a file, if `trust` has allowed it.
 
     Raises
     ------
     BnstatsError
-        As `bnstats.specs.spec.parse`; of a layer that could be imported, the hint says how.
+        As `load_typed`; the hint about a layer that could be imported says how.
     """
-    name = layer_name(text)
-    if resolve(name) is None:
-        if _is_trusted(name):
-            load(name)
-        elif name in (offered := [entry.name for entry in installed()]):
-            raise not_loaded(name)
-        else:
-            raise unknown_layer(name, offered)
-    return parse(text)
+    if _is_trusted(name):
+        return load_typed(name)
+    offered = [entry.name for entry in installed()]
+    raise not_loaded(name) if name in offered else unknown_layer(name, offered)
 
 
 def _is_trusted(name: str) -> bool:
-    """Whether a path leads to what a trusted module itself defines; what it imports is not its."""
+    """Whether a path leads to an object that a trusted module defines, and not merely imports."""
     module, _, attribute = name.partition(":")
     if module not in _trusted or attribute.startswith("_"):
         return False
@@ -82,24 +83,26 @@ def _is_trusted(name: str) -> bool:
 
 
 def trust(name: str, directory: Path) -> None:
-    """Import what files may then name.
+    """Import a layer or a module, which files may then name.
 
     Parameters
     ----------
     name
-        A layer by its path, ``mypkg.acts:soft_step``, or by its entry point; or a module, of which
-        files may name every layer, by its path or as it was registered.
+        A layer by its path, ``mypkg.acts:soft_step``, or by its entry point; or a module. Files may
+        name every layer of a module, by its path or as it was registered.
     directory
-        Where it may lie, besides among packages.
+        A further directory to look in, besides the installed packages.
 
     Raises
     ------
     BnstatsError
-        As `read`.
+        The code cannot be imported, or is no layer.
     """
     _look_in(str(directory))
-    if ":" in name or resolve(name) or any(entry.name == name for entry in installed()):
-        load(name)
+    if resolve(name):
+        return
+    if ":" in name or any(entry.name == name for entry in installed()):
+        load_typed(name)
     else:
         before = set(USER_LAYERS)
         _module(name, name)
@@ -108,7 +111,7 @@ def trust(name: str, directory: Path) -> None:
 
 
 def as_typed(spec: Spec) -> str:
-    """Return what a command line says for a spec, with the import that makes its layer known."""
+    """Return a spec as typed on a command line, with the --import that makes its layer known."""
     module = _registered_by.get(spec.layer.name)
     return f"{spec.text} --import {module}" if module else spec.text
 
@@ -122,16 +125,13 @@ def _is_looked_in(directory: str) -> bool:
     return directory in sys.path or (directory == os.getcwd() and "" in sys.path)
 
 
-def load(name: str, *, here: bool = False) -> tuple[Layer, str]:
-    """Import the layer of a name, unless it is known; return it as `resolve` does."""
-    known = resolve(name)
-    if known is not None:
-        return known
-    path, family = (name, "user") if ":" in name else _entry_point(name)
-    if here:
-        _look_in(os.getcwd())
+def _path_and_family(name: str) -> tuple[str, str]:
+    return (name, "user") if ":" in name else _entry_point(name)
+
+
+def _loaded(name: str, path: str, family: str) -> Layer:
     layer = USER_LAYERS[name] = layer_of(_object(path), name, family=family)
-    return layer, ""
+    return layer
 
 
 def installed() -> tuple[Installed, ...]:
@@ -146,7 +146,7 @@ def installed() -> tuple[Installed, ...]:
 
 
 def _entry_point(name: str) -> tuple[str, str]:
-    """Return the path and the package of an installed layer."""
+    """Return the path and the package of a layer that an installed package offers."""
     offered = installed()
     found = [entry for entry in offered if entry.name == name]
     if not found:
@@ -160,7 +160,7 @@ def _entry_point(name: str) -> tuple[str, str]:
 
 
 def _object(path: str) -> Any:
-    """Import what a path ``module:attribute`` names."""
+    """Import the object that a path, ``module:attribute``, names."""
     module_name, _, attribute = path.partition(":")
     found: Any = _module(module_name, path)
     for part in attribute.split("."):
@@ -187,7 +187,7 @@ def _module(module_name: str, path: str) -> ModuleType:
             f"'{printable(path)}' names a file", hint=f"name the module: {printable(meant)}"
         )
     try:
-        with redirect_stdout(sys.stderr):  # stdout holds results, and nothing that a module prints
+        with redirect_stdout(sys.stderr):  # stdout holds results only, not what a module prints
             return import_module(module_name)
     except ModuleNotFoundError as error:
         library = str(error.name).partition(".")[0]
@@ -206,7 +206,7 @@ def _module(module_name: str, path: str) -> ModuleType:
 
 
 def _may_be_meant(name: str, thing: Any) -> bool:
-    """Whether a name is of the user's layers, and not of what a module imports or hides."""
+    """Whether an attribute of a module may be the layer that the user meant."""
     return callable(thing) and not name.startswith("_")
 
 

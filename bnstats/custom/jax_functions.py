@@ -19,7 +19,7 @@ Pull = Callable[[Array], Array]
 
 
 def value(call: Call, x: Any) -> Any:
-    """Return what a function of jax arrays returns, a tuple of them or None, as numpy's arrays."""
+    """Return the results of a function of jax arrays, a tuple, as numpy's; None stays None."""
     with scope(_processor()):
         return tuple(None if v is None else np.array(v) for v in _compiled(call)(jnp.asarray(x)))
 

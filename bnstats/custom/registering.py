@@ -1,4 +1,4 @@
-"""From a function to a layer: its signature is read, its formula is what it is called."""
+"""From a function to a layer: its signature gives the parameters, its name the formula."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import (
     ALIASES,
     LAYERS,
+    STANDARD,
     USER_LAYERS,
     Array,
     BoundLayer,
     Layer,
+    MomentError,
     Namespace,
     Parameter,
     read_parameter,
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
-Kinks = tuple[float, ...] | Callable[..., tuple[float, ...]]
+Breakpoints = tuple[float, ...] | Callable[..., tuple[float, ...]]
 
 
 @overload
@@ -35,7 +37,7 @@ def register(
     function: F,
     *,
     name: str | None = ...,
-    breakpoints: Kinks = ...,
+    breakpoints: Breakpoints = ...,
     formula: str | None = ...,
     gradient: str | None = ...,
     cite: str = ...,
@@ -46,7 +48,7 @@ def register(
     function: None = ...,
     *,
     name: str | None = ...,
-    breakpoints: Kinks = ...,
+    breakpoints: Breakpoints = ...,
     formula: str | None = ...,
     gradient: str | None = ...,
     cite: str = ...,
@@ -56,7 +58,7 @@ def register(
     function: Any = None,
     *,
     name: str | None = None,
-    breakpoints: Kinks = (),
+    breakpoints: Breakpoints = (),
     formula: str | None = None,
     gradient: str | None = None,
     cite: str = "",
@@ -67,31 +69,33 @@ def register(
     Parameters
     ----------
     function
-        ``f(x)`` or ``f(xp, x)``, elementwise on arrays, returning y, or y and the slope dy/dx;
-        without the slope it is differentiated numerically, or by autodiff where arrays are torch's
-        or jax's. Its other arguments are parameters of the layer. Or an elementwise
-        torch.nn.Module, or a class of these. Or a builder: a function of keyword-only parameters
-        that returns an `bnstats.layers.BoundLayer`.
+        One of three things. (1) An elementwise function of arrays, ``f(x)`` or ``f(xp, x)``, where
+        ``xp`` is the namespace of array functions. It returns y, or y and the slope dy/dx, each of
+        the shape and dtype of x; without the slope it is differentiated numerically, or by autodiff
+        if arrays are torch's or jax's. Its other arguments are parameters of the layer. (2) An
+        elementwise torch.nn.Module, or a class of these. (3) A builder: a function of keyword-only
+        parameters that returns a `bnstats.layers.BoundLayer`.
     name
-        Of the layer; the function's own by default.
+        The layer's name; by default the function's own.
     breakpoints
-        Where y or the slope jumps, or a function of the parameters that returns this. Those left
-        out are searched for, and named in a warning.
+        The places, in units of x, where y or the slope jumps, or a function that returns them for
+        given parameters. Undeclared ones are searched for, and named in a warning.
     formula, gradient, cite
-        What a person reads: forward, backward, and where the formula comes from.
+        Texts for a reader: the forward formula, the backward formula, and their source.
     examples
-        Parameter texts for `bnstats show`.
+        Texts of parameters for `bnstats show`, e.g. ``("alpha=2",)``.
 
     Returns
     -------
     function
-        As it was given.
+        The function, unchanged.
 
     Raises
     ------
     BnstatsError
-        The name is that of one of bnstats' own layers; the function takes no array, or a parameter
-        that no spec can hold.
+        The name is that of one of bnstats' own layers, or no name at all; the function takes no
+        array, or a parameter that no spec can express; a builder's layer states moments that
+        bnstats does not know.
 
     Examples
     --------
@@ -133,17 +137,18 @@ def register(
 
 
 def layer_of(
-    function: Any, name: str, breakpoints: Kinks = (), family: str = "registered"
+    function: Any, name: str, breakpoints: Breakpoints = (), family: str = "registered"
 ) -> Layer:
-    """Return the layer that an object is, or that its function makes.
+    """Return the layer that an object is, or that is made of a function.
 
     Raises
     ------
     BnstatsError
-        The object is neither a layer, nor an elementwise function, nor a builder of events.
+        The object is neither a layer, nor an elementwise function, nor a builder of layers; or a
+        builder's layer states moments that bnstats does not know.
     """
     if isinstance(function, Layer):
-        return replace(function, name=name, aliases=(), family=family)
+        return _with_known_moments(replace(function, name=name, aliases=(), family=family))
     for known in (*LAYERS.values(), *USER_LAYERS.values()):
         if inspect.unwrap(known.bind) is function:
             return replace(known, name=name, aliases=(), family=family)
@@ -179,7 +184,7 @@ def layer_of(
         return elementwise_event(call, places)
 
     shown = getattr(function, "__name__", name.rpartition(":")[2])
-    return Layer(
+    layer = Layer(
         name=name,
         family=family,
         summary=(inspect.getdoc(function) or "A layer of the user's.").partition("\n")[0],
@@ -190,6 +195,7 @@ def layer_of(
         bind=bind,
         examples=_example(arguments.parameters),
     )
+    return _with_known_moments(layer) if arguments.builds else layer
 
 
 def _module_call(module: Any, name: str, values: Mapping[str, Any]) -> UserFunction:
@@ -210,7 +216,7 @@ class _Arguments(NamedTuple):
 def _arguments(function: Any, name: str) -> _Arguments:
     """Tell f(x) from f(xp, x) and from a builder; every further argument is a parameter.
 
-    Of a class of modules every argument is one; of a module, none.
+    Every argument of a class of modules is a parameter; a module has none.
     """
     is_class = isinstance(function, type)
     if is_module(function) and not is_class:
@@ -268,19 +274,40 @@ def _parameter(p: inspect.Parameter, hint: Any) -> Parameter | None:
         return None
 
 
-def _example(parameters: tuple[Parameter, ...]) -> tuple[str, ...]:
-    """Return an example of a layer that does not stand alone."""
-    values = {"bool": "true", "size": "2"}
-    needed = [
-        f"{p.name}={p.choices[0] if p.choices else values.get(p.kind, '1')}"
+def _needed(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
+    """Return values for the parameters of a layer that have no default."""
+    values = {"bool": True, "size": 2, "word": "1"}
+    return {
+        p.name: p.choices[0] if p.choices else values.get(p.kind, 1)
         for p in parameters
         if p.required
-    ]
+    }
+
+
+def _example(parameters: tuple[Parameter, ...]) -> tuple[str, ...]:
+    """Return an example of a layer that does not stand alone."""
+    needed = [f"{k}={'true' if v is True else v}" for k, v in _needed(parameters).items()]
     return (",".join(needed),) if needed else ()
 
 
+def _with_known_moments(layer: Layer) -> Layer:
+    """Return a layer, unless it states a moment that bnstats does not know.
+
+    All else that goes wrong here is told where the layer is used, with the user's own parameters.
+    """
+    from bnstats.statistics.exact import exact_values
+
+    try:
+        exact_values(layer.bind(**_needed(layer.parameters)), STANDARD)
+    except MomentError as error:
+        raise BnstatsError(f"{layer.name}: {error}", hint=error.hint) from None
+    except Exception:
+        pass
+    return layer
+
+
 def _built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
-    """Call a builder, and have mistakes in its formulas told as the user's."""
+    """Return the layer that a builder makes; exceptions in its formulas are reported as its own."""
     try:
         bound = function(**values)
     except Exception as error:

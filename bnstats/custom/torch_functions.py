@@ -15,14 +15,14 @@ Pull = Callable[[Array], Array]
 class ModuleCall:
     """A module whose parameters and buffers take the dtype and the device of its input.
 
-    It runs in the mode that it is in, training or not; what it does to its buffers is forgotten.
+    It runs in its own mode, training or not, and its changes to buffers are forgotten.
     """
 
     def __init__(self, module: torch.nn.Module) -> None:
         self._module = module
 
     def __call__(self, x: Array) -> Any:
-        """Return what the module's forward does."""
+        """Return what the module's forward returns."""
         module = self._module
         state = {
             name: tensor.detach().to(
@@ -34,7 +34,7 @@ class ModuleCall:
 
 
 def built(module: type[torch.nn.Module], values: Mapping[str, Any]) -> torch.nn.Module:
-    """Make a module, its parameters in float64 and, where they are random, the same each time."""
+    """Return a new module with parameters in float64; random ones are the same each time."""
     before = torch.get_default_dtype()
     try:
         torch.set_default_dtype(torch.float64)
@@ -46,7 +46,7 @@ def built(module: type[torch.nn.Module], values: Mapping[str, Any]) -> torch.nn.
 
 
 def value(call: Call, x: Any) -> Any:
-    """Return what a function of tensors returns, a tuple of them or None, as numpy's arrays."""
+    """Return the results of a function of tensors, a tuple, as numpy's arrays; None stays None."""
     with torch.no_grad():
         return tuple(None if v is None else _numpy(v) for v in call(_tensor(x)))
 
@@ -67,7 +67,7 @@ def _numpy(found: Array) -> Any:
 
 
 def vjp(call: Call, x: Array) -> tuple[Array, Pull]:
-    """Return y and the function from dy to dx; x is not written to, ``call`` gets a copy."""
+    """Return y and the function from dy to dx; ``call`` gets a copy of x, so x stays as it is."""
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
         y = call(leaf.clone())
@@ -83,7 +83,7 @@ def vjp(call: Call, x: Array) -> tuple[Array, Pull]:
 
 
 def has_own_backward(call: Call, x: Any) -> bool:
-    """Whether a function's gradient is a torch.autograd.Function of the user's."""
+    """Whether a torch.autograd.Function of the user's takes part in a function's gradient."""
     with torch.enable_grad():
         y = call(_tensor(x).requires_grad_().clone())
     seen, waiting = set[Any](), [y.grad_fn]

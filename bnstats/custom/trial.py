@@ -1,4 +1,4 @@
-"""Trying a function out on a few numbers: whose arrays it takes and what it returns."""
+"""A function is tried out on a few numbers: which arrays it takes, and what it returns."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from bnstats.specs.libraries import names_of
 
 
 def tried(call: UserFunction) -> UserFunction:
-    """Return a function with what a few calls tell of it.
+    """Return a function together with what a few calls show about it.
 
-    A function belongs to torch or jax if it is theirs, or compiled by them; if it returns their
-    arrays; if it fails with numpy's and names one of them or works with its arrays; or if it has a
-    torch.autograd.Function inside.
+    Nobody declares whose arrays a function named by its path takes, so it is found out. The
+    function belongs to torch or jax if it is theirs, or compiled by them; if it returns their
+    arrays; if it fails with numpy's, but names one of them or works with its arrays; or if it
+    contains a torch.autograd.Function, whose gradient no finite difference would see.
 
     Raises
     ------
     BnstatsError
-        Whatever `UserFunction` raises; or y at one x depends on the other draws, or on chance.
+        A call fails as `UserFunction` says, or y at one x depends on the other draws or on chance.
     """
     x = np.random.default_rng(0).normal(size=60)
     try:
@@ -102,6 +103,6 @@ def _takes(call: UserFunction, library: str, x: Array) -> bool:
 
 
 def _own(name: str) -> str | None:
-    """Return bnstats' own layer for another library's, named by its path ``torch.nn:Dropout``."""
+    """Return the layer of bnstats for a library's layer named by path, as ``torch.nn:Dropout``."""
     library, _, path = name.replace(":", ".").partition(".")
     return next((layer for layer in LAYERS if path in names_of(layer).get(library, {})), None)

@@ -1,1 +1,1 @@
-"""Results documents: written, read, described by a schema."""
+"""Results documents: their writer, reader, entries and schema, and files written whole."""

@@ -48,7 +48,7 @@ def check_directory(path: Path) -> None:
 
 
 def _is_directory(path: Path) -> bool:
-    """Tell as Path.is_dir does, but raise OSError or ValueError where no path can be so."""
+    """Return what Path.is_dir does, but raise OSError or ValueError for an impossible path."""
     try:
         return stat.S_ISDIR(path.stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
@@ -58,7 +58,7 @@ def _is_directory(path: Path) -> bool:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file under a temporary name and rename it, so that half a file never exists.
 
-    Line ends are written as they are, and a file that is replaced keeps its permissions.
+    Line ends are not translated, and a file that is replaced keeps its permissions.
 
     Raises
     ------
@@ -86,43 +86,6 @@ def write_atomically(path: Path, text: str) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise _cannot_write(path, error) from None
-
-
-def append_line(path: Path, line: str) -> None:
-    """Append a line, on a line of its own even where the file ends in a torn one.
-
-    Raises
-    ------
-    BnstatsError
-        The path cannot be written; `HostError` where the disk is full.
-    """
-    try:
-        with path.open("ab+", buffering=0) as file:
-            torn = b""
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                torn = b"" if file.read(1) == b"\n" else b"\n"
-            data = torn + line.encode() + b"\n"
-            if file.write(data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-
-
-def read_lines(path: Path) -> list[bytes]:
-    """Return the lines of a file, none where there is no file.
-
-    Raises
-    ------
-    BnstatsError
-        The file is there and cannot be read.
-    """
-    try:
-        return path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise BnstatsError(f"cannot read {printable(str(path))}: {error.strerror}") from None
 
 
 def _cannot_write(path: Path, error: OSError) -> BnstatsError:

@@ -1,4 +1,4 @@
-"""Reading a results document that a project has committed."""
+"""The reader of results documents that a project has committed."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def read_constants(path: Path) -> Mapping[str, Any]:
 
 
 def _check_document(document: Any) -> None:
-    """Raise an error of some kind unless a results document has what verification reads."""
+    """Raise one of `_NOT_A_DOCUMENT` unless the document has what verification reads."""
     provenance, results = document["provenance"], document["results"]
     law = Law(**provenance["law"])
     numbers: list[Any] = [*law, seed := provenance.get("seed", 0)]

@@ -1,23 +1,26 @@
-"""The record of a run as plain data: what JSON holds and every other format renders."""
+"""The writer of documents: records of a run as plain data, which every format renders."""
 
 from __future__ import annotations
 
 import math
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from bnstats.claims.verdict import Verdict
+from bnstats.documents.entries import ClaimEntry, ExactEntry, QuantityEntry
 from bnstats.result import Record, Result, Status
+from bnstats.sampling.settings import Sampling
+from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.version import __version__
 
-_LIBRARIES = ("numpy", "scipy")  # named where they took part, as is the backend
+_LIBRARIES = ("numpy", "scipy")  # recorded if they were imported, as is the backend
 SCHEMA = "bnstats/1"
-STATUSES: tuple[Status, ...] = get_args(Status)  # the last one found is the document's
+STATUSES: tuple[Status, ...] = get_args(Status)  # from the best to the worst
 
 
 def document(
@@ -37,20 +40,24 @@ def document(
     }
 
 
-def joined(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return one document of the results of several that were made with the same settings."""
-    # A library is named from the row that first needed it: the last row of one process names all.
-    provenance = max((d["provenance"] for d in documents), key=len)
-    return {
-        "schema": SCHEMA,
-        "status": max((d["status"] for d in documents), key=STATUSES.index),
-        "results": [result for d in documents for result in d["results"]],
-        "provenance": provenance,
-    }
+def outline(specs: Sequence[Spec], sampling: Sampling) -> dict[str, Any]:
+    """Return a document with every key that one of these layers would have, and no true number."""
+    estimate = Estimate(0.0, 0.0, (0.0, 0.0), 0.0, Exact(0.0, 0.0, ""))
+    return document(
+        [
+            Result(
+                spec,
+                {n: estimate for n, q in QUANTITIES.items() if q.direction in sampling.directions},
+                sampling=sampling,
+                nonfinite=dict.fromkeys(sampling.directions, 0),
+            )
+            for spec in specs
+        ]
+    )
 
 
 def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str]) -> dict[str, Any]:
-    """Return the document of a call that failed before it had a result."""
+    """Return the document of a call that failed before it had any result."""
     error = {"message": message, "hint": hint, "exit_code": exit_code}
     return {
         "schema": SCHEMA,
@@ -62,7 +69,7 @@ def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str])
 
 
 def result_entry(record: Record[Any]) -> dict[str, Any]:
-    """Return one layer's entry; a reference has no sampled fields."""
+    """Return the entry of a layer; that of a reference has no sampled fields."""
     entry: dict[str, Any] = {"layer": record.layer}
     if isinstance(record, Result):
         entry |= {
@@ -81,7 +88,7 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
     return entry
 
 
-def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
+def claims_entry(verdicts: Iterable[Verdict]) -> list[ClaimEntry]:
     """Return the claims on a layer with their verdicts."""
     return [
         {
@@ -104,14 +111,14 @@ def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     ]
 
 
-def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
+def exact_entry(exact: Exact | None) -> ExactEntry | None:
     """Return an exact value with its error bound, or None."""
     if exact is None or not math.isfinite(exact.value + exact.error):
         return None
     return {"value": exact.value, "error": exact.error, "by": exact.by}
 
 
-def _estimate_entry(e: Estimate) -> dict[str, Any]:
+def _estimate_entry(e: Estimate) -> QuantityEntry:
     interval = None if e.interval is None else [number(end) for end in e.interval]
     return {
         "value": number(e.value),

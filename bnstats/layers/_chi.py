@@ -5,34 +5,34 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from bnstats.layers._known import UNKNOWN, Known
+
 _MOST_DEGREES = 20_000  # above, binomial coefficients take long
 
 
 class Chi(NamedTuple):
-    """Mean, variance, fourth central moment, and bounds on the errors of the first two."""
+    """Mean, variance and fourth central moment of a length, in units of σ of its elements."""
 
-    mean: float
-    var: float
-    m4: float
-    mean_error: float
-    var_error: float
+    mean: Known
+    var: Known
+    m4: Known  # without a bound
 
 
-def chi(degrees: int, noncentrality: float = 0.0) -> Chi | None:
+def chi(degrees: int, noncentrality: float = 0.0) -> Chi:
     """Return moments of √(Σ(z_i + c_i)²), ``degrees`` standard normals z, Σc² = noncentrality.
 
-    Its law is that of a centred chi with ``degrees`` + 2j degrees of freedom, j ~ Poisson of mean
-    noncentrality/2 (Johnson, Kotz and Balakrishnan, Continuous Univariate Distributions 2, ch. 29).
-    Returns None where the degrees of freedom that matter exceed 20,000.
+    Its distribution is that of a centred chi with ``degrees`` + 2j degrees of freedom, where j is
+    Poisson with mean noncentrality/2 (Johnson, Kotz and Balakrishnan, Continuous Univariate
+    Distributions 2, ch. 29). They are unknown if more than 20,000 degrees of freedom matter.
     """
     rate = noncentrality / 2
     mode = int(rate)
-    spread = 14 * math.sqrt(rate) + 40 if rate else 0.0
-    if degrees + 2 * (mode + spread) > _MOST_DEGREES:
-        return None
+    reach = 14 * math.sqrt(rate) + 40 if rate else 0.0
+    if degrees + 2 * (mode + reach) > _MOST_DEGREES:
+        return Chi(UNKNOWN, UNKNOWN, UNKNOWN)
     centre = _mean(degrees + 2 * mode)
-    up = _terms(degrees, rate, mode, centre, int(mode + spread))
-    down = _terms(degrees, rate, mode, centre, max(int(mode - spread), 0))
+    up = _terms(degrees, rate, mode, centre, int(mode + reach))
+    down = _terms(degrees, rate, mode, centre, max(int(mode - reach), 0))
     terms = [*up, *down[1:]]
     total = math.fsum(weight for weight, _, _ in terms)
     mean = math.fsum(weight * first for weight, _, first in terms) / total
@@ -42,11 +42,9 @@ def chi(degrees: int, noncentrality: float = 0.0) -> Chi | None:
     m4 = fourth - 4 * mean * third + 6 * mean**2 * second - 3 * mean**4
     relative = (8 + 4 * math.sqrt(rate)) * 2.0**-52  # of terms that matter, by recursion
     return Chi(
-        mean=mean,
-        var=second - mean**2,
-        m4=m4,
-        mean_error=relative * mean,
-        var_error=2 * relative * second,
+        mean=Known(mean, relative * mean),
+        var=Known(second - mean**2, 2 * relative * second),
+        m4=Known(m4),
     )
 
 

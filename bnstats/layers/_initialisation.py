@@ -11,8 +11,8 @@ from collections.abc import Callable
 from math import prod
 from typing import Annotated, Literal, NamedTuple
 
+from bnstats.layers._bound import Array, Input, Namespace
 from bnstats.layers._parameters import ParameterError, Synonyms
-from bnstats.layers._registry import Array, Input, Namespace
 
 Init = Literal[
     "unit_fan_in",

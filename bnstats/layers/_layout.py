@@ -7,13 +7,12 @@ kept on one stride period of positions, and the event holds every window that re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from math import gcd, prod
 
+from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Namespace
 from bnstats.layers._parameters import ParameterError, Size
-from bnstats.layers._registry import Array, Backward, BoundLayer, Namespace
-from bnstats.layers._windows import Region, Run, Side, Windows
+from bnstats.layers._windows import Region, Side, Stretch, Windows
 
 _MOST_ELEMENTS = 10**7
 
@@ -62,7 +61,8 @@ def windows(
     if input_size is None:
         if region != "all":
             raise ParameterError(f"region={region} is a part of a finite map: it needs input_size")
-        return laid_out(tuple(map(_interior, k, s, d)), interior=True)
+        found = laid_out(tuple(map(_interior, k, s, d)), interior=True)
+        return replace(found, hints=idle_hints(padding, ceil_mode=ceil_mode))
     n = per_side("input_size", input_size, sides)
     rounding = (ceil_mode,) * sides
     found = laid_out(tuple(map(_finite, k, s, d, p, n, rounding)), interior=False)
@@ -82,7 +82,7 @@ def _interior(kernel: int, stride: int, dilation: int) -> Side:
     period = before * stride
     return Side(
         size=period + max(reach, stride),
-        runs=(Run(0, stride, before + 1, kernel, dilation, slice(None)),),
+        stretches=(Stretch(0, stride, before + 1, kernel, dilation, slice(None)),),
         padding=(0, 0),
         kept=slice(period, period + stride),
         margin=0,
@@ -106,7 +106,7 @@ def _finite(
     overhang = max((count - 1) * stride + reach - available, 0)
     return Side(
         size=size,
-        runs=(Run(0, stride, count, kernel, dilation, slice(None)),),
+        stretches=(Stretch(0, stride, count, kernel, dilation, slice(None)),),
         padding=(padding, padding + overhang),
         kept=slice(0, size),
         margin=padding,
@@ -142,8 +142,8 @@ def _adaptive(output: int, size: int) -> Side:
     stops = [-(-(i + 1) * size // output) for i in range(kinds)]
     return Side(
         size=size,
-        runs=tuple(
-            Run(a, size // recur, recur, b - a, 1, slice(i, None, kinds))
+        stretches=tuple(
+            Stretch(a, size // recur, recur, b - a, 1, slice(i, None, kinds))
             for i, (a, b) in enumerate(zip(starts, stops, strict=True))
         ),
         padding=(0, 0),
@@ -153,7 +153,11 @@ def _adaptive(output: int, size: int) -> Side:
 
 
 def in_region(bound: BoundLayer, w: Windows) -> BoundLayer:
-    """Return the event with y and dx of the windows' region alone, as vectors."""
+    """Return the layer with the hints on its windows, and with y and dx of their region alone.
+
+    y and dx of a part of the map are vectors.
+    """
+    bound = replace(bound, hints=bound.hints + w.hints)
     if w.region == "all":
         return bound
 
@@ -162,7 +166,7 @@ def in_region(bound: BoundLayer, w: Windows) -> BoundLayer:
         flat = xp.reshape(values, (*lead, prod(shape), values.shape[-1]))
         return xp.take(flat, xp.asarray(which), axis=len(lead))
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         y, backward = bound.forward(xp, draws)
 
         def backward_picked(dy: Array) -> Array:
@@ -173,13 +177,11 @@ def in_region(bound: BoundLayer, w: Windows) -> BoundLayer:
     return replace(bound, forward=forward)
 
 
-def border_hints(
-    input_size: Size | None, *, padding: Size = 0, ceil_mode: bool = False
-) -> tuple[str, ...]:
+def idle_hints(padding: Size, *, ceil_mode: bool = False) -> tuple[str, ...]:
     """Say which parameters have no effect in the interior view."""
     padded = any(padding) if isinstance(padding, tuple) else padding > 0
     idle = [name for name, given in (("padding", padded), ("ceil_mode", ceil_mode)) if given]
-    if not idle or input_size is not None:
+    if not idle:
         return ()
     change = "change" if len(idle) > 1 else "changes"
     what = f"{' and '.join(idle)} {change} nothing in the interior of an unbounded input"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
 from collections.abc import Callable
@@ -65,13 +66,17 @@ class Parameter:
 
 def parameters_of(build: Callable[..., Any]) -> tuple[Parameter, ...]:
     """Read the keyword-only parameters of a builder: type, default and range."""
-    declared = inspect.unwrap(getattr(build, "func", build))
+    return _keyword_parameters(inspect.unwrap(getattr(build, "func", build)))
+
+
+@functools.lru_cache(maxsize=1)  # one builder stands behind several layers in a row
+def _keyword_parameters(declared: Callable[..., Any]) -> tuple[Parameter, ...]:
     if not declared.__code__.co_kwonlyargcount:
         return ()  # sooner known than by its signature, which every start of the program pays for
     hints = typing.get_type_hints(declared, include_extras=True)
     return tuple(
         read_parameter(p.name, hints[p.name], p.default)
-        for p in inspect.signature(build).parameters.values()
+        for p in inspect.signature(declared).parameters.values()
         if p.kind is p.KEYWORD_ONLY
     )
 

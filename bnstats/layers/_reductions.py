@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import TypeAlias
 
-from bnstats.layers._registry import Array, Backward, Namespace
-from bnstats.layers._windows import Run, Side, Windows
+from bnstats.layers._bound import Array, Backward, Namespace
+from bnstats.layers._windows import Side, Stretch, Windows
 
 # y, and the gradient with respect to the i-th position of every window, from dy and i.
 Reduced: TypeAlias = tuple[Array, Callable[[Array, int], Array]]
-# Reduces the windows of one run, given one array for each position of a window.
+# Reduces the windows of one stretch, given one array for each position of a window.
 Reduction: TypeAlias = Callable[[Namespace, Sequence[Array]], Reduced]
 
 
@@ -42,19 +42,19 @@ def over_windows(
     xp: Namespace, x: Array, windows: Windows, reduction: Reduction, padding: float = 0.0
 ) -> tuple[Array, Backward]:
     """Reduce every window of a map (sides, n), padded by a number; return y and its backward."""
-    y, backward = over_runs(
-        xp, windows.pad(xp, x, padding), windows.sides, lambda axis, run: reduction
+    y, backward = over_stretches(
+        xp, windows.pad(xp, x, padding), windows.sides, lambda axis, stretch: reduction
     )
     return y, lambda dy: windows.crop(backward(dy))
 
 
-def over_runs(
+def over_stretches(
     xp: Namespace,
     x: Array,
     sides: Sequence[Side],
-    reduction_of: Callable[[int, Run], Reduction],
+    reduction_of: Callable[[int, Stretch], Reduction],
 ) -> tuple[Array, Backward]:
-    """Reduce the windows of a padded map, those of each run along each axis in their own way."""
+    """Reduce the windows of a padded map, each stretch along each axis in its own way."""
     y, steps = x, list[Backward]()
     for axis, side in reversed(list(enumerate(sides))):
         y, back = _along(xp, y, side, axis, partial(reduction_of, axis))
@@ -63,27 +63,29 @@ def over_runs(
 
 
 def _along(
-    xp: Namespace, x: Array, side: Side, axis: int, reduction_of: Callable[[Run], Reduction]
+    xp: Namespace, x: Array, side: Side, axis: int, reduction_of: Callable[[Stretch], Reduction]
 ) -> tuple[Array, Backward]:
     lead = (slice(None),) * axis
 
-    def reduced(run: Run) -> Reduced:
-        return reduction_of(run)(xp, [x[(*lead, run.at(tap))] for tap in range(run.taps)])
+    def reduced(stretch: Stretch) -> Reduced:
+        return reduction_of(stretch)(
+            xp, [x[(*lead, stretch.at(tap))] for tap in range(stretch.taps)]
+        )
 
-    found = [reduced(run) for run in side.runs]
+    found = [reduced(stretch) for stretch in side.stretches]
     if len(found) == 1:
         y = found[0][0]
     else:
         y = xp.zeros((*x.shape[:axis], side.count, *x.shape[axis + 1 :]), dtype=x.dtype)
-        for run, (part, _) in zip(side.runs, found, strict=True):
-            y = xp.add_at(y, (*lead, run.place), part)
+        for stretch, (part, _) in zip(side.stretches, found, strict=True):
+            y = xp.add_at(y, (*lead, stretch.place), part)
 
     def backward(dy: Array) -> Array:
         dx = xp.zeros_like(x)
-        for run, (_, share) in zip(side.runs, found, strict=True):
-            dy_run = dy[(*lead, run.place)]
-            for tap in range(run.taps):
-                dx = xp.add_at(dx, (*lead, run.at(tap)), share(dy_run, tap))
+        for stretch, (_, share) in zip(side.stretches, found, strict=True):
+            dy_stretch = dy[(*lead, stretch.place)]
+            for tap in range(stretch.taps):
+                dx = xp.add_at(dx, (*lead, stretch.at(tap)), share(dy_stretch, tap))
         return dx
 
     return y, backward

@@ -2,8 +2,6 @@
 
 A layer is data: a name, its parameters, and a function that binds parameter values: a `BoundLayer`,
 the experiment of one draw. Everything else, from the command line to the tests, reads the registry.
-Formulas are written against an array namespace ``xp`` and hold one draw per position of the *last*
-axis: an input of shape ``(3, 3)`` arrives as an array of shape ``(3, 3, n)``.
 """
 
 from __future__ import annotations
@@ -11,117 +9,16 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
-from bnstats.layers._known import Known
+from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
+from bnstats.layers._known import ExactMoments, Known
 from bnstats.layers._parameters import Parameter, parameters_of
 
-Array: TypeAlias = Any
-Namespace: TypeAlias = Any
-Backward: TypeAlias = Callable[[Array], Array]
-Pointwise: TypeAlias = Callable[[Namespace, Array], tuple[Array, Array]]
-
-
-class Law(NamedTuple):
-    """The law of the inputs: x ~ N(x_mean, x_std²), dy ~ N(0, dy_std²), all independent."""
-
-    x_mean: float = 0.0
-    x_std: float = 1.0
-    dy_std: float = 1.0
-
-
-STANDARD = Law()
-
-
-class Expect(typing.Protocol):
-    """Expectations under the law of x, supplied to a layer's `BoundLayer.moments` from outside."""
-
-    def __call__(
-        self,
-        function: Callable[[Namespace, Array], Array],
-        *,
-        breakpoints: Iterable[float] = (),
-        maximum_of: int = 1,
-        tolerance: float = ...,
-    ) -> Known:
-        """Return E[function(X)], X being the largest of ``maximum_of`` independent inputs.
-
-        The quadrature is refined until it changes by less than the relative tolerance.
-        """
-
-    def integral(
-        self, function: Callable[[Namespace, Array], Array], low: float, high: float
-    ) -> Known:
-        """Return ∫ function(t) dt from low to high.
-
-        The function must be analytic on the whole real line, within ±π/2 of it for any feature of
-        unit width, and negligible at both ends: the trapezoid rule then converges geometrically.
-        """
-
-
-@dataclass(frozen=True)
-class Input:
-    """A random input of one draw: its event shape and its law.
-
-    ``x`` and ``dy`` are normal with the mean and scale of the run's `Law`; every other input is
-    a standard normal or uniform on (0, 1).
-    """
-
-    shape: tuple[int, ...] = ()
-    law: Literal["normal", "uniform"] = "normal"
-
-
-@dataclass(frozen=True)
-class BoundLayer:
-    """One draw of a layer whose parameters are bound.
-
-    Attributes
-    ----------
-    inputs
-        Every random input by name; always ``x`` and ``dy``.
-    forward
-        ``forward(xp, draws)`` returns ``(y, backward)``; ``backward(dy)`` returns dx. Arrays hold
-        the draws on their last axis.
-    moments
-        ``moments(law, expect)`` returns what is known exactly of one element of y and dx: any of
-        ``mean_y``, ``var_y``, ``m3_y`` and ``m4_y`` (third and fourth central moment), ``ms_dx``
-        (E[dx²]) and ``m4_dx`` (E[dx⁴]), averaged over the event's positions. E[dx] is zero for
-        every layer, because dx is linear in dy. Third and fourth moments are stated only where an
-        event has a single element; of several, ``var_ms_y`` and ``var_ms_dx`` are the variances of
-        the event's means of y² and dx², that of y stated only where E[y] is zero. What is the same
-        in every draw, averaged over its positions, is known by `CONSTANT`; ``mean_dx`` and ``ms_y``
-        are stated where they are.
-    breakpoints
-        Where an elementwise layer is not smooth, in units of x: f, its slope or its curvature
-        jumps.
-    hints
-        What a user should know about these parameter values.
-    why_inexact
-        Why some moment is known by sampling only; empty where all are known.
-    heavy_tailed
-        Directions whose fourth moment is infinite under any law: no sample of them, however large,
-        has an interval that holds.
-    under
-        ``under(law)`` returns this layer with what shows only once the law is known: breakpoints
-        and faults of a function that nobody has examined. None where there is nothing to find out.
-    """
-
-    inputs: Mapping[str, Input]
-    forward: Callable[[Namespace, Mapping[str, Array]], tuple[Array, Backward]]
-    moments: Callable[[Law, Expect], Mapping[str, Known]]
-    breakpoints: tuple[float, ...] = ()
-    hints: tuple[str, ...] = ()
-    why_inexact: str = ""
-    heavy_tailed: tuple[Literal["y", "dx"], ...] = ()
-    under: Callable[[Law], BoundLayer] | None = None
-
-    @property
-    def numbers(self) -> int:
-        """Random numbers in one draw."""
-        return sum(math.prod(i.shape) for i in self.inputs.values())
+Function: TypeAlias = Callable[[Namespace, Array], Array]
+Pointwise: TypeAlias = Callable[[Namespace, Array], tuple[Array, Array]]  # y and dy/dx
 
 
 @dataclass(frozen=True)
@@ -221,13 +118,42 @@ def structured(
     return decorate
 
 
+def structured_by_sides(
+    formula: str,
+    gradient: str,
+    *,
+    name: str,
+    examples: Mapping[int, tuple[str, ...]],
+    cite: str = "",
+    aliases: tuple[str, ...] = (),
+) -> Callable[[Callable[..., BoundLayer]], Callable[..., BoundLayer]]:
+    """Register a builder for maps of several numbers of sides, which it takes as first argument.
+
+    ``examples`` lists them with the examples of each; ``{}`` in the name and in aliases is theirs.
+    """
+
+    def decorate(build: Callable[..., BoundLayer]) -> Callable[..., BoundLayer]:
+        for sides, texts in examples.items():
+            structured(
+                formula,
+                gradient,
+                name=name.format(sides),
+                cite=cite,
+                aliases=tuple(alias.format(sides) for alias in aliases),
+                examples=texts,
+            )(functools.partial(build, sides))
+        return build
+
+    return decorate
+
+
 def elementwise(
     formula: str,
     gradient: str = "dx = dy·f′(x)",
     *,
     name: str | None = None,
     breakpoints: tuple[float, ...] | Callable[..., tuple[float, ...]] = (),
-    closed_form: Callable[[Law], Mapping[str, Known]] | None = None,
+    closed_form: Callable[[Law], ExactMoments] | None = None,
     cite: str = "",
     aliases: tuple[str, ...] = (),
     examples: tuple[str, ...] = (),
@@ -236,8 +162,8 @@ def elementwise(
 
     Its keyword-only arguments are its parameters. ``breakpoints`` lists where it is not smooth,
     or is a function of the parameters that does, and that raises `ParameterError` where they make
-    no layer. ``closed_form`` states moments (see `BoundLayer`) of a layer without parameters under any
-    law; the others are found by quadrature.
+    no layer. ``closed_form`` states moments of a layer without parameters under any law; the others
+    are found by quadrature.
     """
 
     def decorate(
@@ -264,46 +190,49 @@ def elementwise(
 def pointwise_layer(
     f: Pointwise,
     breakpoints: tuple[float, ...],
-    closed_form: Callable[[Law], Mapping[str, Known]] | None = None,
+    closed_form: Callable[[Law], ExactMoments] | None = None,
 ) -> BoundLayer:
     """Return the event of one scalar pair (x, dy) through y = f(x), dx = dy·f′(x)."""
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         y, slope = f(xp, draws["x"])
         return y, lambda dy: dy * slope
 
     found = pointwise_moments(lambda xp, x: f(xp, x)[0], lambda xp, x: f(xp, x)[1], breakpoints)
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        return {**found(law, expect), **(closed_form(law) if closed_form else {})}
+    def moments(law: Law, expect: Expect) -> ExactMoments:
+        by_quadrature = found(law, expect)
+        return by_quadrature | closed_form(law) if closed_form else by_quadrature
 
     return BoundLayer({"x": Input(), "dy": Input()}, forward, moments, breakpoints=breakpoints)
 
 
 def pointwise_moments(
-    value: Callable[[Namespace, Array], Array],
-    slope: Callable[[Namespace, Array], Array],
-    breakpoints: tuple[float, ...],
-) -> Callable[[Law, Expect], Mapping[str, Known]]:
-    """Return the `BoundLayer.moments` of a scalar function and its slope."""
+    value: Function, slope: Function, breakpoints: tuple[float, ...]
+) -> Callable[[Law, Expect], ExactMoments]:
+    """Return the `BoundLayer.moments` of a scalar function and its slope, found by quadrature."""
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         mean = expect(value, breakpoints=breakpoints)
-        var = expect(lambda xp, x: (value(xp, x) - mean.value) ** 2, breakpoints=breakpoints)
-        ms_slope = expect(lambda xp, x: slope(xp, x) ** 2, breakpoints=breakpoints)
-        m4_slope = expect(lambda xp, x: slope(xp, x) ** 4, breakpoints=breakpoints)
-        power = law.dy_std**2
-        lost = 2.0**-51 * abs(mean.value)  # rounding of f, of which y − E[y] may leave little else
-        error = var.error + lost * (2 * math.sqrt(var.value) + lost)
-        if math.sqrt(var.value) < lost:
-            var, error = Known(0.0, by=var.by), error + var.value
-        return {
-            "mean_y": mean,
-            "var_y": Known(var.value, error, var.by),
-            "m3_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 3, breakpoints=breakpoints),
-            "m4_y": expect(lambda xp, x: (value(xp, x) - mean.value) ** 4, breakpoints=breakpoints),
-            "ms_dx": Known(power * ms_slope.value, power * ms_slope.error, ms_slope.by),
-            "m4_dx": Known(3 * power**2 * m4_slope.value, 3 * power**2 * m4_slope.error),
-        }
+
+        def central(power: int) -> Known:
+            return expect(
+                lambda xp, x: (value(xp, x) - mean.value) ** power, breakpoints=breakpoints
+            )
+
+        var, dy2 = central(2), law.dy_std**2
+        # The rounding of f, relative to E[y]; where f hardly varies it is most of y − E[y].
+        std, rounding = math.sqrt(var.value), 2.0**-51 * abs(mean.value)
+        var = var.widened(rounding * (2 * std + rounding))
+        if std < rounding:
+            var = Known(0.0, var.error + var.value, var.by)
+        return ExactMoments(
+            mean_y=mean,
+            var_y=var,
+            m3_y=central(3),
+            m4_y=central(4),
+            ms_dx=dy2 * expect(lambda xp, x: slope(xp, x) ** 2, breakpoints=breakpoints),
+            m4_dx=3 * dy2**2 * expect(lambda xp, x: slope(xp, x) ** 4, breakpoints=breakpoints),
+        )
 
     return moments

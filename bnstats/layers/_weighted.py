@@ -7,13 +7,11 @@ linear layer is a convolution over no sides at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._initialisation import Init, Mode, fans_of, weights
-from bnstats.layers._known import Known
+from bnstats.layers._known import ExactMoments, Known
 from bnstats.layers._parameters import ParameterError
-from bnstats.layers._registry import Array, Backward, BoundLayer, Expect, Input, Law, Namespace
-from bnstats.layers._windows import Windows, inside
+from bnstats.layers._windows import Windows
 
 
 def weighted_event(
@@ -53,14 +51,14 @@ def weighted_event(
     rows, columns = outer // groups, inner // groups
     shape = (outer, columns, *w.kernel)
     weight = weights(init, mode, gain, shape, groups=groups, transposed=transposed)
-    spread = (slice(None),) * 3 + (None,) * len(w.kernel) + (slice(None),)
+    stretched = (slice(None),) * 3 + (None,) * len(w.kernel) + (slice(None),)
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         n = draws["x"].shape[-1]
         tensor = weight.tensor(xp, draws["weight"])
         tensor = xp.reshape(tensor, (groups, rows, columns, *w.kernel, n))
         # of each position of a window: where it lies, and weights (groups, rows, columns, 1…, n)
-        terms = [(w.at(o), tensor[(slice(None),) * 3 + o][spread]) for o in w.offsets()]
+        terms = [(w.at(o), tensor[(slice(None),) * 3 + o][stretched]) for o in w.offsets()]
 
         # One channel at a time: all at once would hold rows·columns·positions numbers a draw.
         def to_windows(x: Array) -> Array:
@@ -82,17 +80,17 @@ def weighted_event(
             return to_map(draws["x"]), to_windows
         return to_windows(draws["x"]), to_map
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         # Weights have mean 0 and are uncorrelated, so that E[x]² adds to the power of x.
         del expect
-        to_window = columns * w.per_window(inside) * weight.ms
-        to_position = rows * w.per_position(inside) * weight.ms
+        to_window = columns * w.per_window(lambda e: e.inside) * weight.ms
+        to_position = rows * w.per_position(lambda e: e.inside) * weight.ms
         to_y, to_dx = (to_position, to_window) if transposed else (to_window, to_position)
-        return {
-            "mean_y": Known(0.0),
-            "var_y": Known(to_y * (law.x_std**2 + law.x_mean**2)),
-            "ms_dx": Known(to_dx * law.dy_std**2),
-        }
+        return ExactMoments(
+            mean_y=Known(0.0),
+            var_y=Known(to_y * (law.x_std**2 + law.x_mean**2)),
+            ms_dx=Known(to_dx * law.dy_std**2),
+        )
 
     on_map, on_windows = Input((inner, *w.size)), Input((outer, *w.count))
     x, dy = (on_windows, on_map) if transposed else (on_map, on_windows)

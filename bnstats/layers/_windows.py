@@ -13,13 +13,13 @@ from functools import cached_property
 from math import prod
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from bnstats.layers._registry import Array, Namespace
+from bnstats.layers._bound import Array, Namespace
 
 Region: TypeAlias = Literal["all", "interior", "border"]
 
 
 @dataclass(frozen=True)
-class Run:
+class Stretch:
     """Equally long windows at equal distances along one side, in positions of the padded map.
 
     ``place`` is where they stand among the windows of their side.
@@ -45,16 +45,6 @@ class Extent(NamedTuple):
     padded: int
 
 
-def inside(extent: Extent) -> int:
-    """Return the positions of a window that are inside the input."""
-    return extent.inside
-
-
-def padded(extent: Extent) -> int:
-    """Return the positions of a window that are inside the input or its padding."""
-    return extent.padded
-
-
 @dataclass(frozen=True)
 class Side:
     """Windows along one side of a map.
@@ -63,8 +53,8 @@ class Side:
     ----------
     size
         Positions of x an event holds.
-    runs
-        The windows: a single run where they slide, several where they adapt to the size.
+    stretches
+        The windows: a single stretch where they slide, several where they adapt to the size.
     padding
         Positions before and after the map; ``ceil_mode`` may need more of them after it.
     kept
@@ -74,7 +64,7 @@ class Side:
     """
 
     size: int
-    runs: tuple[Run, ...]
+    stretches: tuple[Stretch, ...]
     padding: tuple[int, int]
     kept: slice
     margin: int
@@ -82,22 +72,22 @@ class Side:
     @property
     def count(self) -> int:
         """Windows, i.e. positions of y."""
-        return sum(run.count for run in self.runs)
+        return sum(stretch.count for stretch in self.stretches)
 
     @cached_property
     def extents(self) -> tuple[Extent, ...]:
         """The extent of every window."""
         found = [Extent(0, 0)] * self.count
-        for run in self.runs:
-            found[run.place] = [self._extent(run, w) for w in range(run.count)]
+        for stretch in self.stretches:
+            found[stretch.place] = [self._extent(stretch, w) for w in range(stretch.count)]
         return tuple(found)
 
-    def _extent(self, run: Run, window: int) -> Extent:
-        first = run.start + window * run.step - self.padding[0]
+    def _extent(self, stretch: Stretch, window: int) -> Extent:
+        first = stretch.start + window * stretch.step - self.padding[0]
 
         def held(low: int, high: int) -> int:
-            taps = (-((first - end) // run.dilation) for end in (low, high))
-            before, upto = (min(max(tap, 0), run.taps) for tap in taps)
+            taps = (-((first - end) // stretch.dilation) for end in (low, high))
+            before, upto = (min(max(tap, 0), stretch.taps) for tap in taps)
             return upto - before
 
         return Extent(held(0, self.size), held(-self.margin, self.size + self.margin))
@@ -105,7 +95,7 @@ class Side:
     @property
     def full(self) -> tuple[bool, ...]:
         """Whether each sliding window lies inside the map."""
-        return tuple(extent.inside == self.runs[0].taps for extent in self.extents)
+        return tuple(extent.inside == self.stretches[0].taps for extent in self.extents)
 
     @cached_property
     def visits(self) -> tuple[int, ...]:
@@ -113,11 +103,11 @@ class Side:
 
         There a window that would hold it in an unbounded map reaches over the edge or is missing.
         """
-        (run,) = self.runs
+        (stretch,) = self.stretches
         found = []
         for position in range(self.padding[0], self.padding[0] + self.size):
-            starts = (position - tap * run.dilation for tap in range(run.taps))
-            windows = [start // run.step for start in starts if start % run.step == 0]
+            starts = (position - tap * stretch.dilation for tap in range(stretch.taps))
+            windows = [start // stretch.step for start in starts if start % stretch.step == 0]
             inner = all(0 <= w < self.count and self.full[w] for w in windows)
             found.append(len(windows) if inner else -1)
         return tuple(found)
@@ -137,16 +127,19 @@ class Windows:
         Which part of a finite map counts. Windows inside the map are interior, those that reach
         over its edge are border; positions are interior where along each side all the windows are
         that would hold them in an unbounded map.
+    hints
+        What a user should know about this layout.
     """
 
     sides: tuple[Side, ...]
     interior: bool
     region: Region = "all"
+    hints: tuple[str, ...] = ()
 
     @property
     def kernel(self) -> tuple[int, ...]:
         """Positions of the largest window, by side."""
-        return tuple(max(run.taps for run in side.runs) for side in self.sides)
+        return tuple(max(stretch.taps for stretch in side.stretches) for side in self.sides)
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -165,7 +158,7 @@ class Windows:
     def at(self, offset: tuple[int, ...]) -> tuple[Any, ...]:
         """Return the index that takes one position of every sliding window from the padded map."""
         sides = zip(self.sides, offset, strict=True)
-        return (..., *(side.runs[0].at(o) for side, o in sides), slice(None))
+        return (..., *(side.stretches[0].at(o) for side, o in sides), slice(None))
 
     def pad(self, xp: Namespace, x: Array, value: float) -> Array:
         """Surround the map (sides, n), leading axes allowed, by its padding."""

@@ -7,17 +7,24 @@ convolution is groups=in_channels.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Annotated
 
+from bnstats.layers._bound import BoundLayer
 from bnstats.layers._initialisation import CITE, InitName, Mode
-from bnstats.layers._layout import border_hints, in_region, per_side, windows
+from bnstats.layers._layout import idle_hints, in_region, per_side, windows
 from bnstats.layers._parameters import ParameterError, Range, Size
-from bnstats.layers._registry import BoundLayer, structured
+from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._weighted import weighted_event
 from bnstats.layers._windows import Region
 
 
+@structured_by_sides(
+    "y_o,w = Σ_c Σ_k W_o,c,k·x_c,w+k,  W drawn by init",
+    "dx_c,i = Σ_o Σ_w W_o,c,i−w·dy_o,w",
+    name="conv{}d",
+    cite=CITE,
+    examples={1: ("",), 2: ("init=unit_fan_out", "init=unit_fan_in", "stride=2"), 3: ("",)},
+)
 def conv(
     sides: int,
     *,
@@ -37,18 +44,18 @@ def conv(
     """Convolution without bias; the numbers are over fresh weights for every draw."""
     w = windows(sides, kernel_size, stride, padding, input_size, dilation, region=region)
     bound = weighted_event(
-        w,
-        in_channels,
-        out_channels,
-        groups=groups,
-        init=init,
-        mode=mode,
-        gain=gain,
+        w, in_channels, out_channels, groups=groups, init=init, mode=mode, gain=gain
     )
-    hints = bound.hints + border_hints(input_size, padding=padding)
-    return in_region(replace(bound, hints=hints), w)
+    return in_region(bound, w)
 
 
+@structured_by_sides(
+    "y_o,i = Σ_c Σ_w W_c,o,i−w·x_c,w,  W drawn by init",
+    "dx_c,w = Σ_o Σ_k W_c,o,k·dy_o,w+k",
+    name="conv_transpose{}d",
+    cite=CITE,
+    examples={1: ("",), 2: ("stride=2",), 3: ("",)},
+)
 def conv_transpose(
     sides: int,
     *,
@@ -72,8 +79,11 @@ def conv_transpose(
         given = (input_size, kernel_size, stride, padding, output_padding, dilation)
         by_side = (per_side(k, v, sides) for k, v in zip(names, given, strict=True))
         output_size = tuple(_output_size(*side) for side in zip(*by_side, strict=True))
+    w = windows(sides, kernel_size, stride, padding, output_size, dilation)
+    if input_size is None and not w.hints:
+        w = replace(w, hints=idle_hints(output_padding))
     bound = weighted_event(
-        windows(sides, kernel_size, stride, padding, output_size, dilation),
+        w,
         in_channels,
         out_channels,
         groups=groups,
@@ -82,9 +92,7 @@ def conv_transpose(
         gain=gain,
         transposed=True,
     )
-    hints = border_hints(input_size, padding=padding)
-    hints = hints or border_hints(input_size, padding=output_padding)
-    return replace(bound, hints=bound.hints + hints)
+    return in_region(bound, w)
 
 
 def _output_size(n: int, kernel: int, stride: int, padding: int, extra: int, dilation: int) -> int:
@@ -95,22 +103,3 @@ def _output_size(n: int, kernel: int, stride: int, padding: int, extra: int, dil
     if size < 1:
         raise ParameterError(f"padding={padding} leaves nothing of the output")
     return size
-
-
-_EXAMPLES = {1: ("",), 2: ("init=unit_fan_out", "init=unit_fan_in", "stride=2"), 3: ("",)}
-
-for _sides in (1, 2, 3):
-    structured(
-        "y_o,w = Σ_c Σ_k W_o,c,k·x_c,w+k,  W drawn by init",
-        "dx_c,i = Σ_o Σ_w W_o,c,i−w·dy_o,w",
-        name=f"conv{_sides}d",
-        cite=CITE,
-        examples=_EXAMPLES[_sides],
-    )(partial(conv, _sides))
-    structured(
-        "y_o,i = Σ_c Σ_w W_c,o,i−w·x_c,w,  W drawn by init",
-        "dx_c,w = Σ_o Σ_k W_c,o,k·dy_o,w+k",
-        name=f"conv_transpose{_sides}d",
-        cite=CITE,
-        examples=("stride=2",) if _sides == 2 else ("",),
-    )(partial(conv_transpose, _sides))

@@ -6,24 +6,14 @@ Mean, variance and E[dx²] of one element do not depend on how many elements sha
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from functools import partial
 from math import prod
 from typing import Annotated, Literal
 
-from bnstats.layers._known import Known
+from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
+from bnstats.layers._known import UNKNOWN, ExactMoments, Known
 from bnstats.layers._layout import per_side
 from bnstats.layers._parameters import Range, Size
-from bnstats.layers._registry import (
-    Array,
-    Backward,
-    BoundLayer,
-    Expect,
-    Input,
-    Law,
-    Namespace,
-    structured,
-)
+from bnstats.layers._registry import structured, structured_by_sides
 
 Scaling = Literal["inverted", "sqrt", "none"]
 _CITE = "JMLR 15 (2014) 1929-1958"
@@ -38,30 +28,29 @@ def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) 
     """Return the event of elements that share one mask: y = c·(m·(x + h) − (1 − p)·h)."""
     keep = 1 - p
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         x = draws["x"]
         factor = scale * xp.astype(draws["mask"] < keep, x.dtype)  # where() mispredicts
         y = factor * (x + shift) - scale * keep * shift if shift else x * factor
         return y, lambda dy: dy * factor
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         # Central moments, summed over the two values of the mask: no large terms cancel. Kept,
         # y − E[y] is normal with mean p·gap; dropped, it is −(1 − p)·gap.
         del expect
         gap, std = scale * (law.x_mean + shift), scale * law.x_std
         kept, dropped = p * gap, -keep * gap
-        power = (scale * law.dy_std) ** 2
-        known = {
-            "mean_y": Known(keep * scale * law.x_mean),
-            "var_y": Known(keep * (kept**2 + std**2) + p * dropped**2),
-            "ms_dx": Known(keep * power),
-        }
-        if prod(shape) == 1:
-            m4 = keep * (kept**4 + 6 * (kept * std) ** 2 + 3 * std**4) + p * dropped**4
-            known |= {"m4_y": Known(m4), "m4_dx": Known(3 * keep * power**2)}
-        return known
+        dy2, scalar = (scale * law.dy_std) ** 2, prod(shape) == 1
+        m4 = keep * (kept**4 + 6 * (kept * std) ** 2 + 3 * std**4) + p * dropped**4
+        return ExactMoments(
+            mean_y=Known(keep * scale * law.x_mean),
+            var_y=Known(keep * (kept**2 + std**2) + p * dropped**2),
+            m4_y=Known(m4) if scalar else UNKNOWN,
+            ms_dx=Known(keep * dy2),
+            m4_dx=Known(3 * keep * dy2**2) if scalar else UNKNOWN,
+        )
 
-    inputs = {"x": Input(shape), "dy": Input(shape), "mask": Input(law="uniform")}
+    inputs = {"x": Input(shape), "dy": Input(shape), "mask": Input(distribution="uniform")}
     return BoundLayer(inputs, forward, moments)
 
 
@@ -82,6 +71,14 @@ def dropout(
     return _masked((), p, _scale(p, scaling))
 
 
+@structured_by_sides(
+    f"{_FORMULA}, one m for a channel",
+    _GRADIENT,
+    name="dropout{}d",
+    cite="arXiv:1411.4280",
+    aliases=("spatial_dropout{}d",),
+    examples={1: ("",), 2: ("",), 3: ("",)},
+)
 def channel_dropout(
     sides: int,
     *,
@@ -91,17 +88,6 @@ def channel_dropout(
 ) -> BoundLayer:
     """Dropout of whole channels; an event is one channel's map, all under one mask."""
     return _masked(per_side("input_size", input_size, sides), p, _scale(p, scaling))
-
-
-for _sides in (1, 2, 3):
-    structured(
-        f"{_FORMULA}, one m for a channel",
-        _GRADIENT,
-        name=f"dropout{_sides}d",
-        cite="arXiv:1411.4280",
-        aliases=(f"spatial_dropout{_sides}d",),
-        examples=("",),
-    )(partial(channel_dropout, _sides))
 
 
 @structured(
@@ -167,24 +153,23 @@ def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> BoundLayer:
     """Multiplicative normal noise with the mean and the variance of inverted dropout's mask."""
     std = math.sqrt(rate / (1 - rate))
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         factor = 1 + std * draws["noise"]
         return draws["x"] * factor, lambda dy: dy * factor
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         # Given the noise z, y − E[y] is normal with mean x_mean·std·z and scale x_std·(1 + std·z).
         del expect
-        shift, spread, v = (law.x_mean * std) ** 2, law.x_std**2, std**2
+        shift, x2, v = (law.x_mean * std) ** 2, law.x_std**2, std**2
         n2, n4 = 1 + v, 1 + 6 * v + 3 * v**2
-        m4 = 3 * shift**2 + 6 * shift * spread * (1 + 3 * v) + 3 * spread**2 * n4
-        power = law.dy_std**2
-        return {
-            "mean_y": Known(law.x_mean),
-            "var_y": Known(shift + spread * n2),
-            "m4_y": Known(m4),
-            "ms_dx": Known(power * n2),
-            "m4_dx": Known(3 * power**2 * n4),
-        }
+        dy2 = law.dy_std**2
+        return ExactMoments(
+            mean_y=Known(law.x_mean),
+            var_y=Known(shift + x2 * n2),
+            m4_y=Known(3 * shift**2 + 6 * shift * x2 * (1 + 3 * v) + 3 * x2**2 * n4),
+            ms_dx=Known(dy2 * n2),
+            m4_dx=Known(3 * dy2**2 * n4),
+        )
 
     return BoundLayer({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)
 
@@ -198,18 +183,18 @@ def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> BoundLayer:
 def gaussian_noise(*, stddev: Annotated[float, Range("[0, inf)")]) -> BoundLayer:
     """Additive normal noise."""
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         return draws["x"] + stddev * draws["noise"], lambda dy: dy
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         del expect
-        var, power = law.x_std**2 + stddev**2, law.dy_std**2
-        return {
-            "mean_y": Known(law.x_mean),
-            "var_y": Known(var),
-            "m4_y": Known(3 * var**2),
-            "ms_dx": Known(power),
-            "m4_dx": Known(3 * power**2),
-        }
+        var, dy2 = law.x_std**2 + stddev**2, law.dy_std**2
+        return ExactMoments(
+            mean_y=Known(law.x_mean),
+            var_y=Known(var),
+            m4_y=Known(3 * var**2),
+            ms_dx=Known(dy2),
+            m4_dx=Known(3 * dy2**2),
+        )
 
     return BoundLayer({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
-from bnstats.layers._known import Known
-from bnstats.layers._registry import Array, Law, Namespace, elementwise
+from bnstats.layers._bound import Array, Law, Namespace
+from bnstats.layers._known import ExactMoments, Known
+from bnstats.layers._registry import elementwise
 
 
 def _exp(x: float) -> float:
     return math.exp(x) if x < 709 else math.inf
 
 
-def _lognormal(law: Law) -> Mapping[str, Known]:
+def _lognormal(law: Law) -> ExactMoments:
     m, s2, dy2 = law.x_mean, law.x_std**2, law.dy_std**2
     w, w_less_1 = _exp(s2), math.expm1(s2) if s2 < 709 else math.inf
 
@@ -22,13 +22,13 @@ def _lognormal(law: Law) -> Mapping[str, Known]:
         return Known(value, value * 2.0**-51 * (4 + m_times * abs(m) + s2_times * s2))
 
     power = w**4 + 2 * w**3 + 3 * w**2 - 3
-    return {
-        "mean_y": known(_exp(m + s2 / 2), 1, 0.5),
-        "var_y": known(w_less_1 * _exp(2 * m + s2), 2, 2),
-        "m4_y": known(w_less_1**2 * power * _exp(4 * m + 2 * s2), 4, 8),
-        "ms_dx": known(dy2 * _exp(2 * m + 2 * s2), 2, 2),
-        "m4_dx": known(3 * dy2**2 * _exp(4 * m + 8 * s2), 4, 8),
-    }
+    return ExactMoments(
+        mean_y=known(_exp(m + s2 / 2), 1, 0.5),
+        var_y=known(w_less_1 * _exp(2 * m + s2), 2, 2),
+        m4_y=known(w_less_1**2 * power * _exp(4 * m + 2 * s2), 4, 8),
+        ms_dx=known(dy2 * _exp(2 * m + 2 * s2), 2, 2),
+        m4_dx=known(3 * dy2**2 * _exp(4 * m + 8 * s2), 4, 8),
+    )
 
 
 @elementwise("y = e^x", "dx = dy·e^x", closed_form=_lognormal, cite="keras.activations")
@@ -38,15 +38,15 @@ def exponential(xp: Namespace, x: Array) -> tuple[Array, Array]:
     return y, y
 
 
-def _noncentral_chi_square(law: Law) -> Mapping[str, Known]:
+def _noncentral_chi_square(law: Law) -> ExactMoments:
     m2, s2, dy2 = law.x_mean**2, law.x_std**2, law.dy_std**2
-    return {
-        "mean_y": Known(m2 + s2),
-        "var_y": Known(2 * s2 * (s2 + 2 * m2)),
-        "m4_y": Known(48 * s2**3 * (s2 + 4 * m2) + 12 * s2**2 * (s2 + 2 * m2) ** 2),
-        "ms_dx": Known(4 * dy2 * (m2 + s2)),
-        "m4_dx": Known(48 * dy2**2 * (m2**2 + 6 * m2 * s2 + 3 * s2**2)),
-    }
+    return ExactMoments(
+        mean_y=Known(m2 + s2),
+        var_y=Known(2 * s2 * (s2 + 2 * m2)),
+        m4_y=Known(48 * s2**3 * (s2 + 4 * m2) + 12 * s2**2 * (s2 + 2 * m2) ** 2),
+        ms_dx=Known(4 * dy2 * (m2 + s2)),
+        m4_dx=Known(48 * dy2**2 * (m2**2 + 6 * m2 * s2 + 3 * s2**2)),
+    )
 
 
 @elementwise("y = x²", "dx = dy·2x", closed_form=_noncentral_chi_square, cite="arXiv:2110.01765")
@@ -61,17 +61,17 @@ def absolute(xp: Namespace, x: Array) -> tuple[Array, Array]:
     return xp.abs(x), xp.sign(x)
 
 
-def _of_sine(law: Law, at_mean: float, slope_at_mean: float) -> Mapping[str, Known]:
+def _of_sine(law: Law, at_mean: float, slope_at_mean: float) -> ExactMoments:
     # E[e^ikX] = e^(ikm − k²s²/2), arranged so that no large terms cancel.
     s2, dy2 = law.x_std**2, law.dy_std**2
     fades, twice = math.exp(-s2), math.exp(-2 * s2)
     bend = 2 * fades * slope_at_mean**2 - math.expm1(-s2)
     mean = at_mean * math.exp(-s2 / 2)
-    return {
-        "mean_y": Known(mean, abs(mean) * 2.0**-51 * (1 + s2)),
-        "var_y": Known(-0.5 * math.expm1(-s2) * bend),
-        "ms_dx": Known(dy2 * (twice * slope_at_mean**2 - 0.5 * math.expm1(-2 * s2))),
-    }
+    return ExactMoments(
+        mean_y=Known(mean, abs(mean) * 2.0**-51 * (1 + s2)),
+        var_y=Known(-0.5 * math.expm1(-s2) * bend),
+        ms_dx=Known(dy2 * (twice * slope_at_mean**2 - 0.5 * math.expm1(-2 * s2))),
+    )
 
 
 @elementwise(

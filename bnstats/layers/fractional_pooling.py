@@ -6,27 +6,18 @@ independent elements as its kernel: what the layer's moments are does not depend
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import pairwise
 from math import gcd, prod
 from typing import Annotated
 
-from bnstats.layers._known import Known
+from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
+from bnstats.layers._known import ExactMoments
 from bnstats.layers._layout import laid_out, per_side
 from bnstats.layers._parameters import ParameterError, Range, Size
-from bnstats.layers._reductions import Reduced, Reduction, largest, over_runs
-from bnstats.layers._registry import (
-    Array,
-    Backward,
-    BoundLayer,
-    Expect,
-    Input,
-    Law,
-    Namespace,
-    structured,
-)
-from bnstats.layers._windows import Run, Side
+from bnstats.layers._reductions import Reduced, Reduction, largest, over_stretches
+from bnstats.layers._registry import structured_by_sides
+from bnstats.layers._windows import Side, Stretch
 from bnstats.layers.max_pooling import max_moments
 
 
@@ -46,8 +37,8 @@ def _side(kernel: int, output: int, size: int) -> Side:
     kinds, step = max(gaps // recur, 1), max(room // recur, 1)  # of a lone window, any step
     return Side(
         size=size,
-        runs=tuple(
-            Run(
+        stretches=tuple(
+            Stretch(
                 start=i * step // kinds if gaps else room,
                 step=step,
                 count=-(-(output - i) // kinds),
@@ -83,6 +74,16 @@ def _shifted(shift: Array) -> Reduction:
     return reduction
 
 
+@structured_by_sides(
+    "y_w = max of x_i over i in [a_w, a_w + k),  a_w = ⌊(w + u)α⌋ − ⌊uα⌋,  α = (n − k)/(o − 1)",
+    "dx_i = Σ_w dy_w·[x_i is the maximum of w]",
+    name="fractional_max_pool{}d",
+    cite="arXiv:1412.6071; torch.nn.functional",
+    examples={
+        2: ("input_size=7,kernel_size=2,output_size=4",),
+        3: ("input_size=4,kernel_size=2,output_size=2",),
+    },
+)
 def fractional_max_pool(
     sides: int,
     *,
@@ -96,34 +97,22 @@ def fractional_max_pool(
     n = per_side("input_size", input_size, sides)
     w = laid_out(tuple(map(_side, k, o, n)), interior=False)
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         x, samples = draws["x"], draws["random_samples"]
 
-        def reduction_of(axis: int, run: Run) -> Reduction:
-            if run.taps == k[axis]:
+        def reduction_of(axis: int, stretch: Stretch) -> Reduction:
+            if stretch.taps == k[axis]:
                 return largest
             # In two dimensions torch's first sample is for the last side, in three for the first.
             u = samples[1 - axis if sides == 2 else axis]
             alpha = (n[axis] - k[axis]) / (o[axis] - 1)
-            start = xp.floor((run.place.start + u) * alpha) - xp.floor(u * alpha)
-            return _shifted(xp.astype(start > run.start, x.dtype))
+            start = xp.floor((stretch.place.start + u) * alpha) - xp.floor(u * alpha)
+            return _shifted(xp.astype(start > stretch.start, x.dtype))
 
-        return over_runs(xp, x, w.sides, reduction_of)
+        return over_stretches(xp, x, w.sides, reduction_of)
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         return max_moments([(prod(k), 1.0)], prod(o) / prod(n), prod(o) == 1, law, expect)
 
     inputs = {"x": Input(n), "dy": Input(o), "random_samples": Input((sides,), "uniform")}
     return BoundLayer(inputs, forward, moments)
-
-
-for _sides in (2, 3):
-    structured(
-        "y_w = max of x_i over i in [a_w, a_w + k),  a_w = ⌊(w + u)α⌋ − ⌊uα⌋,  α = (n − k)/(o − 1)",
-        "dx_i = Σ_w dy_w·[x_i is the maximum of w]",
-        name=f"fractional_max_pool{_sides}d",
-        cite="arXiv:1412.6071; torch.nn.functional",
-        examples=("input_size=7,kernel_size=2,output_size=4",)
-        if _sides < 3
-        else ("input_size=4,kernel_size=2,output_size=2",),
-    )(partial(fractional_max_pool, _sides))

@@ -5,23 +5,13 @@ One draw is the pair (or the k pieces) that makes one output, or the one input t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Literal
 
-from bnstats.layers._known import Known, combined, squared
+from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
+from bnstats.layers._known import ExactMoments, Known, summed
 from bnstats.layers._parameters import Range
-from bnstats.layers._registry import (
-    Array,
-    Backward,
-    BoundLayer,
-    Expect,
-    Input,
-    Law,
-    Namespace,
-    Pointwise,
-    structured,
-)
+from bnstats.layers._registry import Pointwise, structured
 from bnstats.layers.max_pooling import max_pool
 from bnstats.layers.rectifiers import relu
 from bnstats.layers.sigmoidal import sigmoid
@@ -34,12 +24,12 @@ _CITE = "arXiv:2002.05202"
 def _gated(gate: Pointwise, breakpoints: tuple[float, ...] = ()) -> BoundLayer:
     """Return the event of y = a·gate(b) for x = (a, b), the order of torch.nn.functional.glu."""
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         a = draws["x"][0]
         g, slope = gate(xp, draws["x"][1])
         return a * g, lambda dy: xp.stack((dy * g, dy * (a * slope)))
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         # a and g = gate(b) are independent: y − E[y] = (a − m)·g + m·(g − E[g]).
         m, s = law.x_mean, law.x_std
         mean = expect(lambda xp, b: gate(xp, b)[0], breakpoints=breakpoints)
@@ -60,24 +50,20 @@ def _gated(gate: Pointwise, breakpoints: tuple[float, ...] = ()) -> BoundLayer:
 
         ms, fourth, half = of_gate(2, 0), of_gate(4, 0), law.dy_std**2 / 2
         a2, a4 = s**2 + m**2, m**4 + 6 * m**2 * s**2 + 3 * s**4
-        ms_dx = combined((half, ms), (half * a2, of_slope(0, 2)))
-        return {
-            "mean_y": combined((m, mean)),
-            "var_y": combined((s**2, ms), (m**2, of_gate(0, 2))),
-            "m4_y": combined(
-                (3 * s**4, fourth),
-                (6 * s**2 * m**2, of_gate(2, 2)),
-                (m**4, of_gate(0, 4)),
-            ),
-            "ms_dx": ms_dx,
+        ms_dx = half * ms + half * a2 * of_slope(0, 2)
+        return ExactMoments(
+            mean_y=m * mean,
+            var_y=s**2 * ms + m**2 * of_gate(0, 2),
+            m4_y=summed(3 * s**4 * fourth, 6 * s**2 * m**2 * of_gate(2, 2), m**4 * of_gate(0, 4)),
+            ms_dx=ms_dx,
             # of ½·dy²·(g² + a²g′²)
-            "var_ms_dx": combined(
-                (3 * half**2, fourth),
-                (6 * half**2 * a2, of_slope(2, 2)),
-                (3 * half**2 * a4, of_slope(0, 4)),
-                (-1.0, squared(ms_dx)),
+            var_ms_dx=summed(
+                3 * half**2 * fourth,
+                6 * half**2 * a2 * of_slope(2, 2),
+                3 * half**2 * a4 * of_slope(0, 4),
+                -ms_dx.squared(),
             ),
-        }
+        )
 
     return BoundLayer({"x": Input((2,)), "dy": Input()}, forward, moments)
 
@@ -128,25 +114,25 @@ def maxout(*, k: Annotated[int, Range("[1, inf)")] = 2) -> BoundLayer:
 def crelu() -> BoundLayer:
     """Concatenated relu; numbers of y are over both outputs."""
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         x = draws["x"]
         above, below = xp.astype(x > 0, x.dtype), xp.astype(x < 0, x.dtype)
         y = xp.stack((xp.maximum(x, 0), xp.maximum(-x, 0)))
         return y, lambda dy: dy[0] * above - dy[1] * below
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         mean = expect(lambda xp, x: 0.5 * xp.abs(x), breakpoints=(0.0,))
 
-        def spread(xp: Namespace, x: Array) -> Array:
+        def deviation(xp: Namespace, x: Array) -> Array:
             # one output is |x|, the other 0
             return 0.5 * ((xp.abs(x) - mean.value) ** 2 + mean.value**2)
 
-        power = law.dy_std**2
-        return {
-            "mean_y": mean,
-            "var_y": expect(spread, breakpoints=(0.0,)),
-            "ms_dx": Known(power),
-            "m4_dx": Known(3 * power**2),
-        }
+        dy2 = law.dy_std**2
+        return ExactMoments(
+            mean_y=mean,
+            var_y=expect(deviation, breakpoints=(0.0,)),
+            ms_dx=Known(dy2),
+            m4_dx=Known(3 * dy2**2),
+        )
 
     return BoundLayer({"x": Input(), "dy": Input((2,))}, forward, moments)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from bnstats.layers._bound import BoundLayer
 from bnstats.layers._initialisation import CITE, InitName, Mode
 from bnstats.layers._layout import windows
 from bnstats.layers._parameters import Range
-from bnstats.layers._registry import BoundLayer, structured
+from bnstats.layers._registry import structured
 from bnstats.layers._weighted import weighted_event
 
 

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod, sqrt
 from typing import Annotated
 
+from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._chi import chi
-from bnstats.layers._known import Known
-from bnstats.layers._layout import border_hints, in_region, windows
+from bnstats.layers._known import UNKNOWN, ExactMoments, Known, mixture
+from bnstats.layers._layout import in_region, windows
 from bnstats.layers._parameters import Follows, ParameterError, Range, Size
 from bnstats.layers._reductions import Reduced, Reduction, over_windows
-from bnstats.layers._registry import (
-    Array,
-    Backward,
-    BoundLayer,
-    Expect,
-    Input,
-    Law,
-    Namespace,
-    structured,
-)
-from bnstats.layers._windows import Region, Windows, inside
-from bnstats.layers.average_pooling import average_event
+from bnstats.layers._registry import structured_by_sides
+from bnstats.layers._windows import Region, Windows
+from bnstats.layers.average_pooling import mean_of
 
 
 def power(x: Array, n: int) -> Array:
@@ -60,6 +52,17 @@ def _norm(p: int) -> Reduction:
     return reduction
 
 
+@structured_by_sides(
+    "y_w = (Σ x_i^p)^(1/p) over i in window w, p = norm_type",
+    "dx_i = Σ_w dy_w·(x_i/y_w)^(p−1), 0 where y_w = 0",
+    name="lp_pool{}d",
+    cite="torch.nn.functional; arXiv:1204.3968",
+    examples={
+        1: ("kernel_size=2,norm_type=2",),
+        2: ("kernel_size=2,norm_type=2", "kernel_size=3,norm_type=2,stride=2"),
+        3: ("kernel_size=2,norm_type=2",),
+    },
+)
 def lp_pool(
     sides: int,
     *,
@@ -80,74 +83,51 @@ def lp_pool(
             "1 and even numbers are defined"
         )
     w = windows(sides, kernel_size, stride, 0, input_size, ceil_mode=ceil_mode, region=region)
-    bound = _sum_event(w) if norm_type == 1 else _norm_event(w, norm_type)
-    hints = border_hints(input_size, ceil_mode=ceil_mode)
-    return in_region(replace(bound, hints=hints), w)
+    return in_region(_sum_of(w) if norm_type == 1 else _norm_of(w, norm_type), w)
 
 
-def _sum_event(w: Windows) -> BoundLayer:
-    bound = average_event(w, inside, prod(w.kernel))
+def _sum_of(w: Windows) -> BoundLayer:
+    bound = mean_of(w, factor=prod(w.kernel))
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         y, backward = bound.forward(xp, draws)
         return y, lambda dy: backward(dy * (y != 0))  # torch's gradient at 0
 
     return replace(bound, forward=forward)
 
 
-def _norm_event(w: Windows, p: int) -> BoundLayer:
+def _norm_of(w: Windows, p: int) -> BoundLayer:
     full = prod(w.kernel)
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         y, backward = over_windows(xp, draws["x"], w, _norm(p))
-        c = (full / w.divisors(xp, inside, y)) ** (1 / p)
+        c = (full / w.divisors(xp, lambda e: e.inside, y)) ** (1 / p)
         return y * c, lambda dy: backward(dy * c)
 
     known = p == 2 or full == 1  # the absolute value, whatever p
-    bound = BoundLayer(
+    return BoundLayer(
         {"x": Input(w.size), "dy": Input(w.count)},
         forward,
-        partial(_chi_moments, w) if known else lambda law, expect: {},
+        partial(_chi_moments, w) if known else lambda law, expect: ExactMoments(),
+        why_inexact="" if known else f"the {p}-norm of normals has no closed form",
     )
-    if known:
-        return bound
-    return replace(bound, why_inexact=f"the {p}-norm of normals has no closed form")
 
 
-def _chi_moments(w: Windows, law: Law, expect: Expect) -> Mapping[str, Known]:
+def _chi_moments(w: Windows, law: Law, expect: Expect) -> ExactMoments:
     """Return the moments of the 2-norm; a cut-off window of m elements has y² up by full/m."""
     del expect
     full = prod(w.kernel)
-    # A window's dx are y's slopes, c·x/|x| with c² = full/m: their squares add up to c².
-    known = {"ms_dx": Known(law.dy_std**2 * w.per_position(lambda e: full / e.inside))}
-    lengths = {e: chi(e.inside, e.inside * (law.x_mean / law.x_std) ** 2) for e in w.shares}
+    noncentrality = (law.x_mean / law.x_std) ** 2
     parts = [
-        (share, law.x_std * sqrt(full / e.inside), length)
+        (share, law.x_std * sqrt(full / e.inside), chi(e.inside, e.inside * noncentrality))
         for e, share in w.shares.items()
-        if (length := lengths[e]) is not None
     ]
-    if len(parts) < len(w.shares):
-        return known
-    mean = sum(share * c * y.mean for share, c, y in parts)
-    error = sum(share * c * y.mean_error for share, c, y in parts)
-    var = sum(share * (c**2 * y.var + (c * y.mean - mean) ** 2) for share, c, y in parts)
-    var_error = sum(
-        share * (c**2 * y.var_error + 2 * abs(c * y.mean - mean) * (c * y.mean_error + error))
-        for share, c, y in parts
+    mean, var = mixture([(share, c * length.mean, c**2 * length.var) for share, c, length in parts])
+    _, c, length = parts[0]
+    return ExactMoments(
+        mean_y=mean,
+        var_y=var,
+        m4_y=c**4 * length.m4 if prod(w.count) == 1 else UNKNOWN,
+        # A window's dx are y's slopes, c·x/|x| with c² = full/m: their squares add up to c².
+        ms_dx=Known(law.dy_std**2 * w.per_position(lambda e: full / e.inside)),
     )
-    known |= {"mean_y": Known(mean, error), "var_y": Known(var, var_error)}
-    if prod(w.count) == 1:
-        known["m4_y"] = Known(parts[0][1] ** 4 * parts[0][2].m4)
-    return known
-
-
-for _sides in (1, 2, 3):
-    structured(
-        "y_w = (Σ x_i^p)^(1/p) over i in window w, p = norm_type",
-        "dx_i = Σ_w dy_w·(x_i/y_w)^(p−1), 0 where y_w = 0",
-        name=f"lp_pool{_sides}d",
-        cite="torch.nn.functional; arXiv:1204.3968",
-        examples=("kernel_size=2,norm_type=2", "kernel_size=3,norm_type=2,stride=2")
-        if _sides == 2
-        else ("kernel_size=2,norm_type=2",),
-    )(partial(lp_pool, _sides))

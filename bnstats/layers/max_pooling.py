@@ -6,70 +6,86 @@ independent with mean zero, so E[dx²] is dy_std² times the number of windows p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Annotated
 
-from bnstats.layers._known import Known, combined
-from bnstats.layers._layout import (
-    adaptive_windows,
-    border_hints,
-    in_region,
-    refuse_wide_padding,
-    windows,
-)
+from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
+from bnstats.layers._known import UNKNOWN, ExactMoments, Known, summed
+from bnstats.layers._layout import adaptive_windows, in_region, refuse_wide_padding, windows
 from bnstats.layers._parameters import Follows, ParameterError, Range, Size
 from bnstats.layers._reductions import largest, over_windows
-from bnstats.layers._registry import (
-    Array,
-    Backward,
-    BoundLayer,
-    Expect,
-    Input,
-    Law,
-    Namespace,
-    structured,
-)
+from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._windows import Region, Windows
 
 _CITE = "torch.nn.functional; https://arxiv.org/abs/1603.07285 for the geometry"
+_FORMULA = "y_w = max of x_i over i in window w"
+_GRADIENT = "dx_i = Σ_w dy_w·[x_i is the maximum of w]"
 
 
-def _max_event(w: Windows, hints: tuple[str, ...] = ()) -> BoundLayer:
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+def _largest_of(w: Windows) -> BoundLayer:
+    """Return the layer of y = max of x over each window."""
+
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         return over_windows(xp, draws["x"], w, largest, padding=-float("inf"))
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         shares = [(extent.inside, share) for extent, share in w.shares.items()]
         return max_moments(shares, w.per_position(lambda e: 1), prod(w.count) == 1, law, expect)
 
-    return BoundLayer({"x": Input(w.size), "dy": Input(w.count)}, forward, moments, hints=hints)
+    return BoundLayer({"x": Input(w.size), "dy": Input(w.count)}, forward, moments)
 
 
 def max_moments(
     shares: Sequence[tuple[int, float]], windows: float, scalar: bool, law: Law, expect: Expect
-) -> Mapping[str, Known]:
-    """Return the moments where y is the largest of m elements, for pairs of m and its share.
+) -> ExactMoments:
+    """Return the moments of windows whose y is the largest of m elements of x.
 
-    ``windows`` is their number per position of x; a scalar y has a fourth moment.
+    Parameters
+    ----------
+    shares
+        Pairs of m and the share of the windows that hold so many elements.
+    windows
+        Windows per position of x.
+    scalar
+        Whether y has a single position, and so a fourth moment.
+    law, expect
+        As `BoundLayer.moments` takes them.
     """
 
     def over_y(value: Callable[[Array], Array]) -> Known:
-        parts = ((share, expect(lambda xp, x: value(x), maximum_of=m)) for m, share in shares)
-        return combined(*parts)._replace(by="order statistics")
+        parts = (share * expect(lambda xp, x: value(x), maximum_of=m) for m, share in shares)
+        return summed(*parts).known_by("order statistics")
 
     mean = over_y(lambda x: x)
-    known = {
-        "mean_y": mean,
-        "var_y": over_y(lambda x: (x - mean.value) ** 2),
-        "ms_dx": Known(law.dy_std**2 * windows),
-    }
-    if scalar:
-        known["m4_y"] = over_y(lambda x: (x - mean.value) ** 4)
-    return known
+    return ExactMoments(
+        mean_y=mean,
+        var_y=over_y(lambda x: (x - mean.value) ** 2),
+        m4_y=over_y(lambda x: (x - mean.value) ** 4) if scalar else UNKNOWN,
+        ms_dx=Known(law.dy_std**2 * windows),
+    )
 
 
+@structured_by_sides(
+    _FORMULA,
+    _GRADIENT,
+    name="max_pool{}d",
+    cite=_CITE,
+    aliases=("max_pooling{}d:kernel_size=2",),
+    examples={
+        1: ("kernel_size=2", "kernel_size=3"),
+        2: (
+            "kernel_size=2",
+            "kernel_size=3",
+            "kernel_size=3,stride=2",
+            "input_size=8,kernel_size=3,padding=1,stride=2",
+            "input_size=8,kernel_size=3,padding=1,region=border,stride=2",
+            "ceil_mode=true,input_size=8,kernel_size=3,stride=2",
+            "dilation=2,kernel_size=3,stride=1",
+        ),
+        3: ("kernel_size=2", "kernel_size=3"),
+    },
+)
 def max_pool(
     sides: int,
     *,
@@ -96,10 +112,20 @@ def max_pool(
     # torch answers −∞, with no position to send dy to
     if any(extent.inside == 0 for extent in w.shares):
         raise ParameterError("a window lies in the padding, its positions skip the whole input")
-    hints = border_hints(input_size, padding=padding, ceil_mode=ceil_mode)
-    return in_region(_max_event(w, hints), w)
+    return in_region(_largest_of(w), w)
 
 
+@structured_by_sides(
+    f"{_FORMULA} = [⌊w·n/o⌋, ⌈(w+1)·n/o⌉)",
+    _GRADIENT,
+    name="adaptive_max_pool{}d",
+    cite=_CITE,
+    examples={
+        1: ("input_size=8,output_size=3",),
+        2: ("input_size=8,output_size=3",),
+        3: ("input_size=5,output_size=2",),
+    },
+)
 def adaptive_max_pool(
     sides: int,
     *,
@@ -107,51 +133,17 @@ def adaptive_max_pool(
     input_size: Annotated[Size, Range("[1, inf)")],
 ) -> BoundLayer:
     """Largest element of each of output_size windows, which share out the input."""
-    return _max_event(adaptive_windows(sides, output_size, input_size))
+    return _largest_of(adaptive_windows(sides, output_size, input_size))
 
 
+@structured_by_sides(
+    "y = max of x_i over the whole map",
+    "dx_i = dy·[x_i is the maximum]",
+    name="global_max_pool{}d",
+    cite="keras.layers",
+    aliases=("global_max_pooling{}d",),
+    examples={1: ("input_size=7",), 2: ("input_size=7",), 3: ("input_size=4",)},
+)
 def global_max_pool(sides: int, *, input_size: Annotated[Size, Range("[1, inf)")]) -> BoundLayer:
     """Largest element of the whole map."""
-    return _max_event(adaptive_windows(sides, 1, input_size))
-
-
-_EXAMPLES = {
-    1: ("kernel_size=2", "kernel_size=3"),
-    2: (
-        "kernel_size=2",
-        "kernel_size=3",
-        "kernel_size=3,stride=2",
-        "input_size=8,kernel_size=3,padding=1,stride=2",
-        "input_size=8,kernel_size=3,padding=1,region=border,stride=2",
-        "ceil_mode=true,input_size=8,kernel_size=3,stride=2",
-        "dilation=2,kernel_size=3,stride=1",
-    ),
-    3: ("kernel_size=2", "kernel_size=3"),
-}
-_FORMULA = "y_w = max of x_i over i in window w"
-_GRADIENT = "dx_i = Σ_w dy_w·[x_i is the maximum of w]"
-
-for _sides in (1, 2, 3):
-    structured(
-        _FORMULA,
-        _GRADIENT,
-        name=f"max_pool{_sides}d",
-        cite=_CITE,
-        aliases=(f"max_pooling{_sides}d:kernel_size=2",),
-        examples=_EXAMPLES[_sides],
-    )(partial(max_pool, _sides))
-    structured(
-        f"{_FORMULA} = [⌊w·n/o⌋, ⌈(w+1)·n/o⌉)",
-        _GRADIENT,
-        name=f"adaptive_max_pool{_sides}d",
-        cite=_CITE,
-        examples=("input_size=8,output_size=3",) if _sides < 3 else ("input_size=5,output_size=2",),
-    )(partial(adaptive_max_pool, _sides))
-    structured(
-        "y = max of x_i over the whole map",
-        "dx_i = dy·[x_i is the maximum]",
-        name=f"global_max_pool{_sides}d",
-        cite="keras.layers",
-        aliases=(f"global_max_pooling{_sides}d",),
-        examples=("input_size=7",) if _sides < 3 else ("input_size=4",),
-    )(partial(global_max_pool, _sides))
+    return _largest_of(adaptive_windows(sides, 1, input_size))

@@ -7,21 +7,14 @@ independent and alike. There are no affine parameters.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
-from bnstats.layers._known import CONSTANT, Known, combined, squared
+from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
+from bnstats.layers._known import CONSTANT, UNKNOWN, ExactMoments, Known
 from bnstats.layers._parameters import ParameterError, Range
-from bnstats.layers._registry import (
-    Array,
-    Backward,
-    BoundLayer,
-    Expect,
-    Input,
-    Law,
-    Namespace,
-    structured,
-)
+from bnstats.layers._registry import structured
 
 _FORMULA = "y = (x − μ)/√(v + eps),  μ = mean x,  v = mean (x − μ)²"
 _GRADIENT = "dx = (dy − mean dy − y·mean(y·dy))/√(v + eps)"
@@ -32,7 +25,7 @@ _DOUBLE_EPS = 2.0**-52  # torch's rms_norm takes that of the dtype
 def _normalization(n: int, eps: float, *, centred: bool = True) -> BoundLayer:
     """Return the event of n elements normalised together."""
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         def mean(v: Array) -> Array:
             return xp.mean(v, axis=0, keepdims=True)
 
@@ -45,7 +38,7 @@ def _normalization(n: int, eps: float, *, centred: bool = True) -> BoundLayer:
         y = y * scale
         return y, lambda dy: scale * (centre(dy) - y * mean(y * dy))
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         return _moments(law, expect, n, eps, centred=centred)
 
     heavy_tailed = eps < _AS_NONE and 2 <= n - centred <= 4  # E[1/v²] diverges
@@ -53,11 +46,7 @@ def _normalization(n: int, eps: float, *, centred: bool = True) -> BoundLayer:
     return BoundLayer(inputs, forward, moments, heavy_tailed=("dx",) if heavy_tailed else ())
 
 
-def _variance(square: Known, mean: Known) -> Known:
-    return combined((1.0, square), (-1.0, squared(mean)))
-
-
-def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> dict[str, Known]:
+def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> ExactMoments:
     """Return the moments by one-dimensional integrals over u = e^t.
 
     The mean square v, of the deviations or of x, is s²/n times a chi-square of k degrees of
@@ -73,7 +62,7 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     - the variance of v/(v + eps) is that of eps/(v + eps).
     """
     m, k = (0.0, n - 1) if centred else (law.x_mean, n)
-    var, power = law.x_std**2, law.dy_std**2
+    var, dy2 = law.x_std**2, law.dy_std**2
     # Integrands begin as u^½ at the slowest; they end as e^(−u·eps), or as u^−½ if that is sooner.
     # Both ends lie far outside, because what is left there counts as error.
     low = -math.log(var + m * m + eps) - 90
@@ -90,36 +79,30 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
 
         return expect.integral(integrand, low, high)
 
-    mean, ms_dx = Known(0.0, 0.0, CONSTANT if centred else "symmetry"), Known(math.inf)
-    if m:
-        mean = combined((m / math.sqrt(math.pi), over_u(lambda xp, u, a: xp.sqrt(u) / a)))
+    zero = Known(0.0, 0.0, CONSTANT if centred else "symmetry")
+    mean = m / math.sqrt(math.pi) * over_u(lambda xp, u, a: xp.sqrt(u) / a) if m else zero
     ms = over_u(lambda xp, u, a: u * (k * var / n + m * m / a) / a)
+    constant = eps <= _DOUBLE_EPS * var and k > 2  # nothing but rounding moves |y|²
+    ms_y = ms.known_by(CONSTANT) if constant else ms
+    var_y = ms_y if centred else ms - mean.squared()
+    ms_dx = UNKNOWN
     if eps or k != 2:  # else E[1/v] diverges
         ms_dx = over_u(lambda xp, u, a: u * (k - 1 + 0.5 * (u * eps) ** 2))
-    square = squared(mean)
-    if eps <= _DOUBLE_EPS * var and k > 2:  # nothing but rounding moves |y|²
-        ms = ms._replace(by=CONSTANT)
-    known = {
-        "mean_y": mean,
-        "var_y": ms if centred else combined((1.0, ms._replace(by="quadrature")), (-1.0, square)),
-        "ms_y": ms,
-        "ms_dx": combined((power / n, ms_dx)),
-        "mean_dx": Known(0.0, 0.0, CONSTANT if centred else "symmetry"),
-    }
-    if eps >= _AS_NONE or k > 4:
+    known = ExactMoments(mean_y=mean, var_y=var_y, ms_y=ms_y, ms_dx=dy2 / n * ms_dx, mean_dx=zero)
+    if eps < _AS_NONE and k <= 4:  # E[1/v²] diverges
+        return known
 
-        def of_fourth(xp: Namespace, u: Array, a: Array) -> Array:
-            w = (u * eps) ** 2
-            return u * u * (k * k - 1 + w * ((k - 1) / 3 + w / 40))
+    def of_fourth(xp: Namespace, u: Array, a: Array) -> Array:
+        w = (u * eps) ** 2
+        return u * u * (k * k - 1 + w * ((k - 1) / 3 + w / 40))
 
-        far = min(decayed if k > 4 else math.inf, last)
-        spread, scale = _variance(over_u(of_fourth, far), ms_dx), (power / n) ** 2
-        known["var_ms_dx"] = Known(scale * spread.value, scale * spread.error)
-        if eps and not m and ms.by != CONSTANT:
-            first, second = over_u(lambda xp, u, a: u, far), over_u(lambda xp, u, a: u * u, far)
-            spread = _variance(second, first)
-            known["var_ms_y"] = Known(eps * spread.value * eps, eps * spread.error * eps)
-    return known
+    far = min(decayed if k > 4 else math.inf, last)
+    var_ms_dx = (dy2 / n) ** 2 * (over_u(of_fourth, far) - ms_dx.squared())
+    known = replace(known, var_ms_dx=var_ms_dx)
+    if not eps or m or constant:
+        return known
+    first, second = over_u(lambda xp, u, a: u, far), over_u(lambda xp, u, a: u * u, far)
+    return replace(known, var_ms_y=eps * (second - first.squared()) * eps)
 
 
 @structured(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bnstats.layers._bound import Array, Namespace
 from bnstats.layers._parameters import ParameterError
-from bnstats.layers._registry import Array, Namespace, elementwise
+from bnstats.layers._registry import elementwise
 
 
 @elementwise(

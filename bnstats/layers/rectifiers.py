@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Annotated
 
-from bnstats.layers._known import Known
+from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
+from bnstats.layers._known import ExactMoments, Known
 from bnstats.layers._parameters import ParameterError, Range
-from bnstats.layers._registry import (
-    Array,
-    Backward,
-    BoundLayer,
-    Expect,
-    Input,
-    Law,
-    Namespace,
-    elementwise,
-    pointwise_layer,
-    structured,
-)
+from bnstats.layers._registry import elementwise, pointwise_layer, structured
 
 
 @elementwise("y = x", "dx = dy", aliases=("keras.linear",), cite="torch.nn")
@@ -82,38 +71,37 @@ def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) 
     if not training:
         return fixed
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         x = draws["x"]
         above = xp.astype(x > 0, x.dtype)
         factor = above + (1 - above) * (lower + width * draws["slope"])
         return x * factor, lambda dy: dy * factor
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         # Given x, y is its value g at the mean slope plus min(0, x)·U, where U is uniform on
         # ±width/2: odd moments of U vanish, and no large terms cancel.
-        known = fixed.moments(law, expect)
-        mean, var_a, m4_a = known["mean_y"].value, width**2 / 12, width**4 / 80
+        known, var_a, m4_a = fixed.moments(law, expect), width**2 / 12, width**4 / 80
 
         def extra_var(xp: Namespace, x: Array) -> Array:
             return var_a * xp.minimum(x, 0) ** 2
 
         def m4(xp: Namespace, x: Array) -> Array:
-            g, below = at_centre(xp, x)[0] - mean, xp.minimum(x, 0) ** 2
+            g, below = at_centre(xp, x)[0] - known.mean_y.value, xp.minimum(x, 0) ** 2
             return g**4 + 6 * g * g * var_a * below + m4_a * below * below
 
         below = 0.5 * math.erfc(law.x_mean / (law.x_std * math.sqrt(2)))  # P(x < 0)
         above = 0.5 * math.erfc(-law.x_mean / (law.x_std * math.sqrt(2)))
         square, fourth = centre**2 + var_a, centre**4 + 6 * centre**2 * var_a + m4_a
-        power, var, extra = law.dy_std**2, known["var_y"], expect(extra_var)
-        return {
-            "mean_y": known["mean_y"],
-            "var_y": Known(var.value + extra.value, var.error + extra.error, var.by),
-            "m4_y": expect(m4),
-            "ms_dx": Known(power * (above + square * below)),
-            "m4_dx": Known(3 * power**2 * (above + fourth * below)),
-        }
+        dy2 = law.dy_std**2
+        return ExactMoments(
+            mean_y=known.mean_y,
+            var_y=known.var_y + expect(extra_var),
+            m4_y=expect(m4),
+            ms_dx=Known(dy2 * (above + square * below)),
+            m4_dx=Known(3 * dy2**2 * (above + fourth * below)),
+        )
 
-    inputs = {"x": Input(), "dy": Input(), "slope": Input(law="uniform")}
+    inputs = {"x": Input(), "dy": Input(), "slope": Input(distribution="uniform")}
     return BoundLayer(inputs, forward, moments, breakpoints=fixed.breakpoints)
 
 
@@ -137,7 +125,7 @@ def threshold(
     return above * x + (1 - above) * value, above
 
 
-def _keras_kinks(
+def _keras_breakpoints(
     negative_slope: float, max_value: float | None, threshold: float
 ) -> tuple[float, ...]:
     del negative_slope
@@ -151,7 +139,7 @@ def _keras_kinks(
 @elementwise(
     "y = min(x, max_value) if x > threshold, else negative_slope·(x − threshold)",
     "dx = dy·([x < max_value] if x > threshold, else negative_slope)",
-    breakpoints=_keras_kinks,
+    breakpoints=_keras_breakpoints,
     cite="keras.activations.relu",
     aliases=("keras.relu",),
     examples=("negative_slope=0.1,max_value=6,threshold=1",),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from bnstats.layers._bound import Array, Namespace
 from bnstats.layers._parameters import Range
-from bnstats.layers._registry import Array, Namespace, elementwise
+from bnstats.layers._registry import elementwise
 
 
 def _both_sides(lambd: float) -> tuple[float, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from bnstats.layers._registry import Array, Namespace, elementwise
+from bnstats.layers._bound import Array, Namespace
+from bnstats.layers._registry import elementwise
 
 
 @elementwise(

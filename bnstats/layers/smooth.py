@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
+from bnstats.layers._bound import Array, Namespace
 from bnstats.layers._parameters import Range
-from bnstats.layers._registry import Array, Namespace, elementwise
+from bnstats.layers._registry import elementwise
 from bnstats.layers.sigmoidal import logistic
 
 

@@ -6,33 +6,26 @@ One draw is one row: x and dy of shape (n,).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, NamedTuple
 
-from bnstats.layers._known import CONSTANT, Known, combined
+from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
+from bnstats.layers._known import CONSTANT, ExactMoments, Known
 from bnstats.layers._parameters import Range
-from bnstats.layers._registry import (
-    Array,
-    Backward,
-    BoundLayer,
-    Expect,
-    Input,
-    Law,
-    Namespace,
-    structured,
-)
+from bnstats.layers._registry import structured
 
 Size = Annotated[int, Range("[2, inf)")]
 _WIDEST = 24.0
-_TOO_WIDE = f"the quadrature reaches up to --x-std {_WIDEST:g}"
+_TOO_WIDE = f"the quadrature reaches up to `x_std={_WIDEST:g}`"
 _NO_SUM = Known(0.0, 0.0, CONSTANT)
 _EULER = 0.57721566490153286
 
 
 def _event(
     n: int,
-    forward: Callable[[Namespace, Mapping[str, Array]], tuple[Array, Backward]],
-    moments: Callable[[Law, Expect], Mapping[str, Known]],
+    forward: Callable[[Namespace, Draws], tuple[Array, Backward]],
+    moments: Callable[[Law, Expect], ExactMoments],
     why_inexact: str,
 ) -> BoundLayer:
     return BoundLayer(
@@ -96,11 +89,11 @@ def _over_scales(
 
 def _variance(expect: Expect, n: int, std: float) -> Known:
     """Return Var[s₁] = (1 − 1/n)·E[s₁² − s₁s₂], the mean of s being 1/n."""
-    return combined((1 - 1 / n, _over_scales(expect, n, std, lambda xp, t, w: w.var)))
+    return (1 - 1 / n) * _over_scales(expect, n, std, lambda xp, t, w: w.var)
 
 
 def _softmax(n: int, sign: float) -> BoundLayer:
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         z = sign * draws["x"]
         y = xp.exp(z - xp.max(z, axis=0, keepdims=True))
         y = y / xp.sum(y, axis=0, keepdims=True)
@@ -111,17 +104,20 @@ def _softmax(n: int, sign: float) -> BoundLayer:
 
         return y, backward
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         # E[dx₁²]/E[dy²] = E[s₁²·((1 − s₁)² + Σ s_j²)] over j > 1; with 1 − s₁ = Σ s_j this is
         # 2(n − 1)·E[s₁²s₂²] + (n − 1)(n − 2)·E[s₁²s₂s₃].
-        known = {"mean_y": Known(1 / n, 0.0, CONSTANT), "mean_dx": _NO_SUM}
-        if law.x_std <= _WIDEST:
-            known["var_y"] = _variance(expect, n, law.x_std)
-            fourth = _over_scales(
-                expect, n, law.x_std, lambda xp, t, w: w.m2 * (2 * w.m2 + (n - 2) * w.m1 * w.m1)
-            )
-            known["ms_dx"] = combined((law.dy_std**2 * (n - 1) / 6, fourth))
-        return known
+        known = ExactMoments(mean_y=Known(1 / n, 0.0, CONSTANT), mean_dx=_NO_SUM)
+        if law.x_std > _WIDEST:
+            return known
+        fourth = _over_scales(
+            expect, n, law.x_std, lambda xp, t, w: w.m2 * (2 * w.m2 + (n - 2) * w.m1 * w.m1)
+        )
+        return replace(
+            known,
+            var_y=_variance(expect, n, law.x_std),
+            ms_dx=law.dy_std**2 * (n - 1) / 6 * fourth,
+        )
 
     return _event(n, forward, moments, _TOO_WIDE)
 
@@ -154,7 +150,7 @@ def softmin(*, n: Size = 10) -> BoundLayer:
 def log_softmax(*, n: Size = 10) -> BoundLayer:
     """Logarithm of the softmax over n elements."""
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         z = draws["x"] - xp.max(draws["x"], axis=0, keepdims=True)
         e = xp.exp(z)
         top = xp.astype(z == 0, z.dtype)
@@ -167,27 +163,27 @@ def log_softmax(*, n: Size = 10) -> BoundLayer:
 
         return y, backward
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Expect) -> ExactMoments:
         # T = log E − log Σe^x, E standard exponential, has P(T > t) = E[e^−w]^n; log E has mean −γ
         # and variance π²/6. Stein: Cov[x, log Σe^x] = x_std²·E[s₁] = x_std²/n.
-        std, power = law.x_std, law.dy_std**2
+        std, dy2 = law.x_std, law.dy_std**2
         if std > _WIDEST:
-            return {"mean_dx": _NO_SUM}
+            return ExactMoments(mean_dx=_NO_SUM)
         mean = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * t)
         total = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * (t - mean.value) ** 2)
-        spread = _variance(expect, n, std)
-        var = combined((1.0, total), (1.0, Known(std**2 * (1 - 2 / n) - math.pi**2 / 6)))
+        var_s = _variance(expect, n, std)
+        var = total + Known(std**2 * (1 - 2 / n) - math.pi**2 / 6)
         # Where that cancels: Var[log Σe^x] exceeds x_std²/n by up to ½·x_std²·n·Var[s₁], because
         # in Hermite polynomials Var[f] is Σ a_k and x_std²·E[|∇f|²] is Σ k·a_k.
-        excess = std**2 * n * spread.value / 4
+        excess = std**2 * n * var_s.value / 4
         narrow = Known(std**2 * (1 - 1 / n) + excess, excess, "quadrature")
-        return {
-            "mean_y": combined((1.0, mean), (1.0, Known(_EULER))),
-            "var_y": min(var, narrow, key=lambda known: known.error),
+        return ExactMoments(
+            mean_y=mean + Known(_EULER),
+            var_y=min(var, narrow, key=lambda known: known.error),
             # dx₁² has mean 1 − 2·E[s₁] + n·E[s₁²] over dy
-            "ms_dx": combined((power * n, spread), (power, Known(1 - 1 / n))),
-            "mean_dx": _NO_SUM,
-        }
+            ms_dx=dy2 * n * var_s + dy2 * Known(1 - 1 / n),
+            mean_dx=_NO_SUM,
+        )
 
     return _event(n, forward, moments, _TOO_WIDE)
 
@@ -201,7 +197,7 @@ def log_softmax(*, n: Size = 10) -> BoundLayer:
 def sparsemax(*, n: Size = 10) -> BoundLayer:
     """Sparsemax: the projection of n elements onto the probability simplex."""
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         x = draws["x"]
         z = xp.sort(x - xp.max(x, axis=0, keepdims=True), axis=0)
         # τ = max over k of (sum of the k largest − 1)/k: it rises while they exceed it, then falls
@@ -218,18 +214,18 @@ def sparsemax(*, n: Size = 10) -> BoundLayer:
 
         return xp.maximum(z, 0), backward
 
-    def moments(law: Law, expect: Expect) -> Mapping[str, Known]:
-        known = {"mean_y": Known(1 / n, 0.0, CONSTANT), "mean_dx": _NO_SUM}
-        if n == 2:
-            # y₁ = ½ + ½·d cut to [0, 1], d = x₁ − x₂ ~ √2·(x − m); both move where |d| < 1
-            m, edge = law.x_mean, math.sqrt(0.5)
-            spread = expect(
-                lambda xp, x: 0.25 * xp.minimum(2 * (x - m) ** 2, 1),
-                breakpoints=(m - edge, m + edge),
-            )
-            known["var_y"] = spread
-            known["ms_dx"] = Known(0.5 * law.dy_std**2 * math.erf(0.5 / law.x_std))
-        return known
+    def moments(law: Law, expect: Expect) -> ExactMoments:
+        known = ExactMoments(mean_y=Known(1 / n, 0.0, CONSTANT), mean_dx=_NO_SUM)
+        if n > 2:
+            return known
+        # y₁ = ½ + ½·d cut to [0, 1], d = x₁ − x₂ ~ √2·(x − m); both move where |d| < 1
+        m, edge = law.x_mean, math.sqrt(0.5)
+        var = expect(
+            lambda xp, x: 0.25 * xp.minimum(2 * (x - m) ** 2, 1),
+            breakpoints=(m - edge, m + edge),
+        )
+        ms_dx = Known(0.5 * law.dy_std**2 * math.erf(0.5 / law.x_std))
+        return replace(known, var_y=var, ms_dx=ms_dx)
 
     why_inexact = (
         "" if n == 2 else "which outputs are positive depends on all n inputs; known for n=2"

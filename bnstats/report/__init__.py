@@ -1,21 +1,36 @@
-"""One record of a run, and one file per format that renders it."""
+"""Documents and verifications, rendered: one file for each format."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnstats.errors import BnstatsError, printable
+from bnstats.report.page import PIPED, Page
+
+if TYPE_CHECKING:
+    from bnstats.result import Record
 
 _SUFFIXES = {".txt": "text", ".json": "json", ".csv": "csv", ".md": "markdown", ".tex": "latex"}
 
 
-def renderer(name: str) -> Callable[[Mapping[str, Any]], str]:
-    """Return the function that renders a document as text, json, csv, markdown or latex."""
-    render: Callable[[Mapping[str, Any]], str] = import_module(f"bnstats.report.{name}").render
-    return render
+def render(
+    format_: str,
+    document: Mapping[str, Any],
+    records: Sequence[Record[Any]],
+    page: Page = PIPED,
+    seconds: Sequence[float] = (),
+) -> str:
+    """Return a document as text, json, csv, markdown or latex.
+
+    All but text, see `bnstats.report.text.render`, need nothing but the document.
+    """
+    module = import_module(f"bnstats.report.{format_}")
+    more = (records, page, seconds) if format_ == "text" else ()
+    text: str = module.render(document, *more)
+    return text
 
 
 def format_of(path: Path) -> str:

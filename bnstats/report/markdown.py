@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bnstats.report.page import aligned
 from bnstats.report.rows import (
     estimate_cell,
     exact_cell,
@@ -20,12 +21,9 @@ from bnstats.statistics.quantities import QUANTITIES
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table, padded so that it reads well as text; | is escaped."""
     cells = [list(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    lines = [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
-        for row in cells
-    ]
-    lines.insert(1, "|" + "|".join("-" * (w + 2) for w in widths) + "|")
+    padded = aligned(cells)
+    lines = ["| " + " | ".join(row) + " |" for row in padded]
+    lines.insert(1, "|" + "|".join("-" * (len(cell) + 2) for cell in padded[0]) + "|")
     return "\n".join(lines)
 
 

@@ -1,28 +1,29 @@
-"""A document as rows of one quantity each, for the formats that are tables."""
+"""A document as rows of one quantity each, for those formats that are tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bnstats.claims.verdict import FIRST_THRESHOLD
+from bnstats.documents.entries import QuantityEntry
 from bnstats.layers import CONSTANT
 from bnstats.notation import bounds, concise, decimals_for, deviation, exact_text, percent
+from bnstats.statistics.alarm import FIRST_THRESHOLD
 from bnstats.statistics.quantities import ON_SCREEN
 
 
 def is_sampled(document: Mapping[str, Any]) -> bool:
-    """Whether a document holds estimates; else exact values alone."""
+    """Whether a document holds estimates, and not exact values alone."""
     return any("samples" in result for result in document["results"])
 
 
 def interval_title(provenance: Mapping[str, Any]) -> str:
-    """Write what stands above the intervals of a document."""
+    """Write the heading of the column of intervals."""
     return f"{percent(provenance['confidence'])} interval"
 
 
-def exact_cell(entry: Mapping[str, Any]) -> str:
-    """Write the exact value, to a digit more than the estimate beside it has."""
+def exact_cell(entry: QuantityEntry) -> str:
+    """Write the exact value, with one digit more than the estimate beside it."""
     exact, stderr = entry["exact"], entry.get("stderr")
     if not exact:
         return ""
@@ -30,44 +31,45 @@ def exact_cell(entry: Mapping[str, Any]) -> str:
     return exact_text(exact["value"], exact["error"], decimals)
 
 
-def _is_constant(entry: Mapping[str, Any]) -> bool:
-    """Whether an estimate is, but for rounding, what theory says it is in every draw."""
+def _is_constant(entry: QuantityEntry) -> bool:
+    """Whether theory knows the same value for every draw, and the estimate is that value."""
     exact, z = entry["exact"], entry["z"]
-    return bool(exact) and exact["by"] == CONSTANT and z is not None and abs(z) <= FIRST_THRESHOLD
+    constant = exact is not None and exact["by"] == CONSTANT
+    return constant and z is not None and abs(z) <= FIRST_THRESHOLD
 
 
-def is_believable(entry: Mapping[str, Any]) -> bool:
+def is_believable(entry: QuantityEntry) -> bool:
     """Whether an estimate's standard error can be believed."""
     return bool(entry["reliable"]) or _is_constant(entry)
 
 
-def estimate_cell(entry: Mapping[str, Any]) -> str:
+def estimate_cell(entry: QuantityEntry) -> str:
     """Write value(standard error)."""
     if entry["value"] is None:
         return "not finite"
     if _is_constant(entry):
-        return exact_text(entry["value"], entry["stderr"])
+        return exact_text(entry["value"], entry["stderr"] or 0.0)
     return concise(entry["value"], entry["stderr"])
 
 
-def interval_cell(entry: Mapping[str, Any]) -> str:
+def interval_cell(entry: QuantityEntry) -> str:
     """Write a confidence interval, marked where it cannot be believed."""
-    interval = entry["interval"]
+    low, high = entry["interval"] or (None, None)
     if _is_constant(entry):
         return CONSTANT
-    if interval is None or None in interval:
+    if low is None or high is None:
         return "no information"
-    text = bounds((interval[0], interval[1]))
+    text = bounds((low, high))
     return text if entry["reliable"] else f"{text} unreliable"
 
 
-def z_cell(entry: Mapping[str, Any]) -> str:
-    """Write z with its sign, where the standard error that it is in units of can be believed."""
+def z_cell(entry: QuantityEntry) -> str:
+    """Write z with its sign, if the standard error that is its unit can be believed."""
     if entry["z"] is None or not is_believable(entry):
         return ""
     return deviation(entry["z"])
 
 
-def quantity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def quantity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, QuantityEntry]]:
     """Yield the quantities shown to people, in their order."""
     return ((name, result[name]) for name in ON_SCREEN if name in result)

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import pi, prod
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bnstats.errors import BnstatsError
-from bnstats.layers import STANDARD, BoundLayer, Law
+from bnstats.layers import BoundLayer, Law
+from bnstats.sampling.settings import DType, Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import Direction
 
-DType = Literal["float64", "float32"]
-Sampler = Literal["iid", "sobol"]
-MAX_DRAWS = 10**18
 MAX_NUMBERS = 2**26  # random numbers of one draw; 2^26 float64 are 512 MB, and copied are more
 
 # Random numbers per block: most of its arrays stay in a core's L2, yet its fixed cost, some 40 µs
@@ -32,37 +29,6 @@ _BLOCKS_PER_CHUNK = 8
 # Pairs of normals that have shifts of their own; the next as many have the same ones. No power of
 # two: else the elements of a draw, which lie a power of two apart, would share theirs.
 _SHIFTS = 1010
-
-
-@dataclass(frozen=True)
-class Task:
-    """Everything that fixes the digits of a run, except how many draws.
-
-    Attributes
-    ----------
-    spec
-        The layer.
-    seed
-        Of the run; each chunk derives its own stream.
-    law
-        Of the inputs.
-    dtype
-        Of the draws and the layer's arithmetic; moments are merged in float64.
-    directions
-        Which of y and dx to keep. Draws are the same whichever are kept.
-    sampler
-        ``iid`` draws, or ``sobol``: scrambled point sets.
-    backend
-        What computes, see `bnstats.backends`.
-    """
-
-    spec: Spec
-    seed: int = 0
-    law: Law = STANDARD
-    dtype: DType = "float64"
-    directions: tuple[Direction, ...] = ("y", "dx")
-    sampler: Sampler = "iid"
-    backend: str = "numpy"
 
 
 class Chunk(NamedTuple):
@@ -125,13 +91,13 @@ def stream(seed: int, spec: str, chunk: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(sequence))
 
 
-def iid_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
+def iid_blocks(spec: Spec, sampling: Sampling, chunk: Chunk) -> Iterator[Block]:
     """Yield a chunk's draws in blocks: views of one buffer that the next block overwrites."""
-    bound, dtype = task.spec.bound, task.dtype
-    generator = stream(task.seed, task.spec.text, chunk.unit)
+    bound, dtype = spec.bound, sampling.dtype
+    generator = stream(sampling.seed, spec.text, chunk.unit)
     size = block_draws(bound)
-    normal = {k: i.shape for k, i in bound.inputs.items() if i.law == "normal"}
-    uniform = {k: i.shape for k, i in bound.inputs.items() if i.law == "uniform"}
+    normal = {k: i.shape for k, i in bound.inputs.items() if i.distribution == "normal"}
+    uniform = {k: i.shape for k, i in bound.inputs.items() if i.distribution == "uniform"}
     normals_per_draw = sum(map(prod, normal.values()))
     uniforms_per_draw = sum(map(prod, uniform.values()))
     source = Normals(min(size, chunk.draws) * normals_per_draw, dtype)
@@ -141,7 +107,7 @@ def iid_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
         if uniform:
             numbers = generator.random(n * uniforms_per_draw)
             draws |= _split(numbers.astype(dtype, copy=False), uniform, n)
-        yield Block(scaled(draws, task.law), task.directions)
+        yield Block(scaled(draws, sampling.law), sampling.directions)
 
 
 def scaled(draws: dict[str, Any], law: Law) -> dict[str, Any]:

@@ -12,80 +12,75 @@ import numpy as np
 from bnstats.backends import Device, numpy_backend
 from bnstats.layers import LAYERS, BoundLayer, Law
 from bnstats.sampling.counter import accelerated
-from bnstats.sampling.iid import Chunk, Task, chunk_draws, iid_blocks, iid_chunks
+from bnstats.sampling.iid import Chunk, chunk_draws, iid_blocks, iid_chunks
+from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import CHUNK_POINTS, REPLICATES, dimensions, sobol_blocks, sobol_chunks
+from bnstats.sampling.watch import Watch
 from bnstats.sampling.workers import in_order
+from bnstats.specs.spec import Spec
 from bnstats.statistics.moments import Moments, Tally, as_unit, merge, of
 
 
 def run(
-    task: Task,
+    spec: Spec,
+    sampling: Sampling,
     samples: int,
     *,
-    workers: int = 1,
     devices: Sequence[Device] = (),
     enough: Callable[[Tally], bool] = lambda tally: False,
-    on_progress: Callable[[int, Tally], None] | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
-    on_warning: Callable[[str], None] = lambda text: None,
+    watch: Watch | None = None,
 ) -> tuple[Tally, int]:
     """Draw ``samples`` events and return their moments and how many were drawn.
 
-    Chunks are merged in an order fixed by their index, so the result depends on the task and on
-    the number of draws alone; memory is constant in that number.
+    Chunks are merged in an order fixed by their index, so the result depends on what is drawn and
+    on the number of draws alone; memory is constant in that number.
 
     Parameters
     ----------
-    task
-        What to draw.
+    spec, sampling
+        What to draw, and how. A short run takes fewer processes than ``sampling.workers``.
     samples
         Independent draws; of the sobol sampler the next higher number of points that it has.
-    workers
-        Processes, at most; a short run takes fewer.
     devices
-        Of the task's backend, which take turns; numpy needs none.
+        Devices of the backend, which take turns; numpy needs none.
     enough
         Asked at checkpoints, whose spacing doubles; a true answer ends the run.
-    on_progress
-        Called after each chunk with the draws so far and their merged moments.
-    should_stop
-        Asked between chunks; a true answer ends the run early.
-    on_warning
-        Called with what a backend had to do otherwise than was asked for.
+    watch
+        Told of each chunk, and asked between them whether to stop.
     """
+    watch = watch or Watch()
     merged: _Merged
-    pivot = y_pivot(task.spec.bound, task.law)
-    if task.backend != "numpy":
+    pivot = y_pivot(spec.bound, sampling.law)
+    if sampling.backend != "numpy":
         merged = _Tree()
-        computed = accelerated(task, samples, pivot, devices, should_stop, on_warning)
-        return _merge(computed, merged, enough, on_progress)
-    if task.sampler == "sobol":
+        computed = accelerated(spec, sampling, samples, pivot, devices, watch)
+        return _merge(computed, merged, enough, watch)
+    if sampling.sampler == "sobol":
         import scipy.special  # noqa: F401  # once, before the workers are forked
 
-        dimensions(task.spec.bound)  # raises where there are too many
+        dimensions(spec.bound)  # raises where there are too many
         chunks, merged = sobol_chunks(samples), _Replicates()
-        workers = min(workers, 1 + samples // (4 * CHUNK_POINTS))
+        workers = min(sampling.workers, 1 + samples // (4 * CHUNK_POINTS))
     else:
-        size = chunk_draws(task.spec.bound)
+        size = chunk_draws(spec.bound)
         chunks, merged = iid_chunks(samples, size), _Tree()
-        workers = min(workers, 1 + samples // (2 * size))
-    if task.spec.layer.name not in LAYERS:
+        workers = min(sampling.workers, 1 + samples // (2 * size))
+    if spec.layer.name not in LAYERS:
         workers = 1  # a user's function may run threads, torch's or jax's, which no fork survives
     _keep_freed_memory()
-    computed = in_order(partial(chunk_tally, task, pivot=pivot), chunks, workers, should_stop)
-    return _merge(computed, merged, enough, on_progress)
+    computed = in_order(partial(chunk_tally, spec, sampling, pivot), chunks, workers, watch)
+    return _merge(computed, merged, enough, watch)
 
 
 def _merge(
     computed: Iterable[tuple[Chunk, Tally]],
     merged: _Merged,
     enough: Callable[[Tally], bool],
-    on_progress: Callable[[int, Tally], None] | None,
+    watch: Watch,
 ) -> tuple[Tally, int]:
     for chunk, tally in computed:
         merged.push(chunk, tally)
-        if on_progress is not None:
-            on_progress(merged.draws, merged.total())
+        watch.progress(merged.draws, merged.total)
         if chunk.checkpoint and enough(merged.total()):
             break
     return merged.total(), merged.draws
@@ -100,13 +95,13 @@ def _keep_freed_memory() -> None:
     np.empty(2**21)
 
 
-def chunk_tally(task: Task, chunk: Chunk, pivot: float) -> Tally:
+def chunk_tally(spec: Spec, sampling: Sampling, pivot: float, chunk: Chunk) -> Tally:
     """Return the moments of one chunk; ``pivot`` is that of y, dx has 0."""
-    blocks = sobol_blocks if task.sampler == "sobol" else iid_blocks
-    tally = dict.fromkeys(task.directions, Moments())
+    blocks = sobol_blocks if sampling.sampler == "sobol" else iid_blocks
+    tally = dict.fromkeys(sampling.directions, Moments())
     with np.errstate(all="ignore"):  # non-finite values are counted, not warned about
-        for draws, directions, weights in blocks(task, chunk):
-            y, backward = task.spec.bound.forward(numpy_backend, draws)
+        for draws, directions, weights in blocks(spec, sampling, chunk):
+            y, backward = spec.bound.forward(numpy_backend, draws)
             for direction in directions:
                 v = y if direction == "y" else backward(draws["dy"])
                 found = of(numpy_backend, v, pivot if direction == "y" else 0.0, weights)
@@ -118,7 +113,9 @@ def chunk_tally(task: Task, chunk: Chunk, pivot: float) -> Tally:
 def y_pivot(bound: BoundLayer, law: Law) -> float:
     """Return a float32 number near E[y]: y at the mean of every input, 0 where not finite."""
     centre = {"normal": 0.0, "uniform": 0.5}
-    at_mean = {name: np.full((*i.shape, 1), centre[i.law]) for name, i in bound.inputs.items()}
+    at_mean = {
+        name: np.full((*i.shape, 1), centre[i.distribution]) for name, i in bound.inputs.items()
+    }
     at_mean["x"] += law.x_mean
     with np.errstate(all="ignore"):
         value = float(np.float32(np.mean(bound.forward(numpy_backend, at_mean)[0])))

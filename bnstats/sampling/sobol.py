@@ -25,7 +25,9 @@ import numpy as np
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import BoundLayer, Input
-from bnstats.sampling.iid import Block, Chunk, Task, scaled, stream
+from bnstats.sampling.iid import Block, Chunk, scaled, stream
+from bnstats.sampling.settings import Sampling
+from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import Direction
 
 REPLICATES = 32
@@ -48,7 +50,7 @@ def dimensions(bound: BoundLayer) -> int:
     if bound.numbers > MAX_DIMENSIONS:
         raise BnstatsError(
             f"one draw of this layer has {bound.numbers} coordinates; sobol has {MAX_DIMENSIONS}",
-            hint="--sampler iid",
+            hint="`sampler='iid'`",
         )
     return bound.numbers
 
@@ -145,7 +147,7 @@ def level_for(samples: int) -> int:
     """
     level = max((-(-samples // REPLICATES) - 1).bit_length(), MIN_LEVEL)
     if level > _MAX_LEVEL:
-        raise BnstatsError(f"sobol has at most {MAX_POINTS:,} points", hint="--sampler iid")
+        raise BnstatsError(f"sobol has at most {MAX_POINTS:,} points", hint="`sampler='iid'`")
     return level
 
 
@@ -161,11 +163,11 @@ def sobol_chunks(samples: int) -> Iterator[Chunk]:
                 yield Chunk(replicate, first, size, last)
 
 
-def sobol_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
+def sobol_blocks(spec: Spec, sampling: Sampling, chunk: Chunk) -> Iterator[Block]:
     """Yield a chunk's points, with the weights of each direction."""
-    bound = task.spec.bound
+    bound = spec.bound
     numbers = _numbers(dimensions(bound))
-    generator = stream(task.seed, f"sobol {task.spec.text}", chunk.unit)
+    generator = stream(sampling.seed, f"sobol {spec.text}", chunk.unit)
     seeds = generator.integers(0, 2**_BITS, len(numbers), dtype=np.uint32)
     step = min(_block_points(bound), chunk.draws)
     ends = list(accumulate(prod(given.shape) for given in bound.inputs.values()))[:-1]
@@ -175,7 +177,7 @@ def sobol_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
         uniform *= 2.0**-_BITS
         parts = dict(zip(bound.inputs, np.split(uniform, ends), strict=True))
         known: dict[tuple[str, bool], tuple[Any, Any]] = {}
-        for direction in task.directions:
+        for direction in sampling.directions:
             draws, weights = {}, None
             for name, part in parts.items():
                 if (direction, name) == ("y", "dy"):
@@ -184,9 +186,9 @@ def sobol_blocks(task: Task, chunk: Chunk) -> Iterator[Block]:
                 if (name, smooth) not in known:
                     known[name, smooth] = _transformed(part, bound.inputs[name], smooth=smooth)
                 z, weights_of_z = known[name, smooth]
-                draws[name] = z.astype(task.dtype)
+                draws[name] = z.astype(sampling.dtype)
                 weights = weights_of_z if smooth else weights
-            yield Block(scaled(draws, task.law), (direction,), weights)
+            yield Block(scaled(draws, sampling.law), (direction,), weights)
 
 
 def _transformed(uniform: Any, given: Input, *, smooth: bool) -> tuple[Any, Any]:
@@ -197,7 +199,7 @@ def _transformed(uniform: Any, given: Input, *, smooth: bool) -> tuple[Any, Any]
     if smooth:
         z, (weights,) = smoothed_normal(uniform)
     else:
-        z = uniform if given.law == "uniform" else ndtri(uniform)
+        z = uniform if given.distribution == "uniform" else ndtri(uniform)
     return z.reshape(*given.shape, -1), weights
 
 

@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bnstats.errors import HostError
+from bnstats.sampling.watch import Watch
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -41,7 +42,7 @@ def in_order(
     compute: Callable[[Work], Done],
     works: Iterable[Work],
     workers: int,
-    should_stop: Callable[[], bool],
+    watch: Watch,
 ) -> Iterator[tuple[Work, Done]]:
     """Yield pieces of work with their results, in order, a bounded number of them in flight.
 
@@ -54,8 +55,8 @@ def in_order(
         Picklable pieces of work.
     workers
         Processes, at most; 1 computes here.
-    should_stop
-        Asked before each piece, or parcel of pieces; once true, those not begun are dropped.
+    watch
+        Asked whether to stop before each piece, or parcel of pieces; those not begun are dropped.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def in_order(
     """
     if workers == 1:
         for work in works:
-            if should_stop():
+            if watch.stopping():
                 return
             yield work, compute(work)
         return
@@ -85,7 +86,7 @@ def in_order(
             ahead.extend(islice(works, furthest - len(ahead)))
             if not ahead:
                 break
-            if should_stop():
+            if watch.stopping():
                 while pending and pending[-1][1].cancel():  # those not begun, last ones first
                     pending.pop()
                 break
@@ -105,7 +106,7 @@ def in_order(
             yield from zip(parcel, future.result()[0], strict=True)
     except BrokenProcessPool:
         raise HostError(
-            "a worker process was lost: no memory, or a crash in it", hint="fewer --workers"
+            "a worker process was lost: no memory, or a crash in it", hint="fewer `workers`"
         ) from None
     except BaseException:  # a second Ctrl-C, or enough is known: nobody waits for the rest
         told.send_bytes(b"leave")

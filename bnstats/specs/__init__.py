@@ -1,1 +1,1 @@
-"""What a name means: a spec, and the names of other libraries."""
+"""Specs: from a text such as ``elu:alpha=2``, or another library's name, to a layer."""

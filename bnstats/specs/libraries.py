@@ -1,7 +1,7 @@
-"""What torch, jax, flax and keras call each layer, and why some of theirs are none here.
+"""The names that torch, jax, flax and keras give to layers, and why some of theirs are none here.
 
-The names are package data, written by ``python tests/coverage_of_libraries.py`` from the libraries
-themselves, because bnstats must do without these.
+The names are package data, because bnstats must work without these libraries; ``python
+tests/coverage_of_libraries.py`` writes them from the libraries themselves.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PARAMETERS = {
     "window_shape": "kernel_size",
 }
 
-# Their namespaces, as people import them; tensorflow's activations are keras'.
+# The namespaces of the libraries, as people import them; tensorflow's activations are keras'.
 _IMPORTED_AS = {
     "F": ("torch.nn.functional",),
     "nn": ("torch.nn", "jax.nn", "flax.linen"),
@@ -34,12 +34,12 @@ _IMPORTED_AS = {
     "tf.nn": ("keras.activations",),
 }
 
-# By library, its names without the library's own, each with the parameters that it carries.
+# For each library: its names, without the library's own, and the parameters that each carries.
 Names: TypeAlias = Mapping[str, Mapping[str, str]]
 
 
 def names_of(layer: str) -> Names:
-    """Return what each library calls a layer; empty where none has it.
+    """Return the names that each library has for a layer; empty if none has it.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def folded(name: str) -> str:
 
 
 def short_names(layer: str) -> dict[str, tuple[str, ...]]:
-    """Return by library the last parts of its names, one for each spelling but for case.
+    """Return for each library the last parts of its names; spellings that differ in case are one.
 
     Examples
     --------
@@ -73,23 +73,25 @@ def short_names(layer: str) -> dict[str, tuple[str, ...]]:
 
 
 def with_parameters(name: str, carried: str) -> str:
-    """Write a library's name with the parameters that it carries."""
+    """Return a library's name with the parameters that it carries."""
     return f"{name} ({carried})" if carried else name
 
 
 class Meaning(NamedTuple):
-    """What a library's name stands for.
+    """The meaning of a library's name.
 
     Attributes
     ----------
     path
         The public name in full, ``torch.nn.SiLU``.
     layers
-        Layers of bnstats with the parameters that the name carries; flax's Conv stands for three.
+        The layers of bnstats that it stands for, each with the parameters that the name carries;
+        flax's Conv stands for three.
     reason
-        Why it is no layer here; empty where it is one.
+        Why it is no layer here; empty if it is one.
     others
-        What else the name may stand for, with other layers: ``nn.PReLU`` is torch's or flax'.
+        Further public names that it may be short for, if their layers differ: ``nn.PReLU`` is
+        torch's or flax'.
     """
 
     path: str
@@ -99,16 +101,17 @@ class Meaning(NamedTuple):
 
     @property
     def is_one(self) -> bool:
-        """Whether the name is of exactly one layer here."""
+        """Whether the name stands for exactly one layer."""
         return len(self.layers) == 1 and not self.others
 
 
 def meaning(name: str) -> Meaning | None:
-    """Return what a name of a library stands for, or None.
+    """Return the meaning of a library's name, or None.
 
     The name may be a public one in full or any last part of it, with or without the library:
-    ``torch.nn.SiLU``, ``torch.SiLU``, ``SiLU``. Without it, the first library that has such a name
-    counts, torch before the others. A namespace may be named as people import it: ``F.silu``.
+    ``torch.nn.SiLU``, ``torch.SiLU``, ``SiLU``. Without the library, the name is that of the first
+    library that has it, torch before the others. A namespace may be written as people import it:
+    ``F.silu``.
 
     Examples
     --------
@@ -127,7 +130,7 @@ def meaning(name: str) -> Meaning | None:
 
 
 def full_paths(name: str) -> tuple[str, ...]:
-    """Return what a name may be in full, by the namespaces that people import; else the name.
+    """Return the full names that a name with an imported namespace may mean, or else itself.
 
     Examples
     --------
@@ -150,7 +153,7 @@ def _public(name: str) -> Meaning | None:
 
 
 def last_names(library: str = "") -> dict[str, str]:
-    """Return the public names of layers, of one library or of all, by their last part.
+    """Return the public names of layers, in one library or in all, by their last part.
 
     Examples
     --------

@@ -1,34 +1,24 @@
-"""Layer specs, ``name:key=value,key=value``, and back.
+"""Layer specs: from text, ``name:key=value,key=value``, to a layer, and back.
 
-A spec has one canonical form, its identity in files and in the random streams: the layer's own
-name, keys in sorted order, parameters at their default left out.
+A spec has one canonical form, which identifies it in files and in the random streams: the layer's
+own name and the parameters that differ from their defaults, with keys in sorted order.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bnstats.errors import BnstatsError, printable, suggestion
-from bnstats.layers import (
-    ALIASES,
-    LAYERS,
-    USER_LAYERS,
-    BoundLayer,
-    Law,
-    Layer,
-    Parameter,
-    ParameterError,
-    find,
-)
-from bnstats.specs.libraries import LIBRARIES, PARAMETERS, full_paths, last_names, meaning
+from bnstats.layers import BoundLayer, Law, Layer, Parameter, ParameterError
+from bnstats.specs.libraries import PARAMETERS
+from bnstats.specs.names import Load, refuse, split
 
 _MAX_LENGTH = 1000
 _SIDES = "sides are written with an x between them: 3x2"
-_MAX_ELEMENTS = 2**22  # of x and dy, whose every position exact values may look at
+_MAX_ELEMENTS = 2**22  # of x and dy: exact values may look at every position
 
 
 @dataclass(frozen=True)
@@ -40,35 +30,38 @@ class Spec:
     text
         The canonical spec.
     layer, bound
-        The registry's entry and the experiment of one draw.
+        The registry's entry, and the layer with its parameters bound: the experiment of one draw.
     """
 
     text: str
     layer: Layer
-    bound: BoundLayer = field(compare=False)  # functions, new ones at every parsing
+    bound: BoundLayer = field(compare=False)  # its functions are new ones at every parsing
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return parse, (self.text,)  # an event holds functions that do not pickle
+        return parse, (self.text,)  # a bound layer holds functions that do not pickle
 
     def under(self, law: Law) -> Spec:
-        """Return this spec with what its event can tell only once the law is known."""
+        """Return this spec with what its layer can say only once the law is known."""
         return self if self.bound.under is None else replace(self, bound=self.bound.under(law))
 
 
-def parse(text: str) -> Spec:
-    """Parse a spec; nothing is ever imported for it (`bnstats.custom.read` does that).
+def parse(text: str, load: Load = refuse) -> Spec:
+    """Parse a spec, the only way from text to a layer.
 
     Parameters
     ----------
     text
-        E.g. ``"max_pool2d:kernel_size=3,stride=2"``; values are ints, floats, true/false, words
-        and sizes like 3x3.
+        A name and parameters, e.g. ``"max_pool2d:kernel_size=3,stride=2"``; values are ints,
+        floats, true/false, words and sizes like 3x3.
+    load
+        What is done about a name that is not known yet. By default nothing is imported and the name
+        is refused; `bnstats.custom.load_typed` and its kin import the user's code.
 
     Raises
     ------
     BnstatsError
-        Unknown layer or parameter, a missing, ill-typed or out-of-range value; the message shows
-        the place.
+        The layer or a parameter is unknown, or a value is missing, ill-typed or out of range; the
+        message shows the place.
 
     Examples
     --------
@@ -79,11 +72,8 @@ def parse(text: str) -> Spec:
     """
     if len(text) > _MAX_LENGTH:
         raise BnstatsError(f"a layer spec of {len(text)} characters; the limit is {_MAX_LENGTH}")
-    name = layer_name(text)
-    found = resolve(name)
-    if found is None:
-        raise unknown_layer(name)
-    layer, carried = found
+    name, found = split(text)
+    layer, carried = found or (load(name), "")
     values = _values(layer, carried, carried, 0) if carried else {}
     if text != name:
         values |= _values(layer, text, text[len(name) + 1 :], len(name) + 1)
@@ -113,7 +103,7 @@ def parse(text: str) -> Spec:
 
 
 def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
-    """Read ``key=value,key=value``, which stands in the text at a position."""
+    """Read items, ``key=value,key=value``, which begin at a position of the text."""
     known = {p.name: p for p in layer.parameters}
     name, values = layer.name, dict[str, Any]()
     for item in items.split(","):
@@ -138,82 +128,13 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
     return values
 
 
-def resolve(name: str) -> tuple[Layer, str] | None:
-    """Return the layer of a name with the parameters it carries, or None.
-
-    The name is one of the registry, or else what torch, jax, flax or keras call a layer.
-
-    >>> layer, carried = resolve("torch.nn.SiLU")
-    >>> layer.name, carried
-    ('silu', '')
-    """
-    found = find(name)
-    if found is None and (theirs := meaning(name)) and theirs.is_one:
-        ((ours, carried),) = theirs.layers
-        return LAYERS[ours], carried
-    return found
-
-
-def layer_name(text: str) -> str:
-    """Return the layer's name in a spec; a path such as ``mypkg.mymodule:my_act`` has a colon.
-
-    >>> layer_name("elu:alpha=2"), layer_name("mypkg.mymodule:my_act:alpha=2")
-    ('elu', 'mypkg.mymodule:my_act')
-    """
-    name, _, rest = text.partition(":")
-    attribute = rest.partition(":")[0]
-    words = [*name.split("."), *attribute.split(".")]
-    is_path = resolve(name) is None and all(word.isidentifier() for word in words)
-    return f"{name}:{attribute}" if is_path else name
-
-
-def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
-    """Return the error for a layer that is not in the registry, nor among the others known."""
-    if ":" in name:
-        return not_loaded(name)
-    if theirs := meaning(name):
-        if theirs.others:
-            return BnstatsError(
-                f"{name} is not the same in {theirs.path} and {' and '.join(theirs.others)}",
-                hint=f"name one: {' or '.join((theirs.path, *theirs.others))}",
-            )
-        if theirs.layers:
-            layers = " or ".join(f"{layer}:{c}" if c else layer for layer, c in theirs.layers)
-            return BnstatsError(f"{theirs.path} is several layers here", hint=f"name one: {layers}")
-        return BnstatsError(
-            f"{theirs.path} is no layer here ({theirs.reason})", hint="bnstats list layers"
-        )
-    module, dot, attribute = name.rpartition(".")
-    library, hint = full_paths(name)[0].partition(".")[0], "bnstats list layers"
-    if library in LIBRARIES:
-        theirs_of = last_names(library)
-        near = theirs_of.get(suggestion(attribute, theirs_of) or "")
-    else:
-        near = suggestion(name, [*LAYERS, *ALIASES, *USER_LAYERS, *others, *last_names()])
-    if near:
-        hint = f"did you mean '{near}'?  ({hint})"
-    if dot and not near and all(word.isidentifier() for word in name.split(".")):
-        hint = f"code is named with a colon: {printable(f'{module}:{attribute}', 60)}"
-    return BnstatsError(f"unknown layer '{printable(name, 60)}'", hint=hint)
-
-
-def not_loaded(name: str) -> BnstatsError:
-    """Return the error for a layer in a file that would have to be imported."""
-    shown = printable(name, 60)
-    return BnstatsError(
-        f"{shown} is not loaded, and a file imports no code",
-        hint=f"if you trust it: bnstats verify --import {shown} …, "
-        f'or import = ["{shown}"] under [tool.bnstats] in pyproject.toml',
-    )
-
-
 def example_specs(layer: Layer) -> tuple[str, ...]:
-    """Return complete specs of the layer, as written: its examples, or its bare name."""
+    """Return complete specs of the layer, as written: its examples, or else its bare name."""
     return tuple(f"{layer.name}:{e}" if e else layer.name for e in layer.examples or ("",))
 
 
 def value_text(value: Any) -> str:
-    """Write a parameter's value as a spec does."""
+    """Return the text of a parameter's value in a spec."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -228,15 +149,15 @@ def _canonical(layer: Layer, values: dict[str, Any]) -> str:
     changed = []
     for p in sorted(layer.parameters, key=lambda p: p.name):
         value, default = values.get(p.name), values.get(p.follows) if p.follows else p.default
-        # Of a number, which is 4 or 4.0, the type counts.
-        tells = p.kind == "number" and type(value) is not type(default)
-        if p.name in values and (value != default or tells):
+        # A number may be 4 or 4.0, and the function that receives it may treat them differently.
+        differs = p.kind == "number" and type(value) is not type(default)
+        if p.name in values and (value != default or differs):
             changed.append(f"{p.name}={repr(value) if p.kind == 'number' else value_text(value)}")
     return f"{layer.name}:{','.join(changed)}" if changed else layer.name
 
 
 def _collapsed(value: Any) -> Any:
-    """Write a size that is the same on all sides as one number."""
+    """Return a size as one number if it is the same on all sides."""
     return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 

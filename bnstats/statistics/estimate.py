@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 from bnstats.layers import CONSTANT
@@ -15,7 +16,7 @@ from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
 # Coverage of the log-scale interval falls off below this effective sample size.
 MIN_N_EFF = 100.0
 # A sample whose standard error is below this share of the exact one has missed the tails.
-_ENOUGH_SEEN = 0.7
+_ENOUGH_COVERED = 0.7
 _LARGEST_EXPONENT = 700.0  # e^700 is a float64 still
 
 # A variance, or a standard deviation over units, below this share is float64's rounding.
@@ -48,10 +49,10 @@ class Estimate:
         Whether interval and z live on the log scale; not so for means.
     nonfinite
         Draws left out because they, or their fourth powers, are not finite.
-    seen
-        The standard error of as many independent draws, as this sample has it, in units of that of
-        theory (of σ and its kin: the relative ones); 1 where theory has none. Much below 1 the
-        sample has hardly seen the tails.
+    tail_coverage
+        The sample's standard error divided by the theoretical one for the same number of
+        independent draws, both relative to their values where ``log_scale``; 1 if unknown. Below
+        0.7 the sample has missed the tails.
     """
 
     value: float
@@ -62,7 +63,7 @@ class Estimate:
     z: float | None = None
     log_scale: bool = True
     nonfinite: float = 0.0
-    seen: float = 1.0
+    tail_coverage: float = 1.0
 
     def interval_at(self, z: float) -> tuple[float, float] | None:
         """Return the interval of ±z standard errors on the estimate's own scale."""
@@ -70,7 +71,7 @@ class Estimate:
             return None
         if not self.log_scale:
             return self.value - z * self.stderr, self.value + z * self.stderr
-        # A spread that is all rounding can have an error of hundreds of times its value.
+        # A variance that is all rounding can have an error of hundreds of times its value.
         factor = math.exp(min(z * self.stderr / self.value, _LARGEST_EXPONENT))
         return self.value / factor, self.value * factor
 
@@ -82,7 +83,7 @@ class Estimate:
     @property
     def missed_tails(self) -> bool:
         """Whether theory says that the sample has hardly seen what its error hinges on."""
-        return self.seen < _ENOUGH_SEEN
+        return self.tail_coverage < _ENOUGH_COVERED
 
     @property
     def reliable(self) -> bool:
@@ -117,57 +118,78 @@ def as_normal(t: float, m: Moments) -> float:
     return math.copysign(float(ndtri(max(stdtr(m.count - 1, -abs(t)), 1e-300))), t)
 
 
-def estimates(
-    moments: Tally,
-    exact: dict[str, Exact],
-    confidence: float,
-    rounding: float = 0.0,
-    heavy_tailed: tuple[Direction, ...] = (),
-) -> dict[str, Estimate]:
-    """Return every quantity of the directions that were sampled.
+@dataclass(frozen=True)
+class Estimator:
+    """From the moments of what was sampled to an estimate of every quantity.
 
-    Parameters
+    Attributes
     ----------
-    moments
-        By direction.
     exact
         Exact values by quantity, as far as they are known.
     confidence
-        Of the intervals, in (0, 1).
+        Probability that an interval covers the truth, in (0, 1).
     rounding
         Unit roundoff of the draws: a relative error that more draws do not average away, added
         to every standard error.
     heavy_tailed
         Directions whose fourth moment is infinite: no interval of theirs may be believed.
     """
-    found = {
-        name: _estimate(q, moments[q.direction], exact.get(name), confidence, rounding)
-        for name, q in QUANTITIES.items()
-        if q.direction in moments
-    }
-    for name in (n for n in found if QUANTITIES[n].direction in heavy_tailed):
-        found[name] = replace(found[name], n_eff=0.0)
-    return found
 
+    exact: Mapping[str, Exact] = field(default_factory=dict)
+    confidence: float = 0.95
+    rounding: float = 0.0
+    heavy_tailed: tuple[Direction, ...] = ()
 
-def _estimate(
-    q: Quantity, m: Moments, exact: Exact | None, confidence: float, rounding: float
-) -> Estimate:
-    if not m.count:
-        return Estimate(math.nan, None, None, 0.0, exact)
-    constant = exact is not None and exact.by == CONSTANT
-    moment, stderr = _moment(q, m, rounding, constant=constant)
-    log_scale = q.moment != "mean"
-    if log_scale and moment <= 0:
-        return Estimate(0.0 if q.power > 0 else math.inf, None, None, m.n_eff, exact)
-    value = moment**q.power
-    if stderr is not None:
-        stderr *= abs(q.power) * value / moment if log_scale else 1.0
-    found = Estimate(value, stderr, None, m.n_eff, exact, None, log_scale, m.nonfinite)
-    # What is left of the draws is no sample of what the exact value is of.
-    z = None if m.nonfinite else _z(found, m, q, rounding)
-    interval = found.interval_at(quantile(confidence, m))
-    return replace(found, interval=interval, z=z, seen=_seen(found, m, q))
+    def estimates(self, tally: Tally) -> dict[str, Estimate]:
+        """Return every quantity of the directions that were sampled."""
+        found = {
+            name: self._estimate(q, tally[q.direction], self.exact.get(name))
+            for name, q in QUANTITIES.items()
+            if q.direction in tally
+        }
+        for name in (n for n in found if QUANTITIES[n].direction in self.heavy_tailed):
+            found[name] = replace(found[name], n_eff=0.0)
+        return found
+
+    def half_width(self, tally: Tally) -> float:
+        """Return the largest relative half-width of an interval of σ; infinite where unreliable.
+
+        Draws that have missed the tails take their standard errors for too small, and would stop
+        too soon: where the exact one is known, a half-width is no smaller than it allows.
+        """
+        found = self.estimates(tally)
+        widths = (
+            self._relative_half_width(found[name], tally[QUANTITIES[name].direction])
+            for name in ("std_y", "std_dx")
+            if name in found
+        )
+        return max(widths, default=math.inf)
+
+    def _relative_half_width(self, std: Estimate, m: Moments) -> float:
+        if not (std.interval and std.reliable):
+            return math.inf
+        sampled = (std.interval[1] - std.interval[0]) / (2 * std.value)
+        known = std.exact.stderr(m.count) if std.exact is not None else None
+        if std.exact is None or not known or m.points > m.count:
+            return sampled
+        return max(sampled, quantile(self.confidence, m) * known / std.exact.value)
+
+    def _estimate(self, q: Quantity, m: Moments, exact: Exact | None) -> Estimate:
+        if not m.count:
+            return Estimate(math.nan, None, None, 0.0, exact)
+        constant = exact is not None and exact.by == CONSTANT
+        moment, stderr = _moment(q, m, self.rounding, constant=constant)
+        log_scale = q.moment != "mean"
+        if log_scale and moment <= 0:
+            return Estimate(0.0 if q.power > 0 else math.inf, None, None, m.n_eff, exact)
+        value = moment**q.power
+        if stderr is not None:
+            stderr *= abs(q.power) * value / moment if log_scale else 1.0
+        found = Estimate(value, stderr, None, m.n_eff, exact, None, log_scale, m.nonfinite)
+        # What is left of the draws is no sample of what the exact value is of.
+        z = None if m.nonfinite else _z(found, m, q, self.rounding)
+        interval = found.interval_at(quantile(self.confidence, m))
+        return replace(found, interval=interval, z=z, tail_coverage=_tail_coverage(found, m, q))
 
 
 def independent_error(n_eff: float, points: float) -> float:
@@ -175,12 +197,12 @@ def independent_error(n_eff: float, points: float) -> float:
     return 0.5 * math.sqrt(max(1 / n_eff - 1 / points, 0.0))
 
 
-def _seen(estimate: Estimate, m: Moments, q: Quantity) -> float:
-    """Return `Estimate.seen`.
+def _tail_coverage(estimate: Estimate, m: Moments, q: Quantity) -> float:
+    """Return `Estimate.tail_coverage`.
 
-    A sample of heavy tails lacks what makes its standard error large, and cannot know it. Of Sobol'
-    points, whose errors are others, the fourth moment that they have tells; it is one about 0, and
-    says something of dx only.
+    A heavy-tailed sample that lacks its largest values underestimates its own error. The errors of
+    Sobol' points are not those of independent draws, so their fourth moments are compared instead;
+    these are about zero, so only dx can be checked.
     """
     exact = estimate.exact
     known = exact.stderr(m.points) if exact is not None else None
@@ -241,8 +263,8 @@ def _moment(
         value = 0.0
     if n < 2:
         return value, None
-    spread = slope_a**2 * m.aa + 2 * slope_a * slope_b * m.ab + slope_b**2 * m.bb
-    stderr = math.sqrt(max(spread, 0.0) / (n - 1) / n)
+    square = slope_a**2 * m.aa + 2 * slope_a * slope_b * m.ab + slope_b**2 * m.bb
+    stderr = math.sqrt(max(square, 0.0) / (n - 1) / n)
     if q.moment == "var" and stderr > 0:
         # To second order −(ā − E[a])² adds a variance of 2 and a squared bias of 1, in (Var[a]/n)².
         stderr = math.hypot(stderr, math.sqrt(3) * m.aa / n / n)

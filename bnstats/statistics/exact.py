@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bnstats.backends import numpy_backend
-from bnstats.layers import BoundLayer, Known, Law, combined, squared
+from bnstats.errors import kind_of
+from bnstats.layers import UNKNOWN, BoundLayer, ExactMoments, Known, Law, MomentError
 from bnstats.statistics.quantities import QUANTITIES, Quantity
 
 _NODES = 16
@@ -32,90 +33,118 @@ _ROUNDING = 64 * 2.0**-53
 
 @dataclass(frozen=True)
 class Exact:
-    """A value known without sampling.
+    """A quantity that is known without sampling.
 
     Attributes
     ----------
     value
-        The number.
+        The number, in the units of y or dx (Var: squared; gains: reciprocal).
     error
-        A bound on its absolute error.
+        A bound on its absolute error, in the same units.
     by
-        ``closed form``, ``quadrature``, ``order statistics``, ``symmetry``, ``constant`` where the
-        event's mean is the same in every draw, or ``finite differences``: a quadrature of them.
-    spread
-        Standard error of its sample estimate times √n, from exact fourth moments; None where
-        they are not known.
+        How it is known: ``closed form``, ``quadrature``, ``order statistics``, ``symmetry``,
+        ``constant`` if the mean over the event's positions is the same in every draw, or
+        ``finite differences`` for a quadrature of these.
+    asymptotic_std
+        √n times the standard error of the estimate from n independent draws, for large n, in the
+        units of ``value``; computed from exact fourth moments, None if these are unknown.
     """
 
     value: float
     error: float
     by: str
-    spread: float | None = None
+    asymptotic_std: float | None = None
 
     def stderr(self, draws: float) -> float | None:
         """Return the standard error of an estimate from so many independent draws, if known."""
-        return None if self.spread is None else self.spread / math.sqrt(draws)
+        return None if self.asymptotic_std is None else self.asymptotic_std / math.sqrt(draws)
 
 
 def exact_values(bound: BoundLayer, law: Law) -> dict[str, Exact]:
-    """Return the exact quantities of an event under a law of its inputs, as far as known."""
+    """Return the quantities of a layer that are known exactly under a law of its inputs.
+
+    Moments that are infinite or beyond float64's range are left out.
+
+    Raises
+    ------
+    MomentError
+        The layer states moments that bnstats does not know.
+    """
     try:
         with np.errstate(all="ignore"):
-            moments = dict(bound.moments(law, Expectation(law)))
+            stated = bound.moments(law, Expectation(law))
     except ArithmeticError:  # beyond float64's range
-        moments = {}
-    moments = {k: v for k, v in moments.items() if math.isfinite(v.value + v.error)}
-    # dx is linear in dy, which has mean zero and is independent of all else.
-    moments.setdefault("mean_dx", Known(0.0, 0.0, "symmetry"))
-    if "ms_dx" in moments:
-        moments["var_dx"] = moments["ms_dx"]
-    if "mean_y" in moments and "var_y" in moments and "ms_y" not in moments:
-        moments["ms_y"] = combined((1.0, moments["var_y"]), (1.0, squared(moments["mean_y"])))
-    found = ((name, _quantity(q, moments)) for name, q in QUANTITIES.items())
+        stated = ExactMoments()
+    if not isinstance(stated, ExactMoments):
+        hint = "return ExactMoments(mean_y=Known(0.0))"
+        raise MomentError(f"moments returned {kind_of(stated)}", hint=hint)
+    known = {"y": _of_y(stated), "dx": _of_dx(stated)}
+    found = ((name, _quantity(q, known[q.direction])) for name, q in QUANTITIES.items())
     return {name: value for name, value in found if value is not None}
 
 
-def _quantity(q: Quantity, moments: dict[str, Known]) -> Exact | None:
-    known = moments.get(f"{q.moment}_{q.direction}")
-    if known is None:
+class _Moments(NamedTuple):
+    """Moments of one direction; those that are not finite are unknown."""
+
+    mean: Known
+    var: Known
+    ms: Known
+    m3: Known
+    m4: Known
+    var_ms: Known
+
+
+def _of_y(stated: ExactMoments) -> _Moments:
+    mean, var, ms = stated.mean_y, stated.var_y, stated.ms_y
+    if not ms.is_finite:
+        ms = var + mean.squared()
+    return _Moments(mean, var, ms, stated.m3_y, stated.m4_y, stated.var_ms_y)
+
+
+def _of_dx(stated: ExactMoments) -> _Moments:
+    # dx is linear in dy, which has mean zero and is independent of all else.
+    mean = stated.mean_dx if stated.mean_dx.is_finite else Known(0.0, 0.0, "symmetry")
+    return _Moments(mean, stated.ms_dx, stated.ms_dx, UNKNOWN, stated.m4_dx, stated.var_ms_dx)
+
+
+def _quantity(q: Quantity, moments: _Moments) -> Exact | None:
+    known: Known = getattr(moments, q.moment)
+    if not known.is_finite:
         return None
     value = known.value
     error = known.error if value == 0 else max(known.error, _ROUNDING * abs(value))
     if q.moment != "mean" and value > 0 and error >= 0.5 * value:
         return None  # as of a moment that diverges
-    spread = _spread(q, moments)
+    std = _asymptotic_std(q, moments)
     if q.power == 1:
-        return Exact(value, error, known.by, spread)
+        return Exact(value, error, known.by, std)
     if value <= 0:
         return Exact(0.0, math.sqrt(error), known.by) if q.power > 0 else None
     root = value**q.power
     relative = error / value
     # For |power| ≤ 1 the relative error of the power is at most that of the moment, if small.
-    return Exact(root, root * relative, known.by, spread)
+    return Exact(root, root * relative, known.by, std)
 
 
-def _spread(q: Quantity, moments: dict[str, Known]) -> float | None:
-    """Return the standard error times √n of an estimate, to first order in 1/n."""
-    ms, var_ms = moments.get(f"ms_{q.direction}"), moments.get(f"var_ms_{q.direction}")
-    if q.moment != "mean" and ms is not None and var_ms is not None:
+def _asymptotic_std(q: Quantity, moments: _Moments) -> float | None:
+    """Return `Exact.asymptotic_std` by the delta method, to first order in 1/n."""
+    mean, var, ms, m3, m4, var_ms = moments
+    if q.moment != "mean" and ms.is_finite and var_ms.is_finite:
         if ms.value <= 0 or var_ms.error > 1e-3 * var_ms.value:
             return None
         return float(abs(q.power) * math.sqrt(var_ms.value) / ms.value * ms.value**q.power)
-    var, m4 = moments.get(f"var_{q.direction}"), moments.get(f"m4_{q.direction}")
-    if var is None or m4 is None or m4.error > 1e-3 * m4.value:
+    if not (var.is_finite and m4.is_finite) or m4.error > 1e-3 * m4.value:
         return None
     if var.value <= 0 or m4.value < sys.float_info.min:  # or so small that it loses its digits
         return None
     if q.moment == "mean":
         return math.sqrt(var.value)
     second, fourth = var.value, m4.value
-    if q.moment == "ms" and (mean := moments[f"mean_{q.direction}"].value):
-        m3 = moments.get(f"m3_{q.direction}")
-        if m3 is None:
+    if q.moment == "ms" and mean.value:
+        if not m3.is_finite:
             return None
-        square = mean * mean
-        fourth += 4 * m3.value * mean + 6 * second * square + square * square
+        square = mean.value * mean.value
+        fourth += 4 * m3.value * mean.value + 6 * second * square + square * square
         second += square
     relative = math.sqrt(max(fourth / second / second - 1, 0.0))
     if not math.isfinite(relative):
@@ -136,10 +165,10 @@ class Expectation:
     Gauss-Legendre on ±14 standard deviations, split at the breakpoints and, because a layer bends
     near them and near 0 on a scale of its own, at distances of powers of four from each. Panels are
     doubled until two successive results agree, and their difference bounds the error. A coarse rule
-    tells what lies from there to ±38 standard deviations, and its absolute size is part of the
-    bound; where it is worth naming, or a breakpoint lies out there, the integral is taken on all of
-    that. Of the tail beyond, the outermost half standard deviation and what the function is at
-    breakpoints still farther out give the bound.
+    bounds the part between 14 and 38 standard deviations; if that part is not negligible, or a
+    breakpoint lies in it, it is integrated with the full rule. The tail beyond is bounded by the
+    outermost half standard deviation of the integral, and by what the function is at breakpoints
+    still farther out.
     """
 
     law: Law

@@ -103,11 +103,13 @@ def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Mo
     n = float(a.shape[0])
     if weights is None:
         more = () if scalar else ((b, None),)
-        sum_a, sum_aa, sum_ab, sum_bb, *sums_b = xp.inner((a, None), (a, a), (a, b), (b, b), *more)
+        sum_a, sum_aa, sum_ab, sum_bb, *sums_b = xp.sums_of_products(
+            (a, None), (a, a), (a, b), (b, b), *more
+        )
         sum_b = sum_aa if scalar else sums_b[0]
     else:
         wb = b * weights
-        sum_a, sum_b, sum_bb = xp.inner((a, weights), (wb, None), (wb, b))
+        sum_a, sum_b, sum_bb = xp.sums_of_products((a, weights), (wb, None), (wb, b))
     if not (double or float32_holds(n, sum_bb)):
         return _of(xp, xp.astype(values, xp.float64), pivot, None, constant)
     if sum_bb - sum_bb != 0:  # an infinity or NaN somewhere
@@ -126,7 +128,7 @@ def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Mo
     if cancelled(found):
         means = found.mean_a, found.mean_b
         a, b = a - means[0], b - means[1]
-        sums = xp.inner((a, None), (a, a), (a, b), (b, None), (b, b))
+        sums = xp.sums_of_products((a, None), (a, a), (a, b), (b, None), (b, b))
         return from_sums(n, *sums, pivot=pivot, about=means, constant=constant)
     return found
 

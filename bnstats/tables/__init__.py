@@ -1,1 +1,1 @@
-"""The committed tables in results/: built, rendered and checked."""
+"""The committed tables in results/: how they are built, rendered and checked."""

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bnstats.api import compute, exact
+from bnstats.api import exact, sample
 from bnstats.claims import claim_sets
+from bnstats.documents.entries import ClaimEntry
 from bnstats.documents.read import CONSTANTS, read_constants
-from bnstats.documents.write import claims_entry, document, joined
+from bnstats.documents.write import claims_entry, document
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD
 from bnstats.report.json import render as render_json
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, z_cell
+from bnstats.result import Result
+from bnstats.sampling.settings import Sampling
+from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import example_specs, parse
-from bnstats.statistics.moments import Tally
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.tables.kept import KeptRows
 from bnstats.tables.plot import digest
 from bnstats.tables.published import PLOT
 from bnstats.tables.published import render as render_published
-from bnstats.verification.checks import Check, verify_constants
-from bnstats.verification.gate import Settings
+from bnstats.verification.check import Check
+from bnstats.verification.gate import VerifySettings
+from bnstats.verification.results import verify_constants
 
 CONSTANTS_TABLE, PUBLISHED = "constants.md", "published.md"
 
 
 def table_specs() -> tuple[str, ...]:
-    """Return the canonical specs of the table: every layer's examples and every claim's layer."""
+    """Return the layers of the table: the examples of each layer, and the layers of claims."""
     examples = (
         parse(example).text
         for layer in sorted(LAYERS.values(), key=lambda layer: (layer.family, layer.name))
@@ -40,65 +43,35 @@ def table_specs() -> tuple[str, ...]:
 
 
 def build(
+    sampling: Sampling,
     *,
-    samples: int | None = None,
-    seed: int = 0,
-    workers: int = 1,
     argv: Sequence[str] = (),
-    keep: Path | None = None,
-    on_taken_up: Callable[[int, int], None] = lambda rows, total: None,
-    on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None,
-    on_progress: Callable[[int, Tally], None] | None = None,
-    should_stop: Callable[[], bool] = lambda: False,
+    watch: Watch | None = None,
 ) -> dict[str, Any] | None:
     """Return the document of all constants, or None when stopped before the end.
 
-    Stopped or killed, a later call with the same ``keep`` and settings returns the document of an
-    uninterrupted one.
-
     Parameters
     ----------
-    samples
-        Draws per layer; None for each layer's default.
-    seed, workers
-        As in `compute`.
+    sampling
+        How to sample each layer.
     argv
         Recorded in the provenance.
-    keep
-        File to which every row done is appended; those that it holds already are taken up. It is
-        the caller's to remove.
-    on_taken_up
-        Called before the first draw with the number of rows taken up, if any, of how many.
-    on_layer, should_stop
-        As in `bnstats.Settings`.
-    on_progress
-        As in `compute`, anew for each layer.
+    watch
+        Told of each layer and its progress, and asked whether to stop.
     """
-    specs = table_specs()
-    kept = KeptRows(keep, (samples, seed, *argv)) if keep else None
-    rows = {s: kept.found[s] for s in specs if s in kept.found} if kept else {}
-    if rows:
-        on_taken_up(len(rows), len(specs))
-    for spec in (s for s in specs if s not in rows):
-        on_layer(spec, len(rows), len(specs))
-        result = compute(
-            spec,
-            samples=samples,
-            seed=seed,
-            workers=workers,
-            on_progress=on_progress,
-            should_stop=should_stop,
-        )
-        if should_stop():
+    watch, specs = watch or Watch(), table_specs()
+    results: list[Result] = []
+    for spec in specs:
+        watch.layer(spec, len(results), len(specs))
+        result = sample(parse(spec), sampling, watch)
+        if watch.stopping():
             return None
-        rows[spec] = document((result,), argv=argv)
-        if kept:
-            kept.add(spec, rows[spec])
-    return joined([rows[spec] for spec in specs])
+        results.append(result)
+    return document(results, argv=argv)
 
 
 def files(constants: Mapping[str, Any]) -> dict[str, str]:
-    """Return the content of every file of the table; the Markdown is derived from the JSON."""
+    """Return the content of each file by its name; the Markdown is derived from the JSON."""
     return {
         CONSTANTS: render_json(constants) + "\n",
         CONSTANTS_TABLE: _constants_table(constants),
@@ -106,10 +79,10 @@ def files(constants: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def check(directory: Path, settings: Settings) -> tuple[list[str], tuple[Check, ...]]:
-    """Return what no longer agrees in a directory of tables, and every constant's check.
+def check(directory: Path, settings: VerifySettings) -> tuple[list[str], tuple[Check, ...]]:
+    """Return what no longer agrees in a directory of tables, and the check of every constant.
 
-    Sampled values must agree statistically with fresh draws, everything else exactly.
+    Sampled values must agree statistically with fresh draws, and everything else exactly.
     """
     constants = read_constants(directory / CONSTANTS)
     checks = verify_constants(constants, settings)
@@ -136,23 +109,23 @@ def check(directory: Path, settings: Settings) -> tuple[list[str], tuple[Check, 
 
 
 def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
-    def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+    def facts(claims: Sequence[ClaimEntry]) -> list[tuple[Any, ...]]:
         return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
 
     return facts(row.get("claims", ())) == facts(claims_entry(exact(spec).claims))
 
 
 def _fact(name: str, value: Any) -> Any:
-    """Return a number with as many digits as another machine's exact values agree to."""
+    """Return a value with only those digits of a number that any machine would compute."""
     if name == "relative_error" and value is not None:
-        return round(value, 12)  # of a value right to its last digit it is rounding alone
+        return round(value, 12)  # the rest is rounding
     if name == "equal_error_samples" and value is not None:
         return f"{value:.2g}"
     return f"{value:.9g}" if isinstance(value, float) else value
 
 
 def _outdated_plot(path: Path, constants: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the plot, which need not be there: its drawing is an extra."""
+    """Yield what is wrong with the plot; it may be absent, because matplotlib is optional."""
     if not path.exists():
         return
     try:

@@ -1,7 +1,7 @@
 """The relative errors of published constants as a picture, in SVG.
 
-Drawing needs matplotlib; telling whether a drawn picture is still true does not, because the
-picture holds a digest of what it shows.
+Drawing needs matplotlib. Checking that a picture still shows the constants does not, because it
+holds a digest of what it shows.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Mark(NamedTuple):
 
 
 def marks(constants: Mapping[str, Any]) -> list[Mark]:
-    """Return what the picture shows: each claim whose truth is not 0 and that is no expression.
+    """Return what the picture shows, in the order of `bnstats.tables.published.audited`.
 
-    A refuted expression is shown too. In the order of `bnstats.tables.published.audited`.
+    It shows the claims whose truth is not 0, and leaves out expressions that are not refuted.
     """
     found = []
     for a in audited(constants):
@@ -47,7 +47,7 @@ def marks(constants: Mapping[str, Any]) -> list[Mark]:
         if error is None or (printed.symbolic and a.claim["verdict"] != "refuted"):
             continue
         symbol = QUANTITIES[a.claim["quantity"]].symbol
-        # Of a value right to its last digit the error is rounding, which the half unit shows.
+        # An error this small is rounding, and the half unit printed shows that already.
         shown = abs(error) if abs(error) > 1e-12 else 0.0
         found.append(
             Mark(
@@ -61,7 +61,7 @@ def marks(constants: Mapping[str, Any]) -> list[Mark]:
 
 
 def digest(constants: Mapping[str, Any]) -> str:
-    """Return a digest of what the picture shows; it stands in the picture."""
+    """Return a digest of what the picture shows; the picture holds it."""
     text = json.dumps(marks(constants), ensure_ascii=False)
     return f"shows {hashlib.sha256(text.encode()).hexdigest()}"
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from bnstats.claims import ClaimSet, claim_sets
 from bnstats.claims.values import parse_value
+from bnstats.documents.entries import ClaimEntry, QuantityEntry
 from bnstats.notation import signed
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, interval_title
@@ -38,13 +39,19 @@ class Audited(NamedTuple):
     """A claim's entry in the document of constants, with its layer's."""
 
     row: Mapping[str, Any]
-    claim: Mapping[str, Any]
+    claim: ClaimEntry
 
     @property
-    def entry(self) -> Mapping[str, Any]:
+    def entry(self) -> QuantityEntry:
         """What is known of the quantity claimed."""
-        found: Mapping[str, Any] = self.row[self.claim["quantity"]]
+        found: QuantityEntry = self.row[self.claim["quantity"]]
         return found
+
+    @property
+    def truth(self) -> float:
+        """The exact value; nan where there is none."""
+        exact = self.entry["exact"]
+        return math.nan if exact is None else exact["value"]
 
     @property
     def error(self) -> float:
@@ -55,14 +62,14 @@ class Audited(NamedTuple):
 def audited(constants: Mapping[str, Any]) -> list[Audited]:
     """Return every claim of a document, the most surprising first.
 
-    Refuted before undecided before reproduced, and the larger relative error before the smaller.
+    Refuted claims come before undecided and reproduced ones, larger relative errors before smaller.
     """
     found = [Audited(row, claim) for row in constants["results"] for claim in row["claims"]]
     return sorted(found, key=lambda a: (_ORDER[a.claim["verdict"]], -abs(_settled(a))))
 
 
 def _settled(a: Audited) -> float:
-    # Of a reproduced value the error is rounding, the author's or float64's: no order in that.
+    # The error of a reproduced value is rounding, by which there is nothing to order.
     return a.error if a.claim["verdict"] == "refuted" else 0.0
 
 
@@ -164,7 +171,7 @@ def _percent(error: float) -> str:
 
 
 def _together(by_set: Mapping[str, Sequence[Audited]]) -> Iterator[str]:
-    """Yield what the errors of one source say together that none says alone."""
+    """Yield what the errors of one source show together and none shows alone."""
     found = [line for name, claims in by_set.items() for line in _of_one_source(name, claims)]
     if found:
         yield "## Errors of one source taken together"
@@ -193,13 +200,13 @@ def _of_one_source(name: str, claims: Sequence[Audited]) -> Iterator[str]:
 def _as_samples(claims: Sequence[Audited]) -> str:
     """Say how many draws would leave such errors, and whether chance alone explains them.
 
-    If every error is one of n independent, unbiased draws, n times the sum of (error/spread)²
-    is χ² with as many degrees of freedom as there are values.
+    If the values are independent, unbiased estimates from n draws each, n times the sum of
+    (error/spread)² is χ²-distributed with as many degrees of freedom as there are values.
     """
     from scipy.special import chdtri
 
     k = len(claims)
-    total = sum(1 / a.claim["equal_error_samples"] for a in claims)
+    total = sum(1 / n for a in claims if (n := a.claim["equal_error_samples"]))
     low, high = (float(chdtri(k, p)) / total for p in (0.975, 0.025))
     text = (
         f"the {k} errors are, if independent and due to chance alone, those of "
@@ -224,10 +231,9 @@ def _draws(number: float) -> str:
 
 def _printed_apart(a: Audited, b: Audited) -> bool:
     apart = abs(parse_value(a.claim["printed"]).value - parse_value(b.claim["printed"]).value)
-    return bool(abs(a.entry["exact"]["value"] - b.entry["exact"]["value"]) < 1e-3 * apart)
+    return abs(a.truth - b.truth) < 1e-3 * apart
 
 
 def _same_digits(a: Audited, b: Audited) -> str:
-    one, other = a.entry["exact"]["value"], b.entry["exact"]["value"]
-    relative = abs(one - other) / abs(one)
+    relative = abs(a.truth - b.truth) / abs(a.truth)
     return str(min(math.floor(-math.log10(relative)), 13)) if relative > 0 else "all"

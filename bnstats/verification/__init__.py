@@ -1,1 +1,1 @@
-"""Checks of claims and of committed constants by exact values and fresh draws."""
+"""Checks of claims and of committed constants against exact values and fresh draws."""

@@ -1,7 +1,7 @@
 """Replacing wrong values in a claims file, and nothing else in it.
 
-Only the characters of the value change: the parser has told where they stand. tomlkit could write
-TOML back as it was, but not CSV or JSON, and it does not tell lines either.
+Only the characters of the value change; `bnstats.claims.places` says where they stand. tomlkit
+could write TOML back as it was, but neither CSV nor JSON, and it does not know the lines of values.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from bnstats.claims.places import Place
 from bnstats.claims.values import Printed, decimal_parts
 from bnstats.errors import BnstatsError, printable
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import Check, verify_claims
-from bnstats.verification.gate import Settings
+from bnstats.verification.check import Check
+from bnstats.verification.claims import verify_claims
+from bnstats.verification.gate import VerifySettings
 
 _MOST_DECIMALS = 40
 _QUOTES = re.compile("\"{3}|'{3}|[\"']?")
@@ -30,7 +31,7 @@ _QUOTES = re.compile("\"{3}|'{3}|[\"']?")
 
 @dataclass(frozen=True)
 class Change:
-    """A wrong value and what replaces it; ``place`` is where it stands."""
+    """A wrong value, the value that replaces it, and the place where it stands."""
 
     layer: str
     quantity: str
@@ -41,7 +42,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A wrong value that stays, and why."""
+    """A wrong value that stays, and the reason why."""
 
     check: Check
     reason: str
@@ -55,9 +56,10 @@ def corrections(
     Parameters
     ----------
     checks
-        Of any number of files; what is right or undecided is left alone.
+        Checks of any number of files; what is right or undecided is left alone.
     family_error
-        As in `Settings`: the error of a sampled value is that of its interval over all claims.
+        The chance that any interval of a file's claims misses the truth; a sampled value gets the
+        digits that its interval fixes.
     digits
         Significant digits for wrong expressions and whole numbers; None leaves these alone,
         because a formula also says where a number comes from.
@@ -87,7 +89,7 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
     if estimate is None:
         return "too wide to be drawn: no sample bears witness to the exact value"
     if not estimate.reliable or (check.exact and check.z is None):
-        return "the draws are too few to bear witness; try a larger -n"
+        return "the draws are too few to bear witness; try a larger `samples`"
     printed, bounds = verdict.claim.printed, _bounds(check, z)
     if other := verdict.value_of:
         is_, but = QUANTITIES[other].symbol, QUANTITIES[check.quantity].symbol
@@ -97,9 +99,9 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
     elif digits is not None:
         new = significant(*bounds, digits)
     else:
-        return "an expression or a whole number; --digits N replaces it by N digits"
+        return "an expression or a whole number; `digits=N` replaces it by N digits"
     if new is None:
-        return "too few digits of it are known; try a larger -n"
+        return "too few digits of it are known; try a larger `samples`"
     return Change(check.layer, check.quantity, place, printed.text, new)
 
 
@@ -112,10 +114,11 @@ def _bounds(check: Check, z: float) -> tuple[float, float]:
 
 
 def corrected(printed: Printed, low: float, high: float) -> str | None:
-    """Write the truth, which lies between bounds, in the manner of a printed decimal.
+    """Write the truth, which lies between bounds, in the style of a printed decimal.
 
-    With as many decimals as were printed, or as many significant digits where that would show only
-    zeros; fewer where the bounds do not tell the last ones. None where they tell no digit at all.
+    The result has as many decimals as were printed, or as many significant digits where that would
+    show only zeros. It has fewer where the bounds do not fix the last ones, and is None where they
+    fix no digit at all. A sign, a missing 0 before the point and a power of ten stay as printed.
 
     >>> from bnstats.claims.values import parse_value
     >>> corrected(parse_value("0.6312"), 0.67516728, 0.67516729)
@@ -144,7 +147,7 @@ def corrected(printed: Printed, low: float, high: float) -> str | None:
 
 
 def significant(low: float, high: float, digits: int) -> str | None:
-    """Write the truth, which lies between bounds, to this many digits or as many as are known.
+    """Write the truth, which lies between bounds, to this many digits, or to all that are known.
 
     >>> significant(0.70710678, 0.70710679, 4), significant(0.70710678, 0.70710679, 12)
     ('0.7071', '0.7071068')
@@ -184,7 +187,7 @@ def rewritten(text: str, changes: Iterable[Change]) -> str:
         token = text[start:end]
         quotes = _QUOTES.match(token)[0]  # type: ignore[index]
         inner = token[len(quotes) : len(token) - len(quotes)]
-        plain = inner.strip() == change.old  # or else spelt with escapes
+        plain = inner.strip() == change.old  # otherwise it is spelt with escapes
         inner = inner.replace(change.old, change.new) if plain else change.new
         token = f"{quotes}{inner}{quotes}"
         text = text[:start] + token + text[end:]
@@ -192,7 +195,7 @@ def rewritten(text: str, changes: Iterable[Change]) -> str:
 
 
 def rewritten_files(changes: Sequence[Change]) -> dict[Path, tuple[str, str]]:
-    """Return each file's text as it is and as it should be; nothing is written.
+    """Return the text of each file, as it is and as it should be; nothing is written.
 
     Raises
     ------
@@ -212,9 +215,9 @@ def rewritten_files(changes: Sequence[Change]) -> dict[Path, tuple[str, str]]:
 
 
 def verified_again(
-    checks: Sequence[Check], changes: Sequence[Change], settings: Settings
+    checks: Sequence[Check], changes: Sequence[Change], settings: VerifySettings
 ) -> list[Check]:
-    """Return the checks, those of changed values anew: read from the files as they are now."""
+    """Return the checks; changed values are read from the files again and checked anew."""
     changed = {(c.place.path, c.layer, c.quantity) for c in changes}
     anew: dict[tuple[Path, str, str], Check] = {}
     for path in dict.fromkeys(c.place.path for c in changes):

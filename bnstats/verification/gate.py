@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import NamedTuple, TypeVar
 
-from bnstats.api import compute, default_samples
-from bnstats.claims.verdict import (
+from bnstats.api import default_samples, sample
+from bnstats.custom import as_typed
+from bnstats.diagnostics import more_draws
+from bnstats.layers import STANDARD, Law
+from bnstats.notation import count_text
+from bnstats.result import Result
+from bnstats.sampling.settings import Sampling, check_share
+from bnstats.sampling.watch import Callbacks, Watch
+from bnstats.specs.spec import Spec
+from bnstats.statistics.alarm import (
     FAMILY_ERROR,
     FIRST_THRESHOLD,
     SECOND_STAGE_FACTOR,
@@ -17,17 +25,13 @@ from bnstats.claims.verdict import (
     round_up,
     second_threshold,
 )
-from bnstats.custom import as_typed
-from bnstats.diagnostics import more_draws
-from bnstats.layers import STANDARD, Law
-from bnstats.notation import count_text
-from bnstats.result import Result
-from bnstats.sampling.settings import check_share
-from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.quantities import QUANTITIES, Direction
+from bnstats.verification.check import Check, Outcome
 
-Outcome = Literal["ok", "fail", "undecided"]
+Row = TypeVar("Row")
+
+DISAGREES = "fresh draws disagree with the exact value: a bug in a formula or backend"
 
 # Unless told how many draws to take, a layer is drawn so often that an error of 1 % in its mean, σ
 # or rms is ten standard errors wide, which the first stage misses once in 1e9: up to ten times the
@@ -37,7 +41,7 @@ _PILOT_SHARE = 100
 
 
 @dataclass(frozen=True)
-class Settings:
+class VerifySettings:
     """How to verify.
 
     Attributes
@@ -61,7 +65,7 @@ class Settings:
     Raises
     ------
     BnstatsError
-        A ``family_error`` outside (0, 1); the others are looked at by the first layer's draws.
+        A field outside its range, or a device that does not go with the backend.
     """
 
     samples: int | None = None
@@ -70,29 +74,78 @@ class Settings:
     workers: int = 1
     backend: str = "numpy"
     device: str | None = None
-    on_layer: Callable[[str, int, int], None] = lambda layer, done, total: None
-    should_stop: Callable[[], bool] = lambda: False
+    on_layer: Callable[[str, int, int], None] | None = None
+    should_stop: Callable[[], bool] | None = None
 
     def __post_init__(self) -> None:
         check_share("family_error", self.family_error, "1e-6")
+        _ = self.sampling  # which checks the rest
+
+    @cached_property
+    def sampling(self) -> Sampling:
+        """How the first stage samples."""
+        return Sampling(
+            self.samples,
+            self.seed,
+            workers=self.workers,
+            backend=self.backend,
+            device=self.device,
+        )
+
+    @cached_property
+    def watch(self) -> Watch:
+        """Who is told of layers, and asked whether to stop."""
+        return Callbacks(on_layer=self.on_layer, should_stop=self.should_stop)
+
+
+class Gated(NamedTuple):
+    """What became of a quantity at the gate.
+
+    ``estimate`` and ``z`` are of the stage that decided, and ``command`` draws it again.
+    """
+
+    outcome: Outcome
+    estimate: Estimate | None = None
+    z: float | None = None
+    command: str = ""
 
 
 class Stopped(Exception):  # noqa: N818
     """The caller asked to stop in the middle of a layer, whose checks are dropped."""
 
 
+def by_layer(
+    rows: Sequence[tuple[Spec, Row]],
+    check: Callable[[Spec, Row], Iterable[Check]],
+    settings: VerifySettings,
+) -> tuple[Check, ...]:
+    """Check one layer after the other; once asked to stop, return the checks of the layers done."""
+    checks: list[Check] = []
+    for done, (spec, row) in enumerate(rows):
+        if settings.watch.stopping():
+            break
+        settings.watch.layer(spec.text, done, len(rows))
+        try:
+            checks += check(spec, row)
+        except Stopped:
+            break
+    return tuple(checks)
+
+
 class FreshDraws:
-    """Draws of one layer, and a second, larger and independent set where the first alarms.
+    """Draws of one layer, and a second, larger and independent set if the first raises an alarm.
 
     Attributes
     ----------
     samples
-        Draws of the first stage.
+        Number of draws in the first stage.
     warnings
-        What the layer and the backend had to say so far, whatever was drawn.
+        What the layer and the backend had to say so far, in any stage.
     """
 
-    def __init__(self, spec: Spec, settings: Settings, tests: int, law: Law = STANDARD) -> None:
+    def __init__(
+        self, spec: Spec, settings: VerifySettings, tests: int, law: Law = STANDARD
+    ) -> None:
         self._spec, self._settings, self._law = spec, settings, law
         self.warnings: tuple[str, ...] = ()
         given = settings.samples
@@ -107,18 +160,10 @@ class FreshDraws:
         return max(default, min(round_up(pilot.samples * widths**2), _MOST_TIMES * default))
 
     def _draw(self, samples: int, seed: int) -> Result:
-        stop = self._settings.should_stop
-        result = compute(
-            self._spec,
-            samples=samples,
-            seed=seed,
-            workers=self._settings.workers,
-            backend=self._settings.backend,
-            device=self._settings.device,
-            law=self._law,
-            should_stop=stop,
-        )
-        if stop():
+        settings = self._settings
+        how = replace(settings.sampling, samples=samples, seed=seed, law=self._law)
+        result = sample(self._spec, how, settings.watch)
+        if settings.watch.stopping():
             raise Stopped
         self.warnings = tuple(dict.fromkeys((*self.warnings, *result.notes)))
         return result
@@ -133,22 +178,20 @@ class FreshDraws:
         """The second stage, drawn only if it is asked for."""
         return self._draw(SECOND_STAGE_FACTOR * self.samples, self._settings.seed + 1)
 
-    def gate(
-        self, name: str, z_of: Callable[[Estimate], float | None]
-    ) -> tuple[Outcome, Estimate, float | None, str]:
+    def gate(self, name: str, z_of: Callable[[Estimate], float | None]) -> Gated:
         """Pass a quantity through both stages; ``z_of`` compares an estimate with its target."""
         estimate, command = self.first.quantities[name], self._command(self.first)
         z = z_of(estimate)
         if z is None or not estimate.has_enough_draws:
-            return "undecided", estimate, z, command
+            return Gated("undecided", estimate, z, command)
         if abs(z) <= FIRST_THRESHOLD:
-            return "ok", estimate, z, command
+            return Gated("ok", estimate, z, command)
         again = self.second.quantities[name]
         z_again = z_of(again)
         outcome: Outcome = "undecided"
         if z_again is not None and again.has_enough_draws:
             outcome = "fail" if confirmed(z, z_again, self._threshold) else "ok"
-        return outcome, again, z_again, self._command(self.second)
+        return Gated(outcome, again, z_again, self._command(self.second))
 
     @property
     def doubt(self) -> str:
@@ -179,7 +222,7 @@ class FreshDraws:
 
 
 def _relative_error(name: str, estimate: Estimate) -> float:
-    """Return the standard error of a mean, σ or rms as a share of it; 0 where that is no size."""
+    """Return the relative standard error of a mean, σ or rms; 0 where the value may be 0."""
     exact, quantity = estimate.exact, QUANTITIES[name]
     if estimate.stderr is None or (quantity.moment != "mean" and quantity.power != 0.5):
         return 0.0

@@ -22,9 +22,10 @@ import numpy as np
 
 from bnstats.layers import STANDARD
 from bnstats.sampling import iid as sampling
-from bnstats.sampling.iid import Chunk, DType, Task, chunk_draws
+from bnstats.sampling.iid import Chunk, chunk_draws
 from bnstats.sampling.run import chunk_tally, y_pivot
-from bnstats.specs.spec import parse
+from bnstats.sampling.settings import DType, Sampling
+from bnstats.specs.spec import Spec, parse
 from bnstats.tables.constants import table_specs
 
 BARS: dict[DType, float] = {"float64": 1e-8, "float32": 1e-7}
@@ -49,9 +50,9 @@ class Float64Normals:
         return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
 
 
-def moments(task: Task, chunk: Chunk, pivot: float) -> tuple[float, float, float]:
+def moments(spec: Spec, how: Sampling, pivot: float, chunk: Chunk) -> tuple[float, float, float]:
     """Return E[y], σ[y] and σ[dx] of one chunk."""
-    tally = chunk_tally(task, chunk, pivot)
+    tally = chunk_tally(spec, how, pivot, chunk)
     y, dx = tally["y"], tally["dx"]
     std_y, std_dx = (math.sqrt(max(m.mean_b - m.mean_a**2, 0.0)) for m in (y, dx))
     return pivot + y.mean_a, std_y, std_dx
@@ -63,9 +64,10 @@ def biases(text: str, dtype: DType, seed: int, chunks: int) -> list[tuple[float,
     pivot, size = y_pivot(spec.bound, STANDARD), chunk_draws(spec.bound)
     rows = []
     for c in range(chunks):
-        ours = moments(Task(spec, seed, dtype=dtype), Chunk(c, 0, size, False), pivot)
+        chunk = Chunk(c, 0, size, False)
+        ours = moments(spec, Sampling(seed=seed, dtype=dtype), pivot, chunk)
         with mock.patch.object(sampling, "Normals", Float64Normals):
-            true = moments(Task(spec, seed), Chunk(c, 0, size, False), pivot)
+            true = moments(spec, Sampling(seed=seed), pivot, chunk)
         scales = (true[1], true[1], true[2])
         rows.append([(a - b) / s for a, b, s in zip(ours, true, scales, strict=True)])
     return [

@@ -121,8 +121,8 @@ def spread(spec: str, quantity: str) -> list[float]:
     import bnstats
 
     exact = bnstats.exact(spec).quantities.get(quantity)
-    if exact is not None and exact.spread is not None:
-        return [exact.spread / exact.value]
+    if exact is not None and exact.asymptotic_std is not None:
+        return [exact.asymptotic_std / exact.value]
     found = bnstats.compute(spec, samples=10**6).quantities[quantity]
     return [found.stderr * 10**3 / found.value]
 

@@ -44,7 +44,7 @@ from replication import (
 from bnstats.claims import claim_sets
 from bnstats.errors import BnstatsError
 from bnstats.specs.spec import parse
-from bnstats.statistics.estimate import estimates
+from bnstats.statistics.estimate import Estimator
 from bnstats.tables.constants import table_specs
 
 BATCH = 20  # replications per parcel of work
@@ -123,7 +123,7 @@ def blank(text: str, sampler: str, options: argparse.Namespace) -> Row:
 def mark(row: Row) -> str:
     """Return σ[dx] and σ[y] of the first replication of the smallest size, with their errors."""
     ((_, tally),) = tallies(row.job(SIZES[row.sampler][0], range(1)))
-    found = estimates(tally, {}, CONFIDENCES[0])
+    found = Estimator(confidence=CONFIDENCES[0]).estimates(tally)
     pairs = ((found[name].value, found[name].stderr or 0.0) for name in ("std_dx", "std_y"))
     return " ".join(f"{value:.9g} {error:.3g}" for value, error in pairs)
 

@@ -31,7 +31,7 @@ from replication import MEASURED
 
 from bnstats.api import compute, default_samples
 from bnstats.specs.spec import parse
-from bnstats.verification.gate import FreshDraws, Settings
+from bnstats.verification.gate import FreshDraws, VerifySettings
 
 SHARE = 10  # a verify run's draws are the default's by this
 FACTOR = 1.01
@@ -92,7 +92,7 @@ class Study:
         alarms, named = 0, []
         for text, row in rows(self.out, self.quick).items():
             samples = max(default_samples(parse(text).bound) // SHARE, 100)
-            settings = Settings(samples, int(key))
+            settings = VerifySettings(samples, int(key))
             for check in planted.check(row, settings, self.rows):
                 outcomes[check.outcome] += 1
                 alarms += check.command.endswith(f"--seed {int(key) + 1}")
@@ -104,12 +104,12 @@ class Study:
         """Plant the errors, and note what one of a miss rate of 0.001 would be."""
         spec = parse(key)
         row = rows(self.out, self.quick).get(key) or planted.known_row(spec)
-        settings = Settings(seed=self.seed)
+        settings = VerifySettings(seed=self.seed)
         default = default_samples(spec.bound)
         samples, factor = default, FACTOR
         if self.quick:  # the same power by theory: a tenth of the width at a hundredth of the draws
             samples, factor = default // 100, FACTOR**10
-            settings = Settings(samples, self.seed)
+            settings = VerifySettings(samples, self.seed)
         else:
             samples = FreshDraws(spec, settings, rates.tests_of(self.rows)).samples
         found = planted.caught(key, row, settings, self.rows, factor)
@@ -118,7 +118,7 @@ class Study:
         for name in planted.EXACT:
             e = pilot.quantities[name]
             if e.exact is not None and abs(e.exact.value) > e.exact.error and e.stderr:
-                spread = e.exact.spread or e.stderr * math.sqrt(pilot.samples)
+                spread = e.exact.asymptotic_std or e.stderr * math.sqrt(pilot.samples)
                 errors[name] = spread / math.sqrt(samples) / abs(e.exact.value)
         return {"default": default, "samples": samples, "relative_stderr": errors, "caught": found}
 

@@ -7,13 +7,14 @@ from dataclasses import asdict, replace
 from typing import Any
 from unittest.mock import patch
 
-from bnstats.layers import STANDARD, BoundLayer, Known, Law
+from bnstats.layers import STANDARD, BoundLayer, ExactMoments, Law
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.exact import exact_values
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables.constants import table_specs
-from bnstats.verification.checks import Check, verify_constants
-from bnstats.verification.gate import Settings
+from bnstats.verification.check import Check
+from bnstats.verification.gate import VerifySettings
+from bnstats.verification.results import verify_constants
 
 Row = Mapping[str, Any]
 
@@ -33,16 +34,16 @@ def rows(committed: Mapping[str, Any]) -> dict[str, Row]:
     return {text: found.get(text) or known_row(parse(text)) for text in table_specs()}
 
 
-def check(row: Row, settings: Settings, of: int, spec: Spec | None = None) -> tuple[Check, ...]:
+def check(
+    row: Row, settings: VerifySettings, of: int, spec: Spec | None = None
+) -> tuple[Check, ...]:
     """Verify one row as a table of ``of`` rows like it would have it; ``spec`` stands for its own.
 
     The tests of a table share its family-wise error equally, so one row's share is 1/of.
     """
     document = {"provenance": {"law": STANDARD._asdict()}, "results": [row]}
     settings = replace(settings, family_error=settings.family_error / of)
-    with patch(
-        "bnstats.verification.checks.read_written", return_value=spec or parse(row["layer"])
-    ):
+    with patch("bnstats.verification.results.parse", return_value=spec or parse(row["layer"])):
         return verify_constants(document, settings)
 
 
@@ -61,19 +62,23 @@ def misknown(spec: Spec, factor: float) -> Spec:
     """Return a layer whose exact moments make E[y], σ[y] and σ[dx] wrong by a factor."""
     right = spec.bound.moments
 
-    def moments(law: Law, expect: Any) -> Mapping[str, Known]:
+    def moments(law: Law, expect: Any) -> ExactMoments:
         powers = {"mean_y": 1, "mean_dx": 1, "var_y": 2, "ms_y": 2, "ms_dx": 2}
         powers |= {"m3_y": 3, "m4_y": 4, "m4_dx": 4, "var_ms_y": 4, "var_ms_dx": 4}
-        return {
-            name: Known(m.value * factor ** powers[name], m.error, *m[2:])
-            for name, m in right(law, expect).items()
+        known = right(law, expect)
+        wrong = {
+            name: replace(m, value=m.value * factor ** powers[name])
+            for name, m in known.stated.items()
         }
+        return replace(known, **wrong)
 
     bound: BoundLayer = replace(spec.bound, moments=moments)
     return replace(spec, bound=bound)
 
 
-def caught(text: str, row: Row, settings: Settings, of: int, factor: float) -> dict[str, bool]:
+def caught(
+    text: str, row: Row, settings: VerifySettings, of: int, factor: float
+) -> dict[str, bool]:
     """Return which planted errors verification catches by fresh draws.
 
     The formula's errors are in the draws alone; those of the exact values are in the code and in

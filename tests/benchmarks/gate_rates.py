@@ -13,15 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from replication import bound
 
-from bnstats.claims.verdict import (
+from bnstats.sampling.iid import Chunk
+from bnstats.sampling.run import Tally, chunk_tally, merge_tallies
+from bnstats.sampling.settings import Sampling
+from bnstats.statistics.alarm import (
     FIRST_THRESHOLD,
     SECOND_STAGE_FACTOR,
     confirmed,
     second_threshold,
 )
-from bnstats.sampling.iid import Chunk, Task
-from bnstats.sampling.run import Tally, chunk_tally, merge_tallies
-from bnstats.statistics.estimate import Estimate, estimates
+from bnstats.statistics.estimate import Estimate, Estimator
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
 
@@ -82,16 +83,17 @@ class Draws(NamedTuple):
 
     def whole(self, units: Iterator[int], chunks: int) -> Tally:
         spec, _, pivot = bound(self.text)
-        task = Task(spec, self.seed)
+        how = Sampling(seed=self.seed)
         parts = (
-            chunk_tally(task, Chunk(next(units), 0, SMALL, False), pivot) for _ in range(chunks)
+            chunk_tally(spec, how, pivot, Chunk(next(units), 0, SMALL, False))
+            for _ in range(chunks)
         )
         return reduce(merge_tallies, parts)
 
 
 def judged(tally: Tally, exact: Mapping[str, Exact]) -> dict[str, Estimate]:
     """Return the estimates that the gate would look at."""
-    found = estimates(tally, dict(exact), CONFIDENCE)
+    found = Estimator(exact, CONFIDENCE).estimates(tally)
     return {name: e for name in exact if (e := found[name]).z is not None and e.has_enough_draws}
 
 
@@ -148,8 +150,8 @@ def power_curve(text: str, name: str, seed: int, replications: int, rows: int) -
         hits = 0
         for i, stage in enumerate(stages):
             factor = math.exp((-1) ** i * shift * one)
-            known = exact.spread and exact.spread * factor
-            wrong = {name: replace(exact, value=exact.value * factor, spread=known)}
+            known = exact.asymptotic_std and exact.asymptotic_std * factor
+            wrong = {name: replace(exact, value=exact.value * factor, asymptotic_std=known)}
             found = [judged(tally, wrong).get(name) for tally in stage]
             z = [(e.z or 0.0) if e else 0.0 for e in found]
             hits += confirmed(z[0], z[1], threshold)
@@ -163,6 +165,6 @@ def relative_error(text: str, name: str, tally: Tally, draws: int) -> float:
     exact = bound(text)[1][name]
     if (known := exact.stderr(draws)) is not None:
         return known / abs(exact.value)
-    estimate = estimates(tally, {name: exact}, CONFIDENCE)[name]
+    estimate = Estimator({name: exact}, CONFIDENCE).estimates(tally)[name]
     points = tally[QUANTITIES[name].direction].count
     return (estimate.stderr or 0.0) * math.sqrt(points / draws) / abs(exact.value)

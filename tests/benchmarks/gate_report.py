@@ -10,13 +10,13 @@ from typing import Any
 from gate_planted import EXACT, PLANTED
 from gate_rates import NORMAL, SHARE, false_alarm, power, tests_of
 
-from bnstats.claims.verdict import (
+from bnstats.layers import LAYERS
+from bnstats.statistics.alarm import (
     FAMILY_ERROR,
     FIRST_THRESHOLD,
     SECOND_STAGE_FACTOR,
     second_threshold,
 )
-from bnstats.layers import LAYERS
 from bnstats.statistics.quantities import QUANTITIES
 
 Record = dict[str, Any]

@@ -137,7 +137,9 @@ def outputs(job: Job) -> Row:
     bound = parse(job.spec).bound
     rng = np.random.default_rng(job.seed)
     draws = {
-        name: (rng.normal if i.law == "normal" else rng.random)(size=(*i.shape, OUTPUT_DRAWS))
+        name: (rng.normal if i.distribution == "normal" else rng.random)(
+            size=(*i.shape, OUTPUT_DRAWS)
+        )
         for name, i in bound.inputs.items()
     }
     draws = {k: v.astype(np.float32) for k, v in draws.items()}  # right in both dtypes

@@ -21,7 +21,7 @@ from gpu_statistics import MEASURED, relative_gaps
 from bnstats.api import compute
 from bnstats.backends import load
 from bnstats.errors import HostError
-from bnstats.sampling.counter import devices as lanes
+from bnstats.sampling.counter import devices
 
 SAME = ("sigmoid", "dropout", "max_pool2d:kernel_size=3")
 SUMMED = ("sigmoid", "relu")
@@ -50,12 +50,12 @@ class Settings(NamedTuple):
 @contextmanager
 def blocks_of(numbers: int) -> Iterator[None]:
     """Let blocks hold so many random numbers, on every kind of device."""
-    kept = lanes._BLOCK_NUMBERS, lanes._LARGEST_BLOCK
-    lanes._BLOCK_NUMBERS, lanes._LARGEST_BLOCK = {}, numbers
+    kept = devices._BLOCK_NUMBERS, devices._LARGEST_BLOCK
+    devices._BLOCK_NUMBERS, devices._LARGEST_BLOCK = {}, numbers
     try:
         yield
     finally:
-        lanes._BLOCK_NUMBERS, lanes._LARGEST_BLOCK = kept
+        devices._BLOCK_NUMBERS, devices._LARGEST_BLOCK = kept
 
 
 def repeats(s: Settings, backend: str, layer: str) -> Found:
@@ -193,8 +193,8 @@ def limited(backend: str, device: str) -> Found:
         torch.cuda.set_per_process_memory_fraction(0.01)
         torch.compiler.set_stance("force_eager")
     else:
-        lanes._BYTES_PER_NUMBER = 1  # else blocks would be made to fit
-        lanes._LARGEST_BLOCK = 2**29
+        devices._BYTES_PER_NUMBER = 1  # else blocks would be made to fit
+        devices._LARGEST_BLOCK = 2**29
     one = compute(layer, samples=draws, backend=backend, device=device)
     told = [w for w in one.warnings if "out of memory" in w]
     z = one.std_dx.z

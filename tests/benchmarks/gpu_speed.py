@@ -74,7 +74,7 @@ def throughput(
     known = exact(layer).std_dx
     for name in (n for n in names if "error" not in found[n]):
         row = found[name]
-        spread = (known.spread or known.value) / math.sqrt(row["draws"])
+        spread = (known.asymptotic_std or known.value) / math.sqrt(row["draws"])
         row["z"] = (row["dx"] - known.value) / spread
     return {"per_draw": per_draw(layer), "contenders": found}
 

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 from coverage_rates import BARS, BINS
 
 from bnstats.layers import STANDARD
-from bnstats.sampling.iid import Chunk, Task
+from bnstats.sampling.iid import Chunk
 from bnstats.sampling.run import Tally, chunk_tally, merge_tallies, run, y_pivot
+from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import MIN_LEVEL, REPLICATES
 from bnstats.specs.spec import Spec, parse
-from bnstats.statistics.estimate import Estimate, estimates, quantile
+from bnstats.statistics.estimate import Estimate, Estimator, quantile
 from bnstats.statistics.exact import Exact, exact_values
 from bnstats.statistics.quantities import QUANTITIES
 
@@ -115,7 +116,7 @@ def replicate(job: Job) -> tuple[Counts, float]:
     _, exact, _ = bound(job.layer)
     counts = no_counts((n for n in SIZES[job.sampler] if n <= job.size), exact)
     for n, tally in tallies(job):
-        found = estimates(tally, exact, CONFIDENCES[0])
+        found = Estimator(exact, CONFIDENCES[0]).estimates(tally)
         reaches = {d: [quantile(c, m) for c in CONFIDENCES] for d, m in tally.items()}
         for name, counted in counts[n].items():
             counted.add(found[name], reaches[QUANTITIES[name].direction])
@@ -132,10 +133,10 @@ def tallies(job: Job) -> Iterator[tuple[int, Tally]]:
 def iid_tallies(job: Job, replication: int) -> Iterator[tuple[int, Tally]]:
     """Yield chunks of the smallest size and what merges eight of a size into one of the next."""
     spec, _, pivot = bound(job.layer)
-    task, units = Task(spec, job.seed), count(UNITS * replication)
+    how, units = Sampling(seed=job.seed), count(UNITS * replication)
 
     def chunk(draws: int) -> Tally:
-        return chunk_tally(task, Chunk(next(units), 0, draws, False), pivot)
+        return chunk_tally(spec, how, pivot, Chunk(next(units), 0, draws, False))
 
     sizes = SIZES["iid"]
     whole = chunk(sizes[0])
@@ -157,8 +158,8 @@ def sobol_tallies(job: Job, replication: int) -> Iterator[tuple[int, Tally]]:
         levels.append(tally)
         return False
 
-    task = Task(bound(job.layer)[0], SEEDS * job.seed + replication, sampler="sobol")
-    run(task, job.size, enough=note)  # asked at every level
+    how = Sampling(seed=SEEDS * job.seed + replication, sampler="sobol")
+    run(bound(job.layer)[0], how, job.size, enough=note)  # asked at every level
     sizes = (REPLICATES << level for level in count(MIN_LEVEL))
     for n, tally in zip(sizes, levels, strict=False):
         if n in SIZES["sobol"]:

@@ -1,10 +1,9 @@
-"""From chunks to moments, each device a lane; chunks are finished in order."""
+"""From chunks to moments: devices take turns, and chunks are finished in order."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from math import frexp, isfinite, ldexp
 from typing import Any, NamedTuple
@@ -14,8 +13,11 @@ import numpy as np
 from bnstats.backends import Device, Launch, load
 from bnstats.errors import BnstatsError, HostError, printable
 from bnstats.sampling.counter.draws import round_keys
-from bnstats.sampling.counter.reduction import Block
-from bnstats.sampling.iid import Chunk, Task, iid_chunks
+from bnstats.sampling.counter.reduction import Reduction
+from bnstats.sampling.iid import Chunk, iid_chunks
+from bnstats.sampling.settings import Sampling
+from bnstats.sampling.watch import Watch
+from bnstats.specs.spec import Spec
 from bnstats.statistics.moments import (
     Tally,
     cancelled,
@@ -35,29 +37,28 @@ _COLUMNS = 256  # of a processor's sums: the adds of one row do not wait for eac
 
 
 def accelerated(
-    task: Task,
+    spec: Spec,
+    sampling: Sampling,
     samples: int,
     pivot: float,
     devices: Sequence[Device],
-    should_stop: Callable[[], bool],
-    on_warning: Callable[[str], None],
+    watch: Watch,
 ) -> Iterator[tuple[Chunk, Tally]]:
     """Yield chunks of independent draws with their moments, in order.
 
     Parameters
     ----------
-    task
-        Names the backend.
+    spec, sampling
+        What to draw, and how; this names the backend.
     samples
-        Draws.
+        Number of draws.
     pivot
-        Of y.
+        What is subtracted from y.
     devices
-        Of the backend; they take turns.
-    should_stop
-        Asked before each chunk is begun.
-    on_warning
-        Told where the device had too little memory, or could not fuse a layer.
+        Devices of the backend, which take turns.
+    watch
+        Asked whether to stop before each chunk is begun; warned where a device had too little
+        memory, or could not fuse a layer.
 
     Raises
     ------
@@ -66,11 +67,10 @@ def accelerated(
     HostError
         The backend is missing, or the smallest block is too large for a device.
     """
-    xp = load(task.backend)
-    lanes = [_Lane(task, pivot, xp, device, on_warning) for device in devices]
+    lanes = [_Lane(spec, sampling, pivot, device, watch) for device in devices]
     waiting: deque[tuple[Chunk, _Lane, _Begun]] = deque()
     for chunk in iid_chunks(samples, min(lane.size for lane in lanes) * _CHUNK_BLOCKS):
-        if should_stop():
+        if watch.stopping():
             break
         lane = lanes[chunk.unit % len(lanes)]
         waiting.append((chunk, lane, lane.begin(chunk)))
@@ -82,7 +82,7 @@ def accelerated(
 
 
 class _Manner(NamedTuple):
-    """How sums are formed: see `Block`."""
+    """How sums are formed: see `Reduction`."""
 
     careful: bool = False
     about: tuple[tuple[float, float], ...] = ()
@@ -97,32 +97,31 @@ class _Begun(NamedTuple):
 
 
 class _Lane:
-    """One device at work on a task."""
+    """One device at work on a layer."""
 
     def __init__(
-        self,
-        task: Task,
-        pivot: float,
-        xp: Any,
-        device: Device,
-        on_warning: Callable[[str], None],
+        self, spec: Spec, sampling: Sampling, pivot: float, device: Device, watch: Watch
     ) -> None:
-        self._task, self._pivot, self._xp, self._device = task, pivot, xp, device
-        self._on_warning = on_warning
+        self._spec, self._sampling, self._pivot = spec, sampling, pivot
+        self._xp, self._device, self._watch = load(sampling.backend), device, watch
         self._manner = _Manner()
-        self._keys = round_keys(task.seed, task.spec.text)
+        self._keys = round_keys(sampling.seed, spec.text)
+        # All of the sampling that a program depends on: one serves every seed.
+        self._compiled_for = Sampling(
+            dtype=sampling.dtype, direction=sampling.direction, law=sampling.law
+        )
         numbers = _BLOCK_NUMBERS.get(device.kind, _LARGEST_BLOCK)
         if device.memory is not None:
             numbers = min(numbers, max(device.memory // _BYTES_PER_NUMBER, _SMALLEST_BLOCK))
-        draws = max(numbers // task.spec.bound.numbers, 2)
+        draws = max(numbers // spec.bound.numbers, 2)
         self.size = 1 << (draws.bit_length() - 1)
 
     def begin(self, chunk: Chunk, manner: _Manner | None = None) -> _Begun:
         """Set the device to work on a chunk."""
         manner = self._manner if manner is None else manner
         try:
-            launch = _launch(self._block(manner), self._xp, self._device)
-            sums = launch(self._keys, chunk.first, chunk.draws, self._on_warning)
+            launch = _launch(self._reduction(manner), self._xp, self._device)
+            sums = launch(self._keys, chunk.first, chunk.draws, self._watch.warn)
             return _Begun(self.size, manner, sums)
         except Exception as error:
             if self._xp.is_out_of_memory(error):
@@ -131,10 +130,9 @@ class _Lane:
                 raise
             raise self._refused(error) from error
 
-    def _block(self, manner: _Manner) -> Block:
-        task = replace(self._task, seed=0)  # the keys tell it: a program serves all seeds
+    def _reduction(self, manner: _Manner) -> Reduction:
         columns = _COLUMNS if self._device.kind == "cpu" else 1
-        return Block(task, self._pivot, self.size, columns, *manner)
+        return Reduction(self._spec, self._compiled_for, self._pivot, self.size, columns, *manner)
 
     def finish(self, chunk: Chunk, begun: _Begun) -> Tally:
         """Wait for a chunk; return its moments."""
@@ -166,29 +164,29 @@ class _Lane:
     def _halve(self) -> None:
         if self.size <= 2:
             raise HostError(
-                f"{self._device.name} has not the memory for two draws of {self._task.spec.text}",
-                hint="--backend numpy needs less",
+                f"{self._device.name} has not the memory for two draws of {self._spec.text}",
+                hint="`backend='numpy'` needs less",
             )
         self.size //= 2
-        self._on_warning(
+        self._watch.warn(
             f"{self._device.name} ran out of memory: went on with blocks of {self.size:,} draws"
         )
 
     def _refused(self, error: Exception) -> BnstatsError:
         told = printable(str(error).partition("\n")[0], 160)
         return BnstatsError(
-            f"{self._task.spec.text} does not run on {self._task.backend}: "
+            f"{self._spec.text} does not run on {self._sampling.backend}: "
             f"{type(error).__name__}: {told}",
-            hint="--backend numpy runs every layer",
+            hint="`backend='numpy'` runs every layer",
         )
 
     def _moments(self, chunk: Chunk, begun: _Begun) -> Tally | None:
         """Wait; return the moments behind power sums, None where only careful ones would do."""
         tally: Tally = {}
         sums, (careful, about) = self._wait(chunk, begun), begun.manner
-        constant = constant_share(double=bool(about) and self._task.dtype == "float64")
+        constant = constant_share(double=bool(about) and self._sampling.dtype == "float64")
         for i, (direction, row) in enumerate(
-            zip(self._task.directions, sums.tolist(), strict=True)
+            zip(self._sampling.directions, sums.tolist(), strict=True)
         ):
             n, a, aa, ab, b, bb = row if careful else (float(chunk.draws), *row)
             found = from_sums(
@@ -202,7 +200,7 @@ class _Lane:
             if not careful:
                 if not isfinite(bb):
                     return None
-                if self._block(begun.manner).is_short and not (
+                if self._reduction(begun.manner).is_short and not (
                     float32_holds(n, bb) and float32_suffices(found, aa, bb)
                 ):
                     return None
@@ -217,7 +215,7 @@ def _rounded(mean: float) -> float:
 
 
 @lru_cache(maxsize=8)
-def _launch(block: Block, xp: Any, device: Device) -> Launch:
-    """Compile a block, or find it compiled: verification draws a layer several times."""
-    launch: Launch = xp.launcher(partial(block, xp), block.size, device)
+def _launch(reduction: Reduction, xp: Any, device: Device) -> Launch:
+    """Compile a reduction, or find it compiled: verification draws a layer several times."""
+    launch: Launch = xp.launcher(partial(reduction, xp), reduction.size, device)
     return launch

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 from bnstats.backends import Keys
 from bnstats.layers import BoundLayer
 from bnstats.sampling.counter.philox import ROUNDS, key_schedule, normal_pair, philox, uniform
-from bnstats.sampling.iid import Task, scaled
+from bnstats.sampling.iid import scaled
+from bnstats.sampling.settings import Sampling
 
 Array: TypeAlias = Any
 
@@ -26,7 +27,7 @@ def round_keys(seed: int, spec: str) -> Keys:
 
 
 def group_draws(
-    task: Task, xp: Any, first: Array, groups: int, keys: Array
+    bound: BoundLayer, sampling: Sampling, xp: Any, first: Array, groups: int, keys: Array
 ) -> list[dict[str, Array]]:
     """Return the draws of groups of one or two draws each: those of each place in a group.
 
@@ -34,8 +35,10 @@ def group_draws(
 
     Parameters
     ----------
-    task, xp
-        What to draw, and the array namespace.
+    bound, sampling
+        What to draw: of ``sampling``, the dtype and the law matter.
+    xp
+        Array namespace.
     first
         Number of the first group, a 64-bit scalar and a multiple of ``groups``.
     groups
@@ -43,15 +46,16 @@ def group_draws(
     keys
         Words of shape (ROUNDS + 1, 2), see `round_keys`.
     """
-    inputs, places = task.spec.bound.inputs, draws_per_group(task.spec.bound)
-    counts = {law: sum(prod(i.shape) for i in inputs.values() if i.law == law) for law in _LAWS}
+    inputs, places = bound.inputs, draws_per_group(bound)
+    given = [(i.distribution, prod(i.shape)) for i in inputs.values()]
+    counts = {law: sum(count for of, count in given if of == law) for law in _LAWS}
     calls = {law: -(-places * count // 4) for law, count in counts.items()}
     rows: dict[str, Array] = {}
     begin = 0
     for law, transform in _LAWS.items():
         if calls[law]:
             words = _words(xp, first, groups, keys, range(begin, begin + calls[law]))
-            parts = [xp.astype(p, getattr(xp, task.dtype)) for p in transform(xp, words)]
+            parts = [xp.astype(p, getattr(xp, sampling.dtype)) for p in transform(xp, words)]
             # Of a single call the rows stay apart: joining them would store them.
             rows[law] = xp.concat(parts, axis=0) if calls[law] > 1 else [p[0] for p in parts]
         begin += calls[law]
@@ -60,19 +64,20 @@ def group_draws(
         at = {law: place * count for law, count in counts.items()}
         draws = {}
         for name, i in inputs.items():
-            row, end = at[i.law], at[i.law] + prod(i.shape)
-            taken = rows[i.law][row:end] if i.shape else rows[i.law][row]
+            row, end = at[i.distribution], at[i.distribution] + prod(i.shape)
+            taken = rows[i.distribution][row:end] if i.shape else rows[i.distribution][row]
             if isinstance(taken, list):
                 taken = xp.stack(taken)
             draws[name] = xp.reshape(taken, (*i.shape, groups))
-            at[i.law] = end
-        found.append(scaled(draws, task.law))
+            at[i.distribution] = end
+        found.append(scaled(draws, sampling.law))
     return found
 
 
 def draws_per_group(bound: BoundLayer) -> int:
     """Return how many draws share a call."""
-    return 2 if sum(prod(i.shape) for i in bound.inputs.values() if i.law == "normal") <= 2 else 1
+    normals = (i for i in bound.inputs.values() if i.distribution == "normal")
+    return 2 if sum(prod(i.shape) for i in normals) <= 2 else 1
 
 
 def _words(xp: Any, first: Array, groups: int, keys: Array, calls: range) -> Any:

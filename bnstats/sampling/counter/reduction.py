@@ -8,37 +8,41 @@ from math import prod
 from typing import Any, TypeAlias
 
 from bnstats.sampling.counter.draws import draws_per_group, group_draws
-from bnstats.sampling.iid import Task
+from bnstats.sampling.settings import Sampling
+from bnstats.specs.spec import Spec
 from bnstats.statistics.moments import LONGEST
 
 Array: TypeAlias = Any
 
 
 @dataclass(frozen=True)
-class Block:
+class Reduction:
     """From a block's first draw, how many of its draws count, and the keys, to power sums.
 
     A call returns, for each direction, the sums of a, a², ab, b and b² (see `statistics.moments`)
-    in float64, each in several parts. Blocks that compute the same are equal.
+    in float64, each in several parts. Reductions that compute the same are equal.
 
     Attributes
     ----------
-    task
-        What to draw.
+    spec
+        The layer.
+    sampling
+        Its dtype, direction and law; the rest stays at its defaults, as nothing depends on it.
     pivot
-        Of y.
+        What is subtracted from y.
     size
         Draws, a power of two.
     columns
         The parts of a sum, at most.
     careful
-        Whether to leave draws out whose b² is not finite, telling first how many remain, and to
-        add in float64 from the first. Otherwise short columns of float32 are added in float32.
+        If true, draws whose b² is not finite are left out, their remaining number is returned
+        first, and all sums are float64. If false, short columns of float32 are added in float32.
     about
         What careful sums subtract from a and b first, by direction.
     """
 
-    task: Task
+    spec: Spec
+    sampling: Sampling
     pivot: float
     size: int
     columns: int
@@ -48,26 +52,28 @@ class Block:
     @property
     def is_short(self) -> bool:
         """Whether sums begin in float32."""
-        longest = max(prod(i.shape) for i in self.task.spec.bound.inputs.values())
-        in_columns = self.columns > 1 and self.task.dtype == "float32"
+        longest = max(prod(i.shape) for i in self.spec.bound.inputs.values())
+        in_columns = self.columns > 1 and self.sampling.dtype == "float32"
         return in_columns and longest <= LONGEST and not self.careful
 
     def __call__(self, xp: Any, first: Array, remaining: Array, keys: Array) -> Array:
         """Return the sums, of shape (directions, 5 or 6, columns)."""
-        task, places = self.task, draws_per_group(self.task.spec.bound)
+        bound = self.spec.bound
+        places = draws_per_group(bound)
         groups = self.size // places
         number = xp.arange(groups, dtype=xp.int32) * places
         remaining = xp.astype(remaining, xp.int32)
         found: Array = 0.0
-        for place, draws in enumerate(group_draws(task, xp, first // places, groups, keys)):
-            y, backward = task.spec.bound.forward(xp, draws)
+        drawn = group_draws(bound, self.sampling, xp, first // places, groups, keys)
+        for place, draws in enumerate(drawn):
+            y, backward = bound.forward(xp, draws)
             counts = number + place < remaining
             found = found + xp.stack(
                 [
                     self._sums(xp, y, self.pivot, counts, about)
                     if d == "y"
                     else self._sums(xp, backward(draws["dy"]), 0.0, counts, about)
-                    for d, about in zip_longest(task.directions, self.about)
+                    for d, about in zip_longest(self.sampling.directions, self.about)
                 ]
             )
         return found

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bnstats.errors import HostError, printable
 from bnstats.notation import exact_text, plural, signed
-from bnstats.report.checks import distance, message, summary
+from bnstats.report.checks.text import message, summary
 from bnstats.report.markdown import table
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.verification.checks import Check
+from bnstats.verification.check import Check
 
 _LEVELS = {"fail": "error", "undecided": "warning"}
 _MOST_ROWS = 1000  # GitHub refuses a summary beyond 1 MiB
@@ -20,7 +20,8 @@ _MOST_ROWS = 1000  # GitHub refuses a summary beyond 1 MiB
 def annotated(checks: Sequence[Check]) -> str:
     """Return a workflow command for every check that did not pass, and the summary line.
 
-    The syntax is that of "Workflow commands for GitHub Actions", escapes those of its toolkit.
+    GitHub's manual, "Workflow commands for GitHub Actions", has the syntax, and its toolkit the
+    escapes.
     """
     lines = [_annotation(check) for check in checks if check.outcome != "ok"]
     return "\n".join([*lines, summary(checks)])
@@ -47,7 +48,7 @@ def _word(check: Check) -> str:
 
 
 def _escaped(text: str, more: str = "") -> str:
-    for character in "%\r\n" + more:  # % first: the others bring it in
+    for character in "%\r\n" + more:  # % first: the escapes of the others contain it
         text = text.replace(character, f"%{ord(character):02X}")
     return text
 
@@ -91,7 +92,7 @@ def markdown(checks: Sequence[Check]) -> str:
 
 
 def _row(check: Check) -> tuple[str, ...]:
-    z = distance(check)
+    z = check.shown_z
     return (
         check.outcome,
         f"`{check.layer}`",

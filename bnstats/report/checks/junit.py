@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from bnstats.report.checks import finding, message
-from bnstats.verification.checks import Check
+from bnstats.report.checks.text import finding, message
+from bnstats.verification.check import Check
 
-# What XML 1.0 forbids, even as a reference: most control characters, surrogates, U+FFFE, U+FFFF.
+# XML 1.0 forbids these, even as references: most control characters, surrogates, U+FFFE, U+FFFF.
 _FORBIDDEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -36,7 +36,7 @@ def junit(checks: Sequence[Check], *, allow_undecided: bool = False) -> str:
 
 
 def junit_error(text: str) -> str:
-    """Return the suite of a call that failed before it could check anything."""
+    """Return the test suite of a call that failed before it could check anything."""
     suite = _suite(1, {"failure": 0, "error": 1, "skipped": 0})
     case = _case(suite[0], "bnstats", "verify")
     ElementTree.SubElement(case, "error", message=_legal(text), type="error").text = _legal(text)

@@ -1,0 +1,1 @@
+"""A verification as text, as annotations on GitHub and as JUnit XML."""

@@ -1,0 +1,88 @@
+"""Who follows a computation, and may end it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from bnstats.statistics.estimate import Estimator
+from bnstats.statistics.moments import Tally
+
+
+@dataclass(frozen=True)
+class Target:
+    """When sampling ends: at a number of draws, or at a precision if one is given.
+
+    Attributes
+    ----------
+    samples
+        Draws, or infinity where only time ends the run.
+    precision
+        Relative half-width that the interval of every σ must reach; None for no such target.
+    estimator
+        What the precision is measured with.
+    """
+
+    samples: float = math.inf
+    precision: float | None = None
+    estimator: Estimator = field(default_factory=Estimator)
+
+    def is_met(self, tally: Tally) -> bool:
+        """Whether the precision is reached; without one it never is."""
+        return self.precision is not None and self.estimator.half_width(tally) <= self.precision
+
+    def total(self, draws: int, tally: Tally) -> float:
+        """Return the draws at which the run should end, as far as ``draws`` of them can tell."""
+        if self.precision is None:
+            return self.samples
+        reached = self.estimator.half_width(tally)
+        return (
+            max(draws * (reached / self.precision) ** 2, draws) if reached < math.inf else reached
+        )
+
+
+class Watch:
+    """What a computation tells, and asks, whoever follows it.
+
+    The methods do nothing, and let everything go on; a subclass overrides those it needs.
+    """
+
+    def layer(self, spec: str, done: int, total: int) -> None:
+        """Hear that a layer is begun, the first after ``done`` of ``total``."""
+
+    def begins(self, target: Target) -> None:
+        """Hear what the sampling of a layer aims at, before its first draw."""
+
+    def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
+        """Hear how many draws are merged by now; a call of ``tally`` returns their moments."""
+
+    def stopping(self) -> bool:
+        """Tell whether to stop; asked between chunks."""
+        return False
+
+    def warn(self, text: str) -> None:
+        """Hear what a backend had to do otherwise than was asked for."""
+
+
+@dataclass(frozen=True)
+class Callbacks(Watch):
+    """The functions that a caller may pass in place of a watch."""
+
+    on_layer: Callable[[str, int, int], None] | None = None
+    on_progress: Callable[[int, Tally], None] | None = None
+    should_stop: Callable[[], bool] | None = None
+
+    def layer(self, spec: str, done: int, total: int) -> None:
+        """Pass it on."""
+        if self.on_layer is not None:
+            self.on_layer(spec, done, total)
+
+    def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
+        """Pass it on."""
+        if self.on_progress is not None:
+            self.on_progress(draws, tally())
+
+    def stopping(self) -> bool:
+        """Pass the question on."""
+        return self.should_stop is not None and self.should_stop()

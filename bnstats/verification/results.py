@@ -1,0 +1,125 @@
+"""The constants of a results document, checked against exact values and fresh draws."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any
+
+from bnstats.claims.places import Place
+from bnstats.custom import load_trusted
+from bnstats.documents.entries import ExactEntry, QuantityEntry
+from bnstats.layers import Law
+from bnstats.specs.spec import Spec, parse
+from bnstats.statistics.estimate import MIN_N_EFF, Estimate
+from bnstats.statistics.exact import Exact
+from bnstats.statistics.quantities import QUANTITIES
+from bnstats.verification.check import Check
+from bnstats.verification.gate import DISAGREES, FreshDraws, Gated, VerifySettings, by_layer
+
+
+def verify_constants(
+    document: Mapping[str, Any], settings: VerifySettings, place: Place | None = None
+) -> tuple[Check, ...]:
+    """Check every committed constant of a results document, which stands at a place.
+
+    The committed exact value must agree with the one computed now, and the committed estimate and
+    fresh draws must agree with the exact value. Where there is none, the fresh draws must agree
+    with the committed estimate.
+    """
+    rows = [(parse(row["layer"], load_trusted), row) for row in document["results"]]
+    # Twice as many: the committed estimate is tested as well as the fresh one.
+    tests = 2 * sum(name in row for _, row in rows for name in QUANTITIES)
+    law = Law(**document["provenance"]["law"])
+
+    test_error = settings.family_error / tests
+
+    def check(spec: Spec, row: Mapping[str, Any]) -> list[Check]:
+        draws = FreshDraws(spec, settings, tests, law)
+        found = []
+        for name in (n for n in QUANTITIES if n in row):
+            entry, exact = row[name], draws.first.quantities[name].exact
+            gated, reason = _compared(name, entry, exact, draws, test_error)
+            wanted = repr(entry["exact"]["value"] if entry["exact"] else entry.get("value"))
+            outcome, estimate, z, command = gated
+            found.append(
+                Check(
+                    spec.text,
+                    name,
+                    outcome,
+                    wanted,
+                    exact,
+                    estimate,
+                    z,
+                    reason,
+                    command,
+                    place=place,
+                    warnings=draws.warnings,
+                )
+            )
+        return found
+
+    return by_layer(rows, check, settings)
+
+
+def _compared(
+    name: str, entry: QuantityEntry, exact: Exact | None, draws: FreshDraws, test_error: float
+) -> tuple[Gated, str]:
+    """Return what became of a committed quantity, and why it did not pass."""
+    if reason := _why_wrong(entry["exact"], exact):
+        return Gated("fail"), reason
+    value, stderr = entry.get("value"), entry.get("stderr")
+    if exact is None:
+        gated = draws.gate(name, lambda fresh: _two_sample_z(value, stderr, fresh))
+        reason = "fresh draws disagree with the committed estimate"
+    else:
+        gated, reason = draws.gate(name, lambda fresh: fresh.z), DISAGREES
+        believable = (entry.get("n_eff") or 0) >= MIN_N_EFF
+        strays = believable and _strays(value, stderr, exact, name, test_error)
+        if gated.outcome == "ok" and strays:
+            gated = gated._replace(outcome="fail")
+            reason = "the committed estimate is not a sample of this layer"
+    if gated.outcome == "undecided":
+        reason = draws.doubt
+    return gated, "" if gated.outcome == "ok" else reason
+
+
+def _why_wrong(committed: ExactEntry | None, exact: Exact | None) -> str:
+    """Return what is wrong with a committed exact value, or "".
+
+    It must be the one computed now, up to another machine's rounding. The tolerance is that of the
+    value computed now; the committed error must itself be about right.
+    """
+    if exact is None:
+        return "" if committed is None else "the committed exact value is unknown"
+    if committed is None:
+        return "no exact value is committed"
+    near = abs(committed["value"] - exact.value) <= 2 * exact.error + 1e-12 * abs(exact.value)
+    careful = committed["error"] <= 10 * exact.error + 1e-15
+    right = near and careful and committed["by"] == exact.by
+    return "" if right else "the committed exact value is wrong"
+
+
+def _strays(
+    value: float | None, stderr: float | None, exact: Exact, name: str, test_error: float
+) -> bool:
+    """Whether a committed estimate is further from the exact value than chance allows.
+
+    It was drawn once and for all, so there is no second stage: the chance of a false alarm is
+    that of the test.
+    """
+    if value is None or stderr is None or stderr <= 0:
+        return False  # no information: the fresh draws decide
+    limit = -NormalDist().inv_cdf(test_error / 2)
+    scale = math.hypot(stderr, exact.error)
+    if QUANTITIES[name].moment == "mean" or exact.value <= 0:
+        return abs(value - exact.value) > limit * scale
+    return value <= 0 or abs(math.log(value / exact.value)) * exact.value > limit * scale
+
+
+def _two_sample_z(value: float | None, stderr: float | None, estimate: Estimate) -> float | None:
+    if value is None or stderr is None or estimate.stderr is None:
+        return None
+    scale = math.hypot(stderr, estimate.stderr)
+    return (estimate.value - value) / scale if scale > 0 else None
