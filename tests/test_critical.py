@@ -11,9 +11,9 @@ from cli_support import Outcome, read_document
 from scipy import optimize
 
 import bnstats
-from bnstats.custom import read
 from bnstats.networks.critical import NUMBERS
 from bnstats.networks.maps import Activation, WideLayer
+from bnstats.specs.spec import parse
 from bnstats.statistics.exact import Exact
 
 Cli = Callable[..., Outcome]
@@ -113,7 +113,7 @@ def test_all_numbers_of_a_chaotic_network_of_erf_are_those_of_closed_forms() -> 
 
 def test_the_correlation_of_relu_networks_layer_by_layer() -> None:
     """Arc-cosine kernel; from independent inputs 1 − c falls like 9π²/(2l²)."""
-    layer, c, seen = WideLayer(Activation(read("relu")), math.sqrt(2)), 0.0, {}
+    layer, c, seen = WideLayer(Activation(parse("relu")), math.sqrt(2)), 0.0, {}
     for depth in range(1, 101):
         found = layer.correlation(1.0, c)
         true = c + (math.sqrt(1 - c * c) - c * math.acos(c)) / math.pi
@@ -130,7 +130,7 @@ def test_the_correlation_of_relu_networks_layer_by_layer() -> None:
 def test_the_correlation_map_of_leaky_relu(a: float, c: float) -> None:
     """Zhang, Botev and Martens 2022; near c = 1 the series is cut off, and the bound says so."""
     gain = math.sqrt(2 / (1 + a * a))
-    layer = WideLayer(Activation(read(f"leaky_relu:negative_slope={a}")), gain)
+    layer = WideLayer(Activation(parse(f"leaky_relu:negative_slope={a}")), gain)
     bend = (1 - a) ** 2 / (math.pi * (1 + a * a))
     found, slope = layer.correlation(0.7, c), layer.correlation_slope(0.7, abs(c))
     true = c + bend * (math.sqrt(1 - c * c) - c * math.acos(c))
@@ -140,7 +140,7 @@ def test_the_correlation_map_of_leaky_relu(a: float, c: float) -> None:
 
 def test_tailored_leaky_relu_starts_at_its_target() -> None:
     """DKS's own test suite: η = 0.75 on ResNet-101's map asks for this slope and scale."""
-    layer = Activation(read("leaky_relu:negative_slope=0.6291800290"))
+    layer = Activation(parse("leaky_relu:negative_slope=0.6291800290"))
     assert math.sqrt(1 / layer.square(1.0).value) == NEAR(1.19699655, abs=1e-8)
 
 

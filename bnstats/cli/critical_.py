@@ -35,12 +35,13 @@ def command(
     activation.
     """
     from bnstats.cli.output import lookup
-    from bnstats.custom import read
-    from bnstats.documents.networks import critical_document
+    from bnstats.custom import load_here
     from bnstats.networks.critical import critical
+    from bnstats.networks.documents import critical_document
+    from bnstats.specs.spec import parse
 
     import_named(imports)
-    layers = [read(text, here=True) for text in specs]
+    layers = [parse(text, load_here) for text in specs]
     found = {spec.text: critical(spec, weight_std=weight_std, bias_std=bias_std) for spec in layers}
     document = critical_document(list(found.values()), argv=sys.argv[1:])
     if get is not None:
@@ -52,5 +53,5 @@ def command(
     else:
         from bnstats.report.critical import render
 
-        console.out(render(document, console.style, console.width))
+        console.out(render(document, console.page))
     return 0

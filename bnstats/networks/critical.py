@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from bnstats.errors import BnstatsError
+from bnstats.api import checked_spec
+from bnstats.errors import ArgumentError, printable
 from bnstats.layers import Known
 from bnstats.networks.fixed import ONE, Attracts, correlation, depths, over, pull
 from bnstats.networks.maps import Activation, WideLayer, through
 from bnstats.networks.roots import Bracket, scan, sign
-from bnstats.sampling.settings import check_number, checked_spec
 from bnstats.specs.spec import Spec
 from bnstats.statistics.exact import Exact
 
@@ -134,12 +135,12 @@ def critical(
 def _check_scale(name: str, value: float | None, least: float) -> None:
     if value is None:
         return
-    check_number(name, value, "1.0")
     low, high = _SCALES
-    if not (least <= value <= high) or 0 < value < low:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not (least <= value <= high) or 0 < value < low:
         zero = "" if least else "0 or "
-        raise BnstatsError(
-            f"{name.replace('_', '-')} {value} is not {zero}between {low:g} and {high:g}",
+        raise ArgumentError(
+            f"{name} {printable(str(value), 60)} is not {zero}between {low:g} and {high:g}",
             hint="a standard deviation; σ_w is that of the weights times √fan_in",
         )
 

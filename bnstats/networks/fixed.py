@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal
 
-from bnstats.layers import Known, combined
+from bnstats.layers import Known
 from bnstats.networks.maps import WideLayer, through
 from bnstats.networks.roots import Bracket, bracket, sign
 
@@ -35,7 +35,7 @@ def pull(layer: WideLayer, zero: Bracket, slope: Known) -> Attracts:
     sides = []
     for toward, q in ((1, zero.low / _BESIDE), (-1, zero.high * _BESIDE if zero.high else 1e-6)):
         if q > 0:
-            sides.append(toward * sign(combined((1.0, layer.length(q)), (-1.0, Known(q)))))
+            sides.append(toward * sign(layer.length(q) - Known(q)))
     if 0 in sides:
         return "marginal"
     if len(set(sides)) == 2:
@@ -56,11 +56,11 @@ def correlation(
         why |= dict.fromkeys(both, "at q = 0 no signal is left to correlate")
         return {}
     here = along(zero.value)
-    excess = combined((1.0, chi), (-1.0, ONE))
+    excess = chi - ONE
     if sign(excess) < 0:
         return {"c": ONE, "c_slope": chi}
     if sign(excess) == 0:
-        half = combined((1.0, here.correlation(zero.value, 0.5)), (-1.0, Known(0.5)))
+        half = here.correlation(zero.value, 0.5) - Known(0.5)
         if sign(half) == 0:
             why["c"] = "every c is kept"
             return {"c_slope": ONE}
@@ -87,7 +87,7 @@ def _fixed_correlation(layer: WideLayer, q: float) -> Bracket | None:
     """Return the fixed point below 1 of the correlation map of a layer whose χ₁ is above 1."""
 
     def rise(c: float) -> Known:
-        return combined((1.0, layer.correlation(q, c)), (-1.0, Known(c)))
+        return layer.correlation(q, c) - Known(c)
 
     gap = 0.25
     while sign(rise(1 - gap)) >= 0:

@@ -47,16 +47,66 @@ def through(function: Callable[..., float], *known: Known) -> Known:
 
 
 @dataclass(frozen=True)
-class Activation:
-    """An elementwise layer as a function of one number.
+class Function:
+    """An elementwise layer that draws no random numbers, as a function of one number.
+
+    Attributes
+    ----------
+    spec
+        The layer.
+    tolerance
+        Relative change at which a quadrature is not refined any further.
+    """
+
+    spec: Spec
+    tolerance: float = 1e-14
+
+    def __call__(self, x: Any) -> tuple[Any, Any]:
+        """Return f(x) and f′(x) of an array."""
+        flat = np.ravel(np.asarray(x, float))
+        y, backward = self.spec.bound.forward(numpy_backend, {"x": flat, "dy": flat})
+        slope = np.broadcast_to(backward(np.ones_like(flat)), flat.shape)
+        return np.broadcast_to(y, flat.shape).reshape(np.shape(x)), slope.reshape(np.shape(x))
+
+    def examined(self, q: float) -> BoundLayer:
+        """Return the layer with what shows of it under N(0, q), such as where it is not smooth."""
+        return (
+            self.spec.bound
+            if self.spec.bound.under is None
+            else _examined(self, round(math.log10(q)))
+        )
+
+    def square(self, q: float) -> Known:
+        """Return E[f(x)²] for x ~ N(0, q), here and below at q = 0 the limit."""
+        if q == 0:
+            return Known(float(self(np.zeros(1))[0][0]) ** 2)
+        return _expected(self, q, _square, self.tolerance)
+
+    def slope_square(self, q: float) -> Known:
+        """Return E[f′(x)²]."""
+        if q == 0:
+            slopes = self(np.array([-_AT_ZERO, _AT_ZERO]))[1]
+            slopes = np.where(np.abs(slopes) < math.sqrt(_AT_ZERO), 0.0, slopes)  # 2x at 1e-100
+            return Known(float(np.mean(slopes**2)))
+        found = _expected(self, q, _slope_square, self.tolerance)
+        if self.spec.bound.under is None:
+            return found
+        return found.widened(_DIFFERENCED * found.value)
+
+    def drift(self, q: float) -> Known:
+        """Return E[x·f(x)·f′(x)], q·d E[f(x)²]/dq, by parts ½·E[(x²/q − 1)·f(x)²]."""
+        return Known(0.0) if q == 0 else _expected(self, q, _drift, self.tolerance)
+
+
+@dataclass(frozen=True)
+class Activation(Function):
+    """A function that wide networks can be told of.
 
     Raises
     ------
     BnstatsError
         The layer is not elementwise, draws random numbers, or jumps.
     """
-
-    spec: Spec
 
     def __post_init__(self) -> None:
         name, inputs = self.spec.text, self.spec.bound.inputs
@@ -72,21 +122,15 @@ class Activation:
                 f"{name} draws random numbers: it is no function of x alone",
                 hint=f"{self.spec.layer.name}:training=false" if untrained else _EXAMPLE,
             )
-        if "std_dx" not in exact_values(self.examined(1.0), Law()):
+        bound = self.examined(1.0)
+        if self.spec.bound.under is not None and "std_dx" not in exact_values(bound, Law()):
             raise BnstatsError(f"{name} has a slope that differences do not resolve", hint=_EXAMPLE)
-        for point in self.examined(1.0).breakpoints:
+        for point in bound.breakpoints:
             if self._jumps(point):
                 raise BnstatsError(
                     f"{name} jumps at x = {point:g}: inputs that are close do not stay close",
                     hint="the correlation map is infinitely steep at c = 1: there is no edge",
                 )
-
-    def __call__(self, x: Any) -> tuple[Any, Any]:
-        """Return f(x) and f′(x) of an array."""
-        flat = np.ravel(np.asarray(x, float))
-        y, backward = self.spec.bound.forward(numpy_backend, {"x": flat, "dy": flat})
-        slope = np.broadcast_to(backward(np.ones_like(flat)), flat.shape)
-        return np.broadcast_to(y, flat.shape).reshape(np.shape(x)), slope.reshape(np.shape(x))
 
     def _jumps(self, point: float) -> bool:
         """Whether the change over a step stays when the step shrinks by a thousand."""
@@ -96,35 +140,6 @@ class Activation:
             for d in (1e-9, 1e-6)
         )
         return near > far / 2
-
-    def examined(self, q: float) -> BoundLayer:
-        """Return the layer with what shows of it under N(0, q), such as where it is not smooth."""
-        return (
-            self.spec.bound
-            if self.spec.bound.under is None
-            else _examined(self, round(math.log10(q)))
-        )
-
-    def square(self, q: float) -> Known:
-        """Return E[f(x)²] for x ~ N(0, q), here and below at q = 0 the limit."""
-        if q == 0:
-            return Known(float(self(np.zeros(1))[0][0]) ** 2)
-        return _expected(self, q, _square)
-
-    def slope_square(self, q: float) -> Known:
-        """Return E[f′(x)²]."""
-        if q == 0:
-            slopes = self(np.array([-_AT_ZERO, _AT_ZERO]))[1]
-            slopes = np.where(np.abs(slopes) < math.sqrt(_AT_ZERO), 0.0, slopes)  # 2x at 1e-100
-            return Known(float(np.mean(slopes**2)))
-        found = _expected(self, q, _slope_square)
-        if self.spec.bound.under is None:
-            return found
-        return found._replace(error=found.error + _DIFFERENCED * found.value)
-
-    def drift(self, q: float) -> Known:
-        """Return E[x·f(x)·f′(x)], q·d E[f(x)²]/dq, by parts ½·E[(x²/q − 1)·f(x)²]."""
-        return Known(0.0) if q == 0 else _expected(self, q, _drift)
 
 
 def _square(z: Any, y: Any, slope: Any) -> Any:
@@ -140,16 +155,18 @@ def _drift(z: Any, y: Any, slope: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _examined(f: Activation, decade: int) -> BoundLayer:
+def _examined(f: Function, decade: int) -> BoundLayer:
     return f.spec.under(Law(0.0, math.sqrt(10.0**decade))).bound
 
 
 @lru_cache(maxsize=4096)
-def _expected(f: Activation, q: float, of: Callable[[Any, Any, Any], Any]) -> Known:
+def _expected(f: Function, q: float, of: Callable[[Any, Any, Any], Any], tolerance: float) -> Known:
     expect = Expectation(Law(0.0, math.sqrt(q)))
     with np.errstate(all="ignore"):
         return expect(
-            lambda _, x: of(x / math.sqrt(q), *f(x)), breakpoints=f.examined(q).breakpoints
+            lambda _, x: of(x / math.sqrt(q), *f(x)),
+            breakpoints=f.examined(q).breakpoints,
+            tolerance=tolerance,
         )
 
 
@@ -204,16 +221,23 @@ class _Series(NamedTuple):
     rest: float
 
 
-def power_series(f: Activation, q: float, c: float) -> Known:
+def power_series(
+    f: Function,
+    q: float,
+    c: float,
+    degrees: tuple[int, ...] = _DEGREES,
+    panels: tuple[int, int] = _PANELS,
+) -> Known:
     """Return E[f(u)·f(v)] for u, v ~ N(0, q) of correlation c.
 
     It is Σ a_k² c^k with the coefficients of f in Hermite polynomials (Mehler's formula), of which
-    Σ a_k² is E[f²]: what is left out is known in total, and at most |c|^K of that counts.
+    Σ a_k² is E[f²]: what is left out is known in total, and at most |c|^K of that counts. Degrees
+    are tried in turn, and coefficients found by two rules of so many panels.
     """
     if c == 1:
         return f.square(q)
-    for degree in _DEGREES:
-        series = _series(f, q, degree)
+    for degree in degrees:
+        series = _series(f, q, degree, panels)
         tail = series.rest * abs(c) ** degree
         if tail <= _NEGLIGIBLE * f.square(q).value:
             break
@@ -224,12 +248,12 @@ def power_series(f: Activation, q: float, c: float) -> Known:
     return Known(value + half, error + _ROUNDING * abs(value), "quadrature")
 
 
-def power_series_slope(f: Activation, q: float, c: float) -> Known:
+def power_series_slope(f: Function, q: float, c: float) -> Known:
     """Return d/dc of E[f(u)·f(v)], q·E[f′(u)·f′(v)], for 0 ≤ c ≤ 1."""
     if c == 1:
         return through(lambda d: q * d, f.slope_square(q))
     for degree in _DEGREES:
-        series = _series(f, q, degree)
+        series = _series(f, q, degree, _PANELS)
         top = max(degree, -1 / math.log(c)) if c > 0 else degree  # where k·c^(k − 1) is largest
         tail = series.rest * top * c ** (top - 1)
         if tail <= _NEGLIGIBLE * f.square(q).value:
@@ -242,9 +266,9 @@ def power_series_slope(f: Activation, q: float, c: float) -> Known:
 
 
 @lru_cache(maxsize=64)
-def _series(f: Activation, q: float, degree: int) -> _Series:
+def _series(f: Function, q: float, degree: int, panels: tuple[int, int]) -> _Series:
     with np.errstate(all="ignore"):
-        coarse, fine = (_coefficients(f, q, degree, panels) for panels in _PANELS)
+        coarse, fine = (_coefficients(f, q, degree, p) for p in panels)
     error = np.abs(fine[0] - coarse[0]) + _ROUNDING * fine[1]
     terms = fine[0] ** 2
     errors = error * (2 * np.abs(fine[0]) + error)
@@ -253,7 +277,7 @@ def _series(f: Activation, q: float, degree: int) -> _Series:
     return _Series(terms, errors, max(rest, 0.0))
 
 
-def _coefficients(f: Activation, q: float, degree: int, panels: int) -> tuple[Any, Any]:
+def _coefficients(f: Function, q: float, degree: int, panels: int) -> tuple[Any, Any]:
     """Return E[f(√q·z)·h_k(z)] for orthonormal h_k, k < degree, and the same of absolute values."""
     z, weights = _nodes(tuple(sorted(f.examined(q).breakpoints)), math.sqrt(q), panels)
     root = np.exp(-0.25 * z * z) / (2 * math.pi) ** 0.25  # of the density: no h_k overflows with it
@@ -279,7 +303,7 @@ def _nodes(breakpoints: tuple[float, ...], scale: float, panels: int) -> tuple[A
     splits = {(centre + step) / scale for centre in {0.0, *breakpoints} for step in steps}
     ends = sorted({-_REACH, _REACH, *(s for s in splits if abs(s) < _REACH)})
     parts = [
-        np.linspace(a, b, max(round(panels * (b - a) / (2 * _REACH)), panels // 256) + 1)
+        np.linspace(a, b, max(round(panels * (b - a) / (2 * _REACH)), -(-panels // 256)) + 1)
         for a, b in itertools.pairwise(ends)
     ]
     low = np.concatenate([p[:-1] for p in parts])[:, None]

@@ -7,8 +7,7 @@ from typing import Any
 
 from bnstats.networks.critical import NUMBERS
 from bnstats.notation import signed
-from bnstats.report.folding import WIDTH, folded
-from bnstats.report.text import Style, plain
+from bnstats.report.page import PIPED, WIDTH, Page, aligned
 
 _MEANING = {
     "weight_std": "of the weights, times √fan_in",
@@ -30,21 +29,21 @@ _PULL = {
 }
 
 
-def render(document: Mapping[str, Any], style: Style = plain, width: int = WIDTH) -> str:
+def render(document: Mapping[str, Any], page: Page = PIPED) -> str:
     """Return the document as text, a block for each fixed point."""
     blocks = [
-        "\n".join(_block(point, style, width))
+        "\n".join(_block(point, page))
         for result in document["results"]
         for point in (result, *result["others"])
     ]
     return "\n\n".join(blocks)
 
 
-def _block(point: Mapping[str, Any], style: Style, width: int) -> Iterator[str]:
+def _block(point: Mapping[str, Any], page: Page) -> Iterator[str]:
     title = "edge of chaos" if point["edge"] else "fixed point"
-    yield f"{style(point['layer'], 'name')}   {title}"
+    yield f"{page.style(point['layer'], 'name')}   {title}"
     if point["attracts"] is None:
-        yield from folded("  none: ", point["why"]["q"], width)
+        yield from page.folded("  none: ", point["why"]["q"])
         return
     yield ""
     rows = [("", "exact", "error below", "")]
@@ -54,10 +53,9 @@ def _block(point: Mapping[str, Any], style: Style, width: int) -> Iterator[str]:
         error = f"{known['error']:.0e}" if known and known["error"] else "0" if known else ""
         said = _PULL[point["attracts"]] if name == "q" and known else ""
         rows.append((symbol, value, error, why or ", ".join(filter(None, (_MEANING[name], said)))))
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    for row in rows:
-        cells = "   ".join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=False))
-        if width >= WIDTH:
-            yield from folded(f"  {cells}   ", row[3], width) or [f"  {cells}".rstrip()]
+    for row, padded in zip(rows, aligned([row[:3] for row in rows]), strict=True):
+        cells = "   ".join(padded)
+        if page.width >= WIDTH:
+            yield from page.folded(f"  {cells}   ", row[3]) or [f"  {cells}".rstrip()]
         else:
             yield f"  {cells}".rstrip()
