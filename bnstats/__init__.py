@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bnstats.errors import BnstatsError, HostError
     from bnstats.layers import Law
     from bnstats.networks.critical import Critical, critical
+    from bnstats.networks.propagate import propagate
+    from bnstats.networks.propagation import Propagation
     from bnstats.result import Reference, Result
     from bnstats.statistics.estimate import Estimate
     from bnstats.statistics.exact import Exact
@@ -40,6 +42,7 @@ __all__ = [
     "Exact",
     "HostError",
     "Law",
+    "Propagation",
     "Reference",
     "Result",
     "Verdict",
@@ -49,6 +52,7 @@ __all__ = [
     "compute",
     "critical",
     "exact",
+    "propagate",
     "register",
     "verify",
 ]
@@ -64,6 +68,7 @@ _HOMES = {
     "Exact": "statistics.exact",
     "HostError": "errors",
     "Law": "layers",
+    "Propagation": "networks.propagation",
     "Reference": "result",
     "Result": "result",
     "VerifySettings": "verification.gate",
@@ -72,6 +77,7 @@ _HOMES = {
     "compute": "api",
     "critical": "networks.critical",
     "exact": "api",
+    "propagate": "networks.propagate",
     "register": "custom",
     "verify": "verification.sources",
 }

@@ -271,7 +271,17 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
         ("bnstats ver", {"verify"}),
         (
             "bnstats ",
-            {"compute", "exact", "critical", "table", "verify", "list", "show", "completion"},
+            {
+                "compute",
+                "exact",
+                "critical",
+                "propagate",
+                "table",
+                "verify",
+                "list",
+                "show",
+                "completion",
+            },
         ),
         ("bnstats list ", {"layers", "claims", "backends"}),
         ("bnstats compute relu --direc", {"--direction"}),
@@ -299,7 +309,7 @@ def test_completion_offers(words: str, offered: set[str]) -> None:
 
 def test_a_line_for_each_command_is_whole(cli: Cli) -> None:
     commands = cli("--help").out.partition("Commands:\n")[2].splitlines()
-    assert len(commands) == 8
+    assert len(commands) == 9
     assert all(line.endswith(".") and not line.endswith("...") for line in commands)
 
 

@@ -17,7 +17,17 @@ from bnstats.errors import ArgumentError, BnstatsError, HostError, printable, su
 from bnstats.version import __version__
 
 _GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--color")
-_COMMANDS = ("compute", "exact", "critical", "table", "verify", "list", "show", "completion")
+_COMMANDS = (
+    "compute",
+    "exact",
+    "critical",
+    "propagate",
+    "table",
+    "verify",
+    "list",
+    "show",
+    "completion",
+)
 
 USAGE, UNDECIDED, INTERNAL, INTERRUPTED, CLOSED_PIPE = 2, 3, 70, 130, 141
 

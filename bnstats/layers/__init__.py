@@ -14,6 +14,7 @@ from bnstats.layers._bound import (
     Law,
     Namespace,
 )
+from bnstats.layers._initialisation import Init, Weights, weights
 from bnstats.layers._known import (
     CONSTANT,
     UNKNOWN,
@@ -54,6 +55,7 @@ __all__ = [
     "ExactMoments",
     "Expect",
     "Follows",
+    "Init",
     "Input",
     "Known",
     "Law",
@@ -63,6 +65,7 @@ __all__ = [
     "Parameter",
     "ParameterError",
     "Range",
+    "Weights",
     "elementwise",
     "find",
     "pointwise_layer",
@@ -72,4 +75,5 @@ __all__ = [
     "structured",
     "structured_by_sides",
     "summed",
+    "weights",
 ]
