@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bnstats.claims import Claim, ClaimSet, claim_set
     from bnstats.claims.verdict import Verdict
     from bnstats.custom import register
-    from bnstats.errors import BnstatsError, HostError
+    from bnstats.errors import ArgumentError, BnstatsError, HostError
     from bnstats.layers import Law
     from bnstats.networks.critical import Critical, critical
     from bnstats.networks.propagate import propagate
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bnstats.verification.sources import verify
 
 __all__ = [
+    "ArgumentError",
     "BnstatsError",
     "Check",
     "Claim",
@@ -59,6 +60,7 @@ __all__ = [
 
 # Imported on first use, so that `import bnstats` loads neither numpy nor scipy.
 _HOMES = {
+    "ArgumentError": "errors",
     "BnstatsError": "errors",
     "Check": "verification.check",
     "Claim": "claims",

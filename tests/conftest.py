@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,40 @@ from bnstats.cli.main import main
 from bnstats.layers import USER_LAYERS
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras' own default is tensorflow
+
+
+_LIBRARIES = ("torch", "array_api_compat", "jax", "flax", "keras", "matplotlib")
+_COMMAND = "python -m pip install -e '.[test,torch,jax,libraries,plot]' && python -m pytest"
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own, which starts the workers
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Run the whole suite in as many processes as there are processors, a part of it in this one.
+
+    So a debugger works wherever a test is named; `-n` says otherwise, and without pytest-xdist
+    everything runs in this process.
+    """
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if not config.pluginmanager.hasplugin("xdist") or hasattr(config, "workerinput"):
+        return  # a worker starts no workers of its own
+    if config.option.numprocesses is None:
+        config.option.numprocesses = "auto" if whole else 0
+    if config.option.dist == "no":
+        config.option.dist = "worksteal"
+    config.option.maxprocesses = config.option.maxprocesses or 8
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was skipped, and how it is not."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    absent = [name for name in _LIBRARIES if find_spec(name) is None]
+    reasons = {report.longrepr[2].removeprefix("Skipped: ") for report in skipped}
+    others = [r for r in sorted(reasons) if not any(name in r for name in absent)]
+    if skipped and absent:
+        text = f"{len(skipped)} tests skipped, for want of {', '.join(absent)}: {_COMMAND}"
+        terminalreporter.write_line(text)
+    for reason in others:
+        terminalreporter.write_line(f"skipped: {reason}")
 
 
 @pytest.fixture

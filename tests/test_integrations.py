@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from cli_support import ROOT, Outcome, environment, read_document
+from cli_support import ROOT, Cli, environment, read_document
 
 import bnstats
 from bnstats.api import compute
@@ -23,7 +23,6 @@ from bnstats.verification import gate
 
 pytest_plugins = ("pytester",)
 
-Cli = Callable[..., Outcome]
 
 GOOD = '[[claim]]\nlayer = "gelu"\nquantity = "gain_y"\nvalue = "1.7009"\n'
 BAD = GOOD.replace("1.7009", "1.7015")

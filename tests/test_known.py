@@ -19,6 +19,8 @@ A, B, C = Known(1.5, 0.25, "quadrature"), Known(-0.75, 0.125), Known(0.0, 0.5)
 OPERATIONS: dict[str, tuple[Callable[..., Any], tuple[Known, ...]]] = {
     "sum": (lambda a, b: a + b, (A, B)),
     "difference": (lambda a, b: a - b, (A, B)),
+    "sum with a number": (lambda a: 2 + a + 3, (A,)),
+    "difference from a number": (lambda a: 2 - a - 3, (B,)),
     "negative": (lambda a: -a, (A,)),
     "times a number": (lambda a: a * 4, (A,)),
     "a negative number times": (lambda a: -2 * a, (B,)),

@@ -12,18 +12,15 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar, overload
 
 from bnstats.custom.arrays import adapter, is_module
+from bnstats.custom.builders import built, needed, with_known_moments
 from bnstats.custom.calls import UserFunction, mistake
 from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.layers import (
     ALIASES,
     LAYERS,
-    STANDARD,
     USER_LAYERS,
-    Array,
     BoundLayer,
     Layer,
-    MomentError,
-    Namespace,
     Parameter,
     read_parameter,
 )
@@ -144,11 +141,10 @@ def layer_of(
     Raises
     ------
     BnstatsError
-        The object is neither a layer, nor an elementwise function, nor a builder of layers; or a
-        builder's layer states moments that bnstats does not know.
+        The object is neither a layer, nor an elementwise function, nor a builder of events.
     """
     if isinstance(function, Layer):
-        return _with_known_moments(replace(function, name=name, aliases=(), family=family))
+        return with_known_moments(replace(function, name=name, aliases=(), family=family))
     for known in (*LAYERS.values(), *USER_LAYERS.values()):
         if inspect.unwrap(known.bind) is function:
             return replace(known, name=name, aliases=(), family=family)
@@ -166,7 +162,7 @@ def layer_of(
     def bind(**values: Any) -> BoundLayer:
         values = defaults | values
         if arguments.builds:
-            return _built(function, name, values)
+            return built(function, name, values)
         from bnstats.custom.events import elementwise_event
 
         call = UserFunction(name, function, arguments.takes_xp, values)
@@ -195,7 +191,7 @@ def layer_of(
         bind=bind,
         examples=_example(arguments.parameters),
     )
-    return _with_known_moments(layer) if arguments.builds else layer
+    return with_known_moments(layer) if arguments.builds else layer
 
 
 def _module_call(module: Any, name: str, values: Mapping[str, Any]) -> UserFunction:
@@ -274,62 +270,7 @@ def _parameter(p: inspect.Parameter, hint: Any) -> Parameter | None:
         return None
 
 
-def _needed(parameters: tuple[Parameter, ...]) -> dict[str, Any]:
-    """Return values for the parameters of a layer that have no default."""
-    values = {"bool": True, "size": 2, "word": "1"}
-    return {
-        p.name: p.choices[0] if p.choices else values.get(p.kind, 1)
-        for p in parameters
-        if p.required
-    }
-
-
 def _example(parameters: tuple[Parameter, ...]) -> tuple[str, ...]:
     """Return an example of a layer that does not stand alone."""
-    needed = [f"{k}={'true' if v is True else v}" for k, v in _needed(parameters).items()]
-    return (",".join(needed),) if needed else ()
-
-
-def _with_known_moments(layer: Layer) -> Layer:
-    """Return a layer, unless it states a moment that bnstats does not know.
-
-    All else that goes wrong here is told where the layer is used, with the user's own parameters.
-    """
-    from bnstats.statistics.exact import exact_values
-
-    try:
-        exact_values(layer.bind(**_needed(layer.parameters)), STANDARD)
-    except MomentError as error:
-        raise BnstatsError(f"{layer.name}: {error}", hint=error.hint) from None
-    except Exception:
-        pass
-    return layer
-
-
-def _built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
-    """Return the layer that a builder makes; exceptions in its formulas are reported as its own."""
-    try:
-        bound = function(**values)
-    except Exception as error:
-        raise mistake(name, error) from error
-    if not isinstance(bound, BoundLayer):
-        raise BnstatsError(
-            f"{name} returned {kind_of(bound)}",
-            hint="a layer is a function of an array x, or a builder that returns a BoundLayer",
-        )
-
-    def told(call: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return call(*arguments)
-        except Exception as error:
-            raise mistake(name, error) from error
-
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Callable[..., Array]]:
-        y, backward = told(bound.forward, xp, draws)
-        return y, functools.partial(told, backward)
-
-    return replace(
-        bound,
-        forward=forward,
-        moments=lambda law, expect: told(bound.moments, law, expect),
-    )
+    texts = [f"{k}={'true' if v is True else v}" for k, v in needed(parameters).items()]
+    return (",".join(texts),) if texts else ()

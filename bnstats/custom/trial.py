@@ -50,7 +50,8 @@ def _elementwise(call: UserFunction, x: Array) -> UserFunction:
     if not np.allclose(y[1::3], some, rtol=1e-6, atol=1e-9, equal_nan=True):
         raise BnstatsError(
             f"{call.name} is not elementwise: y at one x depends on the other draws, or on chance",
-            hint="such a layer is a builder that returns a BoundLayer: see layers/dropout.py",
+            hint="such a layer is a builder that returns a BoundLayer: "
+            "see bnstats/layers/dropout.py",
         )
     if slope is not None:
         return replace(call, gives_slope=True)

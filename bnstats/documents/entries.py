@@ -47,19 +47,3 @@ class ClaimEntry(TypedDict):
     samples: int | None
     source: str
     note: str
-
-
-class CheckEntry(TypedDict):
-    """A constant that was verified."""
-
-    quantity: str
-    outcome: str
-    wanted: str
-    exact: ExactEntry | None
-    value: float | None
-    stderr: float | None
-    z: float | None
-    reason: str
-    command: str
-    file: str | None
-    line: int | None

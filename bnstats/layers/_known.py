@@ -15,9 +15,10 @@ CONSTANT = "constant"  # how e.g. the mean of outputs that sum to one is known
 class Known:
     """A number that is known without sampling, with a bound on its absolute error.
 
-    Known numbers add, subtract, multiply and take squares; plain numbers count as exact. The bound
-    of the result holds whatever the errors within the operands' bounds are; the rounding of
-    the operation itself is not in it. A result is known in the way of its left operand.
+    Known numbers add, subtract and take squares, also with plain numbers, which count as exact and
+    multiply and divide them. The bound of the result holds whatever the errors are within those of
+    the operands; the rounding of the operation itself is not in it. A result is known in the way of
+    its first known operand.
 
     Attributes
     ----------
@@ -33,14 +34,20 @@ class Known:
     error: float = 0.0
     by: str = "closed form"
 
-    def __add__(self, other: Known) -> Known:
-        return Known(self.value + other.value, self.error + other.error, self.by)
+    def __add__(self, other: Known | float) -> Known:
+        value, error = (other.value, other.error) if isinstance(other, Known) else (other, 0.0)
+        return Known(self.value + value, self.error + error, self.by)
+
+    __radd__ = __add__
 
     def __neg__(self) -> Known:
         return Known(-self.value, self.error, self.by)
 
-    def __sub__(self, other: Known) -> Known:
+    def __sub__(self, other: Known | float) -> Known:
         return self + -other
+
+    def __rsub__(self, other: float) -> Known:
+        return -self + other
 
     def __mul__(self, factor: float) -> Known:
         # A zero has no sign: without the sum, −3 times a mean of 0 would print as −0.

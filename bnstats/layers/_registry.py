@@ -31,8 +31,8 @@ class Layer:
         The canonical name and those of other libraries; an alias may carry its library's defaults,
         written as in a spec: ``keras.leaky_relu:negative_slope=0.2``.
     family
-        The module that declares it; of a user's layer the package that offers it, ``user`` for one
-        named by its path, or ``registered``.
+        The module that declares it. For a user's layer, the package that offers it, ``user`` if it
+        is named by its path, or ``registered``.
     summary
         What it is, in a line.
     formula, gradient
@@ -192,7 +192,17 @@ def pointwise_layer(
     breakpoints: tuple[float, ...],
     closed_form: Callable[[Law], ExactMoments] | None = None,
 ) -> BoundLayer:
-    """Return the event of one scalar pair (x, dy) through y = f(x), dx = dy·f′(x)."""
+    """Return the layer of y = f(x), dx = dy·f′(x) for scalars x and dy.
+
+    Parameters
+    ----------
+    f
+        ``f(xp, x)`` returns y and dy/dx, elementwise.
+    breakpoints
+        Where f, its slope or its curvature jumps, in units of x.
+    closed_form
+        Moments that are known in closed form under a law; quadrature finds the others.
+    """
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         y, slope = f(xp, draws["x"])
@@ -210,7 +220,10 @@ def pointwise_layer(
 def pointwise_moments(
     value: Function, slope: Function, breakpoints: tuple[float, ...]
 ) -> Callable[[Law, Expect], ExactMoments]:
-    """Return the `BoundLayer.moments` of a scalar function and its slope, found by quadrature."""
+    """Return the `BoundLayer.moments` of a scalar function and its slope, found by quadrature.
+
+    The bound on Var[y] includes that E[y] and the values of the function are rounded.
+    """
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
         mean = expect(value, breakpoints=breakpoints)

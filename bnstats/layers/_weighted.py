@@ -14,7 +14,7 @@ from bnstats.layers._parameters import ParameterError
 from bnstats.layers._windows import Windows
 
 
-def weighted_event(
+def weighted_layer(
     w: Windows,
     in_channels: int,
     out_channels: int,
@@ -25,14 +25,15 @@ def weighted_event(
     gain: float | None,
     transposed: bool = False,
 ) -> BoundLayer:
-    """Return the event of a convolution without bias, or of a transposed one.
+    """Return the layer of a convolution without bias, or of a transposed one.
 
     Parameters
     ----------
     w
-        The windows: of the input's map, or if transposed of the output's.
+        The windows of the input's map, or if transposed those of the output's.
     in_channels, out_channels, groups
-        Of the layer; each is split into ``groups``, and a group of outputs sees one of inputs.
+        The channels of x and y; each is split into ``groups``, and a group of outputs sees one
+        group of inputs.
     init, mode, gain
         As in `bnstats.layers._initialisation.weights`.
     transposed

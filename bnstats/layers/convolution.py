@@ -14,7 +14,7 @@ from bnstats.layers._initialisation import CITE, InitName, Mode
 from bnstats.layers._layout import idle_hints, in_region, per_side, windows
 from bnstats.layers._parameters import ParameterError, Range, Size
 from bnstats.layers._registry import structured_by_sides
-from bnstats.layers._weighted import weighted_event
+from bnstats.layers._weighted import weighted_layer
 from bnstats.layers._windows import Region
 
 
@@ -43,7 +43,7 @@ def conv(
 ) -> BoundLayer:
     """Convolution without bias; the numbers are over fresh weights for every draw."""
     w = windows(sides, kernel_size, stride, padding, input_size, dilation, region=region)
-    bound = weighted_event(
+    bound = weighted_layer(
         w, in_channels, out_channels, groups=groups, init=init, mode=mode, gain=gain
     )
     return in_region(bound, w)
@@ -82,7 +82,7 @@ def conv_transpose(
     w = windows(sides, kernel_size, stride, padding, output_size, dilation)
     if input_size is None and not w.hints:
         w = replace(w, hints=idle_hints(output_padding))
-    bound = weighted_event(
+    bound = weighted_layer(
         w,
         in_channels,
         out_channels,

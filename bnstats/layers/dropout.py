@@ -25,7 +25,7 @@ _SATURATION = 1.7580993408473766
 
 
 def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) -> BoundLayer:
-    """Return the event of elements that share one mask: y = c·(m·(x + h) − (1 − p)·h)."""
+    """Return the layer of elements that share one mask: y = c·(m·(x + h) − (1 − p)·h)."""
     keep = 1 - p
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:

@@ -22,7 +22,7 @@ _CITE = "arXiv:2002.05202"
 
 
 def _gated(gate: Pointwise, breakpoints: tuple[float, ...] = ()) -> BoundLayer:
-    """Return the event of y = a·gate(b) for x = (a, b), the order of torch.nn.functional.glu."""
+    """Return the layer of y = a·gate(b) for x = (a, b), the order of torch.nn.functional.glu."""
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         a = draws["x"][0]

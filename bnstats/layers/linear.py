@@ -9,7 +9,7 @@ from bnstats.layers._initialisation import CITE, InitName, Mode
 from bnstats.layers._layout import windows
 from bnstats.layers._parameters import Range
 from bnstats.layers._registry import structured
-from bnstats.layers._weighted import weighted_event
+from bnstats.layers._weighted import weighted_layer
 
 
 @structured(
@@ -37,4 +37,4 @@ def linear(
 ) -> BoundLayer:
     """Linear layer without bias; the numbers are over fresh weights for every draw."""
     point = windows(0, (), (), (), ())
-    return weighted_event(point, in_features, out_features, init=init, mode=mode, gain=gain)
+    return weighted_layer(point, in_features, out_features, init=init, mode=mode, gain=gain)

@@ -23,7 +23,7 @@ _DOUBLE_EPS = 2.0**-52  # torch's rms_norm takes that of the dtype
 
 
 def _normalization(n: int, eps: float, *, centred: bool = True) -> BoundLayer:
-    """Return the event of n elements normalised together."""
+    """Return the layer of n elements normalised together."""
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         def mean(v: Array) -> Array:

@@ -22,7 +22,7 @@ _NO_SUM = Known(0.0, 0.0, CONSTANT)
 _EULER = 0.57721566490153286
 
 
-def _event(
+def _over_a_row(
     n: int,
     forward: Callable[[Namespace, Draws], tuple[Array, Backward]],
     moments: Callable[[Law, Expect], ExactMoments],
@@ -119,7 +119,7 @@ def _softmax(n: int, sign: float) -> BoundLayer:
             ms_dx=law.dy_std**2 * (n - 1) / 6 * fourth,
         )
 
-    return _event(n, forward, moments, _TOO_WIDE)
+    return _over_a_row(n, forward, moments, _TOO_WIDE)
 
 
 @structured(
@@ -172,20 +172,20 @@ def log_softmax(*, n: Size = 10) -> BoundLayer:
         mean = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * t)
         total = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * (t - mean.value) ** 2)
         var_s = _variance(expect, n, std)
-        var = total + Known(std**2 * (1 - 2 / n) - math.pi**2 / 6)
+        var = total + (std**2 * (1 - 2 / n) - math.pi**2 / 6)
         # Where that cancels: Var[log Σe^x] exceeds x_std²/n by up to ½·x_std²·n·Var[s₁], because
         # in Hermite polynomials Var[f] is Σ a_k and x_std²·E[|∇f|²] is Σ k·a_k.
         excess = std**2 * n * var_s.value / 4
         narrow = Known(std**2 * (1 - 1 / n) + excess, excess, "quadrature")
         return ExactMoments(
-            mean_y=mean + Known(_EULER),
+            mean_y=mean + _EULER,
             var_y=min(var, narrow, key=lambda known: known.error),
             # dx₁² has mean 1 − 2·E[s₁] + n·E[s₁²] over dy
             ms_dx=dy2 * n * var_s + dy2 * Known(1 - 1 / n),
             mean_dx=_NO_SUM,
         )
 
-    return _event(n, forward, moments, _TOO_WIDE)
+    return _over_a_row(n, forward, moments, _TOO_WIDE)
 
 
 @structured(
@@ -230,4 +230,4 @@ def sparsemax(*, n: Size = 10) -> BoundLayer:
     why_inexact = (
         "" if n == 2 else "which outputs are positive depends on all n inputs; known for n=2"
     )
-    return _event(n, forward, moments, why_inexact)
+    return _over_a_row(n, forward, moments, why_inexact)

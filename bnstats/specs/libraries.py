@@ -1,7 +1,7 @@
 """The names that torch, jax, flax and keras give to layers, and why some of theirs are none here.
 
 The names are package data, because bnstats must work without these libraries; ``python
-tests/coverage_of_libraries.py`` writes them from the libraries themselves.
+tests/studies/coverage_of_libraries.py`` writes them from the libraries themselves.
 """
 
 from __future__ import annotations

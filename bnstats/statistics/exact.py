@@ -127,7 +127,11 @@ def _quantity(q: Quantity, moments: _Moments) -> Exact | None:
 
 
 def _asymptotic_std(q: Quantity, moments: _Moments) -> float | None:
-    """Return `Exact.asymptotic_std` by the delta method, to first order in 1/n."""
+    """Return `Exact.asymptotic_std` by the delta method, to first order in 1/n.
+
+    The variance of a sample variance is (E[(v − E[v])⁴] − Var[v]²)/n, that of a sample mean square
+    (E[v⁴] − E[v²]²)/n (van der Vaart, Asymptotic Statistics, example 3.2).
+    """
     mean, var, ms, m3, m4, var_ms = moments
     if q.moment != "mean" and ms.is_finite and var_ms.is_finite:
         if ms.value <= 0 or var_ms.error > 1e-3 * var_ms.value:
@@ -261,7 +265,7 @@ def _composite(
     terms = y * grid.density * grid.half * grid.weights
     outer = np.sum(np.abs(terms[grid.outer]))
     size = float(np.sum(np.abs(terms)))
-    # Panel by panel: of all terms, whose sizes differ by 1e300, fsum would take 20 times as long.
+    # fsum over all terms, whose sizes differ by 1e300, would take 20 times as long as over panels.
     value = math.fsum(np.sum(terms, axis=1)) if math.isfinite(size) else math.nan
     return value, size, float(outer)
 
@@ -293,7 +297,7 @@ def _grid(maximum_of: int, pieces: tuple[tuple[float, float], ...], panels: int)
     z = low + half * (nodes + 1)
     density = np.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
     if maximum_of > 1:
-        # Of a distribution function near 1 a high power needs what is missing to 1.
+        # High powers of a distribution function near 1 need the digits of its distance from 1.
         tail = 0.5 * numpy_backend.erfc(np.abs(z) * math.sqrt(0.5))
         with np.errstate(divide="ignore"):  # the tail underflows
             log_cdf = np.where(z < 0, np.log(tail), np.log1p(-tail))

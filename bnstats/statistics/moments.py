@@ -8,6 +8,7 @@ averages away, unless the sums cancel or leave float32's range.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, TypeAlias
@@ -88,30 +89,33 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         Importance weights of mean one, shape (draws,). The co-moments of weighted draws are left
         at zero: their units are replicates, see `as_unit`.
     """
-    return _of(xp, values, pivot, weights, constant_share(double=values.dtype == xp.float64))
-
-
-def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Moments:
     double = values.dtype == xp.float64
-    if not double and (weights is not None or prod(values.shape[:-1]) > LONGEST):
-        return _of(xp, xp.astype(values, xp.float64), pivot, weights, constant)
-    v = values - pivot if pivot else values
-    b = xp.square(v)  # sooner done than v * v
-    scalar = v.ndim == 1
-    a = v if scalar else xp.mean(v, axis=tuple(range(v.ndim - 1)))
-    b = b if scalar else xp.mean(b, axis=tuple(range(v.ndim - 1)))
-    n = float(a.shape[0])
-    if weights is None:
-        more = () if scalar else ((b, None),)
-        sum_a, sum_aa, sum_ab, sum_bb, *sums_b = xp.sums_of_products(
-            (a, None), (a, a), (a, b), (b, b), *more
-        )
-        sum_b = sum_aa if scalar else sums_b[0]
+    if not double:
+        if weights is None and prod(values.shape[:-1]) <= LONGEST:
+            found = _in_float32(xp, values, pivot)
+            if found is not None:
+                return found
+        values = xp.astype(values, xp.float64)
+    return _in_float64(xp, values, pivot, weights, constant_share(double=double))
+
+
+def _in_float32(xp: Any, values: Any, pivot: float) -> Moments | None:
+    """Return the moments by sums in float32, None where those lose digits or leave its range."""
+    a, b = _per_draw(xp, values, pivot)
+    n, sums = float(a.shape[0]), _sums(xp, a, b, scalar=values.ndim == 1)
+    if not float32_holds(n, sums[-1]):
+        return None
+    found = from_sums(n, sums, pivot=pivot)
+    return found if float32_suffices(found, sums[1], sums[-1]) else None
+
+
+def _in_float64(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Moments:
+    a, b = _per_draw(xp, values, pivot)
+    if weights is not None:
+        sums = weighted_sums(xp, a, b, weights)
     else:
-        wb = b * weights
-        sum_a, sum_b, sum_bb = xp.sums_of_products((a, weights), (wb, None), (wb, b))
-    if not (double or float32_holds(n, sum_bb)):
-        return _of(xp, xp.astype(values, xp.float64), pivot, None, constant)
+        sums = _sums(xp, a, b, scalar=values.ndim == 1)
+    n, sum_bb = float(a.shape[0]), sums[-1]
     if sum_bb - sum_bb != 0:  # an infinity or NaN somewhere
         good = xp.isfinite(b * b)
         bad = float(xp.sum(~good))
@@ -119,18 +123,49 @@ def _of(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Mo
             return Moments(nonfinite=bad, pivot=pivot)
         if bad:
             kept = None if weights is None else weights[good]
-            return replace(_of(xp, values[..., good], pivot, kept, constant), nonfinite=bad)
+            rest = _in_float64(xp, values[..., good], pivot, kept, constant)
+            return replace(rest, nonfinite=bad)
     if weights is not None:
-        return Moments(n, n, 0.0, pivot, sum_a / n, sum_b / n, sum_bb=sum_bb)
-    found = from_sums(n, sum_a, sum_aa, sum_ab, sum_b, sum_bb, pivot=pivot)
-    if not (double or float32_suffices(found, sum_aa, sum_bb)):
-        return _of(xp, xp.astype(values, xp.float64), pivot, None, constant)
-    if cancelled(found):
-        means = found.mean_a, found.mean_b
-        a, b = a - means[0], b - means[1]
-        sums = xp.sums_of_products((a, None), (a, a), (a, b), (b, None), (b, b))
-        return from_sums(n, *sums, pivot=pivot, about=means, constant=constant)
-    return found
+        return Moments(n, n, 0.0, pivot, sums[0] / n, sums[1] / n, sum_bb=sum_bb)
+    found = from_sums(n, sums, pivot=pivot)
+    if not cancelled(found):
+        return found
+    means = found.mean_a, found.mean_b
+    sums = event_sums(xp, a - means[0], b - means[1])
+    return from_sums(n, sums, pivot=pivot, about=means, constant=constant)
+
+
+def _per_draw(xp: Any, values: Any, pivot: float) -> tuple[Any, Any]:
+    """Return a and b of each draw."""
+    v = values - pivot if pivot else values
+    b = xp.square(v)  # sooner done than v * v
+    if v.ndim == 1:
+        return v, b
+    axes = tuple(range(v.ndim - 1))
+    return xp.mean(v, axis=axes), xp.mean(b, axis=axes)
+
+
+def _sums(xp: Any, a: Any, b: Any, *, scalar: bool) -> list[float]:
+    return scalar_sums(xp, a, b) if scalar else event_sums(xp, a, b)
+
+
+def scalar_sums(xp: Any, a: Any, b: Any) -> list[float]:
+    """Return the sums of a, a², ab, b and b² where b is a²."""
+    sum_a, sum_aa, sum_ab, sum_bb = xp.sums_of_products((a, None), (a, a), (a, b), (b, b))
+    return [sum_a, sum_aa, sum_ab, sum_aa, sum_bb]
+
+
+def event_sums(xp: Any, a: Any, b: Any) -> list[float]:
+    """Return the sums of a, a², ab, b and b²."""
+    sums: list[float] = xp.sums_of_products((a, None), (a, a), (a, b), (b, None), (b, b))
+    return sums
+
+
+def weighted_sums(xp: Any, a: Any, b: Any, weights: Any) -> list[float]:
+    """Return the sums of a, b and b², weighted."""
+    wb = b * weights
+    sums: list[float] = xp.sums_of_products((a, weights), (wb, None), (wb, b))
+    return sums
 
 
 def constant_share(*, double: bool) -> float:
@@ -151,11 +186,7 @@ def float32_suffices(found: Moments, sum_aa: float, sum_bb: float) -> bool:
 
 def from_sums(
     n: float,
-    sum_a: float,
-    sum_aa: float,
-    sum_ab: float,
-    sum_b: float,
-    sum_bb: float,
+    sums: Sequence[float],
     *,
     pivot: float,
     nonfinite: float = 0.0,
@@ -168,8 +199,8 @@ def from_sums(
     ----------
     n
         Draws that entered the sums; of none, the sums do not matter.
-    sum_a, sum_aa, sum_ab, sum_b, sum_bb
-        In float64, of values from which the pivot was subtracted.
+    sums
+        Those of a, a², ab, b and b², in this order and in float64.
     pivot
         What was subtracted.
     nonfinite
@@ -181,6 +212,7 @@ def from_sums(
     """
     if not n:
         return Moments(nonfinite=nonfinite, pivot=pivot)
+    sum_a, sum_aa, sum_ab, sum_b, sum_bb = sums
     da, db = sum_a / n, sum_b / n
     mean_a, mean_b = about[0] + da, about[1] + db
     aa, bb = sum_aa - sum_a * da, sum_bb - sum_b * db

@@ -11,7 +11,7 @@ from bnstats.custom import as_typed
 from bnstats.sampling.iid import check_size, is_too_wide
 from bnstats.specs.spec import Spec
 from bnstats.verification.check import Check, Outcome
-from bnstats.verification.gate import DISAGREES, FreshDraws, VerifySettings, by_layer
+from bnstats.verification.gate import FreshDraws, VerifySettings, by_layer
 
 _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
     "reproduced": "ok",
@@ -51,45 +51,27 @@ def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Ch
 
 
 def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) -> Check:
-    gated, first = draws.gate(claim.quantity, lambda estimate: estimate.z), draws.first
+    first, wanted = draws.first, claim.printed.text
     exact = {name: e.exact for name, e in first.quantities.items() if e.exact is not None}
-    verdict: Verdict | None = None
-    command = gated.command
-    if claim.quantity not in exact:
-        verdict = judge(
-            claim,
-            {},
-            first.quantities,
-            samples=first.samples,
-            family_error=family_error,
-            tests=tests,
-        )
-        outcome, reason = _outcome_of(verdict)
-    elif gated.outcome == "fail":
-        outcome, reason = gated.outcome, DISAGREES
-    else:
-        # The first stage may have raised an alarm that the second one cleared, so the judge does
-        # not see the estimates.
-        verdict = judge(claim, exact)
-        outcome, reason = _outcome_of(verdict)
-        if outcome != "ok":  # the exact value has decided that, however few the draws
-            command = _exact_command(claim)
-        elif gated.outcome == "undecided":
-            outcome, reason = gated.outcome, draws.doubt
-    return Check(
-        claim.spec.text,
-        claim.quantity,
-        outcome,
-        claim.printed.text,
-        exact.get(claim.quantity),
-        gated.estimate,
-        gated.z,
-        reason,
-        command,
-        verdict,
-        claim.place,
-        draws.warnings,
+    known = claim.quantity in exact
+    gated = draws.gate(claim.quantity, lambda estimate: estimate.z)
+    if known and gated.outcome == "fail":
+        return draws.check(claim.quantity, wanted, gated, place=claim.place)
+    verdict = judge(
+        claim,
+        exact,
+        # The second stage may have cleared an alarm of the first, which the judge must not see.
+        {} if known else first.quantities,
+        samples=first.samples,
+        family_error=family_error,
+        tests=tests,
     )
+    outcome, reason = _outcome_of(verdict)
+    if not known:
+        gated = gated._replace(outcome=outcome, reason=reason)
+    elif outcome != "ok":  # however few the draws
+        gated = gated._replace(outcome=outcome, reason=reason, command=_exact_command(claim))
+    return draws.check(claim.quantity, wanted, gated, verdict=verdict, place=claim.place)
 
 
 def _judged_undrawn(claim: Claim) -> Check:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bnstats.documents.entries import CheckEntry
 from bnstats.documents.write import claims_entry, document, exact_entry, number
 from bnstats.errors import printable
 from bnstats.verification.check import Check
@@ -34,7 +33,7 @@ def checks_document(checks: Sequence[Check], status: str, argv: Sequence[str]) -
     return record
 
 
-def _check_entry(check: Check) -> CheckEntry:
+def _check_entry(check: Check) -> dict[str, Any]:
     estimate, place = check.estimate, check.place
     return {
         "quantity": check.quantity,

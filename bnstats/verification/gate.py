@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import NamedTuple, TypeVar
 
 from bnstats.api import default_samples, sample
+from bnstats.claims.places import Place
+from bnstats.claims.verdict import Verdict
 from bnstats.custom import as_typed
 from bnstats.diagnostics import more_draws
 from bnstats.layers import STANDARD, Law
@@ -101,10 +103,12 @@ class VerifySettings:
 class Gated(NamedTuple):
     """What became of a quantity at the gate.
 
-    ``estimate`` and ``z`` are of the stage that decided, and ``command`` draws it again.
+    ``reason`` says why it did not pass. ``estimate`` and ``z`` are of the stage that decided, which
+    ``command`` draws again.
     """
 
     outcome: Outcome
+    reason: str
     estimate: Estimate | None = None
     z: float | None = None
     command: str = ""
@@ -178,20 +182,51 @@ class FreshDraws:
         """The second stage, drawn only if it is asked for."""
         return self._draw(SECOND_STAGE_FACTOR * self.samples, self._settings.seed + 1)
 
-    def gate(self, name: str, z_of: Callable[[Estimate], float | None]) -> Gated:
-        """Pass a quantity through both stages; ``z_of`` compares an estimate with its target."""
-        estimate, command = self.first.quantities[name], self._command(self.first)
+    def gate(
+        self, name: str, z_of: Callable[[Estimate], float | None], disagreement: str = DISAGREES
+    ) -> Gated:
+        """Pass a quantity through both stages.
+
+        ``z_of`` compares an estimate with its target; ``disagreement`` is the reason of a failure.
+        """
+        drawn, alarm = self.first, 0.0
+        estimate = drawn.quantities[name]
         z = z_of(estimate)
+        if z is not None and estimate.has_enough_draws and abs(z) > FIRST_THRESHOLD:
+            drawn, alarm = self.second, z
+            estimate = drawn.quantities[name]
+            z = z_of(estimate)
+        command = self._command(drawn)
         if z is None or not estimate.has_enough_draws:
-            return Gated("undecided", estimate, z, command)
-        if abs(z) <= FIRST_THRESHOLD:
-            return Gated("ok", estimate, z, command)
-        again = self.second.quantities[name]
-        z_again = z_of(again)
-        outcome: Outcome = "undecided"
-        if z_again is not None and again.has_enough_draws:
-            outcome = "fail" if confirmed(z, z_again, self._threshold) else "ok"
-        return Gated(outcome, again, z_again, self._command(self.second))
+            return Gated("undecided", self.doubt, estimate, z, command)
+        if confirmed(alarm, z, self._threshold):
+            return Gated("fail", disagreement, estimate, z, command)
+        return Gated("ok", "", estimate, z, command)
+
+    def check(
+        self,
+        name: str,
+        wanted: str,
+        gated: Gated,
+        *,
+        verdict: Verdict | None = None,
+        place: Place | None = None,
+    ) -> Check:
+        """Return the check of a constant after the gate."""
+        return Check(
+            self._spec.text,
+            name,
+            gated.outcome,
+            wanted,
+            self.first.quantities[name].exact,
+            gated.estimate,
+            gated.z,
+            gated.reason,
+            gated.command,
+            verdict,
+            place,
+            self.warnings,
+        )
 
     @property
     def doubt(self) -> str:

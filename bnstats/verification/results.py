@@ -16,7 +16,7 @@ from bnstats.statistics.estimate import MIN_N_EFF, Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.check import Check
-from bnstats.verification.gate import DISAGREES, FreshDraws, Gated, VerifySettings, by_layer
+from bnstats.verification.gate import FreshDraws, Gated, VerifySettings, by_layer
 
 
 def verify_constants(
@@ -37,52 +37,34 @@ def verify_constants(
 
     def check(spec: Spec, row: Mapping[str, Any]) -> list[Check]:
         draws = FreshDraws(spec, settings, tests, law)
-        found = []
-        for name in (n for n in QUANTITIES if n in row):
-            entry, exact = row[name], draws.first.quantities[name].exact
-            gated, reason = _compared(name, entry, exact, draws, test_error)
-            wanted = repr(entry["exact"]["value"] if entry["exact"] else entry.get("value"))
-            outcome, estimate, z, command = gated
-            found.append(
-                Check(
-                    spec.text,
-                    name,
-                    outcome,
-                    wanted,
-                    exact,
-                    estimate,
-                    z,
-                    reason,
-                    command,
-                    place=place,
-                    warnings=draws.warnings,
-                )
-            )
-        return found
+        names = (name for name in QUANTITIES if name in row)
+        return [_checked(name, row[name], draws, test_error, place) for name in names]
 
     return by_layer(rows, check, settings)
 
 
-def _compared(
-    name: str, entry: QuantityEntry, exact: Exact | None, draws: FreshDraws, test_error: float
-) -> tuple[Gated, str]:
-    """Return what became of a committed quantity, and why it did not pass."""
-    if reason := _why_wrong(entry["exact"], exact):
-        return Gated("fail"), reason
+def _checked(
+    name: str, entry: QuantityEntry, draws: FreshDraws, test_error: float, place: Place | None
+) -> Check:
+    exact, committed = draws.first.quantities[name].exact, entry["exact"]
     value, stderr = entry.get("value"), entry.get("stderr")
-    if exact is None:
-        gated = draws.gate(name, lambda fresh: _two_sample_z(value, stderr, fresh))
-        reason = "fresh draws disagree with the committed estimate"
+    if reason := _why_wrong(committed, exact):
+        gated = Gated("fail", reason)
+    elif exact is None:
+        gated = draws.gate(
+            name,
+            lambda fresh: _two_sample_z(value, stderr, fresh),
+            "fresh draws disagree with the committed estimate",
+        )
     else:
-        gated, reason = draws.gate(name, lambda fresh: fresh.z), DISAGREES
+        gated = draws.gate(name, lambda fresh: fresh.z)
         believable = (entry.get("n_eff") or 0) >= MIN_N_EFF
         strays = believable and _strays(value, stderr, exact, name, test_error)
         if gated.outcome == "ok" and strays:
-            gated = gated._replace(outcome="fail")
             reason = "the committed estimate is not a sample of this layer"
-    if gated.outcome == "undecided":
-        reason = draws.doubt
-    return gated, "" if gated.outcome == "ok" else reason
+            gated = gated._replace(outcome="fail", reason=reason)
+    wanted = repr(committed["value"] if committed else value)
+    return draws.check(name, wanted, gated, place=place)
 
 
 def _why_wrong(committed: ExactEntry | None, exact: Exact | None) -> str:

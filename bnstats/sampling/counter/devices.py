@@ -191,7 +191,7 @@ class _Lane:
             n, a, aa, ab, b, bb = row if careful else (float(chunk.draws), *row)
             found = from_sums(
                 n,
-                *(a, aa, ab, b, bb),
+                (a, aa, ab, b, bb),
                 pivot=self._pivot if direction == "y" else 0.0,
                 nonfinite=chunk.draws - n,
                 about=about[i] if about else (0.0, 0.0),

@@ -1,0 +1,150 @@
+"""Mutation score of the tests over layers, statistics and verification: what they notice.
+
+    python tests/studies/mutation.py [--sample N] [--seed 0] [--only FILE] [--workers 2]
+                                     [--limit 10] [--strict] [--out results] [--work .mutation]
+
+Judges every mutant, or a random sample with the files in proportion; a run that is cut short goes
+on where it stopped, and a larger sample holds the smaller one. Survivors are listed, with the
+explanations of mutation.toml beside this file; with --strict the exit code is 1 where one is not
+explained, or where an explanation fits no survivor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mutants import Mutant, file_of, mutants_of, stratified
+from mutation_report import markdown, summary
+from mutation_runs import SOURCES, Known, judge, known_tests, preload, tests_digest
+
+EXPLANATIONS = Path(__file__).with_name("mutation.toml")
+
+
+def read_outcomes(log: Path) -> dict[str, dict[str, Any]]:
+    """Return the last outcome of each mutant, and its first; a torn last line is left out."""
+    found: dict[str, dict[str, Any]] = {}
+    if log.exists():
+        for line in log.read_text(encoding="utf-8").splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            first = found.get(row["key"], row)
+            found[row["key"]] = row | {"first": first.get("first", first["outcome"])}
+    return found
+
+
+def explanations() -> dict[tuple[str, str], str]:
+    """Return why a change is not noticed, by file and changed line."""
+    with EXPLANATIONS.open("rb") as file:
+        entries = tomllib.load(file).get("survivor", [])
+    return {(e["file"], now): e["because"] for e in entries for now in e["now"]}
+
+
+def stale(
+    explained: dict[tuple[str, str], str],
+    mutants: list[Mutant],
+    outcomes: dict[str, dict[str, Any]],
+) -> list[str]:
+    """Return what is wrong with the explanations: no such change, or one that tests notice."""
+    possible = {(m.file, m.now or f"without {m.was}"): m for m in mutants}
+    wrong = []
+    for place in explained:
+        if place not in possible:
+            wrong.append(f"{place[0]}: no mutant reads {place[1]!r}")
+        elif outcomes.get(possible[place].key, {}).get("outcome", "survived") != "survived":
+            wrong.append(f"{place[0]}: explained, but tests notice {place[1]!r}")
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--sample", type=int, metavar="N", help="by default every mutant")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2, metavar="N")
+    parser.add_argument("--limit", type=float, default=10, help="seconds of tests for a mutant")
+    parser.add_argument("--strict", action="store_true", help="exit 1 for what is unexplained")
+    parser.add_argument("--only", metavar="FILE", help="judge those of one file; writes no report")
+    parser.add_argument("--report", action="store_true", help="judge none, report what is known")
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--work", type=Path, default=Path(".mutation"), help="outcomes so far")
+    options = parser.parse_args()
+
+    by_file = {path: mutants_of(path) for path in SOURCES}
+    every = stratified(by_file, options.seed)
+    sample = every[: options.sample]
+    log, tests = options.work / "outcomes.jsonl", tests_digest()
+    outcomes = read_outcomes(log)
+    todo = [
+        m
+        for m in sample
+        if m.file == (options.only or m.file)
+        and (m.key not in outcomes or _may_die(outcomes[m.key], tests))
+    ]
+    if todo and not options.report:
+        preload()
+        known = known_tests(options.work)
+        for test in known.failed:
+            print(f"left out, because it does not pass without a mutation: {test}")
+        control = replace(todo[0], source=todo[0].path.read_text(encoding="utf-8"))
+        if (found := judge(control, known, options.limit))["outcome"] != "survived":
+            raise SystemExit(f"without a mutation, {found['by']} fails too")
+        for child in [
+            started(todo[i :: options.workers], known, options.limit, log, tests)
+            for i in range(options.workers)
+        ]:
+            os.waitpid(child, 0)
+        outcomes = read_outcomes(log)
+    if options.only:
+        return 0
+    explained = explanations()
+    judged = [(m, outcomes[m.key]) for m in sample if m.key in outcomes]
+    found = summary(judged, {file_of(p): len(m) for p, m in by_file.items()}, explained)
+    record = {"seed": options.seed, "sample": len(judged), "limit": options.limit, **found}
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "mutation.json").write_text(
+        json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+    (options.out / "mutation.md").write_text(markdown(record), encoding="utf-8")
+    wrong = stale(explained, every, outcomes)
+    wrong += [f"{s['file']}:{s['line']}: unexplained" for s in found["survivors"] if not s["why"]]
+    print(*wrong, sep="\n")
+    return int(options.strict and bool(wrong))
+
+
+def started(todo: list[Mutant], known: Known, limit: float, log: Path, tests: str) -> int:
+    """Fork a process that judges mutants one by one and logs what becomes of each."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            for i, mutant in enumerate(todo, 1):
+                row = {"key": mutant.key, "tests_digest": tests, **judge(mutant, known, limit)}
+                file.write(json.dumps(row) + "\n")  # a short line is one write, appended whole
+                file.flush()
+                if row["outcome"] == "survived":
+                    place = f"{i}/{len(todo)} {mutant.file}:{mutant.line} survived"
+                    print(f"{place} {row['tests']} of {row['of']} tests in {row['seconds']} s")
+                    print(f"  - {mutant.was}\n  + {mutant.now}", flush=True)
+                elif i % 20 == 0:
+                    print(f"{i}/{len(todo)}", flush=True)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _may_die(outcome: dict[str, Any], tests: str) -> bool:
+    return outcome["outcome"] == "survived" and outcome["tests_digest"] != tests
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""What a mutation run found, in numbers and as a page."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+from mutants import Mutant
+
+
+def summary(
+    judged: list[tuple[Mutant, dict[str, Any]]],
+    sizes: dict[str, int],
+    explained: dict[tuple[str, str], str],
+) -> dict[str, Any]:
+    """Return counts per file and the survivors with their explanations."""
+    rows = {name: Counter(mutants=size) for name, size in sizes.items() if size}
+    survivors = []
+    for mutant, outcome in judged:
+        name, now = mutant.file, mutant.now or f"without {mutant.was}"
+        row = rows[name]
+        row["judged"] += 1
+        row[outcome["outcome"]] += 1
+        row["at_first"] += outcome["first"] != "survived"
+        if outcome["outcome"] == "survived":
+            why = explained.get((name, now), "")
+            row["explained"] += bool(why)
+            survivors.append(
+                {"file": name, "line": mutant.line, "was": mutant.was, "now": now, "why": why}
+            )
+    total = sum(rows.values(), Counter())
+    columns = ("mutants", "judged", "killed", "timeout", "survived", "explained")
+    untaught = {k: total[k] for k in ("mutants", "judged")} | {"killed": total["at_first"]}
+    return {
+        "total": {c: total[c] for c in columns} | _score(total),
+        "at_first": {"noticed": total["at_first"]} | _score(Counter(untaught)),
+        "files": {name: {c: row[c] for c in columns} | _score(row) for name, row in rows.items()},
+        "survivors": sorted(survivors, key=lambda s: (s["file"], s["line"], s["now"])),
+    }
+
+
+def _score(row: Counter[str]) -> dict[str, float | None]:
+    """Return the share of the judged that tests notice, and Wilson's 95 % interval.
+
+    In an interval for a share of a finite number of mutants, those judged are no longer uncertain.
+    """
+    n, dead = row["judged"], row["killed"] + row["timeout"]
+    if not n:
+        return {"score": None, "low": None, "high": None}
+    z2 = 1.959964**2 * (row["mutants"] - n) / max(row["mutants"] - 1, 1)
+    p = dead / n
+    centre, half = (p + z2 / (2 * n)), math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n)))
+    low, high = ((centre + s * half) / (1 + z2 / n) for s in (-1, 1))
+    return {"score": p, "low": low, "high": min(high, 1.0)}
+
+
+def _cells(name: str, row: dict[str, Any]) -> str:
+    dead = row["killed"] + row["timeout"]
+    score = "–"
+    if row["judged"]:
+        score = f"{row['score']:.1%} ({row['low']:.1%} to {row['high']:.1%})"
+    counts = (row["mutants"], row["judged"], dead, row["survived"], row["explained"])
+    return f"| {name} | " + " | ".join(map(str, counts)) + f" | {score} |"
+
+
+def markdown(record: dict[str, Any]) -> str:
+    total, first = record["total"], record["at_first"]
+    noticed, kept = total["killed"] + total["timeout"], total["survived"]
+    low, high = (f"{first[end]:.1%}" for end in ("low", "high"))
+    lines = [
+        "# Mutation score of the tests over layers, statistics and verification",
+        "",
+        f"Of {total['mutants']:,} mutants {total['judged']:,} were judged; the tests notice",
+        f"**{total['score']:.1%}** ({noticed:,}; {total['timeout']} of them by a time limit).",
+        f"Survivors: {kept}, of which {total['explained']} are explained below.",
+        f"When each was first judged, before tests were added because of it, {first['score']:.1%}",
+        f"were noticed (95 % interval for all mutants {low} to {high}).",
+        "",
+        "A mutant changes one operator to its nearest neighbour (`+` to `-`, `<` to `<=` or `>=`),",
+        "one number by one, one truth value, one condition, one loop, one finite end of a legal",
+        "range, or drops one decorator. Texts for people (formulas, citations, docstrings) and",
+        "annotations are not changed, nor is what does not compile. Tests that run the changed",
+        f"statement come first, up to {record['limit']:.0f} s of them.",
+        "",
+        "| file | mutants | judged | noticed | survived | explained | score (95 %) |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+        *(_cells(name, row) for name, row in record["files"].items()),
+        _cells("**all**", total),
+        "",
+        "## Survivors",
+        "",
+    ]
+    for s in record["survivors"]:
+        was = "" if s["now"].startswith("without ") else s["was"]
+        diff = [f"- {part}" for part in was.split("\n") if part]
+        diff += [f"+ {part}" for part in s["now"].split("\n")]
+        lines += [f"{s['file']}:{s['line']}", "", "```diff", *diff, "```", ""]
+        lines += [s["why"] or "**Unexplained.**", ""]
+    return "\n".join([*lines, "Written by `python tests/studies/mutation.py`.", ""])

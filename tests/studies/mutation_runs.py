@@ -1,0 +1,297 @@
+"""Runs of tests in forked children: what each test runs, and whether a mutant fails one.
+
+A child inherits the slow imports (torch, jax, mpmath, pytest) and imports bnstats itself, the
+mutated module from memory, so that nothing on disk changes and no two mutants meet.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import importlib.abc
+import importlib.util
+import json
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from mutants import Mutant, definition, file_of, statements
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = ROOT / "tests"
+PACKAGE = ROOT / "bnstats"
+_MUTATED = "layers/*.py statistics/*.py verification/*.py claims/verdict.py"
+SOURCES = sorted(path for pattern in _MUTATED.split() for path in PACKAGE.glob(pattern))
+_PATTERNS = (
+    "layers/test_* statistics/test_* claims/test_* verification/test_[fv]* specs/test_spec"
+    " specs/test_libraries sampling/test_run sampling/test_arguments sampling/test_stopping"
+    " tables/test_published report/test_verify_formats cli/test_cli_show_list"
+    " cli/test_cli_compute test_diagnostics"
+)
+TEST_FILES = sorted(p for pattern in _PATTERNS.split() for p in TESTS.glob(f"{pattern}.py"))
+_SUPPORT = sorted([TESTS / "conftest.py", *(TESTS / "support").glob("*.py")])
+_SLOW = "numpy scipy.special scipy.integrate hypothesis mpmath torch jax jax.numpy click rich"
+_MEMORY = 6 * 2**30  # a mutant may ask for far too much
+_FIRST = 2.0  # seconds of tests in a first attempt
+
+
+def preload() -> None:
+    """Import what takes long and holds nothing of bnstats."""
+    warnings.filterwarnings("ignore", message=".*fork")
+    os.environ |= {"OMP_NUM_THREADS": "1", "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # no test here needs one
+    sys.path[:0] = [str(ROOT), str(TESTS / "support")]
+    for name in _SLOW.split() + [path.stem for path in (TESTS / "support").glob("oracles*.py")]:
+        importlib.import_module(name)
+    assert not any(name.partition(".")[0] == "bnstats" for name in sys.modules)
+
+
+def digest(paths: Iterable[Path]) -> str:
+    found = hashlib.sha256()
+    for path in sorted(paths):
+        found.update(file_of(path).encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def tests_digest() -> str:
+    return digest([*TEST_FILES, *_SUPPORT])
+
+
+def in_child(work: Callable[[int], int]) -> tuple[int, str]:
+    """Return the exit status of a forked child, negative for a signal, and what it wrote.
+
+    ``work`` gets a descriptor to write to and returns the exit code.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        code = 70
+        try:
+            os.setsid()
+            resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
+            os.close(read)
+            for stream in (1, 2):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+            os.chdir(ROOT)
+            code = work(write)
+        except BaseException:
+            os.write(write, traceback.format_exc().encode())
+        finally:
+            os._exit(code)
+    os.close(write)
+    _, status = os.waitpid(child, 0)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # workers that it may have left
+    with os.fdopen(read, encoding="utf-8") as pipe:
+        written = pipe.read()
+    return os.waitstatus_to_exitcode(status), written
+
+
+def _pytest(files: Iterable[str], plugin: object) -> int:
+    quiet = ["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
+    return int(pytest.main([*quiet, *files], plugins=[plugin]))
+
+
+# --- what each test runs ------------------------------------------------------------------------
+
+
+@dataclass
+class Known:
+    """The tests that pass without a mutation: their seconds, and who runs which line."""
+
+    seconds: dict[str, float]
+    runs: dict[str, dict[int, set[str]]]  # of module and line; "" stands for collection
+    failed: list[str]
+
+
+class _Recorder:
+    """Notes which test runs which line that may be mutated, and how long each takes."""
+
+    files: ClassVar[dict[str, str]] = {str(path): file_of(path) for path in SOURCES}
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.failed: set[str] = set()
+        self.running = ""
+        self.runs: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+
+    def trace(self, frame, bound, arg):
+        return self.note if frame.f_code.co_filename in self.files else None
+
+    def note(self, frame, bound, arg):
+        self.runs[self.files[frame.f_code.co_filename]][frame.f_lineno].add(self.running)
+        return self.note
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item):
+        self.running = item.nodeid
+        try:
+            return (yield)
+        finally:
+            self.running = ""
+
+    def pytest_runtest_logreport(self, report):
+        self.seconds[report.nodeid] += report.duration
+        if not report.passed:
+            self.failed.add(report.nodeid)
+
+
+def known_tests(folder: Path) -> Known:
+    """Run every test once, its lines traced, or read what a run of the same files found."""
+    known = Known({}, defaultdict(lambda: defaultdict(set)), [])
+    shared = [*SOURCES, *_SUPPORT]
+    for path in TEST_FILES:
+        kept = folder / f"{path.stem}-{digest([path, *shared])}.json"
+        if not kept.exists():
+            begin = time.perf_counter()
+            status, written = in_child(lambda _, path=path, kept=kept: _record(path, kept))
+            print(f"{path.name}: {time.perf_counter() - begin:.0f} s", flush=True)
+            if not kept.exists():
+                raise SystemExit(f"{path.name} did not run: status {status}\n{written}")
+        found = json.loads(kept.read_text(encoding="utf-8"))
+        known.seconds |= found["seconds"]
+        known.failed += found["failed"]
+        for module, lines in found["runs"].items():
+            for line, tests in lines.items():
+                known.runs[module][int(line)].update(found["names"][t] for t in tests)
+    for test in known.failed:
+        known.seconds.pop(test)
+    return known
+
+
+def _record(path: Path, kept: Path) -> int:
+    recorder = _Recorder()
+    sys.settrace(recorder.trace)
+    code = _pytest([str(path)], recorder)
+    sys.settrace(None)
+    if code not in (0, 1):  # 1: some test failed, and is left out
+        return code
+    names = sorted({"", *recorder.seconds})
+    index = {name: i for i, name in enumerate(names)}
+    runs = {
+        name: {line: [index[t] for t in tests] for line, tests in lines.items()}
+        for name, lines in recorder.runs.items()
+    }
+    found = {"names": names, "seconds": recorder.seconds, "runs": runs}
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(found | {"failed": sorted(recorder.failed)}), encoding="utf-8")
+    return code
+
+
+# --- mutants --------------------------------------------------------------------------------------
+
+
+class _FromMemory(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
+    """Imports one module from a mutant's source, as if it stood in its file."""
+
+    def __init__(self, mutant: Mutant) -> None:
+        self.mutant = mutant
+        parts = mutant.path.relative_to(ROOT).with_suffix("").parts
+        self.name = ".".join(parts).removesuffix(".__init__")
+
+    def find_spec(self, fullname, path, target=None):
+        if fullname != self.name:
+            return None
+        return importlib.util.spec_from_file_location(fullname, self.mutant.path, loader=self)
+
+    def get_filename(self, fullname):
+        return str(self.mutant.path)
+
+    def get_data(self, path):
+        return self.mutant.source.encode()
+
+
+class _Judge:
+    """Runs chosen tests in order and tells the first that fails; a clock stops each."""
+
+    def __init__(self, tests: list[str], seconds: dict[str, float], out: int) -> None:
+        self.rank = {test: i for i, test in enumerate(tests)}
+        self.seconds = seconds
+        self.out = out
+
+    def pytest_collection_modifyitems(self, items):
+        items[:] = sorted(
+            (i for i in items if i.nodeid in self.rank), key=lambda i: self.rank[i.nodeid]
+        )
+
+    def pytest_runtest_logstart(self, nodeid):
+        # unhandled, the signal ends the process, whatever holds the interpreter
+        signal.setitimer(signal.ITIMER_REAL, 20 + 10 * self.seconds[nodeid])
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            os.write(self.out, report.nodeid.encode() + b"\n")
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            os.write(self.out, f"collection of {report.nodeid}\n".encode())
+
+
+def chosen(mutant: Mutant, known: Known) -> list[str]:
+    """Return the tests that may notice a mutant, those that run its statement first.
+
+    Of a statement that runs on import or while tests are collected, nobody knows whom it reaches:
+    then come those that run the same function, the same file, and no layer at all.
+    """
+    text = mutant.path.read_text(encoding="utf-8")
+    holding = [s for s in statements(text) if mutant.line in s[0]]
+    own, at_import = min(holding, key=lambda s: len(s[0]))
+    runs = known.runs[mutant.file]
+
+    def running(lines: Iterable[int]) -> set[str]:
+        return set().union(*(runs[line] for line in lines))
+
+    tiers = [running(own)]
+    if at_import or "" in tiers[0]:
+        tiers += [running(definition(text, mutant.line)), running(list(runs))]
+        families = {module for module in known.runs if "/_" not in module}
+        busy = set().union(*(t for f in families for t in known.runs[f].values()))
+        tiers.append(set(known.seconds) - busy)
+    rank: dict[str, tuple[int, float]] = {}
+    for tier, tests in enumerate(tiers):
+        for test in tests & set(known.seconds):
+            rank.setdefault(test, (tier, known.seconds[test]))
+    return sorted(rank, key=lambda test: (rank[test], test))
+
+
+def judge(mutant: Mutant, known: Known, most: float) -> dict[str, object]:
+    """Return what became of a mutant: killed, timeout or survived, by which test.
+
+    ``most`` bounds the seconds of tests that it is given: survivors are what costs.
+    """
+    tests = chosen(mutant, known)
+    parts: list[list[str]] = [[], []]
+    total, begin = 0.0, time.perf_counter()
+    for test in tests:
+        total += known.seconds[test] + 0.005
+        if total > most and parts[0]:
+            break
+        parts[total > _FIRST].append(test)
+    outcome, by = "survived", ""
+    for part in filter(None, parts):
+
+        def work(out: int, part: list[str] = part) -> int:
+            signal.setitimer(signal.ITIMER_REAL, 120)
+            sys.meta_path.insert(0, _FromMemory(mutant))
+            files = list(dict.fromkeys(test.partition("::")[0] for test in part))
+            return _pytest(["-x", *files], _Judge(part, known.seconds, out))
+
+        status, written = in_child(work)
+        if status not in (0, 5):  # 5: the mutant leaves none of these tests
+            outcome = "timeout" if status == -signal.SIGALRM else "killed"
+            by = written.partition("\n")[0] or f"status {status}"
+            break
+    count = len(parts[0]) + len(parts[1])
+    spent = round(time.perf_counter() - begin, 1)
+    return {"outcome": outcome, "by": by, "tests": count, "of": len(tests), "seconds": spent}
