@@ -184,8 +184,8 @@ def summary(
     stack: Stack, tally: Tally, predicted: Predictions, confidence: float
 ) -> dict[str, Any]:
     """Return the fields of a `Propagation` that follow from a tally."""
-    y = _sides(tally.y, (predicted.isolated_y, predicted.wide_y), confidence)
-    dx = _sides(tally.dx, (predicted.isolated_dx, predicted.wide_dx), confidence)
+    y = sides(tally.y, (predicted.isolated_y, predicted.wide_y), confidence)
+    dx = sides(tally.dx, (predicted.isolated_dx, predicted.wide_dx), confidence)
     rows = tuple(
         _row(stack, i, {"y": of_y, "dx": of_dx}, _correlation(tally, predicted, i))
         for i, (of_y, of_dx) in enumerate(zip(y, dx, strict=True))
@@ -240,7 +240,7 @@ def _correlation(tally: Tally, predicted: Predictions, i: int) -> Correlation | 
     return Correlation(float(c.mean[i]), error, wide if math.isfinite(wide) else None)
 
 
-def _sides(
+def sides(
     way: Direction, predicted: tuple[Sequence[float], Sequence[float]], confidence: float
 ) -> Iterator[Side]:
     """Yield a side for each layer; predictions are isolated ones and wide ones."""
