@@ -6,8 +6,8 @@ A ReLU network with He's weights multiplies |x|² by independent F = (2/n)·χ²
 |dy|² by factors of the same law; a linear one by χ²_n/n. Mean squares are drawn from these laws and
 go through the code that propagate uses; that its engines draw from them is what the tests show.
 
-Whether an ensemble is called reliable depends on the sample. Where that is decided by chance, those
-samples are called so that have missed the tails most: their intervals hold less often than the rest.
+Whether an ensemble is called reliable depends on the sample. Where chance decides it, those
+samples are called so that have missed the tails most, and their intervals hold less often.
 """
 
 from __future__ import annotations
