@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnstats.documents.write import document, exact_entry, number
-from bnstats.networks.critical import NUMBERS, Critical
 from bnstats.networks.propagation import (
     WAYS,
     Ensemble,
@@ -18,6 +17,9 @@ from bnstats.networks.propagation import (
     Typical,
 )
 
+if TYPE_CHECKING:
+    from bnstats.networks.critical import Critical
+
 
 def critical_document(found: Sequence[Critical], *, argv: Sequence[str] = ()) -> dict[str, Any]:
     """Return one JSON-ready document of fixed points, an entry for each activation."""
@@ -25,6 +27,8 @@ def critical_document(found: Sequence[Critical], *, argv: Sequence[str] = ()) ->
 
 
 def _entry(point: Critical, *, others: bool = False) -> dict[str, Any]:
+    from bnstats.networks.critical import NUMBERS  # brings scipy.optimize, which propagate lacks
+
     entry = {
         "layer": point.layer,
         "edge": point.edge,

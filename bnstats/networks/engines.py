@@ -19,6 +19,8 @@ Engine = Literal["exact", "matrices"]
 Backward: TypeAlias = Callable[[Any, Any], Any]
 Layer: TypeAlias = Callable[[np.random.Generator, Dense, Any, Any], tuple[Any, Backward]]
 
+_REGULAR = 2.0**-30  # of det/trace² of 2 × 2 matrices, above which their inverse has its digits
+
 
 def gram(h: Any) -> Any:
     """Return hᵀh of every network, (networks, inputs, inputs)."""
@@ -89,8 +91,8 @@ def _root(inner: Any) -> Any:
     if inner.shape[1] == 1:
         return np.sqrt(inner)
     if inner.shape[1] == 2:  # by Cayley and Hamilton
-        root_det = np.sqrt(np.maximum(np.linalg.det(inner), 0.0))[:, None, None]
-        trace = np.trace(inner, axis1=1, axis2=2)[:, None, None]
+        trace, det = _trace_and_det(inner)
+        root_det = np.sqrt(np.maximum(det, 0.0))
         norm = np.sqrt(trace + 2 * root_det)
         return np.divide(inner + root_det * np.eye(2), norm, out=inner * 0, where=norm > 0)
     values, vectors, finite = _eigen(inner)
@@ -103,9 +105,19 @@ def _inverse(inner: Any) -> Any:
     """Return the pseudo-inverse of each Gram matrix."""
     if inner.shape[1] == 1:
         return np.divide(1.0, inner, out=np.zeros_like(inner), where=inner > 0)
+    if inner.shape[1] == 2:
+        trace, det = _trace_and_det(inner)
+        if np.all(det > _REGULAR * trace * trace):
+            return (trace * np.eye(2) - inner) / det
     values, vectors, _ = _eigen(inner)
     inverse = np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
     return np.matmul(vectors * inverse[:, None, :], vectors.transpose(0, 2, 1))
+
+
+def _trace_and_det(inner: Any) -> tuple[Any, Any]:
+    """Return both of each 2 × 2 matrix, symmetric, as (networks, 1, 1)."""
+    a, b, d = inner[:, :1, :1], inner[:, :1, 1:], inner[:, 1:, 1:]
+    return a + d, a * d - b * b
 
 
 def _eigen(inner: Any) -> tuple[Any, Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,11 +126,16 @@ class _Pass:
 
 
 def _cosine(inner: Any) -> Any:
-    norms = np.sqrt(np.diagonal(inner, axis1=1, axis2=2))
-    inputs = norms.shape[1]
-    cosines = inner / norms[:, :, None] / norms[:, None, :]
-    pairs = inputs * (inputs - 1)
-    return (cosines.sum(axis=(1, 2)) - inputs) / pairs
+    squares = np.diagonal(inner, axis1=1, axis2=2)
+    first, second = _pairs(squares.shape[1])
+    norms = np.sqrt(squares[:, first] * squares[:, second])
+    return (inner[:, first, second] / norms).mean(axis=1)
+
+
+@lru_cache(maxsize=8)
+def _pairs(inputs: int) -> tuple[Any, Any]:
+    first, second = np.triu_indices(inputs, 1)
+    return first, second
 
 
 def _rescaled(v: Any, inner: Any, ln: Any, shift: Any) -> tuple[Any, Any, Any]:

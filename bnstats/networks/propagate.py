@@ -26,10 +26,10 @@ from bnstats.sampling.workers import in_order
 DEFAULT_NETWORKS = 400
 _MOST_NETWORKS = 10**9
 _MOST_WIDTH, _MOST_DEPTH, _MOST_INPUTS = 2**16, 10**5, 64
-_BLOCK_NUMBERS = 2**14  # of one layer of the networks that are drawn together
+_BLOCK_NUMBERS = 2**15  # of one layer of the networks that are drawn together
 _TAPE_NUMBERS = 2**24  # of all their layers, which the way back needs
-_MATRIX_NUMBERS = 2**20
-_SHARE_NUMBERS = 2**24  # random numbers that are worth a process
+_MATRIX_NUMBERS = 2**23
+_SHARE_NUMBERS = 2**26  # random numbers that are worth a process
 _FIRST_CHECK = 100  # networks
 
 
