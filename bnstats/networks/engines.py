@@ -14,12 +14,25 @@ import numpy as np
 
 from bnstats.backends import numpy_backend
 from bnstats.networks.stages import Dense
+from bnstats.sampling.iid import Normals
 
 Engine = Literal["exact", "matrices"]
 Backward: TypeAlias = Callable[[Any, Any], Any]
-Layer: TypeAlias = Callable[[np.random.Generator, Dense, Any, Any], tuple[Any, Backward]]
+Layer: TypeAlias = Callable[["Source", Dense, Any, Any], tuple[Any, Backward]]
 
 _REGULAR = 2.0**-30  # of det/trace² of 2 × 2 matrices, above which their inverse has its digits
+
+
+class Source:
+    """Random numbers of a stream; those of `normals` are fast, and last until the next call."""
+
+    def __init__(self, generator: np.random.Generator, most: int) -> None:
+        self.generator = generator
+        self._normals = Normals(most, "float64")
+
+    def normals(self, shape: tuple[int, ...]) -> Any:
+        """Return standard normals of 24 bits, in memory that the next call overwrites."""
+        return self._normals.draw(self.generator, math.prod(shape)).reshape(shape)
 
 
 def gram(h: Any) -> Any:
@@ -29,9 +42,7 @@ def gram(h: Any) -> Any:
     return np.matmul(h.transpose(0, 2, 1), h)
 
 
-def without_matrices(
-    generator: np.random.Generator, stage: Dense, h: Any, inner: Any
-) -> tuple[Any, Backward]:
+def without_matrices(source: Source, stage: Dense, h: Any, inner: Any) -> tuple[Any, Backward]:
     """Return z = W·h + b and dz ↦ Wᵀ·dz for W of independent normals, which is never drawn.
 
     ``inner`` is `gram` of h, and as the second argument of what is returned that of dz. Given h,
@@ -40,25 +51,23 @@ def without_matrices(
     the part along h is taken away.
     """
     std = math.sqrt(stage.weights.ms)
-    shared = np.matmul(generator.standard_normal(h.shape), std * _root(inner))
+    shared = np.matmul(source.normals(h.shape), std * _root(inner))
     inverse = _inverse(inner)
 
     def backward(d: Any, inner_d: Any) -> Any:
-        fresh = np.matmul(generator.standard_normal(h.shape), std * _root(inner_d))
+        fresh = np.matmul(source.normals(h.shape), std * _root(inner_d))
         along = np.matmul(shared.transpose(0, 2, 1), d)
         along -= np.matmul(h.transpose(0, 2, 1), fresh)
         fresh += np.matmul(h, np.matmul(inverse, along))
         return fresh
 
-    return _with_bias(generator, stage, shared), backward
+    return _with_bias(source.generator, stage, shared), backward
 
 
-def with_matrices(
-    generator: np.random.Generator, stage: Dense, h: Any, inner: Any
-) -> tuple[Any, Backward]:
+def with_matrices(source: Source, stage: Dense, h: Any, inner: Any) -> tuple[Any, Backward]:
     """Return z = W·h + b and dz ↦ Wᵀ·dz for a matrix W that is drawn for every network."""
     networks, units = h.shape[:2]
-    law = stage.weights
+    law, generator = stage.weights, source.generator
     if stage.gaussian:
         drawn = generator.standard_normal((networks, units, units))
         drawn *= math.sqrt(law.ms)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bnstats.backends import numpy_backend
-from bnstats.networks.engines import ENGINES, Backward, Engine, gram
+from bnstats.networks.engines import ENGINES, Backward, Engine, Source, gram
 from bnstats.networks.stack import Stack
 from bnstats.networks.stages import Add, Dense, Elementwise, Skip
 
@@ -45,6 +45,7 @@ class _Pass:
     ) -> None:
         self.stack, self.dense, self.generator = stack, ENGINES[engine], generator
         self.shape = (networks, stack.width, stack.inputs)
+        self.source = Source(generator, math.prod(self.shape))
 
     def run(self) -> Drawn:
         ln_y, correlation, tape = self._forward()
@@ -62,7 +63,7 @@ class _Pass:
         for _ in range(self.stack.depth):
             for stage in self.stack.stages:
                 if isinstance(stage, Dense):
-                    h, backward = self.dense(self.generator, stage, h, inner)
+                    h, backward = self.dense(self.source, stage, h, inner)
                     tape.append(backward)
                 elif isinstance(stage, Elementwise):
                     h, backward = self._elementwise(stage, h)

@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Literal, NamedTuple
 
 from bnstats.errors import ArgumentError, BnstatsError, printable
+from bnstats.layers import LAYERS
 from bnstats.networks.engines import Engine
 from bnstats.networks.passes import draw
 from bnstats.networks.predictions import predict, square_means
@@ -174,6 +175,8 @@ def propagate(
     def stop() -> bool:
         return should_stop() or (merged is not None and time.monotonic() > deadline)
 
+    if any(isinstance(s, Elementwise) and s.spec.layer.name not in LAYERS for s in stack.stages):
+        processes = 1  # a user's function may run threads, torch's or jax's, which no fork survives
     watch = Callbacks(should_stop=stop)
     for _, tally in in_order(task.tally, _chunks(limit, task.size), processes, watch):
         merged = tally if merged is None else merged.merged(tally)

@@ -114,9 +114,9 @@ class Direction:
         ranked = np.sort(finite, axis=0)
         # Between the networks beside the quantile in M itself: of −inf there is no mean.
         at = np.array([(1 - share) / 2, (1 + share) / 2]) * (len(ranked) - 1)
-        rows = np.exp(0.5 * ranked[[[math.floor(a), math.ceil(a)] for a in at]])
         fraction = (at - np.floor(at))[:, None]
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = np.exp(0.5 * ranked[[[math.floor(a), math.ceil(a)] for a in at]])
             return rows[:, 0] * (1 - fraction) + rows[:, 1] * fraction
 
 
