@@ -13,76 +13,51 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bnstats.version import __version__
+from bnstats.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from bnstats.api import compute, exact
-    from bnstats.claims import Claim, ClaimSet, claim_set
-    from bnstats.claims.verdict import Verdict
-    from bnstats.custom import register
-    from bnstats.errors import ArgumentError, BnstatsError, HostError
-    from bnstats.layers import Law
-    from bnstats.networks.critical import Critical, critical
-    from bnstats.networks.propagate import propagate
-    from bnstats.networks.propagation import Propagation
-    from bnstats.result import Reference, Result
-    from bnstats.statistics.estimate import Estimate
-    from bnstats.statistics.exact import Exact
-    from bnstats.verification.check import Check
-    from bnstats.verification.gate import VerifySettings
-    from bnstats.verification.sources import verify
-
-__all__ = [
-    "ArgumentError",
-    "BnstatsError",
-    "Check",
-    "Claim",
-    "ClaimSet",
-    "Critical",
-    "Estimate",
-    "Exact",
-    "HostError",
-    "Law",
-    "Propagation",
-    "Reference",
-    "Result",
-    "Verdict",
-    "VerifySettings",
-    "__version__",
-    "claim_set",
-    "compute",
-    "critical",
-    "exact",
-    "propagate",
-    "register",
-    "verify",
-]
+    from bnstats.api import compute as compute
+    from bnstats.api import exact as exact
+    from bnstats.claims import Claim as Claim
+    from bnstats.claims import ClaimSet as ClaimSet
+    from bnstats.claims import claim_set as claim_set
+    from bnstats.claims.verdict import Verdict as Verdict
+    from bnstats.custom import register as register
+    from bnstats.errors import ArgumentError as ArgumentError
+    from bnstats.errors import BnstatsError as BnstatsError
+    from bnstats.errors import HostError as HostError
+    from bnstats.layers import Law as Law
+    from bnstats.networks.critical import Critical as Critical
+    from bnstats.networks.critical import critical as critical
+    from bnstats.networks.propagate import propagate as propagate
+    from bnstats.networks.propagation import Propagation as Propagation
+    from bnstats.result import Reference as Reference
+    from bnstats.result import Result as Result
+    from bnstats.statistics.estimate import Estimate as Estimate
+    from bnstats.statistics.exact import Exact as Exact
+    from bnstats.verification.check import Check as Check
+    from bnstats.verification.gate import VerifySettings as VerifySettings
+    from bnstats.verification.sources import verify as verify
 
 # Imported on first use, so that `import bnstats` loads neither numpy nor scipy.
-_HOMES = {
-    "ArgumentError": "errors",
-    "BnstatsError": "errors",
-    "Check": "verification.check",
-    "Claim": "claims",
-    "ClaimSet": "claims",
-    "Critical": "networks.critical",
-    "Estimate": "statistics.estimate",
-    "Exact": "statistics.exact",
-    "HostError": "errors",
-    "Law": "layers",
-    "Propagation": "networks.propagation",
-    "Reference": "result",
-    "Result": "result",
-    "VerifySettings": "verification.gate",
-    "Verdict": "claims.verdict",
-    "claim_set": "claims",
-    "compute": "api",
-    "critical": "networks.critical",
-    "exact": "api",
-    "propagate": "networks.propagate",
-    "register": "custom",
-    "verify": "verification.sources",
+_EXPORTS = {
+    "api": "compute exact",
+    "claims": "Claim ClaimSet claim_set",
+    "claims.verdict": "Verdict",
+    "custom": "register",
+    "errors": "ArgumentError BnstatsError HostError",
+    "layers": "Law",
+    "networks.critical": "Critical critical",
+    "networks.propagate": "propagate",
+    "networks.propagation": "Propagation",
+    "result": "Reference Result",
+    "statistics.estimate": "Estimate",
+    "statistics.exact": "Exact",
+    "verification.check": "Check",
+    "verification.gate": "VerifySettings",
+    "verification.sources": "verify",
 }
+_HOMES = {name: home for home, names in _EXPORTS.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
@@ -92,4 +67,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*_HOMES, "__version__"])
+
+
+if not TYPE_CHECKING:  # a type checker reads the imports above, and a list only if spelt out
+    __all__ = __dir__()

@@ -27,7 +27,7 @@ from bnstats.sampling.settings import (
     checked_law,
 )
 from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
-from bnstats.sampling.watch import Callbacks, Target, Watch
+from bnstats.sampling.watch import Target, Watch
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator
 from bnstats.statistics.exact import Exact, exact_values
@@ -148,7 +148,7 @@ def compute(
         device,
         law,
     )
-    return sample(spec, sampling, Callbacks(on_progress=on_progress, should_stop=should_stop))
+    return sample(spec, sampling, Watch(on_progress=on_progress, should_stop=should_stop))
 
 
 def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result:

@@ -143,7 +143,7 @@ class Result(Record[Estimate]):
 
     @property
     def confidence(self) -> float:
-        """Probability that an interval covers the truth."""
+        """Probability that an interval covers the true value."""
         return self.sampling.confidence
 
     @property

@@ -127,11 +127,6 @@ def missing(name: str) -> tuple[str, ...]:
     return tuple(p for p in _NEEDS[name] if find_spec(p.replace("-", "_")) is None)
 
 
-def is_installed(name: str) -> bool:
-    """Whether all packages that a backend needs are installed."""
-    return not missing(name)
-
-
 def found_devices(name: str, backend: Accelerator) -> list[Device]:
     """Return the devices of a backend.
 

@@ -14,10 +14,7 @@ from jax import lax
 
 from bnstats.backends import Device, Keys, Launch, Warn, chain
 
-expit = special.expit
-erf = special.erf
-erfc = special.erfc
-ndtri = special.ndtri
+expit, erf, erfc, ndtri = special.expit, special.erf, special.erfc, special.ndtri
 
 
 def __getattr__(name: str) -> Any:
@@ -38,7 +35,6 @@ def multiply_words(constant: int, words: Any) -> tuple[Any, Any]:
 
 def words_to_float32(words: Any, bits: int = 32) -> Any:
     """Return words of at most so many bits as numbers."""
-    del bits
     return words.astype(jnp.float32)
 
 

@@ -6,18 +6,21 @@ so the first layer that needs it imports it.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 # How many products are summed in the precision of their dtype, before float64 takes over.
 _ROWS = {"f": 512, "d": 2048}
+_SPECIAL = ("erf", "erfc", "ndtri")
 _ONES = {kind: np.ones(row, kind) for kind, row in _ROWS.items()}
 
 
 def __getattr__(name: str) -> Any:
-    """Return one of numpy's own functions, and keep it so that the next look-up is direct."""
-    value = globals()[name] = getattr(np, name)
+    """Return one of numpy's or scipy's functions, kept so that the next look-up is direct."""
+    module = import_module("scipy.special") if name in _SPECIAL else np
+    value = globals()[name] = getattr(module, name)
     return value
 
 
@@ -26,27 +29,6 @@ def expit(x: Any) -> Any:
     z = np.exp(-x)
     z += 1
     return np.reciprocal(z, out=z)
-
-
-def erf(x: Any) -> Any:
-    """Return the error function."""
-    from scipy.special import erf as scipy_erf
-
-    return scipy_erf(x)
-
-
-def erfc(x: Any) -> Any:
-    """Return the complementary error function."""
-    from scipy.special import erfc as scipy_erfc
-
-    return scipy_erfc(x)
-
-
-def ndtri(p: Any) -> Any:
-    """Return the inverse of the standard normal's distribution function."""
-    from scipy.special import ndtri as scipy_ndtri
-
-    return scipy_ndtri(p)
 
 
 def sums_of_products(*pairs: tuple[Any, Any]) -> list[float]:

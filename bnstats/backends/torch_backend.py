@@ -20,10 +20,12 @@ _WORD = 0xFFFFFFFF  # words are int64: torch has next to no arithmetic for unsig
 # Otherwise the kernel that sums a and b is not fused with the sums of a·b and b²: draws are stored.
 _INDUCTOR = {"loop_ordering_after_fusion": False}
 
-expit = torch.special.expit
-erf = torch.special.erf
-erfc = torch.special.erfc
-ndtri = torch.special.ndtri
+expit, erf, erfc, ndtri = (
+    torch.special.expit,
+    torch.special.erf,
+    torch.special.erfc,
+    torch.special.ndtri,
+)
 
 
 def __getattr__(name: str) -> Any:

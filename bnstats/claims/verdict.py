@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Literal
@@ -109,8 +109,8 @@ def judge(
     found = _by_sample(claim, estimate, samples, z)
     if found.outcome != "refuted":
         return found
-    others = {name: e for name, e in (estimates or {}).items() if e.reliable}
-    return replace(found, value_of=_sampled_value_of(claim, others, z))
+    others = {n: e.interval_at(z) or () for n, e in (estimates or {}).items() if e.reliable}
+    return replace(found, value_of=_value_of(claim, others, claim.printed.half_width))
 
 
 def _by_exact(
@@ -142,7 +142,7 @@ def _by_exact(
     found = Verdict(claim, outcome, remark, "exact", truth, digits)
     if outcome != "refuted":
         return found
-    draws, other = _equal_error_samples(claim, reference), _value_of(claim, exact)
+    draws, other = _equal_error_samples(claim, reference), _exact_value_of(claim, exact)
     return replace(found, equal_error_samples=draws, value_of=other)
 
 
@@ -160,13 +160,17 @@ def _equal_error_samples(claim: Claim, reference: Exact) -> float | None:
     return ratio * ratio  # ** would raise an error where this is infinite
 
 
-def _value_of(claim: Claim, exact: Mapping[str, Exact]) -> str | None:
-    """Return the quantity, other than the one claimed, whose exact value is the printed one."""
-    printed = claim.printed
-    near = _FLOAT64 if printed.symbolic else printed.half_width
-    for name, other in exact.items():
-        alike = abs(other.value - printed.value) <= near
-        if name != claim.quantity and printed.value and alike:
+def _exact_value_of(claim: Claim, exact: Mapping[str, Exact]) -> str | None:
+    near = _FLOAT64 if claim.printed.symbolic else claim.printed.half_width
+    return _value_of(claim, {name: (other.value,) for name, other in exact.items()}, near)
+
+
+def _value_of(claim: Claim, others: Mapping[str, Sequence[float]], near: float) -> str | None:
+    """Return the quantity, other than the one claimed, all of whose values are near the printed."""
+    printed = claim.printed.value
+    for name, values in others.items():
+        alike = values and all(abs(value - printed) <= near for value in values)
+        if name != claim.quantity and printed and alike:
             return name
     return None
 
@@ -175,7 +179,7 @@ def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], dig
     value, truth, printed = claim.printed.value, reference.value, claim.printed.digits
     # One digit more than is right shows where the claim goes wrong; four digits are easy to read.
     parts = [f"{truth:.{max(digits + 1, 4)}g}"]
-    if other := _value_of(claim, exact):
+    if other := _exact_value_of(claim, exact):
         parts.append(f"{claim.printed.text} is {QUANTITIES[other].symbol}")
         return "; ".join(parts)
     percent = 100 * (value - truth) / truth if truth else 0.0
@@ -227,16 +231,6 @@ def _by_sample(claim: Claim, estimate: Estimate, samples: int, z: float) -> Verd
             needed = round_up(samples * (z * estimate.stderr / margin) ** 2)
             remark += f"; {count_text(needed)} draws would decide it"
     return Verdict(claim, outcome, remark, "sample", estimate.value, digits, needed)
-
-
-def _sampled_value_of(claim: Claim, others: Mapping[str, Estimate], z: float) -> str | None:
-    printed = claim.printed
-    for name, other in others.items():
-        ends = other.interval_at(z)
-        inside = ends and all(abs(end - printed.value) <= printed.half_width for end in ends)
-        if name != claim.quantity and printed.value and inside:
-            return name
-    return None
 
 
 def digits_right(claimed: float, truth: float) -> int:

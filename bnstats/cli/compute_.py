@@ -5,40 +5,22 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.cli.options import (
-    IMPORT,
-    SPECS,
-    WORKERS,
-    Duration,
-    Fraction,
-    backend_options,
-    format_asked,
-    import_named,
-    law_options,
-    output_options,
-    samples_option,
-    seed_option,
-)
-
-if TYPE_CHECKING:
-    from bnstats.sampling.settings import Directions, DType, Sampler
 
 
 @click.command("compute")
-@SPECS
-@samples_option("; with --precision or --max-time, as many as needed")
-@seed_option(0)
-@click.option(
+@opt.SPECS
+@opt.samples_option("; with --precision or --max-time, as many as needed")
+@opt.seed_option(0)
+@opt.choice(
     "--sampler",
-    type=click.Choice(["iid", "sobol"]),
-    default="iid",
-    show_default=True,
-    help="Use independent draws (iid) or scrambled Sobol' points (sobol). Points are far more "
+    values=("iid", "sobol"),
+    help_="Use independent draws (iid) or scrambled Sobol' points (sobol). Points are far more "
     "precise if a draw holds few random numbers; their number is rounded up to the next available "
     "size (131,072 or a power of two times that).",
 )
@@ -48,60 +30,41 @@ if TYPE_CHECKING:
     metavar="R",
     help="Sample until the relative half-width of every σ is at most R, or until -n draws.",
 )
-@click.option(
-    "--max-time", type=Duration(), help="Stop drawing after this time, e.g. 60s, 5m or 1h."
-)
+@opt.MAX_TIME
 @click.option(
     "--confidence",
-    type=Fraction(),
+    type=opt.Fraction(),
     metavar="P",
     default=0.95,
-    show_default=True,
     help="Probability that an interval covers the true value.",
 )
-@click.option(
+@opt.choice(
     "--dtype",
-    type=click.Choice(["float64", "float32"]),
-    default="float64",
-    show_default=True,
-    help="Precision of the layer's arithmetic. Normals have 24 bits and sums are float64 in "
+    values=("float64", "float32"),
+    help_="Precision of the layer's arithmetic. Normals have 24 bits and sums are float64 in "
     "either case.",
 )
-@click.option(
+@opt.choice(
     "--direction",
-    type=click.Choice(["both", "forward", "backward"]),
-    default="both",
-    show_default=True,
-    help="Statistics to keep: those of y (forward), of dx (backward), or both.",
+    values=("both", "forward", "backward"),
+    help_="Statistics to keep: those of y (forward), of dx (backward), or both.",
 )
-@IMPORT
-@WORKERS
-@backend_options
-@law_options
-@output_options("sigmoid.std_dx.value")
+@opt.IMPORT
+@opt.WORKERS
+@opt.backend_options
+@opt.law_options
+@opt.output_options("sigmoid.std_dx.value")
 @click.pass_obj
 def command(
     console: Console,
+    /,
     specs: tuple[str, ...],
-    samples: int | None,
-    seed: int,
-    sampler: Sampler,
-    precision: float | None,
-    max_time: float | None,
-    confidence: float,
-    dtype: DType,
-    direction: Directions,
     imports: tuple[str, ...],
-    workers: int,
-    backend: str,
-    device: str | None,
-    x_mean: float,
-    x_std: float,
-    dy_std: float,
     format_: str,
     as_json: bool,
     get: str | None,
     export: tuple[Path, ...],
+    **options: Any,
 ) -> int:
     """Estimate E[y], σ[y], E[dx], σ[dx] and Var[dx] by sampling.
 
@@ -113,30 +76,17 @@ def command(
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.output import check_exports, emit, locate, spoken
-    from bnstats.cli.progress import sampling_watch
+    from bnstats.cli.progress import watching
     from bnstats.custom import load_here
     from bnstats.documents.write import document, outline
     from bnstats.layers import Law
     from bnstats.sampling.settings import Sampling
     from bnstats.specs.spec import parse
 
-    sampling = Sampling(
-        samples,
-        seed,
-        confidence,
-        dtype,
-        direction,
-        sampler,
-        precision,
-        max_time,
-        workers,
-        backend,
-        device,
-        Law(x_mean, x_std, dy_std),
-    )
-    format_ = format_asked(format_, as_json)
+    sampling = Sampling(law=Law(*map(options.pop, Law._fields)), **options)
+    format_ = opt.format_asked(format_, as_json)
     check_exports(export)
-    import_named(imports)
+    opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
         locate(outline(layers, sampling), get)
@@ -144,7 +94,7 @@ def command(
     with interruptible() as interrupted:
         for spec in layers:
             start = time.monotonic()
-            with sampling_watch(console, spec.text, interrupted) as watch:
+            with watching(console, spec.text, interrupted) as watch:
                 result = sample(spec, sampling, watch)
             if result.samples:
                 results.append(spoken(result))
@@ -152,8 +102,9 @@ def command(
             if interrupted():
                 break
         stopped = interrupted()
+    samples = sampling.samples
     for result in results:
-        if samples and sampler == "sobol" and result.samples > 2 * samples:
+        if samples and sampling.sampler == "sobol" and result.samples > 2 * samples:
             console.note(f"{result.samples:,} samples, not {samples:,}: sobol has no fewer")
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")

@@ -6,13 +6,13 @@ import sys
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.cli.options import IMPORT, SPECS, import_named
 
 
 @click.command("critical")
-@SPECS
-@IMPORT
+@opt.SPECS
+@opt.IMPORT
 @click.option("--weight-std", type=float, metavar="σ", help="σ_w: of the weights, times √fan_in.")
 @click.option("--bias-std", type=float, metavar="σ", help="σ_b: of the biases.  [default: 0]")
 @click.option("--get", metavar="PATH", help="Print one bare number: tanh.weight_std.value")
@@ -40,7 +40,7 @@ def command(
     from bnstats.networks.documents import critical_document
     from bnstats.specs.spec import parse
 
-    import_named(imports)
+    opt.import_named(imports)
     layers = [parse(text, load_here) for text in specs]
     found = {spec.text: critical(spec, weight_std=weight_std, bias_std=bias_std) for spec in layers}
     document = critical_document(list(found.values()), argv=sys.argv[1:])

@@ -7,34 +7,26 @@ from pathlib import Path
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.cli.options import (
-    IMPORT,
-    SPECS,
-    format_asked,
-    import_named,
-    law_options,
-    output_options,
-)
 
 
 @click.command("exact")
-@SPECS
-@IMPORT
-@law_options
-@output_options("sigmoid.std_dx.exact.value")
+@opt.SPECS
+@opt.IMPORT
+@opt.law_options
+@opt.output_options("sigmoid.std_dx.exact.value")
 @click.pass_obj
 def command(
     console: Console,
+    /,
     specs: tuple[str, ...],
     imports: tuple[str, ...],
-    x_mean: float,
-    x_std: float,
-    dy_std: float,
     format_: str,
     as_json: bool,
     get: str | None,
     export: tuple[Path, ...],
+    **law: float,
 ) -> int:
     """Print exact values with error bounds, without sampling.
 
@@ -47,12 +39,12 @@ def command(
     from bnstats.layers import Law
     from bnstats.specs.spec import parse
 
-    format_ = format_asked(format_, as_json)
+    format_ = opt.format_asked(format_, as_json)
     check_exports(export)
-    import_named(imports)
-    law = Law(x_mean, x_std, dy_std)
+    opt.import_named(imports)
     layers = [parse(text, load_here) for text in specs]
-    references = list({r.layer: r for r in (exact(spec, law=law) for spec in layers)}.values())
+    found = (exact(spec, law=Law(**law)) for spec in layers)
+    references = list({r.layer: r for r in found}.values())
     for reference in references:
         for warning in reference.warnings:
             console.warn(warning)

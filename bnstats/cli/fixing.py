@@ -42,9 +42,9 @@ def repair(
             write_atomically(path.resolve(), new)
         for change in changes:
             click.echo(_line(console, change), err=not on_stdout)
-    for refusal in refusals:
-        symbol = QUANTITIES[refusal.check.quantity].symbol
-        console.warn(f"{refusal.check.layer} {symbol} stays: {as_options(refusal.reason)}")
+    for check, reason in refusals:
+        symbol = QUANTITIES[check.quantity].symbol
+        console.warn(f"{check.layer} {symbol} stays: {as_options(reason)}")
     return list(checks) if diff else verified_again(checks, changes, settings)
 
 

@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from bnstats.cli.console import Console
+from bnstats.errors import BnstatsError, HostError, hint_for, printable, suggestion
 
-if TYPE_CHECKING:  # generic only in newer releases of click
+if TYPE_CHECKING:
     from bnstats.layers import Layer, Parameter
     from bnstats.report.page import Page
-
-    _Choice = click.Choice[str]
-else:
-    _Choice = click.Choice
 
 _SCHEMA = "bnstats-list/1"
 _HIDDEN = "hidden by bnstats' own layer of this name"
@@ -38,14 +35,13 @@ class _Row(NamedTuple):
     entry: dict[str, Any]
 
 
-class _What(_Choice):
+class _What(click.Choice[str]):
     """The kind of list; a name in its place is most likely that of a layer."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value in self.choices:
             return value
         from bnstats.claims import set_names
-        from bnstats.errors import BnstatsError, printable
         from bnstats.specs.names import resolve
 
         shown = printable(value, 60)
@@ -98,8 +94,6 @@ def command(
 
 
 def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]) -> Sequence[_Row]:
-    from bnstats.errors import BnstatsError, printable, suggestion
-
     found = [row for row in rows if word.lower() in row.searched.lower()]
     if found:
         return found
@@ -125,7 +119,6 @@ def _lines(rows: Sequence[_Row], page: Page) -> Iterator[str]:
 
 
 def _layers(families: Sequence[str]) -> list[_Row]:
-    from bnstats.errors import BnstatsError, hint_for, printable
     from bnstats.layers import LAYERS
 
     known = sorted({layer.family for layer in LAYERS.values()})
@@ -159,13 +152,13 @@ def _layer(layer: Layer) -> _Row:
     libraries = names_of(layer.name)
     theirs = [f"{library}.{name}" for library, names in libraries.items() for name in names]
     entry = {
-        "name": layer.name,
-        "family": layer.family,
-        "summary": layer.summary,
-        "formula": layer.formula,
-        "gradient": layer.gradient,
+        **_attributes(layer, "name", "family", "summary", "formula", "gradient"),
         "source": layer.cite,
-        "parameters": [_parameter(p) for p in layer.parameters],
+        "parameters": [
+            _attributes(p, "name", "kind", "required", "default", "follows", "choices")
+            | {"range": p.range.text if p.range else None}
+            for p in layer.parameters
+        ],
         "aliases": dict(_parted(alias) for alias in layer.aliases),
         "libraries": libraries,
     }
@@ -194,16 +187,8 @@ def _parted(alias: str) -> tuple[str, str]:
     return name, carried
 
 
-def _parameter(p: Parameter) -> dict[str, Any]:
-    return {
-        "name": p.name,
-        "kind": p.kind,
-        "required": p.required,
-        "default": p.default,
-        "follows": p.follows,
-        "choices": list(p.choices),
-        "range": p.range.text if p.range else None,
-    }
+def _attributes(thing: Layer | Parameter, *names: str) -> dict[str, Any]:
+    return {name: getattr(thing, name) for name in names}
 
 
 def _short(formula: str) -> str:
@@ -226,28 +211,25 @@ def _claims() -> list[_Row]:
 def _backends() -> list[_Row]:
     """Return a row for each backend; installed ones are imported to ask for their devices."""
     from bnstats.backends import BACKENDS, found_devices, load, missing
-    from bnstats.errors import HostError
 
     rows = []
     for name in BACKENDS:
-        entry: dict[str, Any] = {"name": name, "version": None, "devices": []}
-        lacking = missing(name)
+        version, devices, lacking = None, [], missing(name)
         text = f"{', '.join(lacking)} not installed: pip install 'bnstats[{name}]'"
         if name == "numpy":
             import numpy
 
-            entry |= {"version": numpy.__version__, "devices": [{"name": "cpu", "about": ""}]}
+            version, devices = numpy.__version__, [{"name": "cpu", "about": ""}]
         elif not lacking:
             try:
                 backend = load(name)
-                devices = found_devices(name, backend)
+                devices = [{"name": d.name, "about": d.about} for d in found_devices(name, backend)]
+                version = backend.version()
             except HostError as error:
                 text = error.message
-            else:
-                found = [{"name": d.name, "about": d.about} for d in devices]
-                entry |= {"version": backend.version(), "devices": found}
-        if entry["version"]:
-            names = [f"{d['name']} {d['about']}".strip() for d in entry["devices"]]
-            text = f"{entry['version']}   {', '.join(names)}"
+        if version:
+            about = [f"{d['name']} {d['about']}".strip() for d in devices]
+            text = f"{version}   {', '.join(about)}"
+        entry = {"name": name, "version": version, "devices": devices}
         rows.append(_Row("", name, text, "", name, entry))
     return rows

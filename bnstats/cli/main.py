@@ -13,10 +13,12 @@ from itertools import pairwise
 import click
 
 from bnstats.cli.console import Console
+from bnstats.cli.options import choice
 from bnstats.errors import ArgumentError, BnstatsError, HostError, printable, suggestion
 from bnstats.version import __version__
 
 _GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--color")
+_SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 _COMMANDS = (
     "compute",
     "exact",
@@ -57,16 +59,14 @@ class _Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=_Commands, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="bnstats", message="%(prog)s %(version)s")
 @click.option("-q", "--quiet", is_flag=True, help="Print no warnings and no progress.")
 @click.option("-v", "--verbose", is_flag=True, help="Print tracebacks of errors.")
-@click.option(
+@choice(
     "--color",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    show_default=True,
-    help="When to colour stdout; auto colours a terminal.",
+    values=("auto", "always", "never"),
+    help_="When to colour stdout; auto colours a terminal.",
 )
 @click.pass_context
 def cli(ctx: click.Context, quiet: bool, verbose: bool, color: str) -> None:

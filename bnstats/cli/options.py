@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from bnstats.errors import printable
 
-if TYPE_CHECKING:  # ParamType is generic only in newer releases of click
-    _IntType = click.ParamType[int]
-    _Seconds = click.ParamType[float]
-else:
-    _IntType = _Seconds = click.ParamType
-
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
-class SampleCount(_IntType):
-    """A positive whole number: 1000000, 1e6, 10M or 2**24."""
-
-    name = "N"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Parse the option's text."""
-        if isinstance(value, int):
-            return value
-        text = str(value).strip()
-        count = _count(text)
-        if count is None:
-            self.fail(f"'{printable(text, 60)}' is not a count such as 1e7, 10M or 2**24")
-        if not 1 <= count <= 10**18:
-            self.fail(f"'{printable(text, 60)}' is outside 1 to 1e18")
-        return count
+def sample_count(value: str) -> int:
+    """Parse a positive whole number: 1000000, 1e6, 10M or 2**24."""
+    text = value.strip()
+    count = _count(text)
+    if count is None:
+        raise click.BadParameter(
+            f"'{printable(text, 60)}' is not a count such as 1e7, 10M or 2**24"
+        )
+    if not 1 <= count <= 10**18:
+        raise click.BadParameter(f"'{printable(text, 60)}' is outside 1 to 1e18")
+    return count
 
 
 def _count(text: str) -> int | None:
@@ -58,41 +46,34 @@ def _count(text: str) -> int | None:
     return None
 
 
-class Seed(_IntType):
-    """A whole number ≥ 0, or ``random``."""
+def seed_number(value: str | int) -> int:
+    """Parse a whole number ≥ 0, or ``random``."""
+    if value == "random":
+        import secrets
 
-    name = "INT"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Parse the option's text."""
-        if isinstance(value, int):
-            return value
-        if value == "random":
-            import secrets
-
-            seed = secrets.randbits(32)
-            click.echo(f"seed {seed}", err=True)
-            return seed
-        if not re.fullmatch(r"\d{1,40}", value, re.ASCII):
-            self.fail(f"'{printable(value, 60)}' is not a whole number ≥ 0, nor 'random'")
-        return int(value)
+        seed = secrets.randbits(32)
+        click.echo(f"seed {seed}", err=True)
+        return seed
+    if not re.fullmatch(r"\d{1,40}", str(value), re.ASCII):
+        shown = printable(str(value), 60)
+        raise click.BadParameter(f"'{shown}' is not a whole number ≥ 0, nor 'random'")
+    return int(value)
 
 
-class Duration(_Seconds):
-    """A time in seconds, written as 60, 60s, 5m or 1h."""
+def duration(value: str) -> float:
+    """Parse a time in seconds, written as 60, 60s, 5m or 1h."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{0,9})?)([smh]?)", value, re.ASCII)
+    if not match or not float(match[1]):
+        raise click.BadParameter(f"'{printable(value, 60)}' is not a time such as 60s, 5m or 1h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
-    name = "TIME"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Parse the option's text."""
-        if isinstance(value, float):
-            return value
-        match = re.fullmatch(r"(\d{1,9}(?:\.\d{0,9})?)([smh]?)", str(value), re.ASCII)
-        if not match or not float(match[1]):
-            self.fail(f"'{printable(str(value), 60)}' is not a time such as 60s, 5m or 1h")
-        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+MAX_TIME = click.option(
+    "--max-time",
+    type=duration,
+    metavar="TIME",
+    help="Stop drawing after this time, e.g. 60s, 5m or 1h.",
+)
 
 
 class Fraction(click.FloatRange):
@@ -114,31 +95,29 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def layers_and_sets(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+def layers_and_sets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a layer or a claim set."""
     return [*layers(ctx, param, incomplete), *_sets(incomplete)]
 
 
-def layers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def layers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Complete the name of a layer."""
     from bnstats.layers import LAYERS
 
-    return [CompletionItem(name) for name in LAYERS if name.startswith(incomplete)]
+    return [name for name in LAYERS if name.startswith(incomplete)]
 
 
 def sets_and_files(
     ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+) -> list[CompletionItem] | list[str]:
     """Complete the name of a claim set, or else of a file."""
     return _sets(incomplete) or [CompletionItem(incomplete, type="file")]
 
 
-def _sets(incomplete: str) -> list[CompletionItem]:
+def _sets(incomplete: str) -> list[str]:
     from bnstats.claims import set_names
 
-    return [CompletionItem(name) for name in set_names() if name.startswith(incomplete)]
+    return [name for name in set_names() if name.startswith(incomplete)]
 
 
 SPECS = click.argument("specs", metavar="SPEC...", nargs=-1, required=True, shell_complete=layers)
@@ -153,35 +132,47 @@ WORKERS = click.option(
 )
 
 
+def choice(*names: str, values: Sequence[str], help_: str) -> Callable[..., Any]:
+    """Return an option of a few values, of which the first is the default."""
+    return click.option(*names, type=click.Choice(values), default=values[0], help=help_)
+
+
+def together(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Return options as one decorator; --help shows them in this order."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
 def samples_option(unless: str = "") -> Callable[..., Any]:
     """Return the -n option; its help adds when another default applies."""
     return click.option(
         "-n",
         "--samples",
-        type=SampleCount(),
+        type=sample_count,
+        metavar="N",
         help="Number of independent draws, e.g. 1e7, 10M, 2**24.  [default: as many as hold 2e7 "
         f"random numbers, 1e7 for an activation{unless}]",
     )
 
 
-def backend_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --backend and --device."""
-    for option in (
-        click.option(
-            "--device",
-            metavar="NAME",
-            help="Device of the backend: cpu, cuda, cuda:1 or cuda:all.  [default: the fastest]",
-        ),
-        click.option(
-            "--backend",
-            metavar="NAME",
-            default="numpy",
-            show_default=True,
-            help="Array library: numpy, torch or jax; see bnstats list backends.",
-        ),
-    ):
-        function = option(function)
-    return function
+backend_options = together(
+    click.option(
+        "--backend",
+        metavar="NAME",
+        default="numpy",
+        help="Array library: numpy, torch or jax; see bnstats list backends.",
+    ),
+    click.option(
+        "--device",
+        metavar="NAME",
+        help="Device of the backend: cpu, cuda, cuda:1 or cuda:all.  [default: the fastest]",
+    ),
+)
 
 
 def import_option(help_: str) -> Callable[..., Any]:
@@ -203,27 +194,17 @@ def import_named(names: Sequence[str]) -> None:
             trust(name, Path.cwd())
 
 
-SEED = "Seed of the random draws, or 'random'."
+def seed_option(default: int | None, unless: str = "") -> Callable[..., Any]:
+    """Return the --seed option with a command's default, or what its help says instead."""
+    help_ = f"Seed of the random draws, or 'random'.{unless}"
+    return click.option("--seed", type=seed_number, metavar="INT", default=default, help=help_)
 
 
-def seed_option(default: int) -> Callable[..., Any]:
-    """Return the --seed option with a command's default."""
-    return click.option("--seed", type=Seed(), default=default, show_default=True, help=SEED)
-
-
-def law_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --x-mean, --x-std and --dy-std."""
-    kinds = {"mean": "Mean", "std": "Standard deviation"}
-    for name, default in (("dy-std", 1.0), ("x-std", 1.0), ("x-mean", 0.0)):
-        of, _, kind = name.partition("-")
-        function = click.option(
-            f"--{name}",
-            type=float,
-            default=default,
-            show_default=True,
-            help=f"{kinds[kind]} of {of}.",
-        )(function)
-    return function
+law_options = together(
+    click.option("--x-mean", type=float, default=0.0, help="Mean of x."),
+    click.option("--x-std", type=float, default=1.0, help="Standard deviation of x."),
+    click.option("--dy-std", type=float, default=1.0, help="Standard deviation of dy."),
+)
 
 
 def format_asked(asked: str, as_json: bool, option: str = "--format") -> str:
@@ -240,19 +221,18 @@ def format_asked(asked: str, as_json: bool, option: str = "--format") -> str:
 
 
 def output_options(number: str) -> Callable[..., Any]:
-    """Return a decorator that adds --format, --json, --export and --get.
+    """Return a decorator that adds --format, --json, --get and --export.
 
     Parameters
     ----------
     number
         The path of a number, which the help of --get shows as an example.
     """
-    return functools.partial(_with_output_options, number=number)
-
-
-def _with_output_options(function: Callable[..., Any], number: str) -> Callable[..., Any]:
-    formats = click.Choice(["text", "json", "csv", "markdown", "latex"])
-    for option in (
+    formats = ("text", "json", "csv", "markdown", "latex")
+    return together(
+        choice("--format", "format_", values=formats, help_="Output format."),
+        click.option("--json", "as_json", is_flag=True, help="Same as --format json."),
+        click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}"),
         click.option(
             "--export",
             type=click.Path(path_type=Path),
@@ -260,16 +240,4 @@ def _with_output_options(function: Callable[..., Any], number: str) -> Callable[
             help="Also write a file; its suffix (.json .csv .md .tex .txt) sets the format. "
             "Repeatable.",
         ),
-        click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}"),
-        click.option("--json", "as_json", is_flag=True, help="Same as --format json."),
-        click.option(
-            "--format",
-            "format_",
-            type=formats,
-            default="text",
-            show_default=True,
-            help="Output format.",
-        ),
-    ):
-        function = option(function)
-    return function
+    )

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bnstats.cli.console import Console
 from bnstats.documents.files import check_writable, write_atomically
 from bnstats.errors import BnstatsError, printable
 from bnstats.report import format_of, render
 from bnstats.report.options import as_options
-from bnstats.result import Record
+from bnstats.result import Record, Result
 from bnstats.specs.spec import parse
-
-R = TypeVar("R", bound=Record[Any])
 
 
 def check_exports(paths: Sequence[Path]) -> None:
@@ -47,9 +45,9 @@ def emit(
         console.out(render(format_, document, records, console.page, seconds))
 
 
-def spoken(record: R) -> R:
-    """Return a record whose warnings name options in place of arguments."""
-    return replace(record, warnings=tuple(map(as_options, record.warnings)))
+def spoken(result: Result) -> Result:
+    """Return a result whose warnings name options in place of arguments."""
+    return replace(result, warnings=tuple(map(as_options, result.warnings)))
 
 
 def lookup(document: Mapping[str, Any], path: str) -> str:

@@ -30,22 +30,34 @@ class Interruptible(Watch):
         return self._interrupted()
 
 
-class _Sampling(Interruptible):
-    """Shows samples, rate, the current estimate and the time left of one layer."""
+class _Shown(Interruptible):
+    """Shows the samples, rate, estimate and time left of one layer, or which of many is drawn."""
 
     def __init__(self, interrupted: Callable[[], bool], update: _Update) -> None:
         super().__init__(interrupted)
         self._update, self._target, self._start = update, Target(), time.monotonic()
+        self._layer: tuple[str, int, int] | None = None
+
+    def layer(self, spec: str, done: int, total: int) -> None:
+        self._layer, self._start = (spec, done, total), time.monotonic()
+        self._update(done, lambda: total, lambda: spec)
 
     def begins(self, target: Target) -> None:
         self._target = target
 
     def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
-        def note() -> str:
-            rate = draws / (time.monotonic() - self._start)
-            return f"{draws:.3g} at {rate:.3g}/s  {self._headline(tally())}"
+        def rate() -> str:
+            return f"at {draws / (time.monotonic() - self._start):.3g}/s"
 
-        self._update(draws, lambda: self._target.total(draws, tally()), note)
+        if self._layer is not None:
+            spec, done, total = self._layer
+            self._update(done, lambda: total, lambda: f"{spec} {rate()}")
+        else:
+            self._update(
+                draws,
+                lambda: self._target.total(draws, tally()),
+                lambda: f"{draws:.3g} {rate()}  {self._headline(tally())}",
+            )
 
     def _headline(self, tally: Tally) -> str:
         """Return the current estimate of σ[dx], or of σ[y] where only y is sampled."""
@@ -56,48 +68,16 @@ class _Sampling(Interruptible):
         return f"{QUANTITIES[name].symbol} {found[name]}"
 
 
-class _Layers(Interruptible):
-    """Shows which of many layers is at work, and how fast it is drawn."""
-
-    def __init__(self, interrupted: Callable[[], bool], update: _Update) -> None:
-        super().__init__(interrupted)
-        self._update = update
-        self._layer, self._done, self._total, self._start = "", 0, 0, 0.0
-
-    def layer(self, spec: str, done: int, total: int) -> None:
-        self._layer, self._done, self._total = spec, done, total
-        self._start = time.monotonic()
-        self._update(done, lambda: total, lambda: spec)
-
-    def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
-        elapsed = time.monotonic() - self._start
-        self._update(
-            self._done, lambda: self._total, lambda: f"{self._layer} at {draws / elapsed:.3g}/s"
-        )
-
-
 @contextmanager
-def sampling_watch(
+def watching(
     console: Console, name: str, interrupted: Callable[[], bool]
 ) -> Iterator[Interruptible]:
-    """Yield a watch over the sampling of one layer."""
+    """Yield a watch over the sampling of one layer, or over work on many."""
     if not console.progress:
         yield Interruptible(interrupted)
         return
     with _bar(name) as update:
-        yield _Sampling(interrupted, update)
-
-
-@contextmanager
-def layers_watch(
-    console: Console, what: str, interrupted: Callable[[], bool]
-) -> Iterator[Interruptible]:
-    """Yield a watch over work on many layers."""
-    if not console.progress:
-        yield Interruptible(interrupted)
-        return
-    with _bar(what) as update:
-        yield _Layers(interrupted, update)
+        yield _Shown(interrupted, update)
 
 
 @contextmanager

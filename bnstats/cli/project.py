@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bnstats.cli.options import Fraction, SampleCount, Seed
+from bnstats.cli.options import Fraction, sample_count, seed_number
 from bnstats.documents.files import seen_from_here
 from bnstats.errors import BnstatsError, hint_for, printable
 
-_TYPES: Mapping[str, Any] = {  # types of the options, by name
-    "samples": SampleCount(),
-    "seed": Seed(),
+_TYPES: Mapping[str, Callable[[str], Any]] = {  # of the options, by name
+    "samples": sample_count,
+    "seed": seed_number,
     "family-error": Fraction(),
 }
 _LISTS = {"claims": ("files", '["constants.toml"]'), "import": ("modules", '["mypkg.acts"]')}
@@ -104,7 +104,7 @@ def _option(key: str, value: Any, at: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise BnstatsError(f"{at}: {key} is neither a number nor text")
     try:
-        return _TYPES[key].convert(str(value), None, None)
+        return _TYPES[key](str(value))
     except click.BadParameter as error:
         raise BnstatsError(f"{at}: {key}: {error.message}") from None
 

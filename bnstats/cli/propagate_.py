@@ -9,36 +9,23 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.cli.options import (
-    IMPORT,
-    WORKERS,
-    Duration,
-    Fraction,
-    SampleCount,
-    import_named,
-    layers,
-    seed_option,
-)
 from bnstats.errors import BnstatsError, printable
 
 if TYPE_CHECKING:
     from bnstats.networks.propagation import Interval, Propagation
 
 
-class _Gain(click.ParamType[Any] if TYPE_CHECKING else click.ParamType):  # type: ignore[misc]
-    """A number, or ``auto``."""
-
-    name = "G"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Parse the option's text."""
-        if value == "auto":
-            return value
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"'{printable(str(value), 60)}' is not a number, nor 'auto'")
+def _gain(value: str) -> float | Literal["auto"]:
+    """Parse a number, or ``auto``."""
+    if value == "auto":
+        return "auto"
+    try:
+        return float(value)
+    except ValueError:
+        shown = printable(value, 60)
+        raise click.BadParameter(f"'{shown}' is not a number, nor 'auto'") from None
 
 
 class _Requirement(NamedTuple):
@@ -49,10 +36,10 @@ class _Requirement(NamedTuple):
 
 
 @click.command("propagate")
-@click.argument("block", metavar="LAYER...", nargs=-1, required=True, shell_complete=layers)
-@click.option("--width", type=int, default=256, show_default=True, help="Units of every layer.")
-@click.option("--depth", type=int, default=30, show_default=True, help="Repetitions of the block.")
-@click.option("--inputs", type=int, default=2, show_default=True, help="Inputs per network.")
+@click.argument("block", metavar="LAYER...", nargs=-1, required=True, shell_complete=opt.layers)
+@click.option("--width", type=int, default=256, help="Units of every layer.")
+@click.option("--depth", type=int, default=30, help="Repetitions of the block.")
+@click.option("--inputs", type=int, default=2, help="Inputs per network.")
 @click.option(
     "--init",
     metavar="NAME",
@@ -60,20 +47,21 @@ class _Requirement(NamedTuple):
     "lecun with --scale or --gain auto]",
 )
 @click.option(
-    "--gain", type=_Gain(), help="Factor on the weights, in place of the init's; or auto."
+    "--gain",
+    type=_gain,
+    metavar="G",
+    help="Factor on the weights, for the init's own; or auto.",
 )
-@click.option("--bias-std", type=float, default=0.0, help="Of normal biases.  [default: 0]")
-@click.option(
+@click.option("--bias-std", type=float, default=0.0, help="Of normal biases.")
+@opt.choice(
     "--scale",
-    type=click.Choice(["none", "forward", "backward", "separate"]),
-    default="none",
-    show_default=True,
-    help="Divide activations by their rms[y], their rms[dx], or each direction by its own.",
+    values=("none", "forward", "backward", "separate"),
+    help_="Divide activations by their rms[y], their rms[dx], or each direction by its own.",
 )
 @click.option("--matrices", is_flag=True, help="Draw weight matrices even where none are needed.")
 @click.option(
     "--networks",
-    type=SampleCount(),
+    type=opt.sample_count,
     metavar="N",
     help="Networks to draw.  [default: 400; with --precision or --max-time, as many as needed]",
 )
@@ -83,9 +71,15 @@ class _Requirement(NamedTuple):
     metavar="R",
     help="Draw until the relative half-width of every typical σ is at most R.",
 )
-@click.option("--max-time", type=Duration(), help="Stop drawing after this time, e.g. 60s or 5m.")
-@click.option("--confidence", type=Fraction(), metavar="P", default=0.95, show_default=True)
-@seed_option(0)
+@opt.MAX_TIME
+@click.option(
+    "--confidence",
+    type=opt.Fraction(),
+    metavar="P",
+    default=0.95,
+    help="Probability that an interval covers the true value.",
+)
+@opt.seed_option(0)
 @click.option(
     "--require",
     "required",
@@ -94,8 +88,8 @@ class _Requirement(NamedTuple):
     help="steady, or 'std_y in 0.5..2', 'std_dx in 0.5..2': exit 1 if not, 3 if undecided.",
 )
 @click.option("--all-rows", is_flag=True, help="Show every layer.")
-@IMPORT
-@WORKERS
+@opt.IMPORT
+@opt.WORKERS
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, with every layer.")
 @click.pass_obj
 def command(
@@ -126,7 +120,7 @@ def command(
     from bnstats.specs.spec import parse
 
     wanted = [_requirement(text) for text in required]
-    import_named(imports)
+    opt.import_named(imports)
     words = [word for text in block for word in text.split()]
     for word in words:
         if word.partition(":")[0] not in ("skip", "add"):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.cli.options import IMPORT, import_named, layers_and_sets
 
 if TYPE_CHECKING:
     from bnstats.layers import Parameter
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("name", shell_complete=layers_and_sets)
-@IMPORT
+@click.argument("name", shell_complete=opt.layers_and_sets)
+@opt.IMPORT
 @click.pass_obj
 def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
     """Show what is known about a layer or a claim set.
@@ -28,7 +28,7 @@ def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
     """
     from bnstats.claims import set_names
 
-    import_named(imports)
+    opt.import_named(imports)
     page = console.page
     lines = _claim_set(name, page) if name in set_names() else _layer(name, page)
     console.out("\n".join(lines))
@@ -57,12 +57,9 @@ def _layer(text: str, page: Page) -> Iterator[str]:
     yield ""
     for label, said in _facts(spec):
         yield from page.folded(f"  {label.ljust(11)}", said)
-    if layer.parameters:
-        yield ""
-        yield "  parameters"
-        width = max(len(p.name) for p in layer.parameters)
-        for p in layer.parameters:
-            yield from page.folded(f"    {p.name.ljust(width)}  ", _parameter(p))
+    width = max((len(p.name) for p in layer.parameters), default=0)
+    parameters = [(f"    {p.name.ljust(width)}  ", _parameter(p)) for p in layer.parameters]
+    yield from _section("parameters", parameters, page)
     yield ""
     yield f"  one draw of {spec.text}"
     for key, given in spec.bound.inputs.items():
@@ -79,13 +76,24 @@ def _layer(text: str, page: Page) -> Iterator[str]:
     yield "  examples"
     for example in example_specs(layer):
         yield f"    bnstats compute {example}"
-    claims = [c for s in claim_sets() for c in s.claims if c.spec.layer is layer]
-    if claims:
+    claims = [
+        ("    ", f"{c.spec.text}  {c.quantity} = {c.printed.text}  ({c.set})")
+        for s in claim_sets()
+        for c in s.claims
+        if c.spec.layer is layer
+    ]
+    yield from _section("published values (bnstats show SET judges them)", claims, page, indent=6)
+
+
+def _section(
+    title: str, entries: Sequence[tuple[str, str]], page: Page, indent: int | None = None
+) -> Iterator[str]:
+    """Yield a part of the page, if there is anything in it: what is said, each with its head."""
+    if entries:
         yield ""
-        yield "  published values (bnstats show SET judges them)"
-        for claim in claims:
-            said = f"{claim.spec.text}  {claim.quantity} = {claim.printed.text}  ({claim.set})"
-            yield from page.folded("    ", said, indent=6)
+        yield f"  {title}"
+        for head, said in entries:
+            yield from page.folded(head, said, indent)
 
 
 def _title(name: str, said: str, page: Page) -> list[str]:
@@ -153,16 +161,9 @@ def _claim_set(name: str, page: Page) -> Iterator[str]:
     for claim in claims.claims:
         if claim.remark:
             notes.setdefault(claim.remark, []).append(claim.spec.text)
-    if notes:
-        yield ""
-        yield "  notes"
-        for note, layers in notes.items():
-            yield from page.folded("    ", f"{', '.join(layers)}: {note}")
+    said = [("    ", f"{', '.join(layers)}: {note}") for note, layers in notes.items()]
+    yield from _section("notes", said, page)
     given = dict.fromkeys(claim.source for claim in claims.claims if claim.source)
     # Some claims name a second source after the common one; only the longer text is shown.
     sources = [s for s in given if not any(s != other and s in other for other in given)]
-    if sources:
-        yield ""
-        yield "  sources"
-        for source in sources:
-            yield from page.folded("    ", source)
+    yield from _section("sources", [("    ", source) for source in sources], page)

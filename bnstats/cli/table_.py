@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.cli.options import SEED, WORKERS, Seed, samples_option
 
 
 @click.command("table")
@@ -18,17 +18,12 @@ from bnstats.cli.options import SEED, WORKERS, Seed, samples_option
     "--out",
     type=click.Path(path_type=Path),
     default=Path("results"),
-    show_default=True,
     help="Directory that holds the tables.",
 )
 @click.option("--check", "check_", is_flag=True, help="Change nothing, and exit 1 if rows differ.")
-@samples_option()
-@click.option(
-    "--seed",
-    type=Seed(),
-    help=f"{SEED}  [default: 0; with --check, another than the table's]",
-)
-@WORKERS
+@opt.samples_option()
+@opt.seed_option(None, "  [default: 0; with --check, another than the table's]")
+@opt.WORKERS
 @click.pass_obj
 def command(
     console: Console,
@@ -94,7 +89,7 @@ def _draw(console: Console, out: Path, record: Mapping[str, Any]) -> None:
 def _check(console: Console, out: Path, samples: int | None, seed: int | None, workers: int) -> int:
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import layers_watch
+    from bnstats.cli.progress import watching
     from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.report.options import as_options
     from bnstats.tables import constants
@@ -102,10 +97,7 @@ def _check(console: Console, out: Path, samples: int | None, seed: int | None, w
 
     own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
     fresh = own_seed + 1 if seed is None else seed
-    with (
-        interruptible() as interrupted,
-        layers_watch(console, "table", interrupted) as watch,
-    ):
+    with interruptible() as interrupted, watching(console, "table", interrupted) as watch:
         settings = VerifySettings(
             samples, fresh, workers=workers, on_layer=watch.layer, should_stop=watch.stopping
         )
@@ -127,7 +119,7 @@ def _build(
 ) -> Mapping[str, Any] | None:
     """Draw all rows; None when interrupted."""
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.progress import layers_watch
+    from bnstats.cli.progress import watching
     from bnstats.documents.files import check_directory, check_writable
     from bnstats.documents.read import CONSTANTS
     from bnstats.report.options import as_options
@@ -140,14 +132,9 @@ def _build(
         check_writable(out / name)
     argv = ["table", *([f"--samples={samples}"] if samples else [])]
     argv += [f"--seed={seed}"] if seed else []
-    with (
-        interruptible() as interrupted,
-        layers_watch(console, "table", interrupted) as watch,
-    ):
+    with interruptible() as interrupted, watching(console, "table", interrupted) as watch:
         record = constants.build(
-            Sampling(samples, seed or 0, workers=workers),
-            argv=argv,
-            watch=watch,
+            Sampling(samples, seed or 0, workers=workers), argv=argv, watch=watch
         )
     for row in record["results"] if record else ():
         row["warnings"] = [as_options(warning) for warning in row["warnings"]]

@@ -11,18 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.cli.options import (
-    WORKERS,
-    Fraction,
-    backend_options,
-    format_asked,
-    import_named,
-    import_option,
-    samples_option,
-    seed_option,
-    sets_and_files,
-)
 from bnstats.errors import BnstatsError
 
 if TYPE_CHECKING:
@@ -30,18 +20,17 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("what", metavar="[WHAT]...", nargs=-1, shell_complete=sets_and_files)
-@samples_option("; up to ten times as many if an error of 1 % would not show")
-@seed_option(1)
+@click.argument("what", metavar="[WHAT]...", nargs=-1, shell_complete=opt.sets_and_files)
+@opt.samples_option("; up to ten times as many if an error of 1 % would not show")
+@opt.seed_option(1)
 @click.option(
     "--family-error",
-    type=Fraction(),
+    type=opt.Fraction(),
     default=1e-6,
-    show_default=True,
     metavar="P",
     help="Largest probability that any correct constant of this call fails.",
 )
-@import_option(
+@opt.import_option(
     "Import a layer of your own, or a module of them, so that files may name it. A file of claims "
     "alone never makes bnstats import code. Repeatable."
 )
@@ -57,16 +46,14 @@ if TYPE_CHECKING:
     "--allow-undecided", is_flag=True, help="Exit 0 if nothing worse than undecided was found."
 )
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts are.")
-@click.option(
+@opt.choice(
     "--output-format",
-    type=click.Choice(["text", "json", "github", "junit"]),
-    default="text",
-    show_default=True,
-    help="Output format; github writes annotations and a summary of the job.",
+    values=("text", "json", "github", "junit"),
+    help_="Output format; github writes annotations and a summary of the job.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Same as --output-format json.")
-@WORKERS
-@backend_options
+@opt.WORKERS
+@opt.backend_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -92,7 +79,7 @@ def command(
     """
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import layers_watch
+    from bnstats.cli.progress import watching
     from bnstats.cli.project import project
     from bnstats.custom import trust
     from bnstats.report.checks.text import summary
@@ -101,7 +88,7 @@ def command(
     from bnstats.verification.sources import read_source, verify_source
 
     console: Console = ctx.obj
-    format_ = format_asked(output_format, as_json, "--output-format")
+    format_ = opt.format_asked(output_format, as_json, "--output-format")
     if digits is not None and not (fix or diff):
         raise click.UsageError("--digits goes with --fix or --diff")
     if diff and format_ != "text":
@@ -111,14 +98,11 @@ def command(
     options |= {name: own.options[name] for name in unset}
     for name in own.imports:
         trust(name, own.directory)
-    import_named(imports)
+    opt.import_named(imports)
     checks: list[Check] = []
     names = what or own.claims or _committed()
     options["family_error"] /= len(names)
-    with (
-        interruptible() as interrupted,
-        layers_watch(console, "verify", interrupted) as watch,
-    ):
+    with interruptible() as interrupted, watching(console, "verify", interrupted) as watch:
         settings = VerifySettings(
             **options, workers=workers, on_layer=watch.layer, should_stop=watch.stopping
         )

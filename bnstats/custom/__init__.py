@@ -17,24 +17,11 @@ Nothing is imported unless a person, a program or the project's pyproject.toml n
 claims may name only a layer that is loaded, or that lies in a module which these have named.
 """
 
-from bnstats.custom.finding import (
-    Installed,
-    as_typed,
-    installed,
-    load_here,
-    load_trusted,
-    load_typed,
-    trust,
-)
-from bnstats.custom.registering import register
-
-__all__ = [
-    "Installed",
-    "as_typed",
-    "installed",
-    "load_here",
-    "load_trusted",
-    "load_typed",
-    "register",
-    "trust",
-]
+from bnstats.custom.finding import Installed as Installed
+from bnstats.custom.finding import as_typed as as_typed
+from bnstats.custom.finding import installed as installed
+from bnstats.custom.finding import load_here as load_here
+from bnstats.custom.finding import load_trusted as load_trusted
+from bnstats.custom.finding import load_typed as load_typed
+from bnstats.custom.finding import trust as trust
+from bnstats.custom.registering import register as register

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import Any
 
 _ROOTS = {"numpy": "numpy", "torch": "torch", "jax": "jax", "jaxlib": "jax"}
@@ -25,13 +26,7 @@ def root_library(found: Any) -> str:
 
 def adapter(library: str) -> Any:
     """Return the module that calls and differentiates functions of torch or of jax."""
-    if library == "torch":
-        from bnstats.custom import torch_functions
-
-        return torch_functions
-    from bnstats.custom import jax_functions
-
-    return jax_functions
+    return import_module(f"bnstats.custom.{'torch' if library == 'torch' else 'jax'}_functions")
 
 
 def is_module(found: Any) -> bool:
@@ -39,6 +34,4 @@ def is_module(found: Any) -> bool:
     torch = sys.modules.get("torch.nn")
     if torch is None:
         return False
-    return isinstance(found, torch.Module) or (
-        isinstance(found, type) and issubclass(found, torch.Module)
-    )
+    return issubclass(found if isinstance(found, type) else type(found), torch.Module)

@@ -9,7 +9,7 @@ import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, NamedTuple, TypedDict, TypeVar, Unpack, overload
 
 from bnstats.custom.arrays import adapter, is_module
 from bnstats.custom.builders import built, needed, with_known_moments
@@ -29,28 +29,19 @@ F = TypeVar("F", bound=Callable[..., Any])
 Breakpoints = tuple[float, ...] | Callable[..., tuple[float, ...]]
 
 
+class _About(TypedDict, total=False):
+    name: str | None
+    breakpoints: Breakpoints
+    formula: str | None
+    gradient: str | None
+    cite: str
+    examples: tuple[str, ...]
+
+
 @overload
-def register(
-    function: F,
-    *,
-    name: str | None = ...,
-    breakpoints: Breakpoints = ...,
-    formula: str | None = ...,
-    gradient: str | None = ...,
-    cite: str = ...,
-    examples: tuple[str, ...] = ...,
-) -> F: ...
+def register(function: F, **about: Unpack[_About]) -> F: ...
 @overload
-def register(
-    function: None = ...,
-    *,
-    name: str | None = ...,
-    breakpoints: Breakpoints = ...,
-    formula: str | None = ...,
-    gradient: str | None = ...,
-    cite: str = ...,
-    examples: tuple[str, ...] = ...,
-) -> Callable[[F], F]: ...
+def register(function: None = ..., **about: Unpack[_About]) -> Callable[[F], F]: ...
 def register(
     function: Any = None,
     *,

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 from bnstats.claims.verdict import Verdict
-from bnstats.documents.entries import ClaimEntry, ExactEntry, QuantityEntry
 from bnstats.result import Record, Result, Status
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
@@ -43,29 +42,17 @@ def document(
 def outline(specs: Sequence[Spec], sampling: Sampling) -> dict[str, Any]:
     """Return a document with every key that one of these layers would have, and no true number."""
     estimate = Estimate(0.0, 0.0, (0.0, 0.0), 0.0, Exact(0.0, 0.0, ""))
-    return document(
-        [
-            Result(
-                spec,
-                {n: estimate for n, q in QUANTITIES.items() if q.direction in sampling.directions},
-                sampling=sampling,
-                nonfinite=dict.fromkeys(sampling.directions, 0),
-            )
-            for spec in specs
-        ]
-    )
+    names = (n for n, q in QUANTITIES.items() if q.direction in sampling.directions)
+    quantities = dict.fromkeys(names, estimate)
+    nonfinite = dict.fromkeys(sampling.directions, 0)
+    return document([Result(s, quantities, sampling=sampling, nonfinite=nonfinite) for s in specs])
 
 
 def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str]) -> dict[str, Any]:
     """Return the document of a call that failed before it had any result."""
     error = {"message": message, "hint": hint, "exit_code": exit_code}
-    return {
-        "schema": SCHEMA,
-        "status": "failed",
-        "error": error,
-        "results": [],
-        "provenance": _provenance((), argv),
-    }
+    begun = {"schema": SCHEMA, "status": "failed", "error": error}  # the keys in their order
+    return begun | document((), argv=argv, status="failed")
 
 
 def result_entry(record: Record[Any]) -> dict[str, Any]:
@@ -78,9 +65,8 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
             "chunk": record.chunk,
             "n_eff": number(record.n_eff),
             "nonfinite": dict(record.nonfinite),
+            **{name: _estimate_entry(e) for name, e in record.quantities.items()},
         }
-    if isinstance(record, Result):
-        entry |= {name: _estimate_entry(e) for name, e in record.quantities.items()}
     else:
         entry |= {n: {"exact": exact_entry(record.quantities.get(n))} for n in QUANTITIES}
     entry["warnings"] = list(record.warnings)
@@ -88,7 +74,7 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
     return entry
 
 
-def claims_entry(verdicts: Iterable[Verdict]) -> list[ClaimEntry]:
+def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
     """Return the claims on a layer with their verdicts."""
     return [
         {
@@ -111,14 +97,14 @@ def claims_entry(verdicts: Iterable[Verdict]) -> list[ClaimEntry]:
     ]
 
 
-def exact_entry(exact: Exact | None) -> ExactEntry | None:
+def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
     """Return an exact value with its error bound, or None."""
     if exact is None or not math.isfinite(exact.value + exact.error):
         return None
     return {"value": exact.value, "error": exact.error, "by": exact.by}
 
 
-def _estimate_entry(e: Estimate) -> QuantityEntry:
+def _estimate_entry(e: Estimate) -> dict[str, Any]:
     interval = None if e.interval is None else [number(end) for end in e.interval]
     return {
         "value": number(e.value),
@@ -153,12 +139,6 @@ def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str
     first = records[0]
     found["law"] = first.law._asdict()
     if isinstance(first, Result):
-        found |= {
-            "backend": first.backend,
-            "device": first.device,
-            "sampler": first.sampler,
-            "dtype": first.dtype,
-            "seed": first.seed,
-            "confidence": first.confidence,
-        }
+        names = ("backend", "device", "sampler", "dtype", "seed", "confidence")
+        found |= {name: getattr(first, name) for name in names}
     return found

@@ -12,7 +12,7 @@ from math import prod
 from typing import Annotated, Literal, NamedTuple
 
 from bnstats.layers._bound import Array, Input, Namespace
-from bnstats.layers._parameters import ParameterError, Synonyms
+from bnstats.layers._parameters import ParameterError, Range, Synonyms
 
 Init = Literal[
     "unit_fan_in",
@@ -31,6 +31,7 @@ Init = Literal[
 _SYNONYMS = Synonyms((("glorot_uniform", "xavier_uniform"), ("he_uniform", "kaiming_uniform")))
 InitName = Annotated[Init, _SYNONYMS]
 Mode = Literal["fan_in", "fan_out"]
+Gain = Annotated[float | None, Range("(0, inf)")]
 Distribution = Literal["normal", "uniform", "truncated_normal"]
 
 CITE = (
@@ -119,7 +120,9 @@ def weights(
         raise ParameterError(f"gain has no effect with init={init}")
     if scaled is not None:
         square, fan, distribution = scaled
-        std = _fan_std(square if gain is None else gain**2, fan or mode, shape)
+        fan_in, fan_out = fans_of(shape)
+        fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
+        std = math.sqrt((square if gain is None else gain**2) / fans[fan or mode])
         return _independent(distribution, std, shape)._replace(scaled=True)
     if init == "orthogonal":
         return _orthogonal(1.0 if gain is None else gain, shape)
@@ -129,12 +132,6 @@ def weights(
 def fans_of(shape: tuple[int, ...]) -> tuple[int, int]:
     """Return fan_in and fan_out as torch.nn.init and keras read them off a shape."""
     return prod(shape[1:]), shape[0] * prod(shape[2:])
-
-
-def _fan_std(square: float, fan: str, shape: tuple[int, ...]) -> float:
-    fan_in, fan_out = fans_of(shape)
-    fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
-    return math.sqrt(square / fans[fan])
 
 
 def _independent(distribution: Distribution, std: float, shape: tuple[int, ...]) -> Weights:

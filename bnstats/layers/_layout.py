@@ -15,6 +15,12 @@ from bnstats.layers._parameters import ParameterError, Size
 from bnstats.layers._windows import Region, Side, Stretch, Windows
 
 _MOST_ELEMENTS = 10**7
+# Examples of windows that share out a map, by the number of its sides.
+SHARED_OUT = {
+    1: ("input_size=8,output_size=3",),
+    2: ("input_size=8,output_size=3",),
+    3: ("input_size=5,output_size=2",),
+}
 
 
 def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:
@@ -25,6 +31,11 @@ def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:
         text = "x".join(map(str, value))
         raise ParameterError(f"{name}={text} has {len(value)} sides where the layer has {sides}")
     return value
+
+
+def by_side(sides: int, **sizes: Size) -> list[tuple[int, ...]]:
+    """Return the sizes along each side in turn; see `per_side`."""
+    return list(zip(*(per_side(name, size, sides) for name, size in sizes.items()), strict=True))
 
 
 def laid_out(sides: tuple[Side, ...], *, interior: bool) -> Windows:
@@ -45,27 +56,31 @@ def windows(
     *,
     ceil_mode: bool = False,
     region: Region = "all",
+    any_padding: bool = False,
 ) -> Windows:
     """Lay out sliding windows; sizes as in torch, ``stride=None`` is the kernel's.
+
+    Padding above half the kernel is refused, as by torch's pooling, unless ``any_padding``.
 
     Raises
     ------
     ParameterError
-        A tuple of the wrong length, a kernel larger than the padded input, or a region that holds
-        no window or no position.
+        A tuple of the wrong length, padding that is refused, a kernel larger than the padded input,
+        or a region that holds no window or no position.
     """
-    k = per_side("kernel_size", kernel_size, sides)
-    s = k if stride is None else per_side("stride", stride, sides)
-    p = per_side("padding", padding, sides)
-    d = per_side("dilation", dilation, sides)
+    stride = kernel_size if stride is None else stride
+    slid = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
+    each = by_side(sides, **slid)
+    for k, _, p, _ in each:
+        if p > k // 2 and not any_padding:
+            raise ParameterError(f"padding={p} is more than half of kernel_size={k}")
     if input_size is None:
         if region != "all":
             raise ParameterError(f"region={region} is a part of a finite map: it needs input_size")
-        found = laid_out(tuple(map(_interior, k, s, d)), interior=True)
+        found = laid_out(tuple(_interior(k, s, d) for k, s, _, d in each), interior=True)
         return replace(found, hints=idle_hints(padding, ceil_mode=ceil_mode))
-    n = per_side("input_size", input_size, sides)
-    rounding = (ceil_mode,) * sides
-    found = laid_out(tuple(map(_finite, k, s, d, p, n, rounding)), interior=False)
+    each = by_side(sides, **slid, input_size=input_size)
+    found = laid_out(tuple(_finite(*side, ceil_mode=ceil_mode) for side in each), interior=False)
     if region == "all":
         return found
     part = replace(found, region=region)
@@ -79,18 +94,16 @@ def _interior(kernel: int, stride: int, dilation: int) -> Side:
     """Lay out the windows from the first to the last that reaches into a period of positions."""
     reach = dilation * (kernel - 1) + 1
     before = (reach - 1) // stride
-    period = before * stride
+    first = before * stride
     return Side(
-        size=period + max(reach, stride),
-        stretches=(Stretch(0, stride, before + 1, kernel, dilation, slice(None)),),
-        padding=(0, 0),
-        kept=slice(period, period + stride),
-        margin=0,
+        size=first + max(reach, stride),
+        stretches=(Stretch(0, stride, before + 1, kernel, dilation),),
+        period=range(first, first + stride),
     )
 
 
 def _finite(
-    kernel: int, stride: int, dilation: int, padding: int, size: int, ceil_mode: bool
+    kernel: int, stride: int, padding: int, dilation: int, size: int, *, ceil_mode: bool
 ) -> Side:
     """Lay out the windows of a finite map by torch's rule (pooling_output_shape)."""
     reach = dilation * (kernel - 1) + 1
@@ -106,22 +119,10 @@ def _finite(
     overhang = max((count - 1) * stride + reach - available, 0)
     return Side(
         size=size,
-        stretches=(Stretch(0, stride, count, kernel, dilation, slice(None)),),
+        stretches=(Stretch(0, stride, count, kernel, dilation),),
         padding=(padding, padding + overhang),
-        kept=slice(0, size),
         margin=padding,
     )
-
-
-def refuse_wide_padding(sides: int, kernel_size: Size, padding: Size) -> None:
-    """Raise ParameterError for padding above half the kernel, as torch's pooling does."""
-    for k, p in zip(
-        per_side("kernel_size", kernel_size, sides),
-        per_side("padding", padding, sides),
-        strict=True,
-    ):
-        if p > k // 2:
-            raise ParameterError(f"padding={p} is more than half of kernel_size={k}")
 
 
 def adaptive_windows(sides: int, output_size: Size, input_size: Size) -> Windows:
@@ -130,26 +131,19 @@ def adaptive_windows(sides: int, output_size: Size, input_size: Size) -> Windows
     Window i of o on n positions begins at ⌊i·n/o⌋ and ends before ⌈(i+1)·n/o⌉. Where o does not
     divide n, extents differ and windows overlap; they recur after o/gcd(n, o) of them.
     """
-    o = per_side("output_size", output_size, sides)
-    n = per_side("input_size", input_size, sides)
-    return laid_out(tuple(map(_adaptive, o, n)), interior=False)
+    each = by_side(sides, output_size=output_size, input_size=input_size)
+    return laid_out(tuple(_adaptive(*side) for side in each), interior=False)
 
 
 def _adaptive(output: int, size: int) -> Side:
     recur = gcd(size, output)
     kinds = output // recur
-    starts = [i * size // output for i in range(kinds)]
-    stops = [-(-(i + 1) * size // output) for i in range(kinds)]
-    return Side(
-        size=size,
-        stretches=tuple(
-            Stretch(a, size // recur, recur, b - a, 1, slice(i, None, kinds))
-            for i, (a, b) in enumerate(zip(starts, stops, strict=True))
-        ),
-        padding=(0, 0),
-        kept=slice(0, size),
-        margin=0,
-    )
+
+    def stretch(i: int) -> Stretch:
+        start, stop = i * size // output, -(-(i + 1) * size // output)
+        return Stretch(start, size // recur, recur, stop - start, place=slice(i, None, kinds))
+
+    return Side(size, tuple(map(stretch, range(kinds))))
 
 
 def in_region(bound: BoundLayer, w: Windows) -> BoundLayer:

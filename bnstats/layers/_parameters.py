@@ -7,7 +7,7 @@ import inspect
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,17 @@ class ParameterError(ValueError):
 # A size per side: one int for all sides, or one for each, written 3x5 in a spec.
 Size: TypeAlias = int | tuple[int, ...]
 Kind: TypeAlias = Literal["int", "float", "number", "bool", "word", "size"]
+
+# What most parameters are.
+Count = Annotated[int, Range("[1, inf)")]
+Several = Annotated[int, Range("[2, inf)")]
+Positive = Annotated[float, Range("(0, inf)")]
+NonNegative = Annotated[float, Range("[0, inf)")]
+Probability = Annotated[float, Range("[0, 1)")]
+Sizes = Annotated[Size, Range("[1, inf)")]
+Padding = Annotated[Size, Range("[0, inf)")]
+Stride = Annotated[Size | None, Range("[1, inf)"), Follows("kernel_size")]
+MapSize = Annotated[Size | None, Range("[1, inf)")]
 
 
 @dataclass(frozen=True)
@@ -87,23 +98,18 @@ def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
     if typing.get_origin(hint) is typing.Annotated:
         hint, *rest = typing.get_args(hint)
         notes = tuple(rest)
-    choices: tuple[str, ...] = ()
-    kind: Kind
-    if typing.get_origin(hint) is Literal:
-        kind, choices = "word", typing.get_args(hint)
-    elif hint is str:
-        kind = "word"
-    elif tuple[int, ...] in typing.get_args(hint):
-        kind = "size"
-    elif bool in (hint, *typing.get_args(hint)):
-        kind = "bool"
-    elif hint == int | float:
-        kind = "number"
-    elif float in (hint, *typing.get_args(hint)):
-        kind = "float"
-    elif int in (hint, *typing.get_args(hint)):
-        kind = "int"
-    else:
+    among = typing.get_args(hint)
+    is_choice = typing.get_origin(hint) is Literal
+    kinds: dict[Kind, bool] = {
+        "word": is_choice or hint is str,
+        "size": tuple[int, ...] in among,
+        "bool": bool in (hint, *among),
+        "number": hint == int | float,
+        "float": float in (hint, *among),
+        "int": int in (hint, *among),
+    }
+    kind = next((kind for kind, holds in kinds.items() if holds), None)
+    if kind is None:
         raise TypeError(f"parameter {name!r} has a type no spec can hold: {hint!r}")
     required = default is inspect.Parameter.empty
     return Parameter(
@@ -111,7 +117,7 @@ def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
         kind=kind,
         default=None if required else default,
         required=required,
-        choices=choices,
+        choices=among if is_choice else (),
         range=next((n for n in notes if isinstance(n, Range)), None),
         follows=next((n.name for n in notes if isinstance(n, Follows)), None),
         synonyms=next((n.words for n in notes if isinstance(n, Synonyms)), ()),

@@ -6,8 +6,9 @@ last side is reduced first, and the gradient goes back through the sides in the 
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
-from functools import partial, reduce
+from functools import reduce
 from typing import TypeAlias
 
 from bnstats.layers._bound import Array, Backward, Namespace
@@ -17,6 +18,7 @@ from bnstats.layers._windows import Side, Stretch, Windows
 Reduced: TypeAlias = tuple[Array, Callable[[Array, int], Array]]
 # Reduces the windows of one stretch, given one array for each position of a window.
 Reduction: TypeAlias = Callable[[Namespace, Sequence[Array]], Reduced]
+ReductionOf: TypeAlias = Callable[[int, Stretch], Reduction]  # of a stretch along an axis
 
 
 def largest(xp: Namespace, taps: Sequence[Array]) -> Reduced:
@@ -31,11 +33,7 @@ def largest(xp: Namespace, taps: Sequence[Array]) -> Reduced:
 
 def total(xp: Namespace, taps: Sequence[Array]) -> Reduced:
     """Return the sum, and the gradient of each."""
-    del xp
-    y = taps[0]
-    for tap in taps[1:]:
-        y = y + tap
-    return y, lambda dy, i: dy
+    return reduce(operator.add, taps), lambda dy, i: dy
 
 
 def over_windows(
@@ -49,30 +47,24 @@ def over_windows(
 
 
 def over_stretches(
-    xp: Namespace,
-    x: Array,
-    sides: Sequence[Side],
-    reduction_of: Callable[[int, Stretch], Reduction],
+    xp: Namespace, x: Array, sides: Sequence[Side], reduction_of: ReductionOf
 ) -> tuple[Array, Backward]:
     """Reduce the windows of a padded map, each stretch along each axis in its own way."""
     y, steps = x, list[Backward]()
     for axis, side in reversed(list(enumerate(sides))):
-        y, back = _along(xp, y, side, axis, partial(reduction_of, axis))
+        y, back = _along(xp, y, side, axis, reduction_of)
         steps.append(back)
     return y, lambda dy: reduce(lambda grad, back: back(grad), reversed(steps), dy)
 
 
 def _along(
-    xp: Namespace, x: Array, side: Side, axis: int, reduction_of: Callable[[Stretch], Reduction]
+    xp: Namespace, x: Array, side: Side, axis: int, reduction_of: ReductionOf
 ) -> tuple[Array, Backward]:
     lead = (slice(None),) * axis
-
-    def reduced(stretch: Stretch) -> Reduced:
-        return reduction_of(stretch)(
-            xp, [x[(*lead, stretch.at(tap))] for tap in range(stretch.taps)]
-        )
-
-    found = [reduced(stretch) for stretch in side.stretches]
+    found = [
+        reduction_of(axis, stretch)(xp, [x[(*lead, stretch.at(i))] for i in range(stretch.taps)])
+        for stretch in side.stretches
+    ]
     if len(found) == 1:
         y = found[0][0]
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -17,8 +17,11 @@ from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, In
 from bnstats.layers._known import ExactMoments, Known
 from bnstats.layers._parameters import Parameter, parameters_of
 
+Pair: TypeAlias = tuple[Array, Array]  # y and dy/dx
 Function: TypeAlias = Callable[[Namespace, Array], Array]
-Pointwise: TypeAlias = Callable[[Namespace, Array], tuple[Array, Array]]  # y and dy/dx
+Pointwise: TypeAlias = Callable[[Namespace, Array], Pair]
+Activation: TypeAlias = Callable[..., Pair]  # of xp, x and parameters
+Builder: TypeAlias = Callable[..., BoundLayer]  # of parameters
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class Layer:
     gradient: str
     cite: str
     parameters: tuple[Parameter, ...]
-    bind: Callable[..., BoundLayer] = field(repr=False)
+    bind: Builder = field(repr=False)
     aliases: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
@@ -73,17 +76,14 @@ def find(name: str) -> tuple[Layer, str] | None:
 
 def register(layer: Layer) -> Layer:
     """Add a layer to the registry; a name that is taken raises ValueError."""
-    aliases = {name: (layer.name, carried) for name, _, carried in _parted(layer.aliases)}
+    parted = (alias.partition(":") for alias in layer.aliases)
+    aliases = {name: (layer.name, carried) for name, _, carried in parted}
     for name in (layer.name, *aliases):
         if name in LAYERS or name in ALIASES:
             raise ValueError(f"layer name {name!r} is taken")
     LAYERS[layer.name] = layer
     ALIASES.update(aliases)
     return layer
-
-
-def _parted(aliases: Iterable[str]) -> Iterable[tuple[str, str, str]]:
-    return (alias.partition(":") for alias in aliases)
 
 
 def structured(
@@ -94,10 +94,10 @@ def structured(
     cite: str = "",
     aliases: tuple[str, ...] = (),
     examples: tuple[str, ...] = (),
-) -> Callable[[Callable[..., BoundLayer]], Callable[..., BoundLayer]]:
+) -> Callable[[Builder], Builder]:
     """Register a builder: a function of keyword-only parameters that returns a `BoundLayer`."""
 
-    def decorate(build: Callable[..., BoundLayer]) -> Callable[..., BoundLayer]:
+    def decorate(build: Builder) -> Builder:
         declared = getattr(build, "func", build)
         register(
             Layer(
@@ -124,23 +124,23 @@ def structured_by_sides(
     *,
     name: str,
     examples: Mapping[int, tuple[str, ...]],
-    cite: str = "",
     aliases: tuple[str, ...] = (),
-) -> Callable[[Callable[..., BoundLayer]], Callable[..., BoundLayer]]:
+    **about: Any,
+) -> Callable[[Builder], Builder]:
     """Register a builder for maps of several numbers of sides, which it takes as first argument.
 
     ``examples`` lists them with the examples of each; ``{}`` in the name and in aliases is theirs.
     """
 
-    def decorate(build: Callable[..., BoundLayer]) -> Callable[..., BoundLayer]:
+    def decorate(build: Builder) -> Builder:
         for sides, texts in examples.items():
             structured(
                 formula,
                 gradient,
                 name=name.format(sides),
-                cite=cite,
                 aliases=tuple(alias.format(sides) for alias in aliases),
                 examples=texts,
+                **about,
             )(functools.partial(build, sides))
         return build
 
@@ -151,24 +151,19 @@ def elementwise(
     formula: str,
     gradient: str = "dx = dy·f′(x)",
     *,
-    name: str | None = None,
     breakpoints: tuple[float, ...] | Callable[..., tuple[float, ...]] = (),
     closed_form: Callable[[Law], ExactMoments] | None = None,
-    cite: str = "",
-    aliases: tuple[str, ...] = (),
-    examples: tuple[str, ...] = (),
-) -> Callable[[Callable[..., tuple[Array, Array]]], Callable[..., tuple[Array, Array]]]:
+    **about: Any,
+) -> Callable[[Activation], Activation]:
     """Register an activation: a function of ``(xp, x)`` that returns ``(y, dy/dx)``.
 
     Its keyword-only arguments are its parameters. ``breakpoints`` lists where it is not smooth,
     or is a function of the parameters that does, and that raises `ParameterError` where they make
     no layer. ``closed_form`` states moments of a layer without parameters under any law; the others
-    are found by quadrature.
+    are found by quadrature. The other arguments are those of `structured`.
     """
 
-    def decorate(
-        function: Callable[..., tuple[Array, Array]],
-    ) -> Callable[..., tuple[Array, Array]]:
+    def decorate(function: Activation) -> Activation:
         @functools.wraps(function)
         def build(**values: Any) -> BoundLayer:
             values = (function.__kwdefaults__ or {}) | values
@@ -179,9 +174,7 @@ def elementwise(
             breaks = breakpoints(**values) if callable(breakpoints) else breakpoints
             return pointwise_layer(f, breaks, closed_form)
 
-        structured(formula, gradient, name=name, cite=cite, aliases=aliases, examples=examples)(
-            build
-        )
+        structured(formula, gradient, **about)(build)
         return function
 
     return decorate

@@ -7,8 +7,10 @@ linear layer is a convolution over no sides at all.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._initialisation import Init, Mode, fans_of, weights
+from bnstats.layers._initialisation import Weights, fans_of
 from bnstats.layers._known import ExactMoments, Known
 from bnstats.layers._parameters import ParameterError
 from bnstats.layers._windows import Windows
@@ -16,13 +18,11 @@ from bnstats.layers._windows import Windows
 
 def weighted_layer(
     w: Windows,
+    weights: Callable[..., Weights],
     in_channels: int,
     out_channels: int,
     *,
     groups: int = 1,
-    init: Init,
-    mode: Mode,
-    gain: float | None,
     transposed: bool = False,
 ) -> BoundLayer:
     """Return the layer of a convolution without bias, or of a transposed one.
@@ -31,11 +31,11 @@ def weighted_layer(
     ----------
     w
         The windows of the input's map, or if transposed those of the output's.
+    weights
+        `bnstats.layers._initialisation.weights` with an initialisation chosen.
     in_channels, out_channels, groups
         The channels of x and y; each is split into ``groups``, and a group of outputs sees one
         group of inputs.
-    init, mode, gain
-        As in `bnstats.layers._initialisation.weights`.
     transposed
         Whether the forward takes windows to the map.
 
@@ -51,7 +51,7 @@ def weighted_layer(
     outer, inner = (in_channels, out_channels) if transposed else (out_channels, in_channels)
     rows, columns = outer // groups, inner // groups
     shape = (outer, columns, *w.kernel)
-    weight = weights(init, mode, gain, shape, groups=groups, transposed=transposed)
+    weight = weights(shape, groups=groups, transposed=transposed)
     stretched = (slice(None),) * 3 + (None,) * len(w.kernel) + (slice(None),)
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
@@ -83,7 +83,6 @@ def weighted_layer(
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
         # Weights have mean 0 and are uncorrelated, so that E[x]² adds to the power of x.
-        del expect
         to_window = columns * w.per_window(lambda e: e.inside) * weight.ms
         to_position = rows * w.per_position(lambda e: e.inside) * weight.ms
         to_y, to_dx = (to_position, to_window) if transposed else (to_window, to_position)

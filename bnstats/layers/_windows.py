@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -29,8 +29,8 @@ class Stretch:
     step: int
     count: int
     taps: int
-    dilation: int
-    place: slice
+    dilation: int = 1
+    place: slice = field(default_factory=lambda: slice(None))
 
     def at(self, tap: int) -> slice:
         """Return the slice that takes one position of every window."""
@@ -57,17 +57,22 @@ class Side:
         The windows: a single stretch where they slide, several where they adapt to the size.
     padding
         Positions before and after the map; ``ceil_mode`` may need more of them after it.
-    kept
-        The positions of x whose dx belongs to the event.
     margin
         How much of the padding on each side counts as elements.
+    period
+        The positions of x whose dx belongs to the event; all of them unless it is given.
     """
 
     size: int
     stretches: tuple[Stretch, ...]
-    padding: tuple[int, int]
-    kept: slice
-    margin: int
+    padding: tuple[int, int] = (0, 0)
+    margin: int = 0
+    period: range | None = None
+
+    @property
+    def kept(self) -> range:
+        """The positions of x whose dx belongs to the event."""
+        return self.period or range(self.size)
 
     @property
     def count(self) -> int:
@@ -207,7 +212,7 @@ class Windows:
             whole = replace(self, region="all")
             return (whole.per_position(value) * prod(self.size) - within) / positions
         windows = 1 if self.interior else prod(self.count)
-        kept = prod(side.kept.stop - side.kept.start for side in self.sides)
+        kept = prod(len(side.kept) for side in self.sides)
         return float(self.per_window(value) * windows / kept)
 
     @cached_property

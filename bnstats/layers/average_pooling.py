@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known
-from bnstats.layers._layout import adaptive_windows, in_region, refuse_wide_padding, windows
-from bnstats.layers._parameters import Follows, ParameterError, Range, Size
+from bnstats.layers._layout import SHARED_OUT, adaptive_windows, in_region, windows
+from bnstats.layers._parameters import MapSize, Padding, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import over_windows, total
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._windows import Extent, Region, Windows
@@ -20,9 +19,7 @@ _GRADIENT = "dx_i = Σ_w dy_w/|w| over the windows w that hold i"
 
 
 def mean_of(
-    w: Windows,
-    divisor: Callable[[Extent], int] = lambda extent: extent.inside,
-    factor: float = 1.0,
+    w: Windows, divisor: Callable[[Extent], int] = lambda extent: extent.inside, factor: float = 1.0
 ) -> BoundLayer:
     """Return the layer of y = c·Σx over each window, c = factor/divisor(extent).
 
@@ -36,7 +33,6 @@ def mean_of(
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
         # A window of m elements has y ~ N(c·m·x_mean, c²·m·x_std²); m of the dx get c·dy each.
-        del expect
 
         def reach(e: Extent) -> float:
             return factor * e.inside / divisor(e)
@@ -80,13 +76,13 @@ def mean_of(
 def avg_pool(
     sides: int,
     *,
-    kernel_size: Annotated[Size, Range("[1, inf)")],
-    stride: Annotated[Size | None, Range("[1, inf)"), Follows("kernel_size")] = None,
-    padding: Annotated[Size, Range("[0, inf)")] = 0,
+    kernel_size: Sizes,
+    stride: Stride = None,
+    padding: Padding = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
-    input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    input_size: MapSize = None,
     region: Region = "all",
 ) -> BoundLayer:
     """Mean of each window; padding is 0 and counts as elements unless count_include_pad=false.
@@ -94,7 +90,6 @@ def avg_pool(
     What ceil_mode adds beyond the padding never counts. ``divisor_override`` is there for all
     sides; torch has it for two and three.
     """
-    refuse_wide_padding(sides, kernel_size, padding)
     if divisor_override == 0:
         raise ParameterError("divisor_override=0 divides by zero")
     w = windows(sides, kernel_size, stride, padding, input_size, ceil_mode=ceil_mode, region=region)
@@ -108,18 +103,9 @@ def avg_pool(
     _GRADIENT,
     name="adaptive_avg_pool{}d",
     cite=_CITE,
-    examples={
-        1: ("input_size=8,output_size=3",),
-        2: ("input_size=8,output_size=3",),
-        3: ("input_size=5,output_size=2",),
-    },
+    examples=SHARED_OUT,
 )
-def adaptive_avg_pool(
-    sides: int,
-    *,
-    output_size: Annotated[Size, Range("[1, inf)")],
-    input_size: Annotated[Size, Range("[1, inf)")],
-) -> BoundLayer:
+def adaptive_avg_pool(sides: int, *, output_size: Sizes, input_size: Sizes) -> BoundLayer:
     """Mean of each of output_size windows, which share out the input."""
     return mean_of(adaptive_windows(sides, output_size, input_size))
 
@@ -132,6 +118,6 @@ def adaptive_avg_pool(
     aliases=("global_average_pooling{}d",),
     examples={1: ("input_size=7",), 2: ("input_size=7",), 3: ("input_size=4",)},
 )
-def global_avg_pool(sides: int, *, input_size: Annotated[Size, Range("[1, inf)")]) -> BoundLayer:
+def global_avg_pool(sides: int, *, input_size: Sizes) -> BoundLayer:
     """Mean of the whole map."""
     return mean_of(adaptive_windows(sides, 1, input_size))

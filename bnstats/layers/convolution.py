@@ -7,12 +7,12 @@ convolution is groups=in_channels.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from functools import partial
 
 from bnstats.layers._bound import BoundLayer
-from bnstats.layers._initialisation import CITE, InitName, Mode
-from bnstats.layers._layout import idle_hints, in_region, per_side, windows
-from bnstats.layers._parameters import ParameterError, Range, Size
+from bnstats.layers._initialisation import CITE, Gain, InitName, Mode, weights
+from bnstats.layers._layout import by_side, idle_hints, in_region, windows
+from bnstats.layers._parameters import Count, MapSize, Padding, ParameterError, Sizes
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._weighted import weighted_layer
 from bnstats.layers._windows import Region
@@ -28,25 +28,25 @@ from bnstats.layers._windows import Region
 def conv(
     sides: int,
     *,
-    in_channels: Annotated[int, Range("[1, inf)")] = 2,
-    out_channels: Annotated[int, Range("[1, inf)")] = 2,
-    kernel_size: Annotated[Size, Range("[1, inf)")] = 3,
-    stride: Annotated[Size, Range("[1, inf)")] = 1,
-    padding: Annotated[Size, Range("[0, inf)")] = 0,
-    dilation: Annotated[Size, Range("[1, inf)")] = 1,
-    groups: Annotated[int, Range("[1, inf)")] = 1,
-    input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    in_channels: Count = 2,
+    out_channels: Count = 2,
+    kernel_size: Sizes = 3,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
+    groups: Count = 1,
+    input_size: MapSize = None,
     region: Region = "all",
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
-    gain: Annotated[float | None, Range("(0, inf)")] = None,
+    gain: Gain = None,
 ) -> BoundLayer:
     """Convolution without bias; the numbers are over fresh weights for every draw."""
-    w = windows(sides, kernel_size, stride, padding, input_size, dilation, region=region)
-    bound = weighted_layer(
-        w, in_channels, out_channels, groups=groups, init=init, mode=mode, gain=gain
+    w = windows(
+        sides, kernel_size, stride, padding, input_size, dilation, region=region, any_padding=True
     )
-    return in_region(bound, w)
+    drawn = partial(weights, init, mode, gain)
+    return in_region(weighted_layer(w, drawn, in_channels, out_channels, groups=groups), w)
 
 
 @structured_by_sides(
@@ -59,39 +59,31 @@ def conv(
 def conv_transpose(
     sides: int,
     *,
-    in_channels: Annotated[int, Range("[1, inf)")] = 2,
-    out_channels: Annotated[int, Range("[1, inf)")] = 2,
-    kernel_size: Annotated[Size, Range("[1, inf)")] = 3,
-    stride: Annotated[Size, Range("[1, inf)")] = 1,
-    padding: Annotated[Size, Range("[0, inf)")] = 0,
-    output_padding: Annotated[Size, Range("[0, inf)")] = 0,
-    groups: Annotated[int, Range("[1, inf)")] = 1,
-    dilation: Annotated[Size, Range("[1, inf)")] = 1,
-    input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    in_channels: Count = 2,
+    out_channels: Count = 2,
+    kernel_size: Sizes = 3,
+    stride: Sizes = 1,
+    padding: Padding = 0,
+    output_padding: Padding = 0,
+    groups: Count = 1,
+    dilation: Sizes = 1,
+    input_size: MapSize = None,
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
-    gain: Annotated[float | None, Range("(0, inf)")] = None,
+    gain: Gain = None,
 ) -> BoundLayer:
     """Transposed convolution without bias: a convolution's backward as the forward, and back."""
     output_size = None
     if input_size is not None:
-        names = ("input_size", "kernel_size", "stride", "padding", "output_padding", "dilation")
-        given = (input_size, kernel_size, stride, padding, output_padding, dilation)
-        by_side = (per_side(k, v, sides) for k, v in zip(names, given, strict=True))
-        output_size = tuple(_output_size(*side) for side in zip(*by_side, strict=True))
-    w = windows(sides, kernel_size, stride, padding, output_size, dilation)
+        slid = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+        slid |= {"output_padding": output_padding, "dilation": dilation}
+        each = by_side(sides, input_size=input_size, **slid)
+        output_size = tuple(_output_size(*side) for side in each)
+    w = windows(sides, kernel_size, stride, padding, output_size, dilation, any_padding=True)
     if input_size is None and not w.hints:
         w = replace(w, hints=idle_hints(output_padding))
-    bound = weighted_layer(
-        w,
-        in_channels,
-        out_channels,
-        groups=groups,
-        init=init,
-        mode=mode,
-        gain=gain,
-        transposed=True,
-    )
+    drawn = partial(weights, init, mode, gain)
+    bound = weighted_layer(w, drawn, in_channels, out_channels, groups=groups, transposed=True)
     return in_region(bound, w)
 
 

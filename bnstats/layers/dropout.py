@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from math import prod
-from typing import Annotated, Literal
+from typing import Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known
 from bnstats.layers._layout import per_side
-from bnstats.layers._parameters import Range, Size
+from bnstats.layers._parameters import Count, NonNegative, Probability, Sizes
 from bnstats.layers._registry import structured, structured_by_sides
 
 Scaling = Literal["inverted", "sqrt", "none"]
@@ -37,7 +37,6 @@ def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) 
     def moments(law: Law, expect: Expect) -> ExactMoments:
         # Central moments, summed over the two values of the mask: no large terms cancel. Kept,
         # y − E[y] is normal with mean p·gap; dropped, it is −(1 − p)·gap.
-        del expect
         gap, std = scale * (law.x_mean + shift), scale * law.x_std
         kept, dropped = p * gap, -keep * gap
         dy2, scalar = (scale * law.dy_std) ** 2, prod(shape) == 1
@@ -58,15 +57,8 @@ def _scale(p: float, scaling: Scaling) -> float:
     return {"inverted": 1 / (1 - p), "sqrt": 1 / math.sqrt(1 - p), "none": 1.0}[scaling]
 
 
-@structured(
-    _FORMULA,
-    _GRADIENT,
-    cite=_CITE,
-    examples=("", "scaling=sqrt", "scaling=none", "p=0.1"),
-)
-def dropout(
-    *, p: Annotated[float, Range("[0, 1)")] = 0.5, scaling: Scaling = "inverted"
-) -> BoundLayer:
+@structured(_FORMULA, _GRADIENT, cite=_CITE, examples=("", "scaling=sqrt", "scaling=none", "p=0.1"))
+def dropout(*, p: Probability = 0.5, scaling: Scaling = "inverted") -> BoundLayer:
     """Dropout in training; p is the probability that an element is dropped."""
     return _masked((), p, _scale(p, scaling))
 
@@ -80,11 +72,7 @@ def dropout(
     examples={1: ("",), 2: ("",), 3: ("",)},
 )
 def channel_dropout(
-    sides: int,
-    *,
-    p: Annotated[float, Range("[0, 1)")] = 0.5,
-    input_size: Annotated[Size, Range("[1, inf)")] = 2,
-    scaling: Scaling = "inverted",
+    sides: int, *, p: Probability = 0.5, input_size: Sizes = 2, scaling: Scaling = "inverted"
 ) -> BoundLayer:
     """Dropout of whole channels; an event is one channel's map, all under one mask."""
     return _masked(per_side("input_size", input_size, sides), p, _scale(p, scaling))
@@ -97,12 +85,7 @@ def channel_dropout(
     aliases=("stochastic_depth",),
     examples=("p=0.1", "p=0.1,scaling=none"),
 )
-def drop_path(
-    *,
-    p: Annotated[float, Range("[0, 1)")],
-    elements: Annotated[int, Range("[1, inf)")] = 4,
-    scaling: Scaling = "inverted",
-) -> BoundLayer:
+def drop_path(*, p: Probability, elements: Count = 4, scaling: Scaling = "inverted") -> BoundLayer:
     """Stochastic depth: a residual branch's output is dropped for a whole sample at a time."""
     return _masked((elements,), p, _scale(p, scaling))
 
@@ -117,28 +100,16 @@ def _alpha_scale(p: float) -> float:
     return 1 / math.sqrt((_SATURATION**2 * p + 1) * (1 - p))
 
 
-@structured(
-    _ALPHA_FORMULA,
-    "dx = dy·m·a",
-    cite="arXiv:1706.02515",
-    examples=("", "p=0.1"),
-)
-def alpha_dropout(*, p: Annotated[float, Range("[0, 1)")] = 0.5) -> BoundLayer:
+@structured(_ALPHA_FORMULA, "dx = dy·m·a", cite="arXiv:1706.02515", examples=("", "p=0.1"))
+def alpha_dropout(*, p: Probability = 0.5) -> BoundLayer:
     """Dropout to selu's negative saturation −α, then affine so that N(0, 1) keeps E and σ."""
     return _masked((), p, _alpha_scale(p), _SATURATION)
 
 
 @structured(
-    f"{_ALPHA_FORMULA}, one m for a channel",
-    "dx = dy·m·a",
-    cite="arXiv:1706.02515",
-    examples=("",),
+    f"{_ALPHA_FORMULA}, one m for a channel", "dx = dy·m·a", cite="arXiv:1706.02515", examples=("",)
 )
-def feature_alpha_dropout(
-    *,
-    p: Annotated[float, Range("[0, 1)")] = 0.5,
-    elements: Annotated[int, Range("[1, inf)")] = 4,
-) -> BoundLayer:
+def feature_alpha_dropout(*, p: Probability = 0.5, elements: Count = 4) -> BoundLayer:
     """Alpha dropout of whole channels; an event is one channel's elements, all under one mask."""
     return _masked((elements,), p, _alpha_scale(p), _SATURATION)
 
@@ -149,7 +120,7 @@ def feature_alpha_dropout(
     cite="JMLR 15 (2014) 1929-1958, section 10; keras.layers.GaussianDropout",
     examples=("rate=0.5", "rate=0.1"),
 )
-def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> BoundLayer:
+def gaussian_dropout(*, rate: Probability) -> BoundLayer:
     """Multiplicative normal noise with the mean and the variance of inverted dropout's mask."""
     std = math.sqrt(rate / (1 - rate))
 
@@ -159,7 +130,6 @@ def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> BoundLayer:
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
         # Given the noise z, y − E[y] is normal with mean x_mean·std·z and scale x_std·(1 + std·z).
-        del expect
         shift, x2, v = (law.x_mean * std) ** 2, law.x_std**2, std**2
         n2, n4 = 1 + v, 1 + 6 * v + 3 * v**2
         dy2 = law.dy_std**2
@@ -180,14 +150,13 @@ def gaussian_dropout(*, rate: Annotated[float, Range("[0, 1)")]) -> BoundLayer:
     cite="keras.layers.GaussianNoise",
     examples=("stddev=0.1",),
 )
-def gaussian_noise(*, stddev: Annotated[float, Range("[0, inf)")]) -> BoundLayer:
+def gaussian_noise(*, stddev: NonNegative) -> BoundLayer:
     """Additive normal noise."""
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         return draws["x"] + stddev * draws["noise"], lambda dy: dy
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
-        del expect
         var, dy2 = law.x_std**2 + stddev**2, law.dy_std**2
         return ExactMoments(
             mean_y=Known(law.x_mean),

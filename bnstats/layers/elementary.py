@@ -6,7 +6,7 @@ import math
 
 from bnstats.layers._bound import Array, Law, Namespace
 from bnstats.layers._known import ExactMoments, Known
-from bnstats.layers._registry import elementwise
+from bnstats.layers._registry import Pair, elementwise
 
 
 def _exp(x: float) -> float:
@@ -32,7 +32,7 @@ def _lognormal(law: Law) -> ExactMoments:
 
 
 @elementwise("y = e^x", "dx = dy·e^x", closed_form=_lognormal, cite="keras.activations")
-def exponential(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def exponential(xp: Namespace, x: Array) -> Pair:
     """Exponential; y is lognormal."""
     y = xp.exp(x)
     return y, y
@@ -50,13 +50,13 @@ def _noncentral_chi_square(law: Law) -> ExactMoments:
 
 
 @elementwise("y = x²", "dx = dy·2x", closed_form=_noncentral_chi_square, cite="arXiv:2110.01765")
-def square(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def square(xp: Namespace, x: Array) -> Pair:
     """Square; y is chi-square."""
     return x * x, 2 * x
 
 
 @elementwise("y = |x|", "dx = dy·sign(x)", name="abs", breakpoints=(0.0,), cite="arXiv:1912.02803")
-def absolute(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def absolute(xp: Namespace, x: Array) -> Pair:
     """Absolute value; |dx| is |dy|."""
     return xp.abs(x), xp.sign(x)
 
@@ -80,7 +80,7 @@ def _of_sine(law: Law, at_mean: float, slope_at_mean: float) -> ExactMoments:
     closed_form=lambda law: _of_sine(law, math.sin(law.x_mean), math.cos(law.x_mean)),
     cite="arXiv:2006.09661",
 )
-def sin(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def sin(xp: Namespace, x: Array) -> Pair:
     """Sine."""
     return xp.sin(x), xp.cos(x)
 
@@ -91,12 +91,12 @@ def sin(xp: Namespace, x: Array) -> tuple[Array, Array]:
     closed_form=lambda law: _of_sine(law, math.cos(law.x_mean), math.sin(law.x_mean)),
     cite="Rahimi and Recht, NIPS 2007",
 )
-def cos(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def cos(xp: Namespace, x: Array) -> Pair:
     """Cosine."""
     return xp.cos(x), -xp.sin(x)
 
 
 @elementwise("y = arsinh(x) = log(x + √(x² + 1))", "dx = dy/√(x² + 1)", cite="arXiv:2110.01765")
-def asinh(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def asinh(xp: Namespace, x: Array) -> Pair:
     """Inverse hyperbolic sine: the identity near 0, a logarithm far out."""
     return xp.asinh(x), 1 / xp.sqrt(x * x + 1)

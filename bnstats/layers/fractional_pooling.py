@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from math import gcd, prod
-from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import ExactMoments
 from bnstats.layers._layout import laid_out, per_side
-from bnstats.layers._parameters import ParameterError, Range, Size
+from bnstats.layers._parameters import ParameterError, Sizes
 from bnstats.layers._reductions import Reduced, Reduction, largest, over_stretches
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._windows import Side, Stretch
@@ -35,23 +34,13 @@ def _side(kernel: int, output: int, size: int) -> Side:
         )
     recur = gcd(room, gaps) or 1  # windows after which the fraction of i·α is 0 again
     kinds, step = max(gaps // recur, 1), max(room // recur, 1)  # of a lone window, any step
-    return Side(
-        size=size,
-        stretches=tuple(
-            Stretch(
-                start=i * step // kinds if gaps else room,
-                step=step,
-                count=-(-(output - i) // kinds),
-                taps=kernel + (i * step % kinds > 0),
-                dilation=1,
-                place=slice(i, None, kinds),
-            )
-            for i in range(kinds)
-        ),
-        padding=(0, 0),
-        kept=slice(0, size),
-        margin=0,
-    )
+
+    def stretch(i: int) -> Stretch:
+        start = i * step // kinds if gaps else room
+        count, taps = -(-(output - i) // kinds), kernel + (i * step % kinds > 0)
+        return Stretch(start, step, count, taps, place=slice(i, None, kinds))
+
+    return Side(size, tuple(map(stretch, range(kinds))))
 
 
 def _shifted(shift: Array) -> Reduction:
@@ -85,11 +74,7 @@ def _shifted(shift: Array) -> Reduction:
     },
 )
 def fractional_max_pool(
-    sides: int,
-    *,
-    kernel_size: Annotated[Size, Range("[1, inf)")],
-    output_size: Annotated[Size, Range("[1, inf)")],
-    input_size: Annotated[Size, Range("[1, inf)")],
+    sides: int, *, kernel_size: Sizes, output_size: Sizes, input_size: Sizes
 ) -> BoundLayer:
     """Largest element of windows of kernel_size at random distances; new ones for every draw."""
     k = per_side("kernel_size", kernel_size, sides)

@@ -6,11 +6,11 @@ One draw is the pair (or the k pieces) that makes one output, or the one input t
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import ExactMoments, Known, summed
-from bnstats.layers._parameters import Range
+from bnstats.layers._parameters import Count
 from bnstats.layers._registry import Pointwise, structured
 from bnstats.layers.max_pooling import max_pool
 from bnstats.layers.rectifiers import relu
@@ -34,33 +34,28 @@ def _gated(gate: Pointwise, breakpoints: tuple[float, ...] = ()) -> BoundLayer:
         m, s = law.x_mean, law.x_std
         mean = expect(lambda xp, b: gate(xp, b)[0], breakpoints=breakpoints)
 
-        def of_gate(power: int, central: int) -> Known:
-            def f(xp: Namespace, b: Array) -> Array:
-                g = gate(xp, b)[0]
-                return g**power * (g - mean.value) ** central
-
-            return expect(f, breakpoints=breakpoints)
-
-        def of_slope(times_gate: int, power: int) -> Known:
+        def of(power: int, central: int = 0, of_slope: int = 0) -> Known:
             def f(xp: Namespace, b: Array) -> Array:
                 g, slope = gate(xp, b)
-                return g**times_gate * slope**power
+                return g**power * (g - mean.value) ** central * slope**of_slope
 
             return expect(f, breakpoints=breakpoints)
 
-        ms, fourth, half = of_gate(2, 0), of_gate(4, 0), law.dy_std**2 / 2
+        ms, fourth, half = of(2), of(4), law.dy_std**2 / 2
         a2, a4 = s**2 + m**2, m**4 + 6 * m**2 * s**2 + 3 * s**4
-        ms_dx = half * ms + half * a2 * of_slope(0, 2)
+        ms_dx = half * ms + half * a2 * of(0, of_slope=2)
         return ExactMoments(
             mean_y=m * mean,
-            var_y=s**2 * ms + m**2 * of_gate(0, 2),
-            m4_y=summed(3 * s**4 * fourth, 6 * s**2 * m**2 * of_gate(2, 2), m**4 * of_gate(0, 4)),
+            var_y=s**2 * ms + m**2 * of(0, central=2),
+            m4_y=summed(
+                3 * s**4 * fourth, 6 * s**2 * m**2 * of(2, central=2), m**4 * of(0, central=4)
+            ),
             ms_dx=ms_dx,
             # of ½·dy²·(g² + a²g′²)
             var_ms_dx=summed(
                 3 * half**2 * fourth,
-                6 * half**2 * a2 * of_slope(2, 2),
-                3 * half**2 * a4 * of_slope(0, 4),
+                6 * half**2 * a2 * of(2, of_slope=2),
+                3 * half**2 * a4 * of(0, of_slope=4),
                 -ms_dx.squared(),
             ),
         )
@@ -103,7 +98,7 @@ def reglu() -> BoundLayer:
     cite="arXiv:1302.4389",
     examples=("", "k=4"),
 )
-def maxout(*, k: Annotated[int, Range("[1, inf)")] = 2) -> BoundLayer:
+def maxout(*, k: Count = 2) -> BoundLayer:
     """Maximum of k pieces; the same as max pooling over a window of k."""
     return max_pool(1, kernel_size=k)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
 
 from bnstats.layers._bound import BoundLayer
-from bnstats.layers._initialisation import CITE, InitName, Mode
+from bnstats.layers._initialisation import CITE, Gain, InitName, Mode, weights
 from bnstats.layers._layout import windows
-from bnstats.layers._parameters import Range
+from bnstats.layers._parameters import Count
 from bnstats.layers._registry import structured
 from bnstats.layers._weighted import weighted_layer
 
@@ -29,12 +29,12 @@ from bnstats.layers._weighted import weighted_layer
 )
 def linear(
     *,
-    in_features: Annotated[int, Range("[1, inf)")] = 4,
-    out_features: Annotated[int, Range("[1, inf)")] = 4,
+    in_features: Count = 4,
+    out_features: Count = 4,
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
-    gain: Annotated[float | None, Range("(0, inf)")] = None,
+    gain: Gain = None,
 ) -> BoundLayer:
     """Linear layer without bias; the numbers are over fresh weights for every draw."""
     point = windows(0, (), (), (), ())
-    return weighted_layer(point, in_features, out_features, init=init, mode=mode, gain=gain)
+    return weighted_layer(point, partial(weights, init, mode, gain), in_features, out_features)

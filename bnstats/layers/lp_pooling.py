@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from math import prod, sqrt
-from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._chi import chi
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known, mixture
 from bnstats.layers._layout import in_region, windows
-from bnstats.layers._parameters import Follows, ParameterError, Range, Size
+from bnstats.layers._parameters import Count, MapSize, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import Reduced, Reduction, over_windows
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._windows import Region, Windows
@@ -40,12 +40,9 @@ def _norm(p: int) -> Reduction:
         # Squares of normals keep within range; higher powers are taken relative to the largest.
         scale: Array = 1.0
         if p > 2:
-            largest = abs(taps[0])
-            for tap in taps[1:]:
-                largest = xp.maximum(largest, abs(tap))
+            largest = reduce(xp.maximum, map(abs, taps))
             scale = largest + (largest == 0)
-        y = sum((power(tap / scale, p) for tap in taps[1:]), start=power(taps[0] / scale, p))
-        y = scale * _root(xp, y, p)
+        y = scale * _root(xp, reduce(operator.add, (power(tap / scale, p) for tap in taps)), p)
         divisor = y + (y == 0)
         return y, lambda dy, i: dy * power(taps[i] / divisor, p - 1)
 
@@ -66,11 +63,11 @@ def _norm(p: int) -> Reduction:
 def lp_pool(
     sides: int,
     *,
-    norm_type: Annotated[int, Range("[1, inf)")],
-    kernel_size: Annotated[Size, Range("[1, inf)")],
-    stride: Annotated[Size | None, Range("[1, inf)"), Follows("kernel_size")] = None,
+    norm_type: Count,
+    kernel_size: Sizes,
+    stride: Stride = None,
     ceil_mode: bool = False,
-    input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    input_size: MapSize = None,
     region: Region = "all",
 ) -> BoundLayer:
     """Norm of each window, of order norm_type: an even number, or 1 for the sum, signs kept.
@@ -115,7 +112,6 @@ def _norm_of(w: Windows, p: int) -> BoundLayer:
 
 def _chi_moments(w: Windows, law: Law, expect: Expect) -> ExactMoments:
     """Return the moments of the 2-norm; a cut-off window of m elements has y² up by full/m."""
-    del expect
     full = prod(w.kernel)
     noncentrality = (law.x_mean / law.x_std) ** 2
     parts = [

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known, summed
-from bnstats.layers._layout import adaptive_windows, in_region, refuse_wide_padding, windows
-from bnstats.layers._parameters import Follows, ParameterError, Range, Size
+from bnstats.layers._layout import SHARED_OUT, adaptive_windows, in_region, windows
+from bnstats.layers._parameters import MapSize, Padding, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import largest, over_windows
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._windows import Region, Windows
@@ -89,16 +88,15 @@ def max_moments(
 def max_pool(
     sides: int,
     *,
-    kernel_size: Annotated[Size, Range("[1, inf)")],
-    stride: Annotated[Size | None, Range("[1, inf)"), Follows("kernel_size")] = None,
-    padding: Annotated[Size, Range("[0, inf)")] = 0,
-    dilation: Annotated[Size, Range("[1, inf)")] = 1,
+    kernel_size: Sizes,
+    stride: Stride = None,
+    padding: Padding = 0,
+    dilation: Sizes = 1,
     ceil_mode: bool = False,
-    input_size: Annotated[Size | None, Range("[1, inf)")] = None,
+    input_size: MapSize = None,
     region: Region = "all",
 ) -> BoundLayer:
     """Largest element of each window; padding is −∞."""
-    refuse_wide_padding(sides, kernel_size, padding)
     w = windows(
         sides,
         kernel_size,
@@ -120,18 +118,9 @@ def max_pool(
     _GRADIENT,
     name="adaptive_max_pool{}d",
     cite=_CITE,
-    examples={
-        1: ("input_size=8,output_size=3",),
-        2: ("input_size=8,output_size=3",),
-        3: ("input_size=5,output_size=2",),
-    },
+    examples=SHARED_OUT,
 )
-def adaptive_max_pool(
-    sides: int,
-    *,
-    output_size: Annotated[Size, Range("[1, inf)")],
-    input_size: Annotated[Size, Range("[1, inf)")],
-) -> BoundLayer:
+def adaptive_max_pool(sides: int, *, output_size: Sizes, input_size: Sizes) -> BoundLayer:
     """Largest element of each of output_size windows, which share out the input."""
     return _largest_of(adaptive_windows(sides, output_size, input_size))
 
@@ -144,6 +133,6 @@ def adaptive_max_pool(
     aliases=("global_max_pooling{}d",),
     examples={1: ("input_size=7",), 2: ("input_size=7",), 3: ("input_size=4",)},
 )
-def global_max_pool(sides: int, *, input_size: Annotated[Size, Range("[1, inf)")]) -> BoundLayer:
+def global_max_pool(sides: int, *, input_size: Sizes) -> BoundLayer:
     """Largest element of the whole map."""
     return _largest_of(adaptive_windows(sides, 1, input_size))

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import CONSTANT, UNKNOWN, ExactMoments, Known
-from bnstats.layers._parameters import ParameterError, Range
+from bnstats.layers._parameters import Count, NonNegative, ParameterError, Several
 from bnstats.layers._registry import structured
 
 _FORMULA = "y = (x − μ)/√(v + eps),  μ = mean x,  v = mean (x − μ)²"
@@ -112,11 +111,7 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     aliases=("keras.BatchNormalization:eps=0.001",),
     examples=("", "batch_size=8"),
 )
-def batch_norm(
-    *,
-    batch_size: Annotated[int, Range("[2, inf)")] = 64,
-    eps: Annotated[float, Range("[0, inf)")] = 1e-5,
-) -> BoundLayer:
+def batch_norm(*, batch_size: Several = 64, eps: NonNegative = 1e-5) -> BoundLayer:
     """Batch normalisation in training; batch_size counts N, or N·H·W, elements."""
     return _normalization(batch_size, eps)
 
@@ -128,11 +123,7 @@ def batch_norm(
     aliases=("flax.LayerNorm:eps=1e-6", "keras.LayerNormalization:eps=0.001"),
     examples=("", "normalized_shape=8"),
 )
-def layer_norm(
-    *,
-    normalized_shape: Annotated[int, Range("[2, inf)")] = 64,
-    eps: Annotated[float, Range("[0, inf)")] = 1e-5,
-) -> BoundLayer:
+def layer_norm(*, normalized_shape: Several = 64, eps: NonNegative = 1e-5) -> BoundLayer:
     """Layer normalisation; a normalized_shape of several sides is their product."""
     return _normalization(normalized_shape, eps)
 
@@ -144,11 +135,7 @@ def layer_norm(
     aliases=("flax.RMSNorm:eps=1e-6", "keras.RMSNormalization:eps=1e-6"),
     examples=("", "normalized_shape=8"),
 )
-def rms_norm(
-    *,
-    normalized_shape: Annotated[int, Range("[1, inf)")] = 64,
-    eps: Annotated[float, Range("[0, inf)")] = _DOUBLE_EPS,
-) -> BoundLayer:
+def rms_norm(*, normalized_shape: Count = 64, eps: NonNegative = _DOUBLE_EPS) -> BoundLayer:
     """Root mean square normalisation; eps defaults to that of float64."""
     return _normalization(normalized_shape, eps, centred=False)
 
@@ -156,10 +143,10 @@ def rms_norm(
 @structured(_FORMULA, _GRADIENT, cite="arXiv:1803.08494", examples=("", "num_groups=4"))
 def group_norm(
     *,
-    num_groups: Annotated[int, Range("[1, inf)")] = 8,
-    num_channels: Annotated[int, Range("[1, inf)")] = 32,
-    input_size: Annotated[int, Range("[1, inf)")] = 16,
-    eps: Annotated[float, Range("[0, inf)")] = 1e-5,
+    num_groups: Count = 8,
+    num_channels: Count = 32,
+    input_size: Count = 16,
+    eps: NonNegative = 1e-5,
 ) -> BoundLayer:
     """Group normalisation; input_size counts the elements of a channel, H·W."""
     per_group, rest = divmod(num_channels, num_groups)
@@ -179,11 +166,7 @@ def group_norm(
     aliases=("flax.InstanceNorm:eps=1e-6",),
     examples=("", "input_size=8"),
 )
-def instance_norm(
-    *,
-    input_size: Annotated[int, Range("[2, inf)")] = 64,
-    eps: Annotated[float, Range("[0, inf)")] = 1e-5,
-) -> BoundLayer:
+def instance_norm(*, input_size: Several = 64, eps: NonNegative = 1e-5) -> BoundLayer:
     """Instance normalisation; input_size counts the elements of a channel, H·W."""
     return _normalization(input_size, eps)
 
@@ -194,10 +177,6 @@ def instance_norm(
     cite="jax.nn.standardize",
     examples=("", "n=8"),
 )
-def standardize(
-    *,
-    n: Annotated[int, Range("[2, inf)")] = 64,
-    epsilon: Annotated[float, Range("[0, inf)")] = 1e-5,
-) -> BoundLayer:
+def standardize(*, n: Several = 64, epsilon: NonNegative = 1e-5) -> BoundLayer:
     """Standardisation over n elements; jax's layer normalisation."""
     return _normalization(n, epsilon)

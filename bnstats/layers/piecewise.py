@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bnstats.layers._bound import Array, Namespace
 from bnstats.layers._parameters import ParameterError
-from bnstats.layers._registry import elementwise
+from bnstats.layers._registry import Pair, elementwise
 
 
 @elementwise(
@@ -13,7 +13,7 @@ from bnstats.layers._registry import elementwise
     breakpoints=(0.0, 6.0),
     cite="Krizhevsky, Convolutional deep belief networks on CIFAR-10, 2010",
 )
-def relu6(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def relu6(xp: Namespace, x: Array) -> Pair:
     """Rectified linear unit, clipped at 6."""
     return xp.clip(x, 0, 6), xp.astype((x > 0) & (x < 6), x.dtype)
 
@@ -31,9 +31,7 @@ def _ends(min_val: float, max_val: float) -> tuple[float, float]:
     cite="Collobert, Large scale machine learning, PhD thesis, Paris VI, 2004",
     aliases=("hard_tanh",),
 )
-def hardtanh(
-    xp: Namespace, x: Array, *, min_val: float = -1.0, max_val: float = 1.0
-) -> tuple[Array, Array]:
+def hardtanh(xp: Namespace, x: Array, *, min_val: float = -1.0, max_val: float = 1.0) -> Pair:
     """Identity, clipped at both ends."""
     return xp.clip(x, min_val, max_val), xp.astype((x > min_val) & (x < max_val), x.dtype)
 
@@ -45,7 +43,7 @@ def hardtanh(
     cite="arXiv:1905.02244",
     aliases=("hard_sigmoid",),
 )
-def hardsigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def hardsigmoid(xp: Namespace, x: Array) -> Pair:
     """Piecewise linear sigmoid of slope 1/6, that of torch, jax and Keras 3."""
     return xp.clip(x + 3, 0, 6) / 6, xp.astype((x > -3) & (x < 3), x.dtype) / 6
 
@@ -57,7 +55,7 @@ def hardsigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
     cite="arXiv:1905.02244",
     aliases=("hard_swish", "hard_silu"),
 )
-def hardswish(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def hardswish(xp: Namespace, x: Array) -> Pair:
     """Piecewise parabolic relative of silu."""
     gate, slope = hardsigmoid(xp, x)
     return x * gate, gate + x * slope
@@ -69,7 +67,7 @@ def hardswish(xp: Namespace, x: Array) -> tuple[Array, Array]:
     breakpoints=(-1.0, 1.0),
     cite="arXiv:1901.02324",
 )
-def sparse_plus(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def sparse_plus(xp: Namespace, x: Array) -> Pair:
     """Sparse twin of softplus; its curvature jumps where the pieces meet."""
     slope = xp.clip(x + 1, 0, 2) / 2
     return slope * slope + xp.maximum(x - 1, 0), slope
@@ -81,6 +79,6 @@ def sparse_plus(xp: Namespace, x: Array) -> tuple[Array, Array]:
     breakpoints=(-1.0, 1.0),
     cite="arXiv:1901.02324",
 )
-def sparse_sigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def sparse_sigmoid(xp: Namespace, x: Array) -> Pair:
     """Piecewise linear sigmoid of slope 1/2, the derivative of sparse_plus."""
     return xp.clip(x + 1, 0, 2) / 2, xp.astype((x > -1) & (x < 1), x.dtype) / 2

@@ -7,12 +7,12 @@ from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import ExactMoments, Known
-from bnstats.layers._parameters import ParameterError, Range
-from bnstats.layers._registry import elementwise, pointwise_layer, structured
+from bnstats.layers._parameters import NonNegative, ParameterError, Positive, Range
+from bnstats.layers._registry import Pair, elementwise, pointwise_layer, structured
 
 
 @elementwise("y = x", "dx = dy", aliases=("keras.linear",), cite="torch.nn")
-def identity(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def identity(xp: Namespace, x: Array) -> Pair:
     """No activation: the yardstick that every other layer is compared with."""
     return x, xp.ones_like(x)
 
@@ -20,7 +20,7 @@ def identity(xp: Namespace, x: Array) -> tuple[Array, Array]:
 @elementwise(
     "y = max(0, x)", "dx = dy·[x > 0]", breakpoints=(0.0,), cite="Nair and Hinton, ICML 2010"
 )
-def relu(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def relu(xp: Namespace, x: Array) -> Pair:
     """Rectified linear unit."""
     return xp.maximum(x, 0), xp.astype(x > 0, x.dtype)
 
@@ -33,7 +33,7 @@ def relu(xp: Namespace, x: Array) -> tuple[Array, Array]:
     aliases=("keras.leaky_relu:negative_slope=0.2", "keras.LeakyReLU:negative_slope=0.3"),
     examples=("", "negative_slope=0.2"),
 )
-def leaky_relu(xp: Namespace, x: Array, *, negative_slope: float = 0.01) -> tuple[Array, Array]:
+def leaky_relu(xp: Namespace, x: Array, *, negative_slope: float = 0.01) -> Pair:
     """Leaky rectified linear unit."""
     above = xp.astype(x > 0, x.dtype)
     slope = above + (1 - above) * negative_slope  # where() mispredicts
@@ -47,7 +47,7 @@ def leaky_relu(xp: Namespace, x: Array, *, negative_slope: float = 0.01) -> tupl
     cite="arXiv:1502.01852",
     aliases=("flax.PReLU:weight=0.01", "keras.PReLU:weight=0"),
 )
-def prelu(xp: Namespace, x: Array, *, weight: float = 0.25) -> tuple[Array, Array]:
+def prelu(xp: Namespace, x: Array, *, weight: float = 0.25) -> Pair:
     """Leaky rectified linear unit with a learnt slope, here at its initial value."""
     return leaky_relu(xp, x, negative_slope=weight)
 
@@ -64,7 +64,7 @@ def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) 
         raise ParameterError(f"lower={lower:g} is above upper={upper:g}")
     centre, width = (lower + upper) / 2, upper - lower
 
-    def at_centre(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    def at_centre(xp: Namespace, x: Array) -> Pair:
         return leaky_relu(xp, x, negative_slope=centre)
 
     fixed = pointwise_layer(at_centre, breakpoints=(0.0,))
@@ -113,13 +113,7 @@ def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) 
     aliases=("keras.ThresholdedReLU:threshold=1,value=0",),
     examples=("threshold=1,value=0",),
 )
-def threshold(
-    xp: Namespace,
-    x: Array,
-    *,
-    threshold: float,
-    value: float,
-) -> tuple[Array, Array]:
+def threshold(xp: Namespace, x: Array, *, threshold: float, value: float) -> Pair:
     """Identity above a threshold, a constant below; f may jump there."""
     above = xp.astype(x > threshold, x.dtype)
     return above * x + (1 - above) * value, above
@@ -148,10 +142,10 @@ def keras_relu(
     xp: Namespace,
     x: Array,
     *,
-    negative_slope: Annotated[float, Range("[0, inf)")] = 0.0,
+    negative_slope: NonNegative = 0.0,
     max_value: Annotated[float | None, Range("(0, inf)")] = None,
-    threshold: Annotated[float, Range("[0, inf)")] = 0.0,
-) -> tuple[Array, Array]:
+    threshold: NonNegative = 0.0,
+) -> Pair:
     """Keras' relu: leaky below a threshold, where f may jump, and clipped above max_value."""
     above = xp.astype(x > threshold, x.dtype)
     leak = (1 - above) * negative_slope
@@ -167,7 +161,7 @@ def keras_relu(
     breakpoints=(0.0,),
     cite="arXiv:1511.07289",
 )
-def elu(xp: Namespace, x: Array, *, alpha: float = 1.0) -> tuple[Array, Array]:
+def elu(xp: Namespace, x: Array, *, alpha: float = 1.0) -> Pair:
     """Exponential linear unit."""
     above = xp.astype(x > 0, x.dtype)
     below = xp.minimum(x, 0)
@@ -182,9 +176,7 @@ def elu(xp: Namespace, x: Array, *, alpha: float = 1.0) -> tuple[Array, Array]:
     cite="arXiv:1704.07483",
     examples=("", "alpha=0.5"),
 )
-def celu(
-    xp: Namespace, x: Array, *, alpha: Annotated[float, Range("(0, inf)")] = 1.0
-) -> tuple[Array, Array]:
+def celu(xp: Namespace, x: Array, *, alpha: Positive = 1.0) -> Pair:
     """Exponential linear unit whose slope is continuous for every α."""
     below = xp.minimum(x, 0) / alpha
     return xp.maximum(x, 0) + alpha * xp.expm1(below), xp.exp(below)
@@ -201,7 +193,7 @@ _SELU_SCALE = 1.0507009873554805
     breakpoints=(0.0,),
     cite="arXiv:1706.02515",
 )
-def selu(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def selu(xp: Namespace, x: Array) -> Pair:
     """Scaled exponential linear unit, self-normalising at mean 0 and variance 1."""
     y, slope = elu(xp, x, alpha=_SELU_ALPHA)
     return _SELU_SCALE * y, _SELU_SCALE * slope

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from bnstats.layers._bound import Array, Namespace
-from bnstats.layers._parameters import Range
-from bnstats.layers._registry import elementwise
+from bnstats.layers._parameters import NonNegative
+from bnstats.layers._registry import Pair, elementwise
 
 
 def _both_sides(lambd: float) -> tuple[float, ...]:
@@ -20,9 +18,7 @@ def _both_sides(lambd: float) -> tuple[float, ...]:
     cite="Donoho and Johnstone, Biometrika 81 (1994) 425-455",
     aliases=("hard_shrink",),
 )
-def hardshrink(
-    xp: Namespace, x: Array, *, lambd: Annotated[float, Range("[0, inf)")] = 0.5
-) -> tuple[Array, Array]:
+def hardshrink(xp: Namespace, x: Array, *, lambd: NonNegative = 0.5) -> Pair:
     """Hard thresholding: small values become zero, and f jumps there."""
     kept = xp.astype(xp.abs(x) > lambd, x.dtype)
     return x * kept, kept
@@ -35,9 +31,7 @@ def hardshrink(
     cite="Donoho and Johnstone, Biometrika 81 (1994) 425-455",
     aliases=("soft_shrink",),
 )
-def softshrink(
-    xp: Namespace, x: Array, *, lambd: Annotated[float, Range("[0, inf)")] = 0.5
-) -> tuple[Array, Array]:
+def softshrink(xp: Namespace, x: Array, *, lambd: NonNegative = 0.5) -> Pair:
     """Soft thresholding: the proximal operator of λ|x|."""
     return x - xp.clip(x, -lambd, lambd), xp.astype(xp.abs(x) > lambd, x.dtype)
 
@@ -47,7 +41,7 @@ _SERIES = (1 / 3, 1 / 30, 1 / 840, 1 / 45360, 1 / 3991680, 1 / 518918400, 1 / 93
 
 
 @elementwise("y = x − tanh(x)", "dx = dy·tanh(x)²", aliases=("tanh_shrink",), cite="Torch7 nn")
-def tanhshrink(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def tanhshrink(xp: Namespace, x: Array) -> Pair:
     """Identity less tanh, cubic near 0."""
     t = xp.tanh(x)
     slope = t * t

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 from bnstats.layers._bound import Array, Namespace
-from bnstats.layers._parameters import Range
-from bnstats.layers._registry import elementwise
+from bnstats.layers._parameters import Positive
+from bnstats.layers._registry import Pair, elementwise
 from bnstats.layers.sigmoidal import logistic
 
 
@@ -18,9 +18,7 @@ from bnstats.layers.sigmoidal import logistic
     aliases=("jax.gelu:approximate=tanh",),
     examples=("", "approximate=tanh"),
 )
-def gelu(
-    xp: Namespace, x: Array, *, approximate: Literal["none", "tanh"] = "none"
-) -> tuple[Array, Array]:
+def gelu(xp: Namespace, x: Array, *, approximate: Literal["none", "tanh"] = "none") -> Pair:
     """Gaussian error linear unit; jax's default is the tanh form, torch's the exact one."""
     if approximate == "tanh":
         c = math.sqrt(8 / math.pi)
@@ -39,7 +37,7 @@ def gelu(
     cite="arXiv:1702.03118",
     aliases=("swish",),
 )
-def silu(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def silu(xp: Namespace, x: Array) -> Pair:
     """Sigmoid linear unit."""
     s, complement = logistic(xp, x)
     y = x * s
@@ -51,7 +49,7 @@ def silu(xp: Namespace, x: Array) -> tuple[Array, Array]:
     "dx = dy·(t + x·s·(1 − t²)),  t = tanh(log(1 + e^x)),  s = 1/(1 + e^-x)",
     cite="arXiv:1908.08681",
 )
-def mish(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def mish(xp: Namespace, x: Array) -> Pair:
     """Self-gated like silu, by the tanh of softplus."""
     # With e = e^x, tanh(log(1 + e)) is n/(n + 2), n = e(e + 2); beyond 30 it is 1 to all digits.
     e = xp.exp(xp.minimum(x, 30))
@@ -62,12 +60,9 @@ def mish(xp: Namespace, x: Array) -> tuple[Array, Array]:
 
 
 @elementwise(
-    "y = −log(1 + e^-x)",
-    "dx = dy/(1 + e^x)",
-    aliases=("log_sigmoid",),
-    cite="torch.nn.functional",
+    "y = −log(1 + e^-x)", "dx = dy/(1 + e^x)", aliases=("log_sigmoid",), cite="torch.nn.functional"
 )
-def logsigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
+def logsigmoid(xp: Namespace, x: Array) -> Pair:
     """Logarithm of the sigmoid."""
     return xp.minimum(x, 0) - xp.log1p(xp.exp(-xp.abs(x))), xp.expit(-x)
 
@@ -79,21 +74,12 @@ def logsigmoid(xp: Namespace, x: Array) -> tuple[Array, Array]:
     cite="Dugas et al., NIPS 2000",
     aliases=("jax.softplus:threshold=1000", "keras.softplus:threshold=1000"),
 )
-def softplus(
-    xp: Namespace,
-    x: Array,
-    *,
-    beta: Annotated[float, Range("(0, inf)")] = 1.0,
-    threshold: float = 20.0,
-) -> tuple[Array, Array]:
+def softplus(xp: Namespace, x: Array, *, beta: Positive = 1.0, threshold: float = 20.0) -> Pair:
     """Softplus, cut to the identity beyond the threshold as torch does."""
     z = beta * x
     linear = z > threshold
     soft = xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z)))
-    return (
-        xp.where(linear, x, soft * (1 / beta)),
-        xp.where(linear, xp.ones_like(x), xp.expit(z)),
-    )
+    return xp.where(linear, x, soft * (1 / beta)), xp.where(linear, xp.ones_like(x), xp.expit(z))
 
 
 @elementwise(
@@ -102,9 +88,7 @@ def softplus(
     cite="arXiv:2112.11687",
     examples=("", "b=1"),
 )
-def squareplus(
-    xp: Namespace, x: Array, *, b: Annotated[float, Range("(0, inf)")] = 4.0
-) -> tuple[Array, Array]:
+def squareplus(xp: Namespace, x: Array, *, b: Positive = 4.0) -> Pair:
     """Algebraic relative of softplus; at b = 4 its curvature at 0 is 1/4, as that of softplus."""
     root = xp.sqrt(x * x + b)
     # the other root of y² − xy = b/4: x + √(x² + b) cancels where x < 0
@@ -112,12 +96,8 @@ def squareplus(
     return y, y / root
 
 
-@elementwise(
-    "y = (√(x² + 1) − 1)/2 + x",
-    "dx = dy·(x/(2√(x² + 1)) + 1)",
-    cite="arXiv:2110.01765",
-)
-def bentid(xp: Namespace, x: Array) -> tuple[Array, Array]:
+@elementwise("y = (√(x² + 1) − 1)/2 + x", "dx = dy·(x/(2√(x² + 1)) + 1)", cite="arXiv:2110.01765")
+def bentid(xp: Namespace, x: Array) -> Pair:
     """Bent identity: slope 1/2 far to the left, 3/2 far to the right."""
     root = xp.sqrt(x * x + 1)
     return x * (1 + 0.5 * x / (root + 1)), 1 + 0.5 * x / root

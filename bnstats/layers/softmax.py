@@ -8,29 +8,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import CONSTANT, ExactMoments, Known
-from bnstats.layers._parameters import Range
+from bnstats.layers._parameters import Several
 from bnstats.layers._registry import structured
 
-Size = Annotated[int, Range("[2, inf)")]
 _WIDEST = 24.0
 _TOO_WIDE = f"the quadrature reaches up to `x_std={_WIDEST:g}`"
 _NO_SUM = Known(0.0, 0.0, CONSTANT)
 _EULER = 0.57721566490153286
 
 
-def _over_a_row(
-    n: int,
-    forward: Callable[[Namespace, Draws], tuple[Array, Backward]],
-    moments: Callable[[Law, Expect], ExactMoments],
-    why_inexact: str,
-) -> BoundLayer:
-    return BoundLayer(
-        {"x": Input((n,)), "dy": Input((n,))}, forward, moments, why_inexact=why_inexact
-    )
+def _row(n: int) -> dict[str, Input]:
+    return {"x": Input((n,)), "dy": Input((n,))}
 
 
 class _Tilted(NamedTuple):
@@ -114,29 +106,24 @@ def _softmax(n: int, sign: float) -> BoundLayer:
             expect, n, law.x_std, lambda xp, t, w: w.m2 * (2 * w.m2 + (n - 2) * w.m1 * w.m1)
         )
         return replace(
-            known,
-            var_y=_variance(expect, n, law.x_std),
-            ms_dx=law.dy_std**2 * (n - 1) / 6 * fourth,
+            known, var_y=_variance(expect, n, law.x_std), ms_dx=law.dy_std**2 * (n - 1) / 6 * fourth
         )
 
-    return _over_a_row(n, forward, moments, _TOO_WIDE)
+    return BoundLayer(_row(n), forward, moments, why_inexact=_TOO_WIDE)
 
 
 @structured(
     "y = e^x/Σ e^x", "dx = y·(dy − Σ y·dy)", cite="Bridle, NIPS 1989", examples=("", "n=2", "n=100")
 )
-def softmax(*, n: Size = 10) -> BoundLayer:
+def softmax(*, n: Several = 10) -> BoundLayer:
     """Softmax over n elements."""
     return _softmax(n, 1.0)
 
 
 @structured(
-    "y = e^−x/Σ e^−x",
-    "dx = −y·(dy − Σ y·dy)",
-    cite="torch.nn.functional",
-    examples=("", "n=2"),
+    "y = e^−x/Σ e^−x", "dx = −y·(dy − Σ y·dy)", cite="torch.nn.functional", examples=("", "n=2")
 )
-def softmin(*, n: Size = 10) -> BoundLayer:
+def softmin(*, n: Several = 10) -> BoundLayer:
     """Softmax of −x over n elements."""
     return _softmax(n, -1.0)
 
@@ -147,7 +134,7 @@ def softmin(*, n: Size = 10) -> BoundLayer:
     cite="torch.nn.functional",
     examples=("", "n=2", "n=100"),
 )
-def log_softmax(*, n: Size = 10) -> BoundLayer:
+def log_softmax(*, n: Several = 10) -> BoundLayer:
     """Logarithm of the softmax over n elements."""
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
@@ -185,7 +172,7 @@ def log_softmax(*, n: Size = 10) -> BoundLayer:
             mean_dx=_NO_SUM,
         )
 
-    return _over_a_row(n, forward, moments, _TOO_WIDE)
+    return BoundLayer(_row(n), forward, moments, why_inexact=_TOO_WIDE)
 
 
 @structured(
@@ -194,7 +181,7 @@ def log_softmax(*, n: Size = 10) -> BoundLayer:
     cite="arXiv:1602.02068",
     examples=("", "n=2"),
 )
-def sparsemax(*, n: Size = 10) -> BoundLayer:
+def sparsemax(*, n: Several = 10) -> BoundLayer:
     """Sparsemax: the projection of n elements onto the probability simplex."""
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
@@ -221,8 +208,7 @@ def sparsemax(*, n: Size = 10) -> BoundLayer:
         # y₁ = ½ + ½·d cut to [0, 1], d = x₁ − x₂ ~ √2·(x − m); both move where |d| < 1
         m, edge = law.x_mean, math.sqrt(0.5)
         var = expect(
-            lambda xp, x: 0.25 * xp.minimum(2 * (x - m) ** 2, 1),
-            breakpoints=(m - edge, m + edge),
+            lambda xp, x: 0.25 * xp.minimum(2 * (x - m) ** 2, 1), breakpoints=(m - edge, m + edge)
         )
         ms_dx = Known(0.5 * law.dy_std**2 * math.erf(0.5 / law.x_std))
         return replace(known, var_y=var, ms_dx=ms_dx)
@@ -230,4 +216,4 @@ def sparsemax(*, n: Size = 10) -> BoundLayer:
     why_inexact = (
         "" if n == 2 else "which outputs are positive depends on all n inputs; known for n=2"
     )
-    return _over_a_row(n, forward, moments, why_inexact)
+    return BoundLayer(_row(n), forward, moments, why_inexact=why_inexact)

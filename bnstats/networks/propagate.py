@@ -21,7 +21,7 @@ from bnstats.networks.stages import Dense, Elementwise
 from bnstats.result import Status
 from bnstats.sampling.iid import stream
 from bnstats.sampling.settings import Sampling
-from bnstats.sampling.watch import Callbacks
+from bnstats.sampling.watch import Watch
 from bnstats.sampling.workers import in_order
 
 DEFAULT_NETWORKS = 400
@@ -177,7 +177,7 @@ def propagate(
 
     if any(isinstance(s, Elementwise) and s.spec.layer.name not in LAYERS for s in stack.stages):
         processes = 1  # a user's function may run threads, torch's or jax's, which no fork survives
-    watch = Callbacks(should_stop=stop)
+    watch = Watch(should_stop=stop)
     for _, tally in in_order(task.tally, _chunks(limit, task.size), processes, watch):
         merged = tally if merged is None else merged.merged(tally)
         if on_progress is not None:

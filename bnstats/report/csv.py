@@ -24,13 +24,12 @@ def render(document: Mapping[str, Any]) -> str:
         for name in (n for n in QUANTITIES if n in result):
             entry = result[name]
             low, high = entry.get("interval") or (None, None)
-            exact = entry["exact"] or {"value": None, "error": None}
-            cells = {
-                **{key: entry.get(key) for key in ("value", "stderr", "z")},
+            exact = entry["exact"] or {}
+            cells = entry | {
                 "low": low,
                 "high": high,
-                "exact": exact["value"],
-                "exact_error": exact["error"],
+                "exact": exact.get("value"),
+                "exact_error": exact.get("error"),
                 "samples": result.get("samples"),
                 "reliable": str(entry.get("reliable")).lower(),
             }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bnstats.documents.entries import QuantityEntry
 from bnstats.report.rows import estimate_cell, exact_cell, is_believable, is_sampled, quantity_rows
 
 _SYMBOLS = {
@@ -41,7 +40,7 @@ def render(document: Mapping[str, Any]) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
-def _estimate(entry: QuantityEntry) -> str:
+def _estimate(entry: Mapping[str, Any]) -> str:
     """Write an estimate, marked where its standard error cannot be believed."""
     if entry["value"] is None:
         return estimate_cell(entry)

@@ -5,16 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bnstats.report import rows
 from bnstats.report.page import aligned
-from bnstats.report.rows import (
-    estimate_cell,
-    exact_cell,
-    interval_cell,
-    interval_title,
-    is_sampled,
-    quantity_rows,
-    z_cell,
-)
 from bnstats.statistics.quantities import QUANTITIES
 
 
@@ -29,27 +21,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def render(document: Mapping[str, Any]) -> str:
     """Return the document's quantities as a Markdown table."""
-    if not is_sampled(document):
-        rows = (
-            (f"`{r['layer']}`", QUANTITIES[name].symbol, exact_cell(entry))
-            for r in document["results"]
-            for name, entry in quantity_rows(r)
-        )
-        return table(("layer", "quantity", "exact"), rows)
-    interval = interval_title(document["provenance"])
-    header = ("layer", "quantity", "estimate(SE)", interval, "exact", "z")
-    return table(
-        header,
-        (
-            (
-                f"`{r['layer']}`",
-                QUANTITIES[name].symbol,
-                estimate_cell(entry),
-                interval_cell(entry),
-                exact_cell(entry),
-                z_cell(entry),
-            )
-            for r in document["results"]
-            for name, entry in quantity_rows(r)
-        ),
+    columns = {"exact": rows.exact_cell}
+    if rows.is_sampled(document):
+        interval = rows.interval_title(document["provenance"])
+        columns = {"estimate(SE)": rows.estimate_cell, interval: rows.interval_cell} | columns
+        columns["z"] = rows.z_cell
+    lines = (
+        (f"`{r['layer']}`", QUANTITIES[name].symbol, *(cell(entry) for cell in columns.values()))
+        for r in document["results"]
+        for name, entry in rows.quantity_rows(r)
     )
+    return table(("layer", "quantity", *columns), lines)

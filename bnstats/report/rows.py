@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bnstats.documents.entries import QuantityEntry
 from bnstats.layers import CONSTANT
 from bnstats.notation import bounds, concise, decimals_for, deviation, exact_text, percent
 from bnstats.statistics.alarm import FIRST_THRESHOLD
@@ -22,7 +21,7 @@ def interval_title(provenance: Mapping[str, Any]) -> str:
     return f"{percent(provenance['confidence'])} interval"
 
 
-def exact_cell(entry: QuantityEntry) -> str:
+def exact_cell(entry: Mapping[str, Any]) -> str:
     """Write the exact value, with one digit more than the estimate beside it."""
     exact, stderr = entry["exact"], entry.get("stderr")
     if not exact:
@@ -31,19 +30,19 @@ def exact_cell(entry: QuantityEntry) -> str:
     return exact_text(exact["value"], exact["error"], decimals)
 
 
-def _is_constant(entry: QuantityEntry) -> bool:
+def _is_constant(entry: Mapping[str, Any]) -> bool:
     """Whether theory knows the same value for every draw, and the estimate is that value."""
     exact, z = entry["exact"], entry["z"]
     constant = exact is not None and exact["by"] == CONSTANT
     return constant and z is not None and abs(z) <= FIRST_THRESHOLD
 
 
-def is_believable(entry: QuantityEntry) -> bool:
+def is_believable(entry: Mapping[str, Any]) -> bool:
     """Whether an estimate's standard error can be believed."""
     return bool(entry["reliable"]) or _is_constant(entry)
 
 
-def estimate_cell(entry: QuantityEntry) -> str:
+def estimate_cell(entry: Mapping[str, Any]) -> str:
     """Write value(standard error)."""
     if entry["value"] is None:
         return "not finite"
@@ -52,7 +51,7 @@ def estimate_cell(entry: QuantityEntry) -> str:
     return concise(entry["value"], entry["stderr"])
 
 
-def interval_cell(entry: QuantityEntry) -> str:
+def interval_cell(entry: Mapping[str, Any]) -> str:
     """Write a confidence interval, marked where it cannot be believed."""
     low, high = entry["interval"] or (None, None)
     if _is_constant(entry):
@@ -63,13 +62,13 @@ def interval_cell(entry: QuantityEntry) -> str:
     return text if entry["reliable"] else f"{text} unreliable"
 
 
-def z_cell(entry: QuantityEntry) -> str:
+def z_cell(entry: Mapping[str, Any]) -> str:
     """Write z with its sign, if the standard error that is its unit can be believed."""
     if entry["z"] is None or not is_believable(entry):
         return ""
     return deviation(entry["z"])
 
 
-def quantity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, QuantityEntry]]:
+def quantity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the quantities shown to people, in their order."""
     return ((name, result[name]) for name in ON_SCREEN if name in result)

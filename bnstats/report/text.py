@@ -8,16 +8,9 @@ from itertools import zip_longest
 from typing import Any
 
 from bnstats.notation import plural, signed
+from bnstats.report import rows
 from bnstats.report.options import as_options
 from bnstats.report.page import PIPED, WIDTH, Page, aligned
-from bnstats.report.rows import (
-    estimate_cell,
-    exact_cell,
-    interval_cell,
-    interval_title,
-    quantity_rows,
-    z_cell,
-)
 from bnstats.result import Record
 from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES
@@ -106,9 +99,9 @@ def _square(value: float) -> str:
     return "1" if value == 1 else f"{value:g}²"
 
 
-def _columns(rows: Sequence[tuple[str, ...]], page: Page, least: int) -> Iterator[str]:
+def _columns(cells: Sequence[tuple[str, ...]], page: Page, least: int) -> Iterator[str]:
     """Yield a table, without its least important column where a narrow page cannot hold it."""
-    for row in aligned(rows):
+    for row in aligned(cells):
         whole = f"  {'   '.join(row)}"
         if page.width < min(len(whole), WIDTH):
             del row[least]
@@ -116,30 +109,24 @@ def _columns(rows: Sequence[tuple[str, ...]], page: Page, least: int) -> Iterato
 
 
 def _table(result: Mapping[str, Any], provenance: Mapping[str, Any], page: Page) -> Iterator[str]:
-    header = ("", " estimate(SE)", interval_title(provenance), "exact", " z")
-    rows = [header]
-    for name, entry in quantity_rows(result):
-        estimate = estimate_cell(entry)
-        rows.append(
-            (
-                QUANTITIES[name].symbol,
-                estimate if estimate.startswith("−") else f" {estimate}",
-                interval_cell(entry),
-                exact_cell(entry) or "–",
-                z_cell(entry),
-            )
-        )
-    yield from _columns(rows, page, least=2)
+    header = ("", " estimate(SE)", rows.interval_title(provenance), "exact", " z")
+    cells = [header]
+    for name, entry in rows.quantity_rows(result):
+        estimate = rows.estimate_cell(entry)
+        estimate = estimate if estimate.startswith("−") else f" {estimate}"
+        others = (rows.interval_cell(entry), rows.exact_cell(entry) or "–", rows.z_cell(entry))
+        cells.append((QUANTITIES[name].symbol, estimate, *others))
+    yield from _columns(cells, page, least=2)
 
 
 def _exact_table(result: Mapping[str, Any], spec: Spec, page: Page) -> Iterator[str]:
-    rows = [("", "exact", "error below", "by")]
+    cells = [("", "exact", "error below", "by")]
     for name in QUANTITIES:
         if name in result and (exact := result[name]["exact"]):
             error = f"{exact['error']:.0e}" if exact["error"] else "0"
             value = signed(f"{exact['value']:.16g}")
-            rows.append((QUANTITIES[name].symbol, value, error, exact["by"]))
-    yield from _columns(rows, page, least=3)
+            cells.append((QUANTITIES[name].symbol, value, error, exact["by"]))
+    yield from _columns(cells, page, least=3)
     unknown = [n for n in QUANTITIES if not result.get(n, {}).get("exact")]
     yield from inexact_lines(unknown, spec.bound.why_inexact, page)
 

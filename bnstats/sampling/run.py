@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial, reduce
-from typing import Protocol
 
 import numpy as np
 
 from bnstats.backends import Device, numpy_backend
 from bnstats.layers import LAYERS, BoundLayer, Law
-from bnstats.sampling.counter import accelerated
+from bnstats.sampling.counter.devices import accelerated
 from bnstats.sampling.iid import Chunk, chunk_draws, iid_blocks, iid_chunks
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import CHUNK_POINTS, REPLICATES, dimensions, sobol_blocks, sobol_chunks
@@ -49,7 +48,7 @@ def run(
         Told of each chunk, and asked between them whether to stop.
     """
     watch = watch or Watch()
-    merged: _Merged
+    merged: _Tree | _Replicates
     pivot = y_pivot(spec.bound, sampling.law)
     if sampling.backend != "numpy":
         merged = _Tree()
@@ -74,7 +73,7 @@ def run(
 
 def _merge(
     computed: Iterable[tuple[Chunk, Tally]],
-    merged: _Merged,
+    merged: _Tree | _Replicates,
     enough: Callable[[Tally], bool],
     watch: Watch,
 ) -> tuple[Tally, int]:
@@ -127,16 +126,6 @@ def merge_tallies(left: Tally, right: Tally) -> Tally:
     if not left or not right:
         return left or right
     return {direction: merge(left[direction], right[direction]) for direction in left}
-
-
-class _Merged(Protocol):
-    """What chunks are merged into, in order."""
-
-    draws: int
-
-    def push(self, chunk: Chunk, tally: Tally) -> None: ...
-
-    def total(self) -> Tally: ...
 
 
 class _Tree:

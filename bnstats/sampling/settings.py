@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
@@ -22,6 +23,23 @@ _DIRECTIONS: dict[Directions, tuple[Direction, ...]] = {
     "both": ("y", "dx"),
     "forward": ("y",),
     "backward": ("dx",),
+}
+
+_POSITIVE = "is not a positive number", lambda v: 0 < v < math.inf
+_SHARE = "is outside (0, 1)", lambda v: 0 < v < 1
+_SAMPLES = f"is not a whole number from 1 to {count_text(MAX_DRAWS)}"
+
+# By argument: an example, what is said of a number out of its range, and the range.
+_NUMBERS: dict[str, tuple[str, str, Callable[[Any], bool]]] = {
+    "samples": ("1e7", _SAMPLES, lambda v: 1 <= v <= MAX_DRAWS and v == int(v)),
+    "workers": ("4", "is not a whole number ≥ 1", lambda v: v >= 1 and isinstance(v, Integral)),
+    "confidence": ("0.95", *_SHARE),
+    "family_error": ("1e-6", *_SHARE),
+    "precision": ("1e-4", *_POSITIVE),
+    "max_time": ("60", *_POSITIVE),
+    "x_mean": ("1.0", "is not finite", math.isfinite),
+    "x_std": ("1.0", *_POSITIVE),
+    "dy_std": ("1.0", *_POSITIVE),
 }
 
 
@@ -80,20 +98,18 @@ class Sampling:
 
     def __post_init__(self) -> None:
         checked_law(self.law)
-        _check_choice("dtype", self.dtype, DType)
-        _check_choice("direction", self.direction, Directions)
-        _check_choice("sampler", self.sampler, Sampler)
-        # Counts may have come as floats such as 1e7, or as integers of numpy's.
-        if self.samples is not None:
-            object.__setattr__(self, "samples", _checked_samples(self.samples))
-        object.__setattr__(self, "seed", _checked_seed(self.seed))
-        object.__setattr__(self, "workers", _checked_workers(self.workers))
-        check_share("confidence", self.confidence, "0.95")
-        _check_positive("precision", self.precision, "1e-4")
-        _check_positive("max_time", self.max_time, "60")
-        self._check_backend()
-
-    def _check_backend(self) -> None:
+        for name, words in (("dtype", DType), ("direction", Directions), ("sampler", Sampler)):
+            _check_choice(name, getattr(self, name), get_args(words))
+        if not isinstance(self.seed, Integral) or self.seed < 0:
+            shown = printable(str(self.seed), 60)
+            raise ArgumentError(f"seed {shown} is not a whole number ≥ 0")
+        for name in ("samples", "workers", "confidence", "precision", "max_time"):
+            value = getattr(self, name)
+            if value is not None or name in ("workers", "confidence"):
+                check_number(name, value)
+        for name in ("samples", "seed", "workers"):  # which may be 1e7, or an integer of numpy's
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, int(getattr(self, name)))
         check_name(self.backend)
         shown = printable(str(self.device))
         if self.backend == "numpy" and self.device not in (None, "cpu", "cpu:0"):
@@ -114,80 +130,36 @@ class Sampling:
 
 
 def checked_law(law: Law) -> Law:
-    """Return a law of the inputs that float64 can hold."""
+    """Return a law of the inputs that float64 can hold: scales positive, mean not far off."""
     if not isinstance(law, Law):
         raise BnstatsError(
             f"law is {kind_of(law)}, not a Law",
             hint="bnstats.Law(x_mean=0.0, x_std=1.0, dy_std=1.0)",
         )
     for name, value in law._asdict().items():
-        _check_number(name, value, "1.0")
-    check_law(law)
-    return law
-
-
-def check_law(law: Law) -> None:
-    """Raise BnstatsError unless float64 can hold the law: scales positive, mean not far off."""
-    if not math.isfinite(law.x_mean):
-        raise ArgumentError(f"x_mean {law.x_mean} is not finite")
-    for name, value in (("x_std", law.x_std), ("dy_std", law.dy_std)):
-        if not 0 < value < math.inf:
-            raise ArgumentError(f"{name} {value} is not a positive number")
-        if not 1e-50 <= value <= 1e50:
+        check_number(name, value)
+        if name != "x_mean" and not 1e-50 <= value <= 1e50:
             raise ArgumentError(f"{name} {value} is outside 1e-50 to 1e50")
     if abs(law.x_mean) > 1e9 * law.x_std:
         raise ArgumentError(
             f"x_mean {law.x_mean} is more than 1e9 times x_std {law.x_std}",
             hint="float64 would hold too few digits of x around such a mean",
         )
+    return law
 
 
-def check_share(name: str, value: float, example: str) -> None:
-    """Raise BnstatsError unless an argument lies between 0 and 1."""
-    _check_number(name, value, example)
-    if not 0 < value < 1:
-        raise ArgumentError(f"{name} {value} is outside (0, 1)")
-
-
-def _check_number(name: str, value: Any, example: str) -> None:
+def check_number(name: str, value: Any) -> None:
+    """Raise ArgumentError unless an argument is a number within its range."""
+    example, said, holds = _NUMBERS[name]
     if not isinstance(value, Real) or isinstance(value, bool):
         shown = printable(repr(value), 60)
         raise ArgumentError(f"{name} {shown} is not a number", hint=f"e.g. {name}={example}")
+    if not holds(value):
+        hint = "e.g. 1e7 or 2**24" if name == "samples" else None
+        raise ArgumentError(f"{name} {value} {said}", hint=hint)
 
 
-def _check_positive(name: str, value: float | None, example: str) -> None:
-    if value is None:
-        return
-    _check_number(name, value, example)
-    if not 0 < value < math.inf:
-        raise ArgumentError(f"{name} {value} is not a positive number")
-
-
-def _check_choice(name: str, value: str, literal: Any) -> None:
-    words = get_args(literal)
+def _check_choice(name: str, value: str, words: tuple[str, ...]) -> None:
     if value not in words:
         shown = printable(str(value), 60)
         raise ArgumentError(f"{name} '{shown}' is not {', '.join(words[:-1])} or {words[-1]}")
-
-
-def _checked_seed(seed: Any) -> int:
-    if not isinstance(seed, Integral) or seed < 0:
-        raise ArgumentError(f"seed {printable(str(seed), 60)} is not a whole number ≥ 0")
-    return int(seed)
-
-
-def _checked_workers(workers: Any) -> int:
-    _check_number("workers", workers, "4")
-    if not isinstance(workers, Integral) or workers < 1:
-        raise ArgumentError(f"workers {workers} is not a whole number ≥ 1")
-    return int(workers)
-
-
-def _checked_samples(samples: int | float) -> int:
-    _check_number("samples", samples, "1e7")
-    if samples != samples or not 1 <= samples <= MAX_DRAWS or samples != int(samples):
-        raise ArgumentError(
-            f"samples {samples} is not a whole number from 1 to {count_text(MAX_DRAWS)}",
-            hint="e.g. 1e7 or 2**24",
-        )
-    return int(samples)

@@ -42,47 +42,34 @@ class Target:
         )
 
 
+@dataclass
 class Watch:
     """What a computation tells, and asks, whoever follows it.
 
-    The methods do nothing, and let everything go on; a subclass overrides those it needs.
+    Its methods pass that on to the functions it is given, and otherwise do nothing and let
+    everything go on; a subclass overrides those it needs.
     """
-
-    def layer(self, spec: str, done: int, total: int) -> None:
-        """Hear that a layer is begun, the first after ``done`` of ``total``."""
-
-    def begins(self, target: Target) -> None:
-        """Hear what the sampling of a layer aims at, before its first draw."""
-
-    def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
-        """Hear how many draws are merged by now; a call of ``tally`` returns their moments."""
-
-    def stopping(self) -> bool:
-        """Tell whether to stop; asked between chunks."""
-        return False
-
-    def warn(self, text: str) -> None:
-        """Hear what a backend had to do otherwise than was asked for."""
-
-
-@dataclass(frozen=True)
-class Callbacks(Watch):
-    """The functions that a caller may pass in place of a watch."""
 
     on_layer: Callable[[str, int, int], None] | None = None
     on_progress: Callable[[int, Tally], None] | None = None
     should_stop: Callable[[], bool] | None = None
 
     def layer(self, spec: str, done: int, total: int) -> None:
-        """Pass it on."""
+        """Hear that a layer is begun, the first after ``done`` of ``total``."""
         if self.on_layer is not None:
             self.on_layer(spec, done, total)
 
+    def begins(self, target: Target) -> None:
+        """Hear what the sampling of a layer aims at, before its first draw."""
+
     def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
-        """Pass it on."""
+        """Hear how many draws are merged by now; a call of ``tally`` returns their moments."""
         if self.on_progress is not None:
             self.on_progress(draws, tally())
 
     def stopping(self) -> bool:
-        """Pass the question on."""
+        """Tell whether to stop; asked between chunks."""
         return self.should_stop is not None and self.should_stop()
+
+    def warn(self, text: str) -> None:
+        """Hear what a backend had to do otherwise than was asked for."""

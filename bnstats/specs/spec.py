@@ -18,6 +18,16 @@ from bnstats.specs.names import Load, refuse, split
 
 _MAX_LENGTH = 1000
 _SIDES = "sides are written with an x between them: 3x2"
+_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+# The text that a value of each kind has, and what it is called.
+_FORMS = {
+    "word": (r"[\w.+-]+", "a word"),
+    "bool": ("[tT]rue|[fF]alse", "true or false"),
+    "int": (r"[+-]?\d{1,9}", "a whole number below 10^9"),
+    "float": (_NUMBER, "a number"),
+    "number": (_NUMBER, "a number"),
+    "size": (r"[+-]?\d{1,9}(x\d{1,9}){0,5}", "a size such as 3 or 3x3"),
+}
 _MAX_ELEMENTS = 2**22  # of x and dy: exact values may look at every position
 
 
@@ -171,33 +181,24 @@ def _value(parameter: Parameter, text: str) -> Any:
 
 
 def _typed(parameter: Parameter, text: str) -> Any:
-    wrong = f"{parameter.name}={printable(text, 40)} is not "
-    if parameter.kind == "word":
-        text = dict(parameter.synonyms).get(text, text)
-        if not parameter.choices and not re.fullmatch(r"[\w.+-]+", text, re.ASCII):
-            raise ValueError(f"{wrong}a word")
-        if parameter.choices and text not in parameter.choices:
+    kind, wrong = parameter.kind, f"{parameter.name}={printable(text, 40)} is not "
+    text = dict(parameter.synonyms).get(text, text)
+    if parameter.choices:
+        if text not in parameter.choices:
             raise ValueError(f"{wrong}one of {', '.join(parameter.choices)}")
         return text
-    if parameter.kind == "bool":
-        if text not in ("true", "false", "True", "False"):
-            raise ValueError(f"{wrong}true or false")
+    pattern, what = _FORMS[kind]
+    if not re.fullmatch(pattern, text, re.ASCII):
+        raise ValueError(f"{wrong}{what}")
+    if kind == "word":
+        return text
+    if kind == "bool":
         return text in ("true", "True")
-    if parameter.kind == "number" and re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
-        return int(text)
-    if parameter.kind in ("float", "number"):
-        if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text, re.ASCII):
-            raise ValueError(f"{wrong}a number")
+    if kind == "float" or (kind == "number" and not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII)):
         value = float(text)
         if not math.isfinite(value):
             raise ValueError(f"{wrong}a finite number")
         return value + 0.0  # -0.0 is 0.0
-    if parameter.kind == "int":
-        if not re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII):
-            raise ValueError(f"{wrong}a whole number below 10^9")
-        return int(text)
-    if not re.fullmatch(r"[+-]?\d{1,9}(x\d{1,9}){0,5}", text, re.ASCII):
-        raise ValueError(f"{wrong}a size such as 3 or 3x3")
     sides = tuple(int(part) for part in text.split("x"))
     return sides if len(sides) > 1 else sides[0]
 

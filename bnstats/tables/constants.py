@@ -8,7 +8,6 @@ from typing import Any
 
 from bnstats.api import exact, sample
 from bnstats.claims import claim_sets
-from bnstats.documents.entries import ClaimEntry
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.documents.write import claims_entry, document
 from bnstats.errors import BnstatsError
@@ -21,9 +20,7 @@ from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import example_specs, parse
 from bnstats.statistics.quantities import QUANTITIES
-from bnstats.tables.plot import digest
-from bnstats.tables.published import PLOT
-from bnstats.tables.published import render as render_published
+from bnstats.tables import plot, published
 from bnstats.verification.check import Check
 from bnstats.verification.gate import VerifySettings
 from bnstats.verification.results import verify_constants
@@ -43,10 +40,7 @@ def table_specs() -> tuple[str, ...]:
 
 
 def build(
-    sampling: Sampling,
-    *,
-    argv: Sequence[str] = (),
-    watch: Watch | None = None,
+    sampling: Sampling, *, argv: Sequence[str] = (), watch: Watch | None = None
 ) -> dict[str, Any] | None:
     """Return the document of all constants, or None when stopped before the end.
 
@@ -75,7 +69,7 @@ def files(constants: Mapping[str, Any]) -> dict[str, str]:
     return {
         CONSTANTS: render_json(constants) + "\n",
         CONSTANTS_TABLE: _constants_table(constants),
-        PUBLISHED: render_published(constants),
+        PUBLISHED: published.render(constants),
     }
 
 
@@ -89,10 +83,8 @@ def check(directory: Path, settings: VerifySettings) -> tuple[list[str], tuple[C
     problems = [
         f"{CONSTANTS}: {c.layer} {c.quantity}: {c.reason}" for c in checks if c.outcome == "fail"
     ]
-    if (
-        constants.get("status") != "complete"
-        or constants["provenance"]["law"] != STANDARD._asdict()
-    ):
+    law, standard = constants["provenance"]["law"], STANDARD._asdict()
+    if constants.get("status") != "complete" or law != standard:
         problems.append(f"{CONSTANTS}: not a complete table of standard normal inputs")
     rows = {row["layer"]: row for row in constants["results"]}
     wanted = table_specs()
@@ -104,12 +96,12 @@ def check(directory: Path, settings: VerifySettings) -> tuple[list[str], tuple[C
     rendered = files(constants)
     for name in (CONSTANTS_TABLE, PUBLISHED):
         problems += list(_differing_lines(directory / name, rendered[name]))
-    problems += list(_outdated_plot(directory / PLOT, constants))
+    problems += list(_outdated_plot(directory / published.PLOT, constants))
     return problems, checks
 
 
 def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
-    def facts(claims: Sequence[ClaimEntry]) -> list[tuple[Any, ...]]:
+    def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
 
     return facts(row.get("claims", ())) == facts(claims_entry(exact(spec).claims))
@@ -124,22 +116,22 @@ def _fact(name: str, value: Any) -> Any:
     return f"{value:.9g}" if isinstance(value, float) else value
 
 
+def _text_of(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def _outdated_plot(path: Path, constants: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the plot; it may be absent, because matplotlib is optional."""
-    if not path.exists():
-        return
-    try:
-        shows = digest(constants) in path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        shows = False
-    if not shows:
+    if path.exists() and plot.digest(constants) not in (_text_of(path) or ""):
         yield f"{path.name}: does not show these claims; bnstats table published draws it anew"
 
 
 def _differing_lines(path: Path, wanted: str) -> Iterator[str]:
-    try:
-        present = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
+    present = _text_of(path)
+    if present is None:
         yield f"{path.name}: missing or unreadable"
         return
     there, here = present.splitlines(), wanted.splitlines()
@@ -159,10 +151,8 @@ def _constants_table(constants: Mapping[str, Any]) -> str:
     shown = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx", "gain_y", "gain_dx")
     header = ("layer", *(QUANTITIES[name].symbol for name in shown))
     exact_rows = ((f"`{r['layer']}`", *(exact_cell(r[n]) for n in shown)) for r in results)
-    sampled = ("mean_y", "std_y", "mean_dx", "std_dx")
-    sampled_header = ["layer", "samples"]
-    for name in sampled:
-        sampled_header += [QUANTITIES[name].symbol, "z"]
+    sampled = shown[:4]
+    titles = (title for name in sampled for title in (QUANTITIES[name].symbol, "z"))
     sampled_rows = (
         (
             f"`{r['layer']}`",
@@ -171,24 +161,17 @@ def _constants_table(constants: Mapping[str, Any]) -> str:
         )
         for r in results
     )
-    return "\n".join(
+    return "\n\n".join(
         [
             "# Constants",
-            "",
-            "x, dy ~ N(0, 1), independent. Forward y = f(x), backward dx = f′(x)·dy. A gain is the",
-            "reciprocal of σ. Written by `bnstats table` from constants.json; checked by",
+            "x, dy ~ N(0, 1), independent. Forward y = f(x), backward dx = f′(x)·dy. A gain is the"
+            "\nreciprocal of σ. Written by `bnstats table` from constants.json; checked by\n"
             "`bnstats verify` and `bnstats table --check`.",
-            "",
             "## Exact values",
-            "",
             table(header, exact_rows),
-            "",
             "## Independent draws beside them",
-            "",
             "Estimate with its standard error in parentheses, z against the exact value; "
             f"seed {constants['provenance']['seed']}.",
-            "",
-            table(sampled_header, sampled_rows),
-            "",
+            table(("layer", "samples", *titles), sampled_rows) + "\n",
         ]
     )

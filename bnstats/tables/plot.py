@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from bnstats.claims.values import parse_value
 from bnstats.errors import HostError
-from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables.published import audited
 
 _FLOOR = 1e-16  # of the axis; float64 knows no smaller relative error
@@ -44,14 +43,13 @@ def marks(constants: Mapping[str, Any]) -> list[Mark]:
     found = []
     for a in audited(constants):
         printed, error = parse_value(a.claim["printed"]), a.claim["relative_error"]
-        if error is None or (printed.symbolic and a.claim["verdict"] != "refuted"):
+        if error is None or (printed.symbolic and not a.refuted):
             continue
-        symbol = QUANTITIES[a.claim["quantity"]].symbol
         # An error this small is rounding, and the half unit printed shows that already.
         shown = abs(error) if abs(error) > 1e-12 else 0.0
         found.append(
             Mark(
-                f"{a.row['layer']} {symbol} = {a.claim['printed']}  ({a.claim['set']})",
+                f"{a.row['layer']} {a.quantity} = {a.claim['printed']}  ({a.claim['set']})",
                 a.claim["verdict"],
                 f"{shown:.2e}",
                 f"{printed.half_width / abs(printed.value):.2e}",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
 from bnstats.claims import ClaimSet, claim_sets
 from bnstats.claims.values import parse_value
-from bnstats.documents.entries import ClaimEntry, QuantityEntry
 from bnstats.notation import signed
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, interval_title
@@ -19,33 +18,28 @@ PLOT = "published.svg"
 
 _ORDER = {"refuted": 0, "undecided": 1, "reproduced": 2}
 _FEWEST = 5  # values of one source from which its errors can be judged together
-_HEADER = (
-    "verdict",
-    "layer",
-    "quantity",
-    "printed",
-    "exact",
-    "sampled",
-    "95 % interval",
-    "relative error",
-    "digits right",
-    "remark",
-    "set",
-    "source",
-)
 
 
 class Audited(NamedTuple):
     """A claim's entry in the document of constants, with its layer's."""
 
     row: Mapping[str, Any]
-    claim: ClaimEntry
+    claim: Mapping[str, Any]
 
     @property
-    def entry(self) -> QuantityEntry:
+    def refuted(self) -> bool:
+        """Whether the claim is wrong."""
+        return bool(self.claim["verdict"] == "refuted")
+
+    @property
+    def quantity(self) -> str:
+        """The symbol of the quantity claimed."""
+        return QUANTITIES[self.claim["quantity"]].symbol
+
+    @property
+    def entry(self) -> Any:
         """What is known of the quantity claimed."""
-        found: QuantityEntry = self.row[self.claim["quantity"]]
-        return found
+        return self.row[self.claim["quantity"]]
 
     @property
     def truth(self) -> float:
@@ -65,12 +59,8 @@ def audited(constants: Mapping[str, Any]) -> list[Audited]:
     Refuted claims come before undecided and reproduced ones, larger relative errors before smaller.
     """
     found = [Audited(row, claim) for row in constants["results"] for claim in row["claims"]]
-    return sorted(found, key=lambda a: (_ORDER[a.claim["verdict"]], -abs(_settled(a))))
-
-
-def _settled(a: Audited) -> float:
     # The error of a reproduced value is rounding, by which there is nothing to order.
-    return a.error if a.claim["verdict"] == "refuted" else 0.0
+    return sorted(found, key=lambda a: (_ORDER[a.claim["verdict"]], -abs(a.error) * a.refuted))
 
 
 def render(constants: Mapping[str, Any]) -> str:
@@ -78,55 +68,39 @@ def render(constants: Mapping[str, Any]) -> str:
     claims = audited(constants)
     by_set = {s.name: [a for a in claims if a.claim["set"] == s.name] for s in claim_sets()}
     sets = [s for s in claim_sets() if by_set[s.name]]
-    counts = [f"{_count(claims, outcome)} {outcome}" for outcome in _ORDER]
-    confidence = interval_title(constants["provenance"])
-    header = tuple(confidence if h == "95 % interval" else h for h in _HEADER)
-    return "\n".join(
+    sets.sort(key=lambda s: -abs(_worst(by_set[s.name])))
+    verdicts = [a.claim["verdict"] for a in claims]
+    counts = [f"{verdicts.count(outcome)} {outcome}" for outcome in _ORDER]
+    columns = _columns(interval_title(constants["provenance"]))
+    return "\n\n".join(
         [
             "# Published constants and their verdicts",
-            "",
-            f"{len(claims)} claims: {', '.join(counts)}. A value printed with d decimals claims",
-            "the interval of ± half a unit of its last decimal, also under a root; an expression",
-            "or a whole number claims itself. Where an exact value is known it decides, and",
+            f"{len(claims)} claims: {', '.join(counts)}. A value printed with d decimals claims\n"
+            "the interval of ± half a unit of its last decimal, also under a root; an expression\n"
+            "or a whole number claims itself. Where an exact value is known it decides, and\n"
             "independent draws bear witness.",
-            "",
             f"![Relative errors of the published constants]({PLOT})",
-            "",
             "## Sources",
-            "",
             table(
                 ("set", "claims", "refuted", "digits right", "largest error", "convention"),
-                (
-                    _set_row(s, by_set[s.name])
-                    for s in sorted(sets, key=lambda s: -abs(_worst(by_set[s.name])))
-                ),
+                (_set_row(s, by_set[s.name]) for s in sets),
             ),
-            "",
             *_together(by_set),
             "## Claims",
-            "",
-            table(header, map(_claim_row, claims)),
-            "",
+            table(tuple(columns), ([cell(a) for cell in columns.values()] for a in claims)) + "\n",
         ]
     )
 
 
 def _worst(found: Sequence[Audited]) -> float:
-    return max((a.error for a in found if a.claim["verdict"] == "refuted"), key=abs, default=0.0)
-
-
-def _count(claims: Iterable[Audited], outcome: str) -> int:
-    return sum(a.claim["verdict"] == outcome for a in claims)
+    return max((a.error for a in found if a.refuted), key=abs, default=0.0)
 
 
 def _set_row(claims: ClaimSet, found: Sequence[Audited]) -> tuple[str, ...]:
-    refuted = [a for a in found if a.claim["verdict"] == "refuted"]
-    right = [(a.claim["digits_right"], a.claim["digits_printed"]) for a in refuted]
-    decimals = [(r, p) for r, p in right if p]
-    digits = ""
-    if decimals:
-        of = _range(p for _, p in decimals)
-        digits = f"{_range(r for r, _ in decimals)} of {of}"
+    refuted = [a for a in found if a.refuted]
+    decimals = [a.claim for a in refuted if a.claim["digits_printed"]]
+    keys = ("digits_right", "digits_printed") if decimals else ()
+    digits = " of ".join(_range(claim[key] for claim in decimals) for key in keys)
     return (
         claims.name,
         str(len(found)),
@@ -142,28 +116,34 @@ def _range(numbers: Iterable[int]) -> str:
     return str(found[0]) if len(found) == 1 else f"{found[0]}–{found[-1]}"
 
 
-def _claim_row(a: Audited) -> tuple[str, ...]:
-    claim, refuted = a.claim, a.claim["verdict"] == "refuted"
-    remark = claim["remark"]
-    if claim["verdict"] == "reproduced":  # its exact value has a column of its own
+def _columns(interval: str) -> dict[str, Callable[[Audited], str]]:
+    """Return the columns of the table of claims."""
+    return {
+        "verdict": lambda a: a.claim["verdict"],
+        "layer": lambda a: f"`{a.row['layer']}`",
+        "quantity": lambda a: a.quantity,
+        "printed": lambda a: a.claim["printed"],
+        "exact": lambda a: exact_cell(a.entry),
+        "sampled": lambda a: estimate_cell(a.entry),
+        interval: lambda a: interval_cell(a.entry),
+        "relative error": lambda a: _percent(a.error) if a.refuted else "",
+        "digits right": _digits,
+        "remark": _remark,
+        "set": lambda a: a.claim["set"],
+        "source": lambda a: a.claim["source"],
+    }
+
+
+def _digits(a: Audited) -> str:
+    right, printed = a.claim["digits_right"], a.claim["digits_printed"]
+    return "" if not a.refuted else f"{right} of {printed}" if printed else str(right)
+
+
+def _remark(a: Audited) -> str:
+    remark = a.claim["remark"]
+    if a.claim["verdict"] == "reproduced":  # its exact value has a column of its own
         remark = remark.partition("; ")[2]
-    digits = str(claim["digits_right"]) if refuted else ""
-    if refuted and claim["digits_printed"]:
-        digits += f" of {claim['digits_printed']}"
-    return (
-        claim["verdict"],
-        f"`{a.row['layer']}`",
-        QUANTITIES[claim["quantity"]].symbol,
-        claim["printed"],
-        exact_cell(a.entry),
-        estimate_cell(a.entry),
-        interval_cell(a.entry),
-        _percent(a.error) if refuted else "",
-        digits,
-        "; ".join(filter(None, (remark, claim["note"]))),
-        claim["set"],
-        claim["source"],
-    )
+    return "; ".join(filter(None, (remark, a.claim["note"])))
 
 
 def _percent(error: float) -> str:
@@ -175,23 +155,17 @@ def _together(by_set: Mapping[str, Sequence[Audited]]) -> Iterator[str]:
     found = [line for name, claims in by_set.items() for line in _of_one_source(name, claims)]
     if found:
         yield "## Errors of one source taken together"
-        yield ""
-        yield from found
-        yield ""
+        yield "\n".join(found)
 
 
 def _of_one_source(name: str, claims: Sequence[Audited]) -> Iterator[str]:
-    sampled = [
-        a
-        for a in claims
-        if a.claim["verdict"] == "refuted" and a.claim["equal_error_samples"] is not None
-    ]
+    sampled = [a for a in claims if a.refuted and a.claim["equal_error_samples"] is not None]
     if len(sampled) >= _FEWEST:
         yield f"- {name}: {_as_samples(sampled)}"
     for a, b in combinations(sampled, 2):
         if a.claim["quantity"] == b.claim["quantity"] and _printed_apart(a, b):
             yield (
-                f"- {name}: {QUANTITIES[a.claim['quantity']].symbol} of `{a.row['layer']}` and of "
+                f"- {name}: {a.quantity} of `{a.row['layer']}` and of "
                 f"`{b.row['layer']}` are the same to {_same_digits(a, b)} digits, but "
                 f"{a.claim['printed']} and {b.claim['printed']} are printed."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bnstats.api import exact as known_exactly
 from bnstats.claims import Claim
@@ -51,12 +52,13 @@ def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Ch
 
 
 def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) -> Check:
-    first, wanted = draws.first, claim.printed.text
+    first = draws.first
     exact = {name: e.exact for name, e in first.quantities.items() if e.exact is not None}
     known = claim.quantity in exact
-    gated = draws.gate(claim.quantity, lambda estimate: estimate.z)
-    if known and gated.outcome == "fail":
-        return draws.check(claim.quantity, wanted, gated, place=claim.place)
+    check = draws.gate(claim.quantity, lambda estimate: estimate.z)
+    check = replace(check, wanted=claim.printed.text, place=claim.place)
+    if known and check.outcome == "fail":
+        return check
     verdict = judge(
         claim,
         exact,
@@ -66,36 +68,31 @@ def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) ->
         family_error=family_error,
         tests=tests,
     )
-    outcome, reason = _outcome_of(verdict)
-    if not known:
-        gated = gated._replace(outcome=outcome, reason=reason)
-    elif outcome != "ok":  # however few the draws
-        gated = gated._replace(outcome=outcome, reason=reason, command=_exact_command(claim))
-    return draws.check(claim.quantity, wanted, gated, verdict=verdict, place=claim.place)
+    if known and verdict.outcome == "reproduced":  # undecided where the draws are too few
+        return replace(check, verdict=verdict)
+    check = _decided(check, verdict)
+    return replace(check, command=_exact_command(claim)) if known else check
 
 
 def _judged_undrawn(claim: Claim) -> Check:
     known = known_exactly(claim.spec)
-    verdict = judge(claim, known.quantities)
-    outcome, reason = _outcome_of(verdict)
-    return Check(
+    check = Check(
         claim.spec.text,
         claim.quantity,
-        outcome,
+        "undecided",
         claim.printed.text,
         known.quantities[claim.quantity],
-        reason=reason,
         command=_exact_command(claim),
-        verdict=verdict,
         place=claim.place,
         warnings=known.warnings,
     )
+    return _decided(check, judge(claim, known.quantities))
 
 
-def _outcome_of(verdict: Verdict) -> tuple[Outcome, str]:
-    """Return the outcome of a judged claim, and why it did not pass."""
+def _decided(check: Check, verdict: Verdict) -> Check:
     outcome = _OUTCOMES[verdict.outcome]
-    return outcome, "" if outcome == "ok" else str(verdict)
+    reason = "" if outcome == "ok" else str(verdict)
+    return replace(check, outcome=outcome, reason=reason, verdict=verdict)
 
 
 def _exact_command(claim: Claim) -> str:

@@ -40,18 +40,10 @@ class Change:
     new: str
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A wrong value that stays, and the reason why."""
-
-    check: Check
-    reason: str
-
-
 def corrections(
     checks: Sequence[Check], family_error: float, digits: int | None = None
-) -> tuple[list[Change], list[Refusal]]:
-    """Return what to replace in users' files, and which wrong values stay.
+) -> tuple[list[Change], list[tuple[Check, str]]]:
+    """Return what to replace in users' files, and which wrong values stay, with the reason.
 
     Parameters
     ----------
@@ -73,7 +65,7 @@ def corrections(
         if isinstance(found, Change):
             changes[found] = None
         else:
-            refusals.append(Refusal(check, found))
+            refusals.append((check, found))
     return list(changes), refusals
 
 
@@ -135,7 +127,7 @@ def corrected(printed: Printed, low: float, high: float) -> str | None:
     ends = Decimal(low).scaleb(-power), Decimal(high).scaleb(-power)
     text = _rounded(*ends, decimals)
     if text is not None and not Decimal(text) and (low > 0 or high < 0):
-        text = _significant(*ends, _digit_count(printed.text))
+        text = significant(*ends, _digit_count(printed.text))
     if text is None:
         return None
     sign = printed.text[0] if printed.text[0] == "+" and not text.startswith("-") else ""
@@ -146,17 +138,15 @@ def corrected(printed: Printed, low: float, high: float) -> str | None:
     return f"{sign}{text}{exponent}"
 
 
-def significant(low: float, high: float, digits: int) -> str | None:
+def significant(low: float | Decimal, high: float | Decimal, digits: int) -> str | None:
     """Write the truth, which lies between bounds, to this many digits, or to all that are known.
+
+    It has at least one decimal: a whole number would claim to be exact.
 
     >>> significant(0.70710678, 0.70710679, 4), significant(0.70710678, 0.70710679, 12)
     ('0.7071', '0.7071068')
     """
-    return _significant(Decimal(low), Decimal(high), digits)
-
-
-def _significant(low: Decimal, high: Decimal, digits: int) -> str | None:
-    """Round to significant digits, but at least one decimal: a whole number claims to be exact."""
+    low, high = Decimal(low), Decimal(high)
     middle = Context(prec=digits).plus((low + high) / 2)  # 0.0097 to one digit is 0.01
     decimals = max(digits - 1 - middle.adjusted(), 1) if middle else digits
     return _rounded(low, high, decimals) if decimals <= _MOST_DECIMALS else None

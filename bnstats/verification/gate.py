@@ -6,27 +6,18 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from bnstats.api import default_samples, sample
-from bnstats.claims.places import Place
-from bnstats.claims.verdict import Verdict
 from bnstats.custom import as_typed
 from bnstats.diagnostics import more_draws
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.result import Result
-from bnstats.sampling.settings import Sampling, check_share
-from bnstats.sampling.watch import Callbacks, Watch
+from bnstats.sampling.settings import Sampling, check_number
+from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import Spec
-from bnstats.statistics.alarm import (
-    FAMILY_ERROR,
-    FIRST_THRESHOLD,
-    SECOND_STAGE_FACTOR,
-    confirmed,
-    round_up,
-    second_threshold,
-)
+from bnstats.statistics import alarm
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.quantities import QUANTITIES, Direction
 from bnstats.verification.check import Check, Outcome
@@ -72,7 +63,7 @@ class VerifySettings:
 
     samples: int | None = None
     seed: int = 1
-    family_error: float = FAMILY_ERROR
+    family_error: float = alarm.FAMILY_ERROR
     workers: int = 1
     backend: str = "numpy"
     device: str | None = None
@@ -80,38 +71,20 @@ class VerifySettings:
     should_stop: Callable[[], bool] | None = None
 
     def __post_init__(self) -> None:
-        check_share("family_error", self.family_error, "1e-6")
+        check_number("family_error", self.family_error)
         _ = self.sampling  # which checks the rest
 
     @cached_property
     def sampling(self) -> Sampling:
         """How the first stage samples."""
         return Sampling(
-            self.samples,
-            self.seed,
-            workers=self.workers,
-            backend=self.backend,
-            device=self.device,
+            self.samples, self.seed, workers=self.workers, backend=self.backend, device=self.device
         )
 
     @cached_property
     def watch(self) -> Watch:
         """Who is told of layers, and asked whether to stop."""
-        return Callbacks(on_layer=self.on_layer, should_stop=self.should_stop)
-
-
-class Gated(NamedTuple):
-    """What became of a quantity at the gate.
-
-    ``reason`` says why it did not pass. ``estimate`` and ``z`` are of the stage that decided, which
-    ``command`` draws again.
-    """
-
-    outcome: Outcome
-    reason: str
-    estimate: Estimate | None = None
-    z: float | None = None
-    command: str = ""
+        return Watch(on_layer=self.on_layer, should_stop=self.should_stop)
 
 
 class Stopped(Exception):  # noqa: N818
@@ -154,14 +127,14 @@ class FreshDraws:
         self.warnings: tuple[str, ...] = ()
         given = settings.samples
         self.samples = self._resolving(default_samples(spec.bound)) if given is None else given
-        self._threshold = second_threshold(tests, settings.family_error)
+        self._threshold = alarm.second_threshold(tests, settings.family_error)
 
     def _resolving(self, default: int) -> int:
         """Return the draws that resolve an error of `RESOLVED`, no fewer than the default."""
         pilot = self._draw(max(default // _PILOT_SHARE, 100), self._settings.seed)
         error = max(_relative_error(name, e) for name, e in pilot.quantities.items())
         widths = min(1e3, _ERRORS_WIDE * error / RESOLVED)  # 1e3 is beyond the most that is drawn
-        return max(default, min(round_up(pilot.samples * widths**2), _MOST_TIMES * default))
+        return max(default, min(alarm.round_up(pilot.samples * widths**2), _MOST_TIMES * default))
 
     def _draw(self, samples: int, seed: int) -> Result:
         settings = self._settings
@@ -180,52 +153,37 @@ class FreshDraws:
     @cached_property
     def second(self) -> Result:
         """The second stage, drawn only if it is asked for."""
-        return self._draw(SECOND_STAGE_FACTOR * self.samples, self._settings.seed + 1)
+        return self._draw(alarm.SECOND_STAGE_FACTOR * self.samples, self._settings.seed + 1)
 
     def gate(
         self, name: str, z_of: Callable[[Estimate], float | None], disagreement: str = DISAGREES
-    ) -> Gated:
-        """Pass a quantity through both stages.
+    ) -> Check:
+        """Pass a quantity through both stages; what was wanted of it is left to the caller.
 
         ``z_of`` compares an estimate with its target; ``disagreement`` is the reason of a failure.
+        The estimate and z are those of the stage that decided, which the command draws again.
         """
-        drawn, alarm = self.first, 0.0
+        drawn, first_z = self.first, 0.0
         estimate = drawn.quantities[name]
         z = z_of(estimate)
-        if z is not None and estimate.has_enough_draws and abs(z) > FIRST_THRESHOLD:
-            drawn, alarm = self.second, z
+        if z is not None and estimate.has_enough_draws and abs(z) > alarm.FIRST_THRESHOLD:
+            drawn, first_z = self.second, z
             estimate = drawn.quantities[name]
             z = z_of(estimate)
-        command = self._command(drawn)
+        outcome: Outcome = "ok"
+        reason = ""
         if z is None or not estimate.has_enough_draws:
-            return Gated("undecided", self.doubt, estimate, z, command)
-        if confirmed(alarm, z, self._threshold):
-            return Gated("fail", disagreement, estimate, z, command)
-        return Gated("ok", "", estimate, z, command)
+            outcome, reason = "undecided", self.doubt
+        elif alarm.confirmed(first_z, z, self._threshold):
+            outcome, reason = "fail", disagreement
+        found = self.check(name, outcome, reason)
+        return replace(found, estimate=estimate, z=z, command=self._command(drawn))
 
-    def check(
-        self,
-        name: str,
-        wanted: str,
-        gated: Gated,
-        *,
-        verdict: Verdict | None = None,
-        place: Place | None = None,
-    ) -> Check:
-        """Return the check of a constant after the gate."""
+    def check(self, name: str, outcome: Outcome, reason: str) -> Check:
+        """Return the check of a quantity that the draws have not been compared with."""
+        exact = self.first.quantities[name].exact
         return Check(
-            self._spec.text,
-            name,
-            gated.outcome,
-            wanted,
-            self.first.quantities[name].exact,
-            gated.estimate,
-            gated.z,
-            gated.reason,
-            gated.command,
-            verdict,
-            place,
-            self.warnings,
+            self._spec.text, name, outcome, "", exact, reason=reason, warnings=self.warnings
         )
 
     @property

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
 from bnstats.claims.places import Place
 from bnstats.custom import load_trusted
-from bnstats.documents.entries import ExactEntry, QuantityEntry
 from bnstats.layers import Law
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.check import Check
-from bnstats.verification.gate import FreshDraws, Gated, VerifySettings, by_layer
+from bnstats.verification.gate import FreshDraws, VerifySettings, by_layer
 
 
 def verify_constants(
@@ -32,7 +32,6 @@ def verify_constants(
     # Twice as many: the committed estimate is tested as well as the fresh one.
     tests = 2 * sum(name in row for _, row in rows for name in QUANTITIES)
     law = Law(**document["provenance"]["law"])
-
     test_error = settings.family_error / tests
 
     def check(spec: Spec, row: Mapping[str, Any]) -> list[Check]:
@@ -44,30 +43,30 @@ def verify_constants(
 
 
 def _checked(
-    name: str, entry: QuantityEntry, draws: FreshDraws, test_error: float, place: Place | None
+    name: str, entry: Mapping[str, Any], draws: FreshDraws, test_error: float, place: Place | None
 ) -> Check:
     exact, committed = draws.first.quantities[name].exact, entry["exact"]
     value, stderr = entry.get("value"), entry.get("stderr")
     if reason := _why_wrong(committed, exact):
-        gated = Gated("fail", reason)
+        check = draws.check(name, "fail", reason)
     elif exact is None:
-        gated = draws.gate(
+        check = draws.gate(
             name,
             lambda fresh: _two_sample_z(value, stderr, fresh),
             "fresh draws disagree with the committed estimate",
         )
     else:
-        gated = draws.gate(name, lambda fresh: fresh.z)
+        check = draws.gate(name, lambda fresh: fresh.z)
         believable = (entry.get("n_eff") or 0) >= MIN_N_EFF
         strays = believable and _strays(value, stderr, exact, name, test_error)
-        if gated.outcome == "ok" and strays:
+        if check.outcome == "ok" and strays:
             reason = "the committed estimate is not a sample of this layer"
-            gated = gated._replace(outcome="fail", reason=reason)
+            check = replace(check, outcome="fail", reason=reason)
     wanted = repr(committed["value"] if committed else value)
-    return draws.check(name, wanted, gated, place=place)
+    return replace(check, wanted=wanted, place=place)
 
 
-def _why_wrong(committed: ExactEntry | None, exact: Exact | None) -> str:
+def _why_wrong(committed: Mapping[str, Any] | None, exact: Exact | None) -> str:
     """Return what is wrong with a committed exact value, or "".
 
     It must be the one computed now, up to another machine's rounding. The tolerance is that of the

@@ -25,7 +25,7 @@ from bnstats.sampling.run import (
     y_pivot,
 )
 from bnstats.sampling.settings import Sampling
-from bnstats.sampling.watch import Callbacks
+from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import parse
 from bnstats.statistics.moments import of
 
@@ -142,9 +142,7 @@ def test_a_run_is_the_moments_of_its_draws():
 def test_a_run_that_is_stopped_returns_what_it_has(workers):
     size = size_of()
     seen = []
-    watch = Callbacks(
-        on_progress=lambda done, _: seen.append(done), should_stop=lambda: len(seen) >= 3
-    )
+    watch = Watch(on_progress=lambda done, _: seen.append(done), should_stop=lambda: len(seen) >= 3)
     tally, count = drawn(20 * size, workers=workers, watch=watch)
     assert 3 * size <= count < 20 * size
     assert count == seen[-1] == tally["y"].count
@@ -153,7 +151,7 @@ def test_a_run_that_is_stopped_returns_what_it_has(workers):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_stopped_at_once_is_empty(workers):
-    watch = Callbacks(should_stop=lambda: True)
+    watch = Watch(should_stop=lambda: True)
     tally, count = drawn(10 * size_of(), workers=workers, watch=watch)
     assert count == 0
     assert all(m.count == 0 for m in tally.values())
@@ -175,7 +173,7 @@ def _after(calls: int):
 def test_progress_reports_growing_moments(workers):
     seen = []
     samples = 4 * size_of() + 10
-    watch = Callbacks(on_progress=lambda n, t: seen.append((n, t["y"].count)))
+    watch = Watch(on_progress=lambda n, t: seen.append((n, t["y"].count)))
     drawn(samples, workers=workers, watch=watch)
     assert [n for n, _ in seen] == [size_of() * i for i in (1, 2, 3, 4)] + [samples]
     assert all(n == count for n, count in seen)

@@ -27,7 +27,7 @@ from bnstats.sampling.sobol import (
     sobol_blocks,
     sobol_chunks,
 )
-from bnstats.sampling.watch import Callbacks
+from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import parse
 from bnstats.statistics.quantities import Direction
 
@@ -236,7 +236,7 @@ def test_an_interrupted_run_keeps_whole_levels() -> None:
 
     def stopped_after(polls: int) -> object:
         left = iter(range(1000))
-        watch = Callbacks(should_stop=lambda: next(left) > polls)
+        watch = Watch(should_stop=lambda: next(left) > polls)
         return run(*what, REPLICATES << 14, watch=watch)
 
     tally, done = stopped_after(70)

@@ -24,7 +24,7 @@ from bnstats.sampling.iid import chunk_draws
 from bnstats.sampling.run import run
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import REPLICATES
-from bnstats.sampling.watch import Callbacks, Watch
+from bnstats.sampling.watch import Watch
 from bnstats.sampling.workers import LARGEST_PARCEL, in_order
 from bnstats.specs.spec import Spec, parse
 
@@ -62,7 +62,7 @@ def test_an_exception_in_progress_leaves_no_process_behind(way: str, processes: 
         raise KeyError("stop")
 
     with pytest.raises(KeyError):
-        run(POOL, Sampling(workers=processes), 10 * CHUNK, watch=Callbacks(on_progress=fail))
+        run(POOL, Sampling(workers=processes), 10 * CHUNK, watch=Watch(on_progress=fail))
     assert not multiprocessing.active_children()
 
 
@@ -114,7 +114,7 @@ def test_work_without_end_is_taken_as_it_is_done() -> None:
             taken.append(number)
             yield number
 
-    found = in_order(abs, numbers(), 2, Callbacks(should_stop=lambda: len(taken) >= 1000))
+    found = in_order(abs, numbers(), 2, Watch(should_stop=lambda: len(taken) >= 1000))
     for expected, (number, result) in enumerate(found):
         assert number == result == expected
         assert len(taken) - number <= (4 * 2 + 1) * LARGEST_PARCEL
@@ -140,8 +140,7 @@ def test_parcels_are_short_and_the_last_ones_shorter(
         return False
 
     assert (
-        len(list(in_order(time.sleep, [seconds] * pieces, 2, Callbacks(should_stop=count))))
-        == pieces
+        len(list(in_order(time.sleep, [seconds] * pieces, 2, Watch(should_stop=count)))) == pieces
     )
     assert fewest <= parcels <= most
 

@@ -43,7 +43,7 @@ from benchmarks import machine
 from gpu_contenders import LAYERS
 from gpu_report import markdown
 
-from bnstats.backends import ACCELERATORS, is_installed, load, missing
+from bnstats.backends import ACCELERATORS, load, missing
 
 PARTS = ("speed", "checks", "catalogue")
 PACKAGES = ("torch", "triton", "jax", "jaxlib", "array-api-compat")
@@ -110,7 +110,7 @@ class Session:
     def __init__(self, options: argparse.Namespace) -> None:
         self.begin, self.options = time.monotonic(), options
         self.deadline = self.begin + options.max_time
-        self.backends = options.backend or [b for b in ACCELERATORS if is_installed(b)]
+        self.backends = options.backend or [b for b in ACCELERATORS if not missing(b)]
         self.path = options.out / "gpu.json"
         fixed = {
             "quick": options.quick,

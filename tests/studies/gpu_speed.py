@@ -15,7 +15,7 @@ from gpu_catalogue import message
 from gpu_contenders import VARIANT, Contender, calibrated, contenders, per_draw, timed
 
 from bnstats.api import exact
-from bnstats.backends import is_installed
+from bnstats.backends import missing
 
 FIRST_DRAWS = {True: 2**16, False: 2**24}
 SECONDS = {True: 0.02, False: 0.4}  # of one timed run: bnstats' own 10 ms count for little
@@ -104,7 +104,7 @@ def bandwidth(device: str, *, quick: bool) -> dict[str, Any]:
 
 def on_processor(*, quick: bool) -> dict[str, Any]:
     """Time jax on the processor in a process that sees no GPU (gpu_contenders.py)."""
-    if not is_installed("jax"):
+    if missing("jax"):
         return {"skipped": "jax is not installed"}
     script = Path(__file__).with_name("gpu_contenders.py")
     command = [sys.executable, str(script), *(("2e6", "3") if quick else ("1e8", "9"))]

@@ -39,12 +39,9 @@ def _annotation(check: Check) -> str:
         properties["file"] = _in_repository(check.place.path)
         if check.place.line is not None:
             properties["line"] = str(check.place.line)
-    properties["title"] = f"{check.layer} {check.quantity} {_word(check)}"
+    verdict = "is wrong" if check.outcome == "fail" else "is undecided"
+    properties["title"] = f"{check.layer} {check.quantity} {verdict}"
     return command(_LEVELS[check.outcome], message(check), properties)
-
-
-def _word(check: Check) -> str:
-    return "is wrong" if check.outcome == "fail" else "is undecided"
 
 
 def _escaped(text: str, more: str = "") -> str:

@@ -21,9 +21,7 @@ def junit(checks: Sequence[Check], *, allow_undecided: bool = False) -> str:
     """
     doubt = "skipped" if allow_undecided else "error"
     kinds = [{"fail": "failure", "undecided": doubt}.get(check.outcome, "") for check in checks]
-    suite = _suite(
-        len(checks), {kind: kinds.count(kind) for kind in ("failure", "error", "skipped")}
-    )
+    suite = _suite(kinds)
     for check, kind in zip(checks, kinds, strict=True):
         case = _case(suite[0], _source(check), f"{check.layer} {check.quantity}")
         if kind:
@@ -37,19 +35,18 @@ def junit(checks: Sequence[Check], *, allow_undecided: bool = False) -> str:
 
 def junit_error(text: str) -> str:
     """Return the test suite of a call that failed before it could check anything."""
-    suite = _suite(1, {"failure": 0, "error": 1, "skipped": 0})
+    suite = _suite(["error"])
     case = _case(suite[0], "bnstats", "verify")
     ElementTree.SubElement(case, "error", message=_legal(text), type="error").text = _legal(text)
     return _written(suite)
 
 
-def _suite(tests: int, counts: dict[str, int]) -> ElementTree.Element:
+def _suite(kinds: Sequence[str]) -> ElementTree.Element:
     root = ElementTree.Element("testsuites")
-    plurals = {"failure": "failures", "error": "errors", "skipped": "skipped"}
-    numbers = {plurals[kind]: str(count) for kind, count in counts.items()}
-    ElementTree.SubElement(
-        root, "testsuite", {"name": "bnstats verify", "tests": str(tests), **numbers}
-    )
+    numbers = {"name": "bnstats verify", "tests": str(len(kinds))}
+    for kind, plural in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
+        numbers[plural] = str(kinds.count(kind))
+    ElementTree.SubElement(root, "testsuite", numbers)
     return root
 
 

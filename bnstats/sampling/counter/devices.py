@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import repeat
 from math import frexp, isfinite, ldexp
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -68,32 +70,15 @@ def accelerated(
         The backend is missing, or the smallest block is too large for a device.
     """
     lanes = [_Lane(spec, sampling, pivot, device, watch) for device in devices]
-    waiting: deque[tuple[Chunk, _Lane, _Begun]] = deque()
+    waiting: deque[Callable[[], tuple[Chunk, Tally]]] = deque()
     for chunk in iid_chunks(samples, min(lane.size for lane in lanes) * _CHUNK_BLOCKS):
         if watch.stopping():
             break
-        lane = lanes[chunk.unit % len(lanes)]
-        waiting.append((chunk, lane, lane.begin(chunk)))
+        waiting.append(lanes[chunk.unit % len(lanes)].begin(chunk))
         if len(waiting) > len(lanes):
-            chunk, lane, begun = waiting.popleft()
-            yield chunk, lane.finish(chunk, begun)
-    for chunk, lane, begun in waiting:
-        yield chunk, lane.finish(chunk, begun)
-
-
-class _Manner(NamedTuple):
-    """How sums are formed: see `Reduction`."""
-
-    careful: bool = False
-    about: tuple[tuple[float, float], ...] = ()
-
-
-class _Begun(NamedTuple):
-    """A chunk that a device is at work on: its blocks' size, and sums; None for no memory."""
-
-    size: int
-    manner: _Manner
-    sums: Any
+            yield waiting.popleft()()
+    for finish in waiting:
+        yield finish()
 
 
 class _Lane:
@@ -102,69 +87,70 @@ class _Lane:
     def __init__(
         self, spec: Spec, sampling: Sampling, pivot: float, device: Device, watch: Watch
     ) -> None:
-        self._spec, self._sampling, self._pivot = spec, sampling, pivot
         self._xp, self._device, self._watch = load(sampling.backend), device, watch
-        self._manner = _Manner()
-        self._keys = round_keys(sampling.seed, spec.text)
-        # All of the sampling that a program depends on: one serves every seed.
-        self._compiled_for = Sampling(
-            dtype=sampling.dtype, direction=sampling.direction, law=sampling.law
-        )
+        self._backend, self._keys = sampling.backend, round_keys(sampling.seed, spec.text)
         numbers = _BLOCK_NUMBERS.get(device.kind, _LARGEST_BLOCK)
         if device.memory is not None:
             numbers = min(numbers, max(device.memory // _BYTES_PER_NUMBER, _SMALLEST_BLOCK))
         draws = max(numbers // spec.bound.numbers, 2)
         self.size = 1 << (draws.bit_length() - 1)
+        # All of the sampling that a program depends on: one serves every seed.
+        how = Sampling(dtype=sampling.dtype, direction=sampling.direction, law=sampling.law)
+        columns = _COLUMNS if device.kind == "cpu" else 1
+        self._plan = Reduction(spec, how, pivot, self.size, columns, careful=False)
 
-    def begin(self, chunk: Chunk, manner: _Manner | None = None) -> _Begun:
-        """Set the device to work on a chunk."""
-        manner = self._manner if manner is None else manner
+    def begin(self, chunk: Chunk) -> Callable[[], tuple[Chunk, Tally]]:
+        """Set the device to work on a chunk; return what waits for it and for its moments."""
+        return partial(self._finish, chunk, *self._begun(chunk, self._plan))
+
+    def _begun(self, chunk: Chunk, plan: Reduction) -> tuple[Reduction, Any]:
+        """Return the reduction that the device is at work on, and its sums; None for no memory."""
+        plan = replace(plan, size=self.size)
+
+        def start() -> Any:
+            launch = _launch(plan, self._xp, self._device)
+            return launch(self._keys, chunk.first, chunk.draws, self._watch.warn)
+
+        return plan, self._within_memory(start)
+
+    def _finish(self, chunk: Chunk, plan: Reduction, sums: Any) -> tuple[Chunk, Tally]:
+        while True:
+            if sums is not None:
+                sums = self._within_memory(partial(_added, self._xp, sums))
+            if sums is None:
+                if plan.size == self.size:  # or a chunk before this one has halved it by now
+                    self._halve()
+            elif (found := _moments(plan, sums, chunk.draws)) is None:
+                plan = replace(plan, careful=True)
+            elif not plan.about and any(map(cancelled, found.values())):
+                means = tuple((_rounded(m.mean_a), _rounded(m.mean_b)) for m in found.values())
+                self._plan = plan = replace(
+                    plan, careful=True, about=means
+                )  # for later chunks, too
+            else:
+                return chunk, found
+            plan, sums = self._begun(chunk, plan)
+
+    def _within_memory(self, compute: Callable[[], Any]) -> Any:
+        """Return what a function computes, None if the device has not the memory for it."""
         try:
-            launch = _launch(self._reduction(manner), self._xp, self._device)
-            sums = launch(self._keys, chunk.first, chunk.draws, self._watch.warn)
-            return _Begun(self.size, manner, sums)
+            return compute()
         except Exception as error:
             if self._xp.is_out_of_memory(error):
-                return _Begun(self.size, manner, None)
+                return None
             if isinstance(error, BnstatsError):
                 raise
-            raise self._refused(error) from error
-
-    def _reduction(self, manner: _Manner) -> Reduction:
-        columns = _COLUMNS if self._device.kind == "cpu" else 1
-        return Reduction(self._spec, self._compiled_for, self._pivot, self.size, columns, *manner)
-
-    def finish(self, chunk: Chunk, begun: _Begun) -> Tally:
-        """Wait for a chunk; return its moments."""
-        found = self._moments(chunk, begun)
-        if found is None:
-            begun = self.begin(chunk, _Manner(careful=True))
-            found = self._moments(chunk, begun)
-        assert found is not None
-        if not begun.manner.about and any(map(cancelled, found.values())):
-            means = [(_rounded(m.mean_a), _rounded(m.mean_b)) for m in found.values()]
-            self._manner = _Manner(careful=True, about=tuple(means))  # for later chunks, too
-            found = self._moments(chunk, self.begin(chunk))
-            assert found is not None
-        return found
-
-    def _wait(self, chunk: Chunk, begun: _Begun) -> Any:
-        while True:
-            if begun.sums is not None:
-                try:
-                    with np.errstate(all="ignore"):  # parts may be infinite, of either sign
-                        return self._xp.host(begun.sums).sum(axis=-1)
-                except Exception as error:
-                    if not self._xp.is_out_of_memory(error):
-                        raise self._refused(error) from error
-            if begun.size == self.size:  # or a chunk before this one has halved it by now
-                self._halve()
-            begun = self.begin(chunk, begun.manner)
+            told = printable(str(error).partition("\n")[0], 160)
+            raise BnstatsError(
+                f"{self._plan.spec.text} does not run on {self._backend}: "
+                f"{type(error).__name__}: {told}",
+                hint="`backend='numpy'` runs every layer",
+            ) from error
 
     def _halve(self) -> None:
         if self.size <= 2:
             raise HostError(
-                f"{self._device.name} has not the memory for two draws of {self._spec.text}",
+                f"{self._device.name} has not the memory for two draws of {self._plan.spec.text}",
                 hint="`backend='numpy'` needs less",
             )
         self.size //= 2
@@ -172,40 +158,34 @@ class _Lane:
             f"{self._device.name} ran out of memory: went on with blocks of {self.size:,} draws"
         )
 
-    def _refused(self, error: Exception) -> BnstatsError:
-        told = printable(str(error).partition("\n")[0], 160)
-        return BnstatsError(
-            f"{self._spec.text} does not run on {self._sampling.backend}: "
-            f"{type(error).__name__}: {told}",
-            hint="`backend='numpy'` runs every layer",
-        )
 
-    def _moments(self, chunk: Chunk, begun: _Begun) -> Tally | None:
-        """Wait; return the moments behind power sums, None where only careful ones would do."""
-        tally: Tally = {}
-        sums, (careful, about) = self._wait(chunk, begun), begun.manner
-        constant = constant_share(double=bool(about) and self._sampling.dtype == "float64")
-        for i, (direction, row) in enumerate(
-            zip(self._sampling.directions, sums.tolist(), strict=True)
-        ):
-            n, a, aa, ab, b, bb = row if careful else (float(chunk.draws), *row)
-            found = from_sums(
-                n,
-                (a, aa, ab, b, bb),
-                pivot=self._pivot if direction == "y" else 0.0,
-                nonfinite=chunk.draws - n,
-                about=about[i] if about else (0.0, 0.0),
-                constant=constant,
-            )
-            if not careful:
-                if not isfinite(bb):
-                    return None
-                if self._reduction(begun.manner).is_short and not (
-                    float32_holds(n, bb) and float32_suffices(found, aa, bb)
-                ):
-                    return None
-            tally[direction] = found
-        return tally
+def _added(xp: Any, sums: Any) -> Any:
+    """Wait for the sums of a launch; return them with their parts added."""
+    with np.errstate(all="ignore"):  # parts may be infinite, of either sign
+        return xp.host(sums).sum(axis=-1)
+
+
+def _moments(plan: Reduction, sums: Any, draws: int) -> Tally | None:
+    """Return the moments behind power sums, None where only careful ones would do."""
+    tally: Tally = {}
+    constant = constant_share(double=bool(plan.about) and plan.sampling.dtype == "float64")
+    abouts = plan.about or repeat((0.0, 0.0))
+    for direction, row, about in zip(plan.sampling.directions, sums.tolist(), abouts, strict=False):
+        n, *powers = row if plan.careful else (float(draws), *row)
+        found = tally[direction] = from_sums(
+            n,
+            powers,
+            pivot=plan.pivot if direction == "y" else 0.0,
+            nonfinite=draws - n,
+            about=about,
+            constant=constant,
+        )
+        _, aa, _, _, bb = powers
+        if not plan.careful and not isfinite(bb):
+            return None
+        if plan.is_short and not (float32_holds(n, bb) and float32_suffices(found, aa, bb)):
+            return None
+    return tally
 
 
 def _rounded(mean: float) -> float:
