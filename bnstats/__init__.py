@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from bnstats.errors import BnstatsError as BnstatsError
     from bnstats.errors import HostError as HostError
     from bnstats.layers import Law as Law
+    from bnstats.networks.critical import Critical as Critical
+    from bnstats.networks.critical import critical as critical
+    from bnstats.networks.propagate import propagate as propagate
+    from bnstats.networks.propagation import Propagation as Propagation
     from bnstats.result import Reference as Reference
     from bnstats.result import Result as Result
     from bnstats.statistics.estimate import Estimate as Estimate
@@ -43,6 +47,9 @@ _EXPORTS = {
     "custom": "register",
     "errors": "ArgumentError BnstatsError HostError",
     "layers": "Law",
+    "networks.critical": "Critical critical",
+    "networks.propagate": "propagate",
+    "networks.propagation": "Propagation",
     "result": "Reference Result",
     "statistics.estimate": "Estimate",
     "statistics.exact": "Exact",

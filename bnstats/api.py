@@ -16,6 +16,7 @@ from bnstats.diagnostics import doubts
 from bnstats.errors import BnstatsError, kind_of
 from bnstats.layers import STANDARD, BoundLayer, Law
 from bnstats.result import Reference, Result, Status
+from bnstats.sampling.crossings import crossings
 from bnstats.sampling.iid import check_size, chunk_draws
 from bnstats.sampling.run import run
 from bnstats.sampling.settings import (
@@ -30,8 +31,15 @@ from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.sampling.watch import Target, Watch
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator
-from bnstats.statistics.exact import Exact, exact_values
+from bnstats.statistics.exact import (
+    Exact,
+    exact_moments,
+    exact_values,
+    heavy_tailed,
+    quantities,
+)
 from bnstats.statistics.moments import Tally
+from bnstats.statistics.quantities import Direction
 
 MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
 
@@ -168,10 +176,10 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
     if sampling.backend != "numpy":
         devices = chosen(sampling.backend, load(sampling.backend), sampling.device)
     samples = _most_samples(spec.bound, sampling)
-    exact = exact_values(spec.bound, sampling.law)
-    estimator = Estimator(
-        exact, sampling.confidence, _ROUNDOFF[sampling.dtype], spec.bound.heavy_tailed
-    )
+    moments = exact_moments(spec.bound, sampling.law)
+    exact, heavy = quantities(spec.bound, moments), heavy_tailed(spec.bound, moments)
+    jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
+    estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps)
     ends = math.inf if sampling.samples is None and sampling.max_time is not None else samples
     target = Target(ends, sampling.precision, estimator)
     supervised = _Supervised(watch, target, spec.bound, sampling.max_time)
@@ -235,7 +243,9 @@ class _Supervised(Watch):
         self._begun = True
         if self._target.precision is None:
             return False
-        return self._target.is_met(tally) or _is_hopeless(tally, self._bound)
+        return self._target.is_met(tally) or _is_hopeless(
+            tally, self._bound, self._target.estimator.heavy_tailed
+        )
 
     def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
         self._watch.progress(draws, tally)
@@ -287,11 +297,11 @@ def checked_spec(spec: str | Spec) -> Spec:
     raise BnstatsError(f"a layer is named by text, not by {kind_of(given)}", hint=hint)
 
 
-def _is_hopeless(tally: Tally, bound: BoundLayer) -> bool:
+def _is_hopeless(tally: Tally, bound: BoundLayer, heavy: tuple[Direction, ...]) -> bool:
     """Whether a default run has shown no variance in some direction, or one has no interval."""
     return any(
         m.points + m.nonfinite >= default_samples(bound)
-        and (d in bound.heavy_tailed or m.mean_b - m.mean_a**2 <= 0)
+        and (d in heavy or m.mean_b - m.mean_a**2 <= 0)
         for d, m in tally.items()
     )
 

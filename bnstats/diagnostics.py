@@ -40,9 +40,14 @@ def doubts(result: Result) -> tuple[str, ...]:
         # Of sobol points, z is in units of the sample's own error.
         believed = estimate.has_enough_draws if result.sampler == "iid" else estimate.reliable
         if estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD and believed:
+            wrong = "a formula or a backend is wrong"
+            if estimate.exact is not None and estimate.exact.error_is_estimate:
+                wrong = "the exact value misses a feature too narrow to be found"
+            elif result.sampling.dtype == "float32":
+                wrong = "float32 does not hold what the layer computes, or a formula is wrong"
             found.append(
                 f"{QUANTITIES[name].symbol} is {abs(estimate.z):.1f} standard errors from its "
-                "exact value: if another `seed` agrees, a formula or a backend is wrong"
+                f"exact value: if another `seed` agrees, {wrong}"
             )
     return tuple(found)
 
@@ -62,9 +67,12 @@ def more_draws(result: Result, direction: Direction) -> str:
     std, samples = result.quantities[f"std_{direction}"], result.samples
     known = std.exact
     if known is None and not result.spec.bound.why_inexact and std.n_eff < _FEW:
-        return "the exact σ is infinite or beyond float64, and no `samples` is sure to help"
-    if direction in result.spec.bound.heavy_tailed:
-        return "their fourth moment is infinite, and no `samples` is enough"
+        return (
+            "no exact σ is known: it is infinite, or its integral is beyond float64, and no "
+            "`samples` is sure to help"
+        )
+    if not std.n_eff and std.interval is not None:
+        return "their fourth moment is not known to be finite, and no `samples` is sure to help"
     seen = max(std.n_eff, 1.0) / samples
     if known is not None and known.asymptotic_std is not None and known.value > 0:
         seen = min(seen, 1 / (1 + (2 * known.asymptotic_std / known.value) ** 2))

@@ -69,7 +69,7 @@ def test_sobol_points_that_miss_the_tails_say_so_and_blame_no_formula(seed: int)
     assert not std.reliable
     assert std.z is not None
     assert std.z < -5
-    assert any(w.startswith("σ[dx]: these points have hardly seen") for w in result.warnings)
+    assert any(w.startswith("dx: 0 effective draws are too few") for w in result.warnings)
     assert not any("is wrong" in w for w in result.warnings)
 
 
@@ -127,7 +127,7 @@ def test_without_a_fourth_moment_nothing_of_a_direction_is_reliable(spec: str) -
     assert not result.std_dx.reliable
     assert not result.var_dx.reliable
     (told,) = [w for w in result.warnings if w.startswith("dx:")]
-    assert told.endswith(("infinite, and no `samples` is enough", "no `samples` is sure to help"))
+    assert told.endswith(", and no `samples` is sure to help")
     aimed = compute(spec, precision=0.1, samples=10**8)
     assert aimed.status == "target_not_met"
     assert aimed.samples < 10**7
@@ -145,7 +145,10 @@ def remedies(spec: str, samples: int, **law: float) -> list[str]:
 
 
 def test_no_number_of_draws_is_named_where_none_helps() -> None:
-    beyond = "the exact σ is infinite or beyond float64, and no `samples` is sure to help"
+    beyond = (
+        "no exact σ is known: it is infinite, or its integral is beyond float64, and no `samples` "
+        "is sure to help"
+    )
     assert remedies("exponential", 10_000, x_std=30.0) == [beyond] * 2
     rare = "believe the exact value: what makes it is too rare for any `samples`"
     assert remedies("relu", 10_000, x_mean=-14.0) == [rare] * 2
@@ -155,8 +158,7 @@ def test_no_number_of_draws_is_named_where_none_helps() -> None:
 @pytest.mark.parametrize("samples", [300, 3000, 30_000])
 def test_the_draws_that_are_named_suffice_however_few_were_taken(samples: int) -> None:
     told = {
-        w.removeprefix("try `samples=").removesuffix("`")
-        for w in remedies("relu", samples, x_mean=-3.3)
+        w.rpartition("try `samples=")[2].rstrip("`") for w in remedies("relu", samples, x_mean=-3.3)
     }
     assert told
     needed = int(max(map(float, told)))

@@ -16,6 +16,14 @@ _DECIMAL = re.compile(
     r"(?:[eE](?P<exponent>[+-]?\d{1,4}))?",
     re.ASCII,
 )
+_UNCERTAIN = re.compile(  # 0.7071(3), 0.7071(3)e-1 and 0.7071 ± 0.0001
+    r"(?P<value>[+-]?[0-9.][0-9.eE+-]*?)"
+    r"(?:\((?P<digits>\d+|\d+\.\d+|\.\d+)\)(?P<exponent>[eE][+-]?\d{1,4})?"
+    r"|\s*(?:±|\+/-|\+-)\s*(?P<margin>\S+))",
+    re.ASCII,
+)
+_ROUNDED = 3  # significant digits from which on a decimal in an expression is a rounded number
+_COVERAGE = 2  # standard uncertainties, the parenthesised ones, to each side
 _ROOT = re.compile(r"sqrt\(([^()]*)\)", re.ASCII)
 _EXPRESSION = re.compile(r"(?:[0-9.+\-*/() \t]|sqrt|exp|log|pi|[0-9][eE])+", re.ASCII)
 _BINARY = {
@@ -39,9 +47,11 @@ class Printed:
     value
         The number that it stands for.
     half_width
-        Half a unit of the last decimal printed, carried through the root if it is under one, or the
-        tolerance that the claim states. It is 0 for a symbolic value, which claims to be exact; a
-        whole number without a decimal point counts as symbolic.
+        Half a unit of the last decimal printed, carried through the expression that it is part of;
+        two of the standard uncertainties in parentheses, or what follows a ±; or the tolerance that
+        the claim states. It is 0 for a symbolic value, which claims to be exact; whole numbers
+        count as symbolic (1, ``1.`` and 1e0, not 1.0), and so do eighths and decimals of at most
+        two digits within an expression, which are parameters more often than not.
     digits
         The number of significant digits printed; None for a symbolic value.
     """
@@ -73,12 +83,14 @@ def parse_value(text: str) -> Printed:
     0.7071067811865476
     >>> parse_value("sqrt(1.55)").digits  # between √1.545 and √1.555
     3
+    >>> f'{parse_value("1/0.5838").half_width:.1e}', f'{parse_value("0.7071(3)").half_width:.1e}'
+    ('1.5e-04', '6.0e-04')
     """
     text = text.strip()
     if len(text) > _MAX_LENGTH:
         raise ValueError(f"a value of {len(text)} characters; the limit is {_MAX_LENGTH}")
     try:
-        printed = _decimal(text)
+        printed = _decimal(text) or _uncertain(text)
         root = _ROOT.fullmatch(text)
         if root and (under := _decimal(root[1])):
             value = math.sqrt(under.value)
@@ -88,7 +100,7 @@ def parse_value(text: str) -> Printed:
         if printed is None:
             if not _EXPRESSION.fullmatch(text):
                 raise ValueError
-            printed = Printed(text, _evaluate(ast.parse(text, mode="eval").body), 0.0)
+            printed = _expression(text)
     except (ValueError, SyntaxError, ArithmeticError, RecursionError, MemoryError):
         raise ValueError(f"value '{printable(text, 60)}' is not a number") from None
     if not (math.isfinite(printed.value) and math.isfinite(printed.half_width)):
@@ -104,9 +116,51 @@ def _decimal(text: str) -> Printed | None:
     if parts is None:
         return None
     decimals, _, exponent = parts
+    if exponent >= decimals == 0:
+        return Printed(text, float(text), 0.0)
     mantissa = re.split("[eE]", text)[0]
     digits = len(re.sub(r"[+\-.]", "", mantissa).lstrip("0"))
     return Printed(text, float(text), float(f"0.5e{exponent - decimals}"), digits)
+
+
+def _uncertain(text: str) -> Printed | None:
+    """Read a number with its uncertainty, in the GUM's concise form or as a margin."""
+    found = _UNCERTAIN.fullmatch(text)
+    if not found:
+        return None
+    exponent = found["exponent"] or ""
+    printed = _decimal(found["value"] + exponent)
+    if printed is None or printed.digits is None:
+        raise ValueError
+    if found["margin"]:
+        margin = float(found["margin"])
+    else:
+        decimals, _, power = decimal_parts(found["value"] + exponent) or (0, "", 0)
+        last_place = power if "." in found["digits"] else power - decimals
+        margin = _COVERAGE * float(f"{found['digits']}e{last_place}")
+    if margin <= 0:
+        raise ValueError
+    return replace(printed, text=text, half_width=max(margin, printed.half_width))
+
+
+def _expression(text: str) -> Printed:
+    """Evaluate an expression; decimals of three digits and more claim these in it, but eighths."""
+    tree = ast.parse(text, mode="eval").body
+    value, half_width, digits = _evaluate(tree), 0.0, []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Constant):
+            continue
+        rounded = _decimal(text[node.col_offset : node.end_col_offset])
+        if rounded is None or (rounded.digits or 0) < _ROUNDED or (8 * rounded.value).is_integer():
+            continue
+        ends = []
+        for end in (rounded.value - rounded.half_width, rounded.value + rounded.half_width):
+            node.value = end
+            ends.append(_evaluate(tree))
+        node.value = rounded.value
+        half_width += abs(ends[1] - ends[0]) / 2
+        digits.append(rounded.digits or 0)
+    return Printed(text, value, half_width, min(digits, default=None))
 
 
 def decimal_parts(text: str) -> tuple[int, str, int] | None:

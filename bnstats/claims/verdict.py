@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+import struct
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Literal
 
 from bnstats.claims import Claim
+from bnstats.claims.values import Printed
 from bnstats.notation import count_text, exact_text, plural, signed
-from bnstats.statistics.alarm import FAMILY_ERROR, FIRST_THRESHOLD, round_up
+from bnstats.statistics.alarm import FAMILY_ERROR, FIRST_THRESHOLD, round_up, two_sided
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
 
 VerdictOutcome = Literal["reproduced", "refuted", "undecided"]
 
+# A value of so many digits may have been printed from a float32, which has seven.
+_FLOAT32_DIGITS = 8
 # The relative error that float64 leaves in a value; a symbolic claim may be off by as much.
 _FLOAT64 = 1e-12
 # A float prints up to 17 digits; a claim that is right in this many known ones is reproduced.
@@ -78,8 +81,7 @@ def judge(
     estimates: Mapping[str, Estimate] | None = None,
     *,
     samples: int = 0,
-    family_error: float = FAMILY_ERROR,
-    tests: int = 1,
+    z: float = two_sided(FAMILY_ERROR),
 ) -> Verdict:
     """Judge a claim by the exact value, where one exists, or else by the sample.
 
@@ -91,8 +93,8 @@ def judge(
         What is known of the claim's layer, by quantity; estimates may be absent.
     samples
         Number of draws behind the estimates.
-    family_error, tests
-        The chance of any false verdict by sampling is ``family_error`` over this many tests.
+    z
+        How many standard errors to each side the sample's interval reaches that decides.
 
     Raises
     ------
@@ -105,7 +107,6 @@ def judge(
         return _by_exact(claim, reference, estimate, exact)
     if estimate is None:
         raise ValueError(f"nothing to judge {claim.quantity} by")
-    z = NormalDist().inv_cdf(1 - family_error / (2 * tests))
     found = _by_sample(claim, estimate, samples, z)
     if found.outcome != "refuted":
         return found
@@ -129,12 +130,16 @@ def _by_exact(
         outcome, remark = "undecided", f"exact {shown}, but the sample disagrees with it"
     elif distance + reference.error <= tolerance:
         outcome, remark = "reproduced", f"exact {shown}"
+    elif _is_nearest_float32(printed, truth):
+        outcome, remark = "reproduced", f"exact {shown}, of which it is the nearest float32"
     elif distance - reference.error > tolerance:
         outcome, remark = "refuted", _why_refuted(claim, reference, exact, digits)
     elif distance <= reference.error and (known := _digits_known(reference)) >= _DIGITS_ENOUGH:
         # The last of the 17 digits of a float cannot be told right from wrong.
         remark = f"exact {shown}; all {known} digits that are known are right"
         outcome = "reproduced"
+    elif not printed.symbolic and _digits_known(reference) >= _DIGITS_ENOUGH:
+        outcome, remark = "reproduced", f"exact {shown}, on the edge of what it claims"
     else:
         outcome, remark = "undecided", f"exact {shown} is not known to enough digits"
         if distance <= reference.error and (known := _digits_known(reference)):
@@ -144,6 +149,17 @@ def _by_exact(
         return found
     draws, other = _equal_error_samples(claim, reference), _exact_value_of(claim, exact)
     return replace(found, equal_error_samples=draws, value_of=other)
+
+
+def _is_nearest_float32(printed: Printed, truth: float) -> bool:
+    """Whether a value is that of a float32, with more digits than a float32 has."""
+    if printed.digits is None or printed.digits < _FLOAT32_DIGITS:
+        return False
+    try:
+        (nearest,) = struct.unpack("f", struct.pack("f", truth))
+    except OverflowError:
+        return False
+    return bool(abs(printed.value - nearest) <= max(printed.half_width, _FLOAT64 * abs(nearest)))
 
 
 def _digits_known(reference: Exact) -> int:

@@ -23,7 +23,17 @@ from bnstats.version import __version__
 
 _GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--color")
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
-_COMMANDS = ("compute", "exact", "table", "verify", "list", "show", "completion")
+_COMMANDS = (
+    "compute",
+    "exact",
+    "critical",
+    "propagate",
+    "table",
+    "verify",
+    "list",
+    "show",
+    "completion",
+)
 
 USAGE, UNDECIDED, INTERNAL, INTERRUPTED, CLOSED_PIPE = 2, 3, 70, 130, 141
 

@@ -97,6 +97,18 @@ def watching(
 
 
 @contextmanager
+def networks_progress(
+    console: Console, networks: int | None
+) -> Iterator[Callable[[int], None] | None]:
+    """Yield a callback that shows how many networks are drawn, of how many if that is known."""
+    if not console.progress:
+        yield None
+        return
+    with _bar("networks") as update:
+        yield lambda done: update(done, lambda: networks or math.inf, lambda: f"{done:,} drawn")
+
+
+@contextmanager
 def _bar(name: str) -> Iterator[_Update]:
     from rich.console import Console as RichConsole
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn

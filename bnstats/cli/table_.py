@@ -104,10 +104,7 @@ def _check(console: Console, out: Path, asked: _Asked, max_time: float | None) -
 
     own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
     fresh = own_seed + 1 if asked.seed is None else asked.seed
-    with (
-        interruptible() as interrupted,
-        watching(console, "table", interrupted) as watch,
-    ):
+    with interruptible() as interrupted, watching(console, "table", interrupted) as watch:
         watch.ends_after(max_time)
         settings = VerifySettings(
             asked.samples,
@@ -149,15 +146,10 @@ def _build(
         check_writable(out / name)
     argv = ["table", *([f"--samples={asked.samples}"] if asked.samples else [])]
     argv += [f"--seed={asked.seed}"] if asked.seed else []
-    with (
-        interruptible() as interrupted,
-        watching(console, "table", interrupted) as watch,
-    ):
+    with interruptible() as interrupted, watching(console, "table", interrupted) as watch:
         watch.ends_after(max_time)
         record = constants.build(
-            Sampling(asked.samples, asked.seed or 0, workers=asked.workers),
-            argv=argv,
-            watch=watch,
+            Sampling(asked.samples, asked.seed or 0, workers=asked.workers), argv=argv, watch=watch
         )
     if watch.failure:
         raise watch.failure

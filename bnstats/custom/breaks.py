@@ -15,6 +15,7 @@ _INTERVALS = 8192
 _JUMP_WIDTH, _BEND_WIDTH = 2e-12, 1e-9  # of the last bracket, in standard deviations
 _COARSE_WIDTH = 1e-6
 _MERGED = 1e-7
+_HALVINGS = 24  # of 2e-12 leave less than a unit in the last place of x, but near 0
 # Of the function's own scale; smaller jumps and breakpoints cannot be told from rounding.
 _LEAST_JUMP, _LEAST_BEND = 1e-10, 1e-5
 _NOISE_FACTOR = 20.0
@@ -25,6 +26,16 @@ class Breaks(NamedTuple):
 
     jumps: tuple[float, ...] = ()
     bends: tuple[float, ...] = ()
+
+
+def bend_width(law: Law) -> float:
+    """Return how well the place of a bend is found, in standard deviations of x."""
+    return max(_BEND_WIDTH, 2e4 * _rounding(law))
+
+
+def _rounding(law: Law) -> float:
+    """Return by how much x is rounded, in standard deviations."""
+    return 2.0**-52 * (abs(law.x_mean) / law.x_std + REACH)
 
 
 def breaks(function: Callable[[Any], Any], law: Law) -> Breaks:
@@ -42,7 +53,6 @@ def breaks(function: Callable[[Any], Any], law: Law) -> Breaks:
     law
         The law of x.
     """
-    rounding = 2.0**-52 * (abs(law.x_mean) / law.x_std + REACH)  # of x, in standard deviations
 
     def g(z: Any) -> Any:
         y = np.asarray(function((law.x_mean + law.x_std * z).ravel()), float).reshape(z.shape)
@@ -58,9 +68,9 @@ def breaks(function: Callable[[Any], Any], law: Law) -> Breaks:
         finite = np.nan_to_num(at_edges)
         mean = np.average(finite, weights=weights)
         spread = math.sqrt(np.average((finite - mean) ** 2, weights=weights))
-        found = _jumps(g, edges, at_edges, spread, max(_JUMP_WIDTH, 64 * rounding))
-        jumps = [_simplest(low, high, law) for low, high in _merged(found)]
-        found = _bends(g, edges, spread, max(_BEND_WIDTH, 2e4 * rounding))
+        found = _jumps(g, edges, at_edges, spread, max(_JUMP_WIDTH, 64 * _rounding(law)))
+        jumps = _neighbours(function, _merged(found), law)
+        found = _bends(g, edges, spread, bend_width(law))
         bends = [_simplest(low, high, law) for low, high in _merged(found)]
     apart = _MERGED * law.x_std
     return Breaks(tuple(jumps), tuple(b for b in bends if all(abs(b - j) > apart for j in jumps)))
@@ -85,6 +95,27 @@ def _jumps(
     least = np.maximum(_LEAST_JUMP * scale, _NOISE_FACTOR * _typical(change))
     found = (change > least) & (change > 0.25 * before) & (halvings > 10)
     return list(zip(low[found].tolist(), high[found].tolist(), strict=True))
+
+
+def _neighbours(
+    function: Callable[[Any], Any], brackets: list[tuple[float, float]], law: Law
+) -> list[float]:
+    """Bisect brackets, in standard deviations, to neighbouring numbers x; return the simpler ones.
+
+    A rounded place would cost an expectation the jump times the density times the rounding.
+    """
+    if not brackets:
+        return []
+    low, high = law.x_mean + law.x_std * np.array(brackets).T
+    at_low, at_high = (np.asarray(function(x), float) for x in (low, high))
+    for _ in range(_HALVINGS):
+        middle = low + (high - low) / 2
+        at_middle = np.asarray(function(middle), float)
+        left = np.abs(at_middle - at_low) > np.abs(at_high - at_middle)
+        high, at_high = np.where(left, middle, high), np.where(left, at_middle, at_high)
+        low, at_low = np.where(left, low, middle), np.where(left, at_low, at_middle)
+    ends = zip(low.tolist(), high.tolist(), strict=True)
+    return [0.0 if a <= 0 <= b else min(a, b, key=lambda x: len(repr(x))) for a, b in ends]
 
 
 def _bends(

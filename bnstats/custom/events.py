@@ -24,13 +24,14 @@ from bnstats.layers import (
     BoundLayer,
     ExactMoments,
     Expect,
+    Known,
     Law,
     Namespace,
     pointwise_layer,
     pointwise_moments,
 )
 
-_MOST_SPLITS = 16
+_MOST_SPLITS = 512
 _NAMED = 4
 _SLOPE_TOLERANCE = 1e-12  # finite differences are no better
 _TOLERATED = 1e-6  # relative error of slopes below which nothing is said
@@ -61,17 +62,22 @@ def elementwise_event(call: UserFunction, breakpoints: tuple[float, ...]) -> Bou
     return replace(_event(call, _probe(call, breakpoints, STANDARD)), under=under)
 
 
-def _probe(call: UserFunction, breakpoints: Iterable[float], law: Law) -> Probe:
-    return Probe(lambda xp, x: call(xp, x)[0], tuple(sorted({*breakpoints})), law)
+def _probe(
+    call: UserFunction, breakpoints: Iterable[float], law: Law, bends: tuple[float, ...] = ()
+) -> Probe:
+    return Probe(lambda xp, x: call(xp, x)[0], tuple(sorted({*breakpoints, *bends})), law, bends)
 
 
-def _event(call: UserFunction, probe: Probe, *, resolved: bool = True) -> BoundLayer:
+def _event(
+    call: UserFunction, probe: Probe, *, resolved: bool = True, unbounded: tuple[float, ...] = ()
+) -> BoundLayer:
     value, breakpoints, law = probe.value, probe.breakpoints, probe.law
     # The quadrature's panels grow with its splits.
     splits = tuple(sorted(breakpoints, key=lambda point: abs(point - law.x_mean))[:_MOST_SPLITS])
     if call.knows_slope:
         bound = pointwise_layer(call.with_slope, splits)
-        return replace(bound, breakpoints=breakpoints, forward=_differentiated(call))
+        by_autodiff = _differentiated(call)
+        return replace(bound, breakpoints=breakpoints, forward=by_autodiff, is_black_box=True)
 
     def quick(xp: Namespace, x: Array) -> tuple[Array, Array]:
         # Differences in float32 would have only three digits.
@@ -95,11 +101,14 @@ def _event(call: UserFunction, probe: Probe, *, resolved: bool = True) -> BoundL
         rounding = 2.0**-51 * steepness * math.hypot(law.x_mean, law.x_std)
         if math.isfinite(rounding):
             known = replace(known, mean_y=known.mean_y.widened(rounding))
+        if unbounded:
+            infinite = Known(math.inf, math.inf, "finite differences")
+            return replace(known, ms_dx=infinite, m4_dx=infinite)
         if not resolved:
             return replace(known, ms_dx=UNKNOWN, m4_dx=UNKNOWN)
         found = expect(squared, breakpoints=splits, tolerance=_SLOPE_TOLERANCE)
         error = expect(squared_error, breakpoints=splits, tolerance=0.01)
-        ms_slope = found.widened(error.value).widened(error.error)
+        ms_slope = found.widened(error.value).widened(error.error).widened(probe.misplaced())
         return replace(known, ms_dx=dy2 * ms_slope.known_by("finite differences"))
 
     bound = pointwise_layer(quick, breakpoints)
@@ -109,8 +118,14 @@ def _event(call: UserFunction, probe: Probe, *, resolved: bool = True) -> BoundL
         on_numpy = library_of(draws["x"]) == "numpy"
         return bound.forward(xp, draws) if on_numpy else by_autodiff(xp, draws)
 
-    why_inexact = f"finite differences do not resolve the slope of {call.short}"
-    return replace(bound, forward=forward, moments=moments, why_inexact=why_inexact)
+    why_inexact = ""
+    if not resolved:
+        why_inexact = f"finite differences do not resolve the slope of {call.short}"
+    if unbounded:
+        why_inexact = _unbounded_text(call.short, unbounded)
+    return replace(
+        bound, forward=forward, moments=moments, why_inexact=why_inexact, is_black_box=True
+    )
 
 
 def _differentiated(
@@ -131,23 +146,32 @@ def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> Boun
     steep = Breaks()
     if call.knows_slope:
         steep = breaks(lambda x: call.with_slope(numpy_backend, x)[1], law)
-    slope_jumps = _new((*found.bends, *steep.jumps), (*declared, *found.jumps), law)
+    # A jump of the slope that is given is found to the last digit, a bend of y is not.
+    slope_jumps = _new(steep.jumps, (*declared, *found.jumps), law)
+    vague = _new(found.bends, (*declared, *found.jumps, *slope_jumps), law)
+    slope_jumps = tuple(sorted({*slope_jumps, *vague}))
     jumps = _new(found.jumps, declared, law)
     bends = _new(steep.bends, (*declared, *jumps, *slope_jumps), law)
-    probe = _probe(call, (*declared, *jumps, *slope_jumps, *bends), law)
+    probe = _probe(call, (*declared, *jumps, *slope_jumps, *bends), law, vague)
     if jumps or slope_jumps:
         hints.append(_kinks_hint(call.short, jumps, slope_jumps))
     if call.knows_slope:
         hints += _slope_hints(call, probe)
         return replace(_event(call, probe), hints=tuple(hints))
     error = probe.disagreement()
-    resolved = error < _UNRESOLVED
-    if error >= _TOLERATED:
+    resolved, unbounded = error < _UNRESOLVED, probe.unbounded()
+    if unbounded:
+        hints.append(f"{_unbounded_text(call.short, unbounded)}; return (y, slope)")
+    elif error >= _TOLERATED:
         hints.append(
             f"the slope of {call.short} is by finite differences, here with a relative error of "
             f"{error:.1g}{'' if resolved else ': do not believe dx'}; return (y, slope)"
         )
-    return replace(_event(call, probe, resolved=resolved), hints=tuple(hints))
+    return replace(_event(call, probe, resolved=resolved, unbounded=unbounded), hints=tuple(hints))
+
+
+def _unbounded_text(name: str, places: tuple[float, ...]) -> str:
+    return f"the slope of {name} grows without bound at {_places(places)}"
 
 
 def _slope_hints(call: UserFunction, probe: Probe) -> list[str]:

@@ -10,12 +10,15 @@ from itertools import pairwise
 import numpy as np
 
 from bnstats.backends import numpy_backend
+from bnstats.custom.breaks import bend_width
 from bnstats.layers import Array, Law, Namespace
 
 _STEP = 1e-4  # in standard deviations of x
 _CAREFUL_STEP = 1e-2
 _SLOPE_TOLERANCE = 3e-9  # of declared slopes; a constant in float32 is 3e-8 off
 _NEGLIGIBLE = 1e-9  # error of a slope that is zero
+_NEARING = (1e-3, 1e-5, 1e-7)  # distances from a breakpoint, in standard deviations
+_STEEPENS = 1.2  # from one to the next, where a slope goes as |x|^−0.04 or faster
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,11 +33,14 @@ class Probe:
         Where y or its slope jumps, in ascending order.
     law
         Sets the scale of x, and with it the steps of differences.
+    bends
+        Those breakpoints that were found by `breaks` where the slope bends, and not declared.
     """
 
     value: Callable[[Namespace, Array], Array]
     breakpoints: tuple[float, ...]
     law: Law
+    bends: tuple[float, ...] = ()
 
     def quick_slope(self, xp: Namespace, x: Array) -> Array:
         """Differentiate by the five-point formula with a step of 1e-4 standard deviations.
@@ -117,6 +123,39 @@ class Probe:
             if np.mean(rises) > 0.1 and np.mean(far[rises]) > 0.5:
                 return True
         return False
+
+    def unbounded(self) -> tuple[float, ...]:
+        """Return the breakpoints at which the slope grows without bound, as that of √|x| at 0."""
+        law = self.law
+        rounding = 2.0**-52 * (abs(law.x_mean) / law.x_std + 1)
+        if rounding > 1e-3 * _NEARING[-1]:
+            return ()  # x is too coarse to tell
+        h = np.array([_NEARING, _NEARING]) * [[1.0], [-1.0]]
+        found = []
+        for point in self.breakpoints:
+            with np.errstate(all="ignore"):
+                ends = (self._value(point + law.x_std * share * h.ravel()) for share in (1, 0.25))
+                outer, inner = (v.reshape(h.shape) for v in ends)
+                change = np.abs(outer - inner)
+                slope = change / np.abs(h)
+                grows = np.all(slope[:, 1:] > _STEEPENS * slope[:, :-1], axis=1)
+                is_noise = change[:, -1] < 1e4 * rounding * np.abs(outer[:, -1])
+            if np.any(grows & ~is_noise & (slope[:, 0] > 0)):
+                found.append(point)
+        return tuple(found)
+
+    def misplaced(self) -> float:
+        """Return by how much E[slope²] is wrong at most because bends were found inexactly."""
+        law = self.law
+        if not self.bends:
+            return 0.0
+        places = np.array(self.bends)
+        beside = 1e-6 * law.x_std * np.array([[1.0], [-1.0]])
+        slopes, _ = self.careful_slope((places + beside).ravel())
+        right, left = slopes.reshape(2, -1) ** 2
+        density = np.exp(-0.5 * ((places - law.x_mean) / law.x_std) ** 2) / math.sqrt(2 * math.pi)
+        # A bracket, half a one more to each side, and as much for the rounding of its ends.
+        return float(np.sum(np.abs(right - left) * density)) * 4 * bend_width(law)
 
     def worst_slope(self, slope: Callable[[Array], Array]) -> tuple[float, float, float] | None:
         """Return where a declared slope is furthest from finite differences, and both values.

@@ -101,7 +101,10 @@ def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
     """Return an exact value with its error bound, or None."""
     if exact is None or not math.isfinite(exact.value + exact.error):
         return None
-    return {"value": exact.value, "error": exact.error, "by": exact.by}
+    entry: dict[str, Any] = {"value": exact.value, "error": exact.error, "by": exact.by}
+    if exact.error_is_estimate:
+        entry["error_is_estimate"] = True
+    return entry
 
 
 def _estimate_entry(e: Estimate) -> dict[str, Any]:

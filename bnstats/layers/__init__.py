@@ -12,6 +12,9 @@ from bnstats.layers._bound import Expect as Expect
 from bnstats.layers._bound import Input as Input
 from bnstats.layers._bound import Law as Law
 from bnstats.layers._bound import Namespace as Namespace
+from bnstats.layers._initialisation import Init as Init
+from bnstats.layers._initialisation import Weights as Weights
+from bnstats.layers._initialisation import weights as weights
 from bnstats.layers._known import CONSTANT as CONSTANT
 from bnstats.layers._known import UNKNOWN as UNKNOWN
 from bnstats.layers._known import ExactMoments as ExactMoments

@@ -100,6 +100,9 @@ class BoundLayer:
     heavy_tailed
         Directions whose fourth moment is infinite under any law: no sample of them, however large,
         has an interval that holds.
+    is_black_box
+        Whether moments are those of a function that is known only where it was looked at: their
+        errors are then estimates, as no bound can be told of what lies between.
     under
         ``under(law)`` returns this layer with what shows only once the law is known: breakpoints
         and faults of a function that nobody has examined. None where there is nothing to find out.
@@ -112,6 +115,7 @@ class BoundLayer:
     hints: tuple[str, ...] = ()
     why_inexact: str = ""
     heavy_tailed: tuple[Literal["y", "dx"], ...] = ()
+    is_black_box: bool = False
     under: Callable[[Law], BoundLayer] | None = None
 
     @property

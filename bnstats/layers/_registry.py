@@ -231,7 +231,8 @@ def pointwise_moments(
         std, rounding = math.sqrt(var.value), 2.0**-51 * abs(mean.value)
         var = var.widened(rounding * (2 * std + rounding))
         if std < rounding:
-            var = Known(0.0, var.error + var.value, var.by)
+            error = var.error if var.is_finite else rounding**2  # noise, which does not settle
+            var = Known(0.0, error + var.value, var.by)
         return ExactMoments(
             mean_y=mean,
             var_y=var,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-_NAMES = "samples|seed|sampler|workers|backend|device|x_std|digits"
+_NAMES = (
+    "samples|seed|sampler|workers|backend|device|x_std|digits|networks|width|depth|inputs|init|gain"
+    "|scale"
+)
 _ARGUMENT = re.compile(rf"`({_NAMES})(?:='?([^`]*?)'?)?`")
 
 

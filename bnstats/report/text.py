@@ -15,6 +15,8 @@ from bnstats.result import Record
 from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES
 
+_NO_BOUND = "it is infinite, or its integral is beyond what quadrature can tell"
+
 
 def render(
     document: Mapping[str, Any],
@@ -120,7 +122,9 @@ def _table(result: Mapping[str, Any], provenance: Mapping[str, Any], page: Page)
 
 
 def _exact_table(result: Mapping[str, Any], spec: Spec, page: Page) -> Iterator[str]:
-    cells = [("", "exact", "error below", "by")]
+    known = [result[name]["exact"] for name in QUANTITIES if name in result]
+    estimated = any(exact and exact.get("error_is_estimate") for exact in known)
+    cells = [("", "exact", "error about" if estimated else "error below", "by")]
     for name in QUANTITIES:
         if name in result and (exact := result[name]["exact"]):
             error = f"{exact['error']:.0e}" if exact["error"] else "0"
@@ -128,7 +132,7 @@ def _exact_table(result: Mapping[str, Any], spec: Spec, page: Page) -> Iterator[
             cells.append((QUANTITIES[name].symbol, value, error, exact["by"]))
     yield from _columns(cells, page, least=3)
     unknown = [n for n in QUANTITIES if not result.get(n, {}).get("exact")]
-    yield from inexact_lines(unknown, spec.bound.why_inexact, page)
+    yield from inexact_lines(unknown, spec.bound.why_inexact or _NO_BOUND, page)
 
 
 def inexact_lines(unknown: Sequence[str], reason: str, page: Page) -> Iterator[str]:

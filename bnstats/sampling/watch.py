@@ -74,7 +74,7 @@ class Watch:
         return self.should_stop is not None and self.should_stop()
 
     def failed(self, error: BnstatsError) -> None:
-        """Hear what ends the work early; it is raised, unless someone wants what was done so far.
+        """Hear what ends the work early: it is raised, unless someone wants what was done so far.
 
         Who does not raise it answers `stopping` with true from then on.
         """

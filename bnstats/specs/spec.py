@@ -199,7 +199,8 @@ def _typed(parameter: Parameter, text: str) -> Any:
         if not math.isfinite(value):
             raise ValueError(f"{wrong}a finite number")
         return value + 0.0  # -0.0 is 0.0
-    sides = tuple(int(part) for part in text.partition(".")[0].split("x"))
+    # torch's norm_type is 2.0
+    sides = tuple(int(part.partition(".")[0]) for part in text.split("x"))
     return sides if len(sides) > 1 else sides[0]
 
 

@@ -13,6 +13,16 @@ from statistics import NormalDist
 FAMILY_ERROR = 1e-6
 FIRST_THRESHOLD = 4.0
 SECOND_STAGE_FACTOR = 4  # times the samples of the first stage
+_LEAST_CHANCE = 1e-300  # smaller ones are as good as none, and no float64 beyond
+
+
+def two_sided(chance: float) -> float:
+    """Return the size that a standard normal z exceeds with this chance, to either side.
+
+    >>> round(two_sided(0.05), 2)
+    1.96
+    """
+    return -NormalDist().inv_cdf(max(chance, _LEAST_CHANCE) / 2)
 
 
 def second_threshold(tests: int, family_error: float = FAMILY_ERROR) -> float:
@@ -25,8 +35,7 @@ def second_threshold(tests: int, family_error: float = FAMILY_ERROR) -> float:
     """
     normal = NormalDist()
     first = 2 * normal.cdf(-FIRST_THRESHOLD)
-    share = min(family_error / (tests * first), 0.5)
-    return -normal.inv_cdf(share)
+    return two_sided(min(2 * family_error / (tests * first), 1.0))
 
 
 def confirmed(first: float, second: float, threshold: float) -> bool:

@@ -6,21 +6,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
+from typing import NamedTuple
 
 from bnstats.layers import CONSTANT
 from bnstats.notation import concise
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.moments import Moments, Tally
+from bnstats.statistics.moments import VARIANCE_ROUNDING, Moments, Tally
 from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
 
 # Coverage of the log-scale interval falls off below this effective sample size.
 MIN_N_EFF = 100.0
 # A sample whose standard error is below this share of the exact one has missed the tails.
 _ENOUGH_COVERED = 0.7
+_UNSEEN = 2.0  # points beyond a jump that replicates may lack, or have, in all
 _LARGEST_EXPONENT = 700.0  # e^700 is a float64 still
-
-# A variance, or a standard deviation over units, below this share is float64's rounding.
-_ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,8 +36,9 @@ class Estimate:
         Central confidence interval, or None. Of a mean it is symmetric; of every other quantity
         it is built on the log scale.
     n_eff
-        Effective draws, n·E[b]²/E[b²] with b the squared value: below 100 do not trust the
-        interval. None at all where E[b²] is known to be infinite.
+        Effective draws, 1/(4r² + 1/n) with r the relative standard error of σ̂ that n independent
+        draws have, by the sample or by theory, whichever is larger: below 100 do not trust the
+        interval. None at all where r is not known to be finite.
     exact
         The value known without sampling, or None.
     z
@@ -81,6 +81,17 @@ class Estimate:
         return self.interval is not None and self.n_eff >= MIN_N_EFF and not self.nonfinite
 
     @property
+    def is_zero(self) -> bool:
+        """Whether theory says 0, and the draws say so too: nothing varies, and nothing is wrong."""
+        exact = self.exact
+        return (
+            exact is not None
+            and exact.value == 0
+            and self.stderr is None
+            and (abs(self.value) <= exact.error)
+        )
+
+    @property
     def missed_tails(self) -> bool:
         """Whether theory says that the sample has hardly seen what its error hinges on."""
         return self.tail_coverage < _ENOUGH_COVERED
@@ -118,6 +129,14 @@ def as_normal(t: float, m: Moments) -> float:
     return math.copysign(float(ndtri(max(stdtr(m.count - 1, -abs(t)), 1e-300))), t)
 
 
+class Crossing(NamedTuple):
+    """A jump of v, and how much more than others a Sobol' point that crosses it weighs."""
+
+    low: float
+    high: float
+    weight: float
+
+
 @dataclass(frozen=True)
 class Estimator:
     """From the moments of what was sampled to an estimate of every quantity.
@@ -133,12 +152,17 @@ class Estimator:
         to every standard error.
     heavy_tailed
         Directions whose fourth moment is infinite: no interval of theirs may be believed.
+    crossings
+        Of Sobol' points, the jumps in each direction. A replicate's mean is off by one point's
+        share of a jump with a chance that depends on its place: where it is small, 32 replicates
+        may all be alike.
     """
 
     exact: Mapping[str, Exact] = field(default_factory=dict)
     confidence: float = 0.95
     rounding: float = 0.0
     heavy_tailed: tuple[Direction, ...] = ()
+    crossings: Mapping[Direction, tuple[Crossing, ...]] = field(default_factory=dict)
 
     def estimates(self, tally: Tally) -> dict[str, Estimate]:
         """Return every quantity of the directions that were sampled."""
@@ -147,9 +171,21 @@ class Estimator:
             for name, q in QUANTITIES.items()
             if q.direction in tally
         }
-        for name in (n for n in found if QUANTITIES[n].direction in self.heavy_tailed):
-            found[name] = replace(found[name], n_eff=0.0)
+        for name, estimate in found.items():
+            direction = QUANTITIES[name].direction
+            most = self._most_effective(direction, tally[direction].points)
+            found[name] = replace(estimate, n_eff=min(estimate.n_eff, most))
         return found
+
+    def _most_effective(self, direction: Direction, points: float) -> float:
+        """Return the effective draws that theory allows: a sample may take itself for more."""
+        std = self.exact.get(f"std_{direction}")
+        known = None if std is None or std.value <= 0 else std.stderr(points)
+        if direction in self.heavy_tailed:
+            return 0.0
+        if std is None or known is None:
+            return math.inf
+        return 1 / ((2 * known / std.value) ** 2 + 1 / points)
 
     def half_width(self, tally: Tally) -> float:
         """Return the largest relative half-width of an interval of σ; infinite where unreliable.
@@ -179,6 +215,8 @@ class Estimator:
             return Estimate(math.nan, None, None, 0.0, exact)
         constant = exact is not None and exact.by == CONSTANT
         moment, stderr = _moment(q, m, self.rounding, constant=constant)
+        if stderr is not None and m.points > m.count:
+            stderr = math.hypot(stderr, _crossed(q, m, self.crossings.get(q.direction, ())))
         log_scale = q.moment != "mean"
         if log_scale and moment <= 0:
             return Estimate(0.0 if q.power > 0 else math.inf, None, None, m.n_eff, exact)
@@ -221,6 +259,8 @@ def _z(estimate: Estimate, m: Moments, q: Quantity, rounding: float) -> float | 
     exact, stderr = estimate.exact, estimate.stderr
     if exact is None or stderr is None:
         return None
+    if estimate.log_scale:
+        stderr *= exact.value / estimate.value  # the relative error is the sample's
     known = exact.stderr(m.count) if m.points == m.count else None
     if known is not None:
         # Two-point values such as a saturated sigmoid's have κ = 1: there −(ā − E[a])² is all there
@@ -230,9 +270,10 @@ def _z(estimate: Estimate, m: Moments, q: Quantity, rounding: float) -> float | 
         if q.moment == "var":
             share = m.aa / m.count / (m.mean_b - m.mean_a**2)
             second_order = 4 * abs(q.power) * exact.value * share / m.count
-        stderr = math.hypot(known, second_order, rounding * abs(exact.value))
-    elif estimate.log_scale:
-        stderr *= exact.value / estimate.value  # the relative error is the sample's
+        # The sample's own error is the larger where it holds more of a rare event than was due;
+        # or where its mean is off, by five standard errors at the most.
+        own = math.sqrt(max(stderr**2 - (2.5 * second_order) ** 2, 0.0))
+        stderr = max(own, math.hypot(known, second_order, rounding * abs(exact.value)))
     if estimate.log_scale and exact.value <= 0:
         return math.inf if estimate.value > exact.error else None  # what is exactly zero varies
     scale = math.hypot(stderr, exact.error)
@@ -241,6 +282,31 @@ def _z(estimate: Estimate, m: Moments, q: Quantity, rounding: float) -> float | 
     if estimate.log_scale:
         return as_normal(math.log(estimate.value / exact.value) * exact.value / scale, m)
     return as_normal((estimate.value - exact.value) / scale, m)
+
+
+def _gradient(q: Quantity, m: Moments) -> tuple[float, float]:
+    """Return the derivatives of a moment with respect to the means of a and b."""
+    found: dict[str, tuple[float, float]] = {
+        "mean": (1.0, 0.0),
+        "var": (-2 * m.mean_a, 1.0),
+        "ms": (2 * m.pivot, 1.0),
+    }
+    return found[q.moment]
+
+
+def _crossed(q: Quantity, m: Moments, crossings: tuple[Crossing, ...]) -> float:
+    """Return what points that cross jumps add to a standard error over replicates.
+
+    Of n replicates about f·n hold the point beyond a jump that others lack. Where f·n is a few or
+    none, their spread says nothing of it: two of them are added.
+    """
+    slope_a, slope_b = _gradient(q, m)
+    one = sum(
+        abs(slope_a * (high - low) + slope_b * ((high - m.pivot) ** 2 - (low - m.pivot) ** 2))
+        * weight
+        for low, high, weight in crossings
+    )
+    return _UNSEEN * one / m.points
 
 
 def _moment(
@@ -254,12 +320,13 @@ def _moment(
     with respect to (a, b) is (1, 0), (−2a, 1), (2c, 1).
     """
     a, b, c, n = m.mean_a, m.mean_b, m.pivot, m.count
-    value, slope_a, slope_b, size = {
-        "mean": (c + a, 1.0, 0.0, math.sqrt(b) + abs(c)),
-        "var": (b - a * a, -2 * a, 1.0, b + abs(c) * math.sqrt(b)),
-        "ms": (b + 2 * c * a + c * c, 2 * c, 1.0, b + c * c),
+    slope_a, slope_b = _gradient(q, m)
+    value, size = {
+        "mean": (c + a, math.sqrt(b) + abs(c)),
+        "var": (b - a * a, b + abs(c) * math.sqrt(b)),
+        "ms": (b + 2 * c * a + c * c, b + c * c),
     }[q.moment]
-    if value <= _ROUNDING * b and q.moment == "var":
+    if value <= VARIANCE_ROUNDING * b and q.moment == "var":
         value = 0.0
     if n < 2:
         return value, None
@@ -269,7 +336,7 @@ def _moment(
         # To second order −(ā − E[a])² adds a variance of 2 and a squared bias of 1, in (Var[a]/n)².
         stderr = math.hypot(stderr, math.sqrt(3) * m.aa / n / n)
     if constant:
-        rounding = max(rounding, _ROUNDING)
+        rounding = max(rounding, VARIANCE_ROUNDING)
     # s = 0 is no information about the error, never "± 0".
-    known = constant or stderr * math.sqrt(n) > _ROUNDING * size
+    known = constant or stderr * math.sqrt(n) > VARIANCE_ROUNDING * size
     return value, math.hypot(stderr, rounding * size) if known else None

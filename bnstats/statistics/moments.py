@@ -22,6 +22,9 @@ _CONSTANT, _CONSTANT_ABOUT_MEANS = 1e-13, 1e-28
 # Below this share, a variance from sums about zero has lost digits that matter.
 _CANCELLED = 1e-8
 
+# Of a mean square, the share below which a variance, or a σ over units, is float64's rounding.
+VARIANCE_ROUNDING = 1e-14
+
 # What float32 sums must keep: of Σa² and Σb² the shares that are spread, and E[b²] within range.
 _SPREAD_A, _SPREAD_B = 1e-2, 1e-4
 _SMALLEST, _LARGEST = 1e-24, 1e30
@@ -49,7 +52,7 @@ class Moments:
     aa, ab, bb
         Sums over units of products of deviations from those means.
     sum_bb
-        Sum of b² over evaluations; tells the effective sample size.
+        Sum of b² over evaluations; of replicates, of b about their means; see `n_eff`.
     """
 
     count: float = 0.0
@@ -65,9 +68,15 @@ class Moments:
 
     @property
     def n_eff(self) -> float:
-        """Effective number of draws behind a second moment, n·E[b]²/E[b²]."""
-        sum_b = self.points * self.mean_b
-        return sum_b / self.sum_bb * sum_b if self.sum_bb > 0 else 0.0
+        """Effective number of draws behind σ̂, 1/(4r² + 1/n).
+
+        r is the relative standard error of σ̂ from n independent draws: with c the event mean of
+        (v − E[v])² this is n·E[c]²/E[c²]. Of draws that do not vary, b stands in for c.
+        """
+        varies = self.mean_b - self.mean_a**2 > VARIANCE_ROUNDING * self.mean_b
+        c = self.mean_b - self.mean_a**2 if varies else self.mean_b
+        sum_cc = _sum_cc(self) if varies and self.points == self.count else self.sum_bb
+        return self.points * c / sum_cc * c * self.points if sum_cc > 0 else 0.0
 
 
 Tally: TypeAlias = dict[Direction, Moments]
@@ -86,8 +95,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
         Subtracted from every value; near E[v] it keeps all digits when the mean is large. Exact in
         the dtype of the values.
     weights
-        Importance weights of mean one, shape (draws,). The co-moments of weighted draws are left
-        at zero: their units are replicates, see `as_unit`.
+        Importance weights of mean one, shape (draws,).
     """
     double = values.dtype == xp.float64
     if not double:
@@ -125,10 +133,8 @@ def _in_float64(xp: Any, values: Any, pivot: float, weights: Any, constant: floa
             kept = None if weights is None else weights[good]
             rest = _in_float64(xp, values[..., good], pivot, kept, constant)
             return replace(rest, nonfinite=bad)
-    if weights is not None:
-        return Moments(n, n, 0.0, pivot, sums[0] / n, sums[1] / n, sum_bb=sum_bb)
     found = from_sums(n, sums, pivot=pivot)
-    if not cancelled(found):
+    if weights is not None or not cancelled(found):
         return found
     means = found.mean_a, found.mean_b
     sums = event_sums(xp, a - means[0], b - means[1])
@@ -162,9 +168,9 @@ def event_sums(xp: Any, a: Any, b: Any) -> list[float]:
 
 
 def weighted_sums(xp: Any, a: Any, b: Any, weights: Any) -> list[float]:
-    """Return the sums of a, b and b², weighted."""
-    wb = b * weights
-    sums: list[float] = xp.sums_of_products((a, weights), (wb, None), (wb, b))
+    """Return the sums of a, a², ab, b and b², weighted."""
+    wa, wb = a * weights, b * weights
+    sums: list[float] = xp.sums_of_products((wa, None), (wa, a), (wb, a), (wb, None), (wb, b))
     return sums
 
 
@@ -240,7 +246,15 @@ def float32_holds(n: float, sum_bb: float) -> bool:
 
 def as_unit(m: Moments) -> Moments:
     """Return the means of many points as those of one unit, e.g. a scrambled point set."""
-    return replace(m, count=1.0, aa=0.0, ab=0.0, bb=0.0) if m.count else m
+    if not m.count:
+        return m
+    return replace(m, count=1.0, aa=0.0, ab=0.0, bb=0.0, sum_bb=_sum_cc(m))
+
+
+def _sum_cc(m: Moments) -> float:
+    """Return the sum over draws of c², c = b − 2·E[a]·a + E[a]² being b about the mean of v."""
+    c = m.mean_b - m.mean_a**2
+    return m.count * c * c + max(m.bb - 4 * m.mean_a * (m.ab - m.mean_a * m.aa), 0.0)
 
 
 def merge(left: Moments, right: Moments) -> Moments:

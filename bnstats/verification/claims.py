@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bnstats.api import exact as known_exactly
 from bnstats.claims import Claim
+from bnstats.claims.values import Printed
 from bnstats.claims.verdict import Verdict, VerdictOutcome, judge
 from bnstats.custom import as_typed
 from bnstats.sampling.iid import check_size, is_too_wide
 from bnstats.specs.spec import Spec
+from bnstats.statistics.alarm import FIRST_THRESHOLD, two_sided
+from bnstats.statistics.estimate import Estimate
 from bnstats.verification.check import Check, Outcome
-from bnstats.verification.gate import FreshDraws, VerifySettings, by_layer
+from bnstats.verification.gate import MISSED, FreshDraws, VerifySettings, by_layer
 
 _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
     "reproduced": "ok",
@@ -52,26 +56,62 @@ def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Ch
 
 
 def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) -> Check:
-    first = draws.first
-    exact = {name: e.exact for name, e in first.quantities.items() if e.exact is not None}
-    known = claim.quantity in exact
-    check = draws.gate(claim.quantity, lambda estimate: estimate.z)
+    name, first = claim.quantity, draws.first.quantities
+    exact = {name: e.exact for name, e in first.items() if e.exact is not None}
+    known = exact.get(name)
+    if known is None:
+        check = draws.gate(name, lambda estimate: _distance(claim.printed, estimate))
+    else:
+        check = draws.gate(name, lambda estimate: estimate.z)
     check = replace(check, wanted=claim.printed.text, place=claim.place)
-    if known and check.outcome == "fail":
+    if known is None:
+        z = two_sided(family_error / tests)
+        return _decided(check, _judged_by_draws(claim, check, draws, z))
+    if known.error_is_estimate and _contradicts(check):
+        return replace(check, outcome="undecided", reason=MISSED)
+    if check.outcome == "fail":
         return check
-    verdict = judge(
-        claim,
-        exact,
-        # The second stage may have cleared an alarm of the first, which the judge must not see.
-        {} if known else first.quantities,
-        samples=first.samples,
-        family_error=family_error,
-        tests=tests,
-    )
-    if known and verdict.outcome == "reproduced":  # undecided where the draws are too few
+    # The second stage may have cleared an alarm of the first, which the judge must not see.
+    verdict = judge(claim, exact)
+    if verdict.outcome == "reproduced":  # undecided where the draws are too few
         return replace(check, verdict=verdict)
-    check = _decided(check, verdict)
-    return replace(check, command=_exact_command(claim)) if known else check
+    return replace(_decided(check, verdict), command=_exact_command(claim))
+
+
+def _contradicts(check: Check) -> bool:
+    """Whether draws deny an exact value, be they few: more than is due needs no many of them."""
+    alarms = check.z is not None and abs(check.z) > FIRST_THRESHOLD
+    return check.outcome == "fail" or (check.outcome == "undecided" and alarms)
+
+
+def _judged_by_draws(claim: Claim, check: Check, draws: FreshDraws, z: float) -> Verdict:
+    """Judge by draws alone: what two streams deny is refuted, and what one denies is not.
+
+    ``z`` is the half-width in standard errors of the interval that reproduces a claim.
+    """
+    failed, drawn = check.outcome == "fail", draws.first
+    if check.estimate is not drawn.quantities[claim.quantity]:
+        drawn = draws.second
+    verdict = judge(
+        claim, {}, drawn.quantities, samples=drawn.samples, z=draws.threshold if failed else z
+    )
+    if failed or verdict.outcome != "refuted":
+        return verdict
+    remark = f"sampled {check.estimate}, which a second stream does not confirm"
+    return replace(verdict, outcome="undecided", remark=remark, value_of=None)
+
+
+def _distance(printed: Printed, estimate: Estimate) -> float | None:
+    """Return by how many standard errors an estimate lies beyond the interval that is claimed."""
+    if not estimate.stderr:
+        return None
+    low, high = printed.value - printed.half_width, printed.value + printed.half_width
+    end = min(max(estimate.value, low), high)
+    if not estimate.log_scale:
+        return (estimate.value - end) / estimate.stderr
+    if end <= 0:
+        return math.inf
+    return math.log(estimate.value / end) * estimate.value / estimate.stderr
 
 
 def _judged_undrawn(claim: Claim) -> Check:

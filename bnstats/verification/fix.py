@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from pathlib import Path
-from statistics import NormalDist
 
 from bnstats.claims import Claim
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
 from bnstats.claims.values import Printed, decimal_parts
 from bnstats.errors import BnstatsError, printable
+from bnstats.statistics.alarm import two_sided
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.check import Check
 from bnstats.verification.claims import verify_claims
@@ -60,7 +60,7 @@ def corrections(
     changes, refusals = dict[Change, None](), []
     for check in (c for c in checks if c.outcome == "fail"):
         claims = tests[check.place.path] if check.place else 1
-        z = NormalDist().inv_cdf(1 - family_error / (2 * claims))
+        z = two_sided(family_error / claims)
         found = _correction(check, z, digits)
         if isinstance(found, Change):
             changes[found] = None
@@ -86,7 +86,7 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
     if other := verdict.value_of:
         is_, but = QUANTITIES[other].symbol, QUANTITIES[check.quantity].symbol
         return f'{printed.text} is {is_}, not {but}: quantity = "{other}"?'
-    if decimal_parts(printed.text) is not None:
+    if not printed.symbolic and decimal_parts(printed.text) is not None:
         new = corrected(printed, *bounds)
     elif digits is not None:
         new = significant(*bounds, digits)

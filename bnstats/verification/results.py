@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from statistics import NormalDist
 from typing import Any
 
 from bnstats.claims.places import Place
 from bnstats.custom import load_trusted
 from bnstats.layers import Law
 from bnstats.specs.spec import Spec, parse
+from bnstats.statistics.alarm import two_sided
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
@@ -54,6 +54,7 @@ def _checked(
             name,
             lambda fresh: _two_sample_z(value, stderr, fresh),
             "fresh draws disagree with the committed estimate",
+            two_sided(test_error),  # both stages share that estimate: the second alone must do
         )
     else:
         check = draws.gate(name, lambda fresh: fresh.z)
@@ -92,7 +93,7 @@ def _strays(
     """
     if value is None or stderr is None or stderr <= 0:
         return False  # no information: the fresh draws decide
-    limit = -NormalDist().inv_cdf(test_error / 2)
+    limit = two_sided(test_error)
     scale = math.hypot(stderr, exact.error)
     if QUANTITIES[name].moment == "mean" or exact.value <= 0:
         return abs(value - exact.value) > limit * scale

@@ -282,8 +282,8 @@ def test_more_tests_need_more_evidence():
     # half-width 5e-4, distance 1e-3 − 5e-4: the interval's z decides
     at = {"std_dx": sampled(0.2130, 5e-4 / 5.2, log_scale=False)}
     assert judge(claim("0.212"), {}, at, samples=1).outcome == "refuted"  # z = 4.89
-    assert judge(claim("0.212"), {}, at, samples=1, tests=100).outcome == "undecided"  # 5.73
-    assert judge(claim("0.212"), {}, at, samples=1, family_error=1e-9).outcome == "undecided"
+    assert judge(claim("0.212"), {}, at, samples=1, z=5.73).outcome == "undecided"  # 5.73
+    assert judge(claim("0.212"), {}, at, samples=1, z=6.1).outcome == "undecided"
     at = {"std_dx": sampled(0.2130, 5e-4 / 4.8, log_scale=False)}  # one-sided 4.75 would do
     assert judge(claim("0.212"), {}, at, samples=1).outcome == "undecided"
 

@@ -51,13 +51,15 @@ TABLE: list[tuple[str, list[str], str]] = [
         "no such command",
         ["xyz"],
         "error: unknown command 'xyz'\n"
-        "hint:  commands: compute, exact, table, verify, list, show, completion\n",
+        "hint:  commands: compute, exact, critical, propagate, table, verify, list, show, "
+        "completion\n",
     ),
     (
         "control characters",
         ["\x1b[31mred"],
         "error: unknown command '\\x1b[31mred'\n"
-        "hint:  commands: compute, exact, table, verify, list, show, completion\n",
+        "hint:  commands: compute, exact, critical, propagate, table, verify, list, show, "
+        "completion\n",
     ),
     (
         "unknown layer",

@@ -266,7 +266,20 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
     ("words", "offered"),
     [
         ("bnstats ver", {"verify"}),
-        ("bnstats ", {"compute", "exact", "table", "verify", "list", "show", "completion"}),
+        (
+            "bnstats ",
+            {
+                "compute",
+                "exact",
+                "critical",
+                "propagate",
+                "table",
+                "verify",
+                "list",
+                "show",
+                "completion",
+            },
+        ),
         ("bnstats list ", {"layers", "claims", "backends"}),
         ("bnstats compute relu --direc", {"--direction"}),
         ("bnstats compute relu --dtype ", {"float64", "float32"}),
@@ -293,7 +306,7 @@ def test_completion_offers(words: str, offered: set[str]) -> None:
 
 def test_a_line_for_each_command_is_whole(cli: Cli) -> None:
     commands = cli("--help").out.partition("Commands:\n")[2].splitlines()
-    assert len(commands) == 7
+    assert len(commands) == 9
     assert all(line.endswith(".") and not line.endswith("...") for line in commands)
 
 

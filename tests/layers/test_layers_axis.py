@@ -22,7 +22,8 @@ from bnstats.sampling.run import run
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
 from bnstats.statistics.estimate import Estimator
-from bnstats.statistics.exact import Exact, Expectation, exact_values
+from bnstats.statistics.exact import Exact, exact_values
+from bnstats.statistics.quadrature import Expectation
 
 FAMILIES = ("gated", "normalization", "softmax")
 NAMES = sorted(name for name, layer in LAYERS.items() if layer.family in FAMILIES)

@@ -16,8 +16,9 @@ from oracles_elementwise import ELEMENTWISE
 
 from bnstats.layers import LAYERS, STANDARD, ExactMoments, Known, Law
 from bnstats.specs.spec import parse
-from bnstats.statistics import exact as reference
-from bnstats.statistics.exact import Exact, Expectation, exact_values
+from bnstats.statistics import quadrature as reference
+from bnstats.statistics.exact import Exact, exact_values
+from bnstats.statistics.quadrature import Expectation
 from bnstats.statistics.quantities import QUANTITIES
 
 LAWS = [STANDARD, Law(0.5, 1.7, 2.0), Law(-2.0, 0.5, 0.3)]

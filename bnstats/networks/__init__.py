@@ -1,0 +1,1 @@
+"""Whole networks at initialisation: what wide ones do, and what drawn ones did."""

@@ -1,0 +1,168 @@
+"""What is kept of networks that were drawn: sums over networks, each of them one unit.
+
+The inputs, units and layers of one network are dependent; no error here counts any of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bnstats.networks.passes import Drawn
+
+KEPT_NUMBERS = 2**22  # logarithms of mean squares that are kept for quantiles
+RELIABLE = 100.0  # networks that are left of n when e^(−s²) of them count
+_LEAST_FOR_SPREAD = 100  # networks, for 2.5 % of them to be more than two
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Count, mean and sum of squared deviations, along the first axis of what was added."""
+
+    count: Any
+    mean: Any
+    m2: Any
+
+    @classmethod
+    def of(cls, values: Any) -> Spread:
+        """Reduce (networks, …); what is not finite is left out."""
+        known = np.isfinite(values)
+        count = known.sum(axis=0)
+        mean = np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
+        m2 = (np.where(known, values - mean, 0.0) ** 2).sum(axis=0)
+        return cls(count, mean, m2)
+
+    def merged(self, other: Spread) -> Spread:
+        """Pool two (Chan, Golub and LeVeque 1979)."""
+        count = self.count + other.count
+        apart = other.mean - self.mean
+        share = other.count / np.maximum(count, 1)
+        m2 = self.m2 + other.m2 + apart**2 * self.count * share
+        return Spread(count, self.mean + apart * share, m2)
+
+    @property
+    def variance(self) -> Any:
+        """Of one, nan of fewer than two."""
+        return np.where(self.count > 1, self.m2, np.nan) / np.maximum(self.count - 1, 1)
+
+
+@dataclass(frozen=True)
+class Direction:
+    """The mean squares M of y or of dx, over layers.
+
+    Attributes
+    ----------
+    ln
+        Of ln M, over networks whose M is neither 0 nor not finite.
+    dead, nonfinite
+        How many others there are.
+    ln_sum, ln_sum_squares
+        ln ΣM and ln ΣM² over all that are finite.
+    slope
+        Of ½·ln M over the depth, a line fitted to each network.
+    kept
+        ln M of the first networks, for quantiles.
+    """
+
+    ln: Spread
+    dead: Any
+    nonfinite: Any
+    ln_sum: Any
+    ln_sum_squares: Any
+    slope: Spread
+    kept: Any
+
+    @classmethod
+    def of(cls, ln: Any, ends: Sequence[int]) -> Direction:
+        """Reduce (networks, layers); the line is fitted to the layers that end a block."""
+        with np.errstate(all="ignore"):
+            finite = np.where(np.isnan(ln), -np.inf, ln)
+            return cls(
+                Spread.of(ln),
+                np.isneginf(ln).sum(axis=0),
+                np.isnan(ln).sum(axis=0),
+                _ln_sum(finite),
+                _ln_sum(2 * finite),
+                Spread.of(_slopes(0.5 * ln[:, list(ends)])),
+                ln.astype(np.float32),
+            )
+
+    def merged(self, other: Direction) -> Direction:
+        """Pool two; of quantiles, those of the first networks are kept."""
+        most = max(KEPT_NUMBERS // self.kept.shape[1], _LEAST_FOR_SPREAD)
+        missing = max(most - len(self.kept), 0)
+        kept = np.concatenate([self.kept, other.kept[:missing]]) if missing else self.kept
+        return Direction(
+            self.ln.merged(other.ln),
+            self.dead + other.dead,
+            self.nonfinite + other.nonfinite,
+            np.logaddexp(self.ln_sum, other.ln_sum),
+            np.logaddexp(self.ln_sum_squares, other.ln_sum_squares),
+            self.slope.merged(other.slope),
+            kept,
+        )
+
+    def between_networks(self, share: float) -> Any:
+        """Return the central share of √M of drawn networks, (2, layers); nan where they are few."""
+        if len(self.kept) < _LEAST_FOR_SPREAD:
+            return np.full((2, self.kept.shape[1]), np.nan)
+        finite = np.where(np.isnan(self.kept), np.inf, self.kept)
+        ranked = np.sort(finite, axis=0)
+        # Between the networks beside the quantile in M itself: of −inf there is no mean.
+        at = np.array([(1 - share) / 2, (1 + share) / 2]) * (len(ranked) - 1)
+        fraction = (at - np.floor(at))[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = np.exp(0.5 * ranked[[[math.floor(a), math.ceil(a)] for a in at]])
+            return rows[:, 0] * (1 - fraction) + rows[:, 1] * fraction
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Everything that is kept of some networks."""
+
+    networks: int
+    y: Direction
+    dx: Direction
+    correlation: Spread | None
+
+    @classmethod
+    def of(cls, drawn: Drawn, block: int) -> Tally:
+        """Reduce drawn networks of blocks of so many layers."""
+        layers = drawn.ln_y.shape[1]
+        first = range(0, layers, block)
+        last = range(block - 1, layers, block)
+        return cls(
+            len(drawn.ln_y),
+            Direction.of(drawn.ln_y, last),
+            Direction.of(drawn.ln_dx, first),
+            None if drawn.correlation is None else Spread.of(drawn.correlation),
+        )
+
+    def merged(self, other: Tally) -> Tally:
+        """Pool two tallies, the first one's networks first."""
+        correlation = None
+        if self.correlation is not None and other.correlation is not None:
+            correlation = self.correlation.merged(other.correlation)
+        return Tally(
+            self.networks + other.networks,
+            self.y.merged(other.y),
+            self.dx.merged(other.dx),
+            correlation,
+        )
+
+
+def _ln_sum(ln: Any) -> Any:
+    most = ln.max(axis=0)
+    safe = np.where(np.isfinite(most), most, 0.0)
+    return np.log(np.exp(ln - safe).sum(axis=0)) + safe
+
+
+def _slopes(values: Any) -> Any:
+    """Return the slope of a line fitted to each row; nan where there is one point, or a gap."""
+    at = np.arange(values.shape[1]) - (values.shape[1] - 1) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return values @ at / (at @ at)

@@ -1,0 +1,61 @@
+"""Fixed points of wide networks, as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bnstats.networks.critical import NUMBERS
+from bnstats.notation import signed
+from bnstats.report.page import PIPED, WIDTH, Page, aligned
+
+_MEANING = {
+    "weight_std": "of the weights, times √fan_in",
+    "bias_std": "of the biases",
+    "q": "E[z²]",
+    "stability": "what a layer makes of an error of q",
+    "chi": "growth of the gradient's variance",
+    "c": "limit of two inputs' correlation",
+    "c_slope": "what a layer makes of its distance",
+    "xi_q": "layers in which q comes nearer by e",
+    "xi_c": "layers in which c comes nearer by e",
+    "xi_dx": "layers in which gradients change by e",
+}
+_PULL = {
+    "stable": "stable",
+    "unstable": "unstable: lengths run away from it",
+    "half-stable": "half-stable: lengths beside it run away on one side",
+    "marginal": "neither attracts nor repels",
+}
+
+
+def render(document: Mapping[str, Any], page: Page = PIPED) -> str:
+    """Return the document as text, a block for each fixed point."""
+    blocks = [
+        "\n".join(_block(point, page))
+        for result in document["results"]
+        for point in (result, *result["others"])
+    ]
+    return "\n\n".join(blocks)
+
+
+def _block(point: Mapping[str, Any], page: Page) -> Iterator[str]:
+    title = "edge of chaos" if point["edge"] else "fixed point"
+    yield f"{page.style(point['layer'], 'name')}   {title}"
+    if point["attracts"] is None:
+        yield from page.folded("  none: ", point["why"]["q"])
+        return
+    yield ""
+    rows = [("", "exact", "error below", "")]
+    for name, symbol in NUMBERS.items():
+        known, why = point[name], point["why"].get(name, "")
+        value = signed(f"{known['value']:.14g}") if known else "–"
+        error = f"{known['error']:.0e}" if known and known["error"] else "0" if known else ""
+        said = _PULL[point["attracts"]] if name == "q" and known else ""
+        rows.append((symbol, value, error, why or ", ".join(filter(None, (_MEANING[name], said)))))
+    for row, padded in zip(rows, aligned([row[:3] for row in rows]), strict=True):
+        cells = "   ".join(padded)
+        if page.width >= WIDTH:
+            yield from page.folded(f"  {cells}   ", row[3]) or [f"  {cells}".rstrip()]
+        else:
+            yield f"  {cells}".rstrip()

@@ -1,0 +1,98 @@
+"""What was found and not declared is as exact as what was: jumps, bends and any number of steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+import pytest
+from mpmath import mpf
+
+import bnstats
+from bnstats import exact
+from bnstats.custom.breaks import breaks
+from bnstats.layers import USER_LAYERS, Law
+
+RNG = np.random.default_rng(7)
+PLACES = [*RNG.normal(size=6).tolist(), *RNG.uniform(-3, 3, 3).round(3).tolist(), 0.0, 1 / 3]
+
+
+@pytest.fixture(autouse=True)
+def layers() -> Iterator[None]:
+    def step(x: Any, *, at: float, height: float = 1.0) -> Any:
+        return height * np.where(x > at, 1.0, 0.0), 0 * x
+
+    def kinked(x: Any, *, at: float) -> Any:
+        return np.maximum(x - at, 0)
+
+    def kinked_pair(xp: Any, x: Any, *, at: float) -> Any:
+        return xp.maximum(x - at, 0), xp.astype(x > at, x.dtype)
+
+    def quantiser(xp: Any, x: Any, *, step: float, offset: float = 0.0) -> Any:
+        return step * xp.floor((x - offset) / step), 0 * x
+
+    def sawtooth(xp: Any, x: Any, *, step: float, offset: float = 0.0) -> Any:
+        z = (x - offset) / step
+        return x - step * xp.floor(z), xp.ones_like(x)
+
+    before = dict(USER_LAYERS)
+    for function in (step, kinked, kinked_pair, quantiser, sawtooth):
+        bnstats.register(function)
+    yield
+    USER_LAYERS.clear()
+    USER_LAYERS.update(before)
+
+
+def holds(layer: str, name: str, true: Any, law: Law = Law()) -> float:  # noqa: B008
+    known = exact(layer, law=law).quantities[name]
+    assert abs(mpf(known.value) - true) <= known.error, (layer, name)
+    return known.error
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_jump_lies_between_neighbouring_numbers(place: float) -> None:
+    for compare in (np.greater, np.greater_equal):
+        (found,) = breaks(lambda x, compare=compare: compare(x, place) * 1.0, Law()).jumps
+        ends = (place, float(np.nextafter(place, math.inf)), float(np.nextafter(place, -math.inf)))
+        assert found in ends
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("law", [Law(), Law(0.7, 3.0, 1.0), Law(20.0, 9.0, 1.0)])
+def test_a_step_that_nobody_declared(place: float, law: Law) -> None:
+    with mp.workdps(40):
+        p = mp.ncdf((mpf(law.x_mean) - mpf(place)) / mpf(law.x_std))
+        spec = f"step:at={place!r}"
+        assert holds(spec, "mean_y", p, law) < 1e-12
+        holds(spec, "var_y", p * (1 - p), law)
+        holds(f"step:at={place!r},height=100", "mean_y", 100 * p, law)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("name", ["kinked", "kinked_pair"])
+def test_a_bend_that_nobody_declared(name: str, place: float) -> None:
+    with mp.workdps(40):
+        t = mpf(place)
+        tail = mp.ncdf(-t)
+        holds(f"{name}:at={place!r}", "mean_y", mp.npdf(t) - t * tail)
+        holds(f"{name}:at={place!r}", "var_dx", tail)
+
+
+@pytest.mark.parametrize("case", range(16))
+def test_a_quantiser(case: int) -> None:
+    """All steps that are found split the quadrature; those too close have an honest bound."""
+    rng = np.random.default_rng(case)
+    step, offset = 10 ** rng.uniform(-3.5, 0.5), rng.uniform(-1, 1)
+    count = math.ceil(12 / step) + 2
+    with mp.workdps(25):
+        first = math.floor(offset / step) * 0 - count
+        edges = [mpf(offset) + mpf(step) * k for k in range(first, count)]
+        mean = mpf(step) * (first - 1) + mpf(step) * mp.fsum(mp.ncdf(-e) for e in edges)
+        spec = f"step={step!r},offset={offset!r}"
+        error = holds(f"quantiser:{spec}", "mean_y", mean)
+        holds(f"sawtooth:{spec}", "mean_y", -mean)
+    if step > 0.1:
+        assert error < 1e-11

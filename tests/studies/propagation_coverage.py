@@ -1,0 +1,128 @@
+"""How often the intervals of `bnstats propagate` hold, for networks whose exact law is known.
+
+Run as ``python tests/studies/propagation_coverage.py``; prints a table with binomial errors.
+
+A ReLU network with He's weights multiplies |x|² by independent F = (2/n)·χ²_K, K ~ Bin(n, ½), and
+|dy|² by factors of the same law; a linear one by χ²_n/n. Mean squares are drawn from these laws and
+go through the code that propagate uses; that its engines draw from them is what the tests show.
+
+Whether an ensemble is called reliable depends on the sample. Where chance decides it, those
+samples are called so that have missed the tails most, and their intervals hold less often.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import special, stats
+
+from bnstats.networks.propagation import Interval, sides
+from bnstats.networks.reduce import Direction
+
+WIDTHS, DEPTHS, NETWORKS = (16, 64, 512), (1, 10, 30, 100), (10, 100, 400, 1000)
+CONFIDENCE = 0.95
+
+
+class Coverage(NamedTuple):
+    """Of one kind of network: how many intervals there were, and how many held."""
+
+    kind: str
+    width: int
+    depth: int
+    networks: int
+    typical: tuple[int, int]
+    reliable: tuple[int, int]
+    unreliable: tuple[int, int]
+
+
+def ln_factors(kind: str, width: int, shape: tuple[int, ...], generator: Any) -> Any:
+    """Draw ln F of a layer; −inf where all units are off."""
+    if kind == "linear":
+        return np.log(generator.chisquare(width, shape) / width)
+    on = generator.binomial(width, 0.5, shape)
+    with np.errstate(divide="ignore"):
+        return np.log(2 / width * generator.chisquare(np.maximum(on, 1)) * (on > 0))
+
+
+def truth(kind: str, width: int, depth: int) -> float:
+    """Return the root mean square of a typical network, exp(½·E[ln M | M > 0])."""
+    first = math.log(2 / width) + special.digamma(width / 2)
+    if kind == "linear":
+        return math.exp((depth + 1) * first / 2)
+    on = np.arange(1, width + 1)
+    p = stats.binom.pmf(on, width, 0.5)
+    of_layer = p @ (np.log(4 / width) + special.digamma(on / 2)) / p.sum()
+    return float(math.exp((depth * of_layer + first) / 2))
+
+
+def cover(
+    kind: str, width: int, depth: int, networks: int, replications: int, generator: Any
+) -> Coverage:
+    """Draw so many times so many networks, and count the intervals that hold."""
+    shape = (networks, replications)
+    ln = np.log(generator.chisquare(width, shape) / width)
+    for _ in range(depth):
+        ln += ln_factors(kind, width, shape, generator)
+    none = [math.nan] * replications
+    found = list(sides(Direction.of(ln, [0]), (none, none), CONFIDENCE))
+    typical = truth(kind, width, depth)
+    # E[M] = 1: He's weights keep the mean, of dead networks too
+    return Coverage(
+        kind,
+        width,
+        depth,
+        networks,
+        counted((s.typical.interval for s in found), typical),
+        counted((s.ensemble.interval for s in found if s.ensemble.reliable), 1.0),
+        counted((s.ensemble.interval for s in found if not s.ensemble.reliable), 1.0),
+    )
+
+
+def counted(intervals: Iterator[Interval | None], true: float) -> tuple[int, int]:
+    """Return how many intervals hold, and of how many."""
+    held = [ends is not None and ends[0] <= true <= ends[1] for ends in intervals]
+    return sum(held), len(held)
+
+
+def rate(held: tuple[int, int]) -> str:
+    """Write a share of intervals in per cent with its binomial standard error."""
+    hits, among = held
+    if not among:
+        return "–"
+    share = hits / among
+    error = math.sqrt(max(share * (1 - share), 1 / among) / among)
+    return f"{100 * share:.1f} ± {100 * error:.1f}"
+
+
+def rows(replications: int, seed: int) -> Iterator[Coverage]:
+    """Yield the coverage of every combination, each from a stream of its own."""
+    settings = itertools.product(("relu", "linear"), WIDTHS, DEPTHS, NETWORKS)
+    for index, (kind, width, depth, networks) in enumerate(settings):
+        generator = np.random.Generator(np.random.SFC64([seed, index]))
+        yield cover(kind, width, depth, networks, replications, generator)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--replications", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(argv)
+    print("| | width | depth | networks | typical | ensemble, reliable | of | not reliable |")
+    print("|---|--:|--:|--:|--:|--:|--:|--:|")
+    for c in rows(options.replications, options.seed):
+        share = 100 * c.reliable[1] / options.replications
+        print(
+            f"| {c.kind} | {c.width} | {c.depth} | {c.networks} | {rate(c.typical)} | "
+            f"{rate(c.reliable)} | {share:.0f} % | {rate(c.unreliable)} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
