@@ -425,6 +425,18 @@ def test_the_action_runs_no_code_of_the_repository_that_it_checks(action: Action
     assert verify.stdout.startswith("::error file=constants.toml,line=4,")
 
 
+def test_the_action_may_be_told_to_read_no_project(action: Action) -> None:
+    project = action.workspace / "pyproject.toml"
+    project.write_text(project.read_text() + 'import = ["planted"]\n')
+    (action.workspace / "planted.py").write_text("open('ran', 'w')\nraise SystemExit(0)\n")
+    _, verify = action(isolated="true", what="constants.toml", samples="20000")
+    assert verify.returncode == 1
+    assert not (action.workspace / "ran").exists()
+    _, verify = action()  # the module is the project's own, and is run; it ends nothing
+    assert verify.returncode == 2
+    assert (action.workspace / "ran").exists()
+
+
 def test_the_actions_inputs_reach_the_command(action: Action) -> None:
     (action.workspace / "b.toml").write_text(BAD.replace("gelu", "sparsemax"))
     # More than one line, and nothing that a shell would run.
