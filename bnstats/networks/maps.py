@@ -20,7 +20,8 @@ from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
 from bnstats.layers import BoundLayer, Input, Known, Law
 from bnstats.specs.spec import Spec
-from bnstats.statistics.exact import Expectation, exact_values
+from bnstats.statistics.exact import exact_values
+from bnstats.statistics.quadrature import Expectation
 
 _EXAMPLE = "e.g. bnstats critical tanh"
 _AT_ZERO = 1e-100  # where a slope beside 0 is read
