@@ -34,6 +34,7 @@ from bnstats.layers import (
 _MOST_SPLITS = 512
 _NAMED = 4
 _SLOPE_TOLERANCE = 1e-12  # finite differences are no better
+_SMALL_ERROR = 1e-3  # of E[slope²]
 _TOLERATED = 1e-6  # relative error of slopes below which nothing is said
 _UNRESOLVED = 1e-2  # above this, even the estimate of the error of slopes is not to be trusted
 
@@ -108,7 +109,10 @@ def _event(
             return replace(known, ms_dx=UNKNOWN, m4_dx=UNKNOWN)
         found = expect(squared, breakpoints=splits, tolerance=_SLOPE_TOLERANCE)
         error = expect(squared_error, breakpoints=splits, tolerance=0.01)
-        ms_slope = found.widened(error.value).widened(error.error).widened(probe.misplaced())
+        # Errors are estimates, and need not settle where they are small.
+        settled = error.is_finite or not error.value < _SMALL_ERROR * found.value
+        missing = error.error if settled else 10 * error.value
+        ms_slope = found.widened(error.value + missing + probe.misplaced())
         return replace(known, ms_dx=dy2 * ms_slope.known_by("finite differences"))
 
     bound = pointwise_layer(quick, breakpoints)

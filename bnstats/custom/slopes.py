@@ -18,6 +18,7 @@ _CAREFUL_STEP = 1e-2
 _SLOPE_TOLERANCE = 3e-9  # of declared slopes; a constant in float32 is 3e-8 off
 _NEGLIGIBLE = 1e-9  # error of a slope that is zero
 _NEARING = (1e-3, 1e-5, 1e-7)  # distances from a breakpoint, in standard deviations
+_CONTINUED, _CONTINUED_STEP = 6, 1e-3  # points on either side of a bend, and their distance
 _STEEPENS = 1.2  # from one to the next, where a slope goes as |x|^−0.04 or faster
 
 
@@ -155,7 +156,24 @@ class Probe:
         right, left = slopes.reshape(2, -1) ** 2
         density = np.exp(-0.5 * ((places - law.x_mean) / law.x_std) ** 2) / math.sqrt(2 * math.pi)
         # A bracket, half a one more to each side, and as much for the rounding of its ends.
-        return float(np.sum(np.abs(right - left) * density)) * 4 * bend_width(law)
+        off = np.minimum(self._off(places), 4 * bend_width(law))
+        return float(np.sum(np.abs(right - left) * density * off))
+
+    def _off(self, places: Array) -> Array:
+        """Return how far bends are from their places at most, in standard deviations.
+
+        What is smooth on either side is continued to the place: where the two meet is the bend.
+        """
+        steps = np.arange(1, _CONTINUED + 1)
+        value_at_0, slope_at_0 = np.linalg.inv(np.vander(steps, increasing=True).astype(float))[:2]
+        h = _CONTINUED_STEP * self.law.x_std
+        with np.errstate(all="ignore"):
+            right = self._value((places + h * steps[:, None]).ravel()).reshape(-1, places.size)
+            left = self._value((places - h * steps[:, None]).ravel()).reshape(-1, places.size)
+            apart = np.abs(value_at_0 @ right - value_at_0 @ left)
+            bend = np.abs(slope_at_0 @ right + slope_at_0 @ left) / _CONTINUED_STEP
+            rounding = 2.0**-46 * np.max(np.abs(right) + np.abs(left), axis=0)
+            return np.nan_to_num((apart + rounding) / bend, nan=np.inf)
 
     def worst_slope(self, slope: Callable[[Array], Array]) -> tuple[float, float, float] | None:
         """Return where a declared slope is furthest from finite differences, and both values.

@@ -33,6 +33,9 @@ _TOLERANCE = 1e-14
 # Rules that do not settle: where each change is at least this share of the one before, their limit
 # cannot be told, or there is none.
 _SLOWEST, _SAFETY = 0.9, 2.0
+# Changes below this share of all are no singularity's, whose last ones are larger by far; they come
+# from small faults of the function, as of differences beside a breakpoint.
+_SMALL, _MOST_SMALL = 1e-6, 100.0
 # The integral of the absolute value must settle to the first share, or be on its way there, and
 # to the second one at least, or there is no expectation.
 _SETTLED, _HARDLY_SETTLED = 1e-3, 0.02
@@ -173,6 +176,8 @@ def _remainder(found: list[_Sum], tolerance: float) -> float:
         return math.inf
     if not last.peaked and last.unresolved >= changes[-1]:
         return last.unresolved
+    if max(changes[-1], abs(last.size - found[-2].size)) <= _SMALL * last.size:
+        return max(_MOST_SMALL * changes[-1], last.unresolved)
     drift = abs(last.size - found[-2].size) / last.size
     ratio = _slowness([s.value for s in found])
     slow = max(ratio, _slowness([s.size for s in found])) >= _SLOWEST

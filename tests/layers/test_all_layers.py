@@ -21,7 +21,7 @@ from layer_support import LAWS, draws_of, spec_of, through
 from bnstats.api import compute
 from bnstats.layers import LAYERS, STANDARD, BoundLayer
 from bnstats.specs.spec import example_specs, parse
-from bnstats.statistics.exact import Expectation
+from bnstats.statistics.quadrature import Expectation
 
 # Layers by the module of oracles that covers them, each with parameters to be tried.
 COVERED: dict[str, dict[str, Any]] = {
