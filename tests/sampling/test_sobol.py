@@ -35,7 +35,7 @@ from bnstats.statistics.quantities import Direction
 def scramble(dimensions: int, seed: int, *, first: int = 0, level: int) -> np.ndarray:
     """Scrambled points as uint32 of shape (dimensions, 2^level)."""
     seeds = np.random.default_rng(seed).integers(0, 2**32, dimensions, dtype=np.uint32)
-    return scrambled(points(reversed_bits(directions()[:dimensions]), first, level), seeds)
+    return scrambled(points(reversed_bits(directions(dimensions)), first, level), seeds)
 
 
 def test_points_are_those_of_scipy() -> None:
