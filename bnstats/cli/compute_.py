@@ -32,13 +32,7 @@ from bnstats.errors import BnstatsError
     help="Sample until the relative half-width of every σ is at most R, or until -n draws.",
 )
 @opt.MAX_TIME
-@click.option(
-    "--confidence",
-    type=opt.Fraction(),
-    metavar="P",
-    default=0.95,
-    help="Probability that an interval covers the true value.",
-)
+@opt.CONFIDENCE
 @opt.choice(
     "--dtype",
     values=("float64", "float32"),

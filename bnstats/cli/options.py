@@ -88,6 +88,15 @@ class Fraction(click.FloatRange):
         return number if number == number else self.fail(f"{number} is not in the range 0<x<1")
 
 
+CONFIDENCE = click.option(
+    "--confidence",
+    type=Fraction(),
+    metavar="P",
+    default=0.95,
+    help="Probability that an interval covers the true value.",
+)
+
+
 def _processors() -> int:
     """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):

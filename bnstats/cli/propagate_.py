@@ -72,13 +72,7 @@ class _Requirement(NamedTuple):
     help="Draw until the relative half-width of every typical σ is at most R.",
 )
 @opt.MAX_TIME
-@click.option(
-    "--confidence",
-    type=opt.Fraction(),
-    metavar="P",
-    default=0.95,
-    help="Probability that an interval covers the true value.",
-)
+@opt.CONFIDENCE
 @opt.seed_option(0)
 @click.option(
     "--require",

@@ -22,6 +22,8 @@ SHARED_OUT = {
     2: ("input_size=8,output_size=3",),
     3: ("input_size=5,output_size=2",),
 }
+# Examples of one window as large as the map.
+WHOLE_MAP = {1: ("input_size=7",), 2: ("input_size=7",), 3: ("input_size=4",)}
 
 
 def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from math import prod
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known, summed
-from bnstats.layers._layout import SHARED_OUT, adaptive_windows, in_region, windows
+from bnstats.layers._layout import SHARED_OUT, WHOLE_MAP, adaptive_windows, in_region, windows
 from bnstats.layers._parameters import MapSize, Padding, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import largest, over_windows
 from bnstats.layers._registry import structured_by_sides
@@ -131,7 +131,7 @@ def adaptive_max_pool(sides: int, *, output_size: Sizes, input_size: Sizes) -> B
     name="global_max_pool{}d",
     cite="keras.layers",
     aliases=("global_max_pooling{}d",),
-    examples={1: ("input_size=7",), 2: ("input_size=7",), 3: ("input_size=4",)},
+    examples=WHOLE_MAP,
 )
 def global_max_pool(sides: int, *, input_size: Sizes) -> BoundLayer:
     """Largest element of the whole map."""
