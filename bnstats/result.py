@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from html import escape
+from importlib import import_module
+from typing import Any, Generic, Literal, TypeVar
 
 from bnstats.claims.verdict import Verdict
-from bnstats.errors import suggestion
+from bnstats.errors import HostError, suggestion
 from bnstats.layers import STANDARD, Law
+from bnstats.notation import bounds, count_text, deviation, percent
 from bnstats.sampling.settings import DType, Sampler, Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
-from bnstats.statistics.exact import Exact
-from bnstats.statistics.quantities import QUANTITIES, Direction
+from bnstats.statistics.exact import Exact, exact_entry
+from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES, Direction
+from bnstats.statistics.uncertain import finite
 
 T = TypeVar("T", Estimate, Exact)
 Status = Literal["complete", "target_not_met", "interrupted"]  # from the best to the worst
@@ -58,6 +62,44 @@ class Record(Generic[T]):
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.quantities]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data that JSON can hold: an item of ``results`` in a document of bnstats."""
+        said = {"warnings": list(self.warnings), "claims": [v.to_dict() for v in self.claims]}
+        return {"layer": self.layer} | self._numbers() | said
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame with a row for each quantity, by its name.
+
+        Raises
+        ------
+        HostError
+            pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ModuleNotFoundError:
+            raise HostError("pandas is not installed", hint="pip install pandas") from None
+        rows = {name: self._row(number) for name, number in self.quantities.items()}
+        return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows."""
+        heads, cells = self._columns()
+        shown = [name for name in ON_SCREEN if name in self.quantities]
+        rows = [("", *heads)]
+        rows += [(QUANTITIES[n].symbol, *cells(self.quantities[n])) for n in shown]
+        lines = (
+            "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) + "</tr>"
+            for tag, row in zip(("th", *["td"] * len(shown)), rows, strict=True)
+        )
+        notes = "".join(f"<p>warning: {escape(said)}</p>" for said in self.warnings)
+        caption = f"<caption>{escape(self._caption)}</caption>"
+        return f"<table>{caption}{''.join(lines)}</table>{notes}"
+
+    def __repr__(self) -> str:
+        shown = (f"{n}={self.quantities[n]}" for n in ON_SCREEN if n in self.quantities)
+        return f"{type(self).__name__}({', '.join((repr(self._caption), *shown))})"
+
 
 @dataclass(frozen=True, repr=False)
 class Reference(Record[Exact]):
@@ -78,9 +120,18 @@ class Reference(Record[Exact]):
         """Names of the quantities without an exact value."""
         return tuple(name for name in QUANTITIES if name not in self.quantities)
 
-    def __repr__(self) -> str:
-        known = ", ".join(f"{k}={v.value!r}" for k, v in self.quantities.items())
-        return f"Reference({self.layer!r}, {known})"
+    @property
+    def _caption(self) -> str:
+        return " ".join((self.layer, *(f"{k}={v:g}" for k, v in self.law.changes.items())))
+
+    def _numbers(self) -> dict[str, Any]:
+        return {name: {"exact": exact_entry(self.quantities.get(name))} for name in QUANTITIES}
+
+    def _row(self, number: Exact) -> dict[str, Any]:
+        return number.to_dict()
+
+    def _columns(self) -> tuple[tuple[str, ...], Callable[[Exact], tuple[str, ...]]]:
+        return ("exact", "by"), lambda number: (str(number), number.by)
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,6 +202,39 @@ class Result(Record[Estimate]):
         """The smallest effective number of draws among the quantities."""
         return min((q.n_eff for q in self.quantities.values()), default=0.0)
 
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{k}={v}" for k, v in self.quantities.items() if "gain" not in k)
-        return f"Result({self.layer!r}, samples={self.samples}, {shown})"
+    @property
+    def _caption(self) -> str:
+        return " ".join((self.layer, *(f"{k}={v:g}" for k, v in self.law.changes.items()), f"n={count_text(self.samples)}"))
+
+    def _numbers(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "samples": self.samples,
+            "chunk": self.chunk,
+            "n_eff": finite(self.n_eff),
+            "nonfinite": dict(self.nonfinite),
+            **{name: estimate.to_dict() for name, estimate in self.quantities.items()},
+        }
+
+    def _row(self, number: Estimate) -> dict[str, Any]:
+        low, high = number.interval or (None, None)
+        exact = number.exact
+        return {
+            "value": number.value,
+            "stderr": number.stderr,
+            "low": low,
+            "high": high,
+            "n_eff": number.n_eff,
+            "reliable": number.reliable,
+            "exact": exact.value if exact else None,
+            "z": number.z,
+        }
+
+    def _columns(self) -> tuple[tuple[str, ...], Callable[[Estimate], tuple[str, ...]]]:
+        def cells(number: Estimate) -> tuple[str, ...]:
+            interval = bounds(number.interval) if number.interval and number.reliable else ""
+            exact = str(number.exact) if number.exact else ""
+            return str(number), interval, exact, "" if number.z is None else deviation(number.z)
+
+        interval = f"{percent(self.confidence)} interval"
+        return ("estimate(SE)", interval, "exact", "z"), cells

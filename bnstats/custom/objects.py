@@ -1,0 +1,72 @@
+"""From an object that a program holds, a function or a torch.nn.Module, to its spec.
+
+Nothing is registered: the layer lives as long as its spec, and its name never is that of one of
+bnstats' own layers.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bnstats.custom.arrays import is_module
+from bnstats.custom.registering import layer_of
+from bnstats.errors import printable
+from bnstats.layers import USER_LAYERS, Layer
+from bnstats.specs.spec import Spec, bind, given_values
+
+_LONGEST = 80
+
+
+@dataclass(frozen=True)
+class ObjectSpec(Spec):
+    """The spec of a layer that no text names."""
+
+    made_of: Any = field(default=None, compare=False)
+    given: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return spec_of, (self.made_of, dict(self.given))
+
+
+def spec_of(thing: Any, given: Mapping[str, Any]) -> Spec:
+    """Return the spec of a layer that is an object, with its parameters.
+
+    Its name is the path from which the command line could import it, ``my_module:my_act``; that of
+    a torch module is its text, ``LeakyReLU(negative_slope=0.2)``; that of another function, such as
+    a lambda, is the function's with parentheses. A function that is registered, see
+    `bnstats.register`, has the name and the breakpoints that it was registered with.
+
+    Raises
+    ------
+    BnstatsError
+        The object is no layer, or has no such parameter.
+    """
+    layer = _registered(thing) or layer_of(thing, _name_of(thing))
+    spec = bind(layer, given_values(layer, given), layer.name)
+    return ObjectSpec(spec.text, layer, spec.bound, thing, given)
+
+
+def _registered(thing: Any) -> Layer | None:
+    layers = list(USER_LAYERS.values())
+    if isinstance(thing, Layer):
+        return thing
+    return next((a for a in layers if getattr(a.bind, "__wrapped__", None) is thing), None)
+
+
+def _name_of(thing: Any) -> str:
+    if is_module(thing) and not isinstance(thing, type):
+        text = repr(thing)
+        short = len(text) <= _LONGEST and "\n" not in text
+        return printable(text if short else f"{type(thing).__name__}()")
+    name = str(getattr(thing, "__qualname__", None) or getattr(thing, "__name__", ""))
+    module = str(getattr(thing, "__module__", None) or "")
+    try:
+        if operator.attrgetter(name)(sys.modules[module]) is thing:
+            return f"{module}:{name}"
+    except (KeyError, AttributeError):
+        pass
+    return f"{name.rpartition('.')[2] or type(thing).__name__}()"
