@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from importlib import import_module
@@ -21,6 +21,10 @@ from bnstats.statistics.uncertain import finite
 
 T = TypeVar("T", Estimate, Exact)
 Status = Literal["complete", "target_not_met", "interrupted"]  # from the best to the worst
+
+
+def _caption(layer: str, law: Law, *more: str) -> str:
+    return " ".join((layer, *(f"{k}={v:g}" for k, v in law.changes.items()), *more))
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,6 +66,23 @@ class Record(Generic[T]):
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.quantities]
 
+    @property
+    def _caption(self) -> str:
+        """What was asked for, in a line."""
+        return self.layer
+
+    def _numbers(self) -> dict[str, Any]:
+        """Return the numbers as plain data."""
+        raise NotImplementedError
+
+    def _row(self, number: T) -> dict[str, Any]:
+        """Return what a data frame has of a number, by column."""
+        raise NotImplementedError
+
+    def _cells(self, number: T) -> dict[str, str]:
+        """Return what a notebook shows of a number, by the heads of the columns."""
+        raise NotImplementedError
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data that JSON can hold: an item of ``results`` in a document of bnstats."""
         said = {"warnings": list(self.warnings), "claims": [v.to_dict() for v in self.claims]}
@@ -84,17 +105,15 @@ class Record(Generic[T]):
 
     def _repr_html_(self) -> str:
         """Return the table that a notebook shows."""
-        heads, cells = self._columns()
-        shown = [name for name in ON_SCREEN if name in self.quantities]
-        rows = [("", *heads)]
-        rows += [(QUANTITIES[n].symbol, *cells(self.quantities[n])) for n in shown]
+        shown = {n: self._cells(self.quantities[n]) for n in ON_SCREEN if n in self.quantities}
+        rows = [("td", (QUANTITIES[n].symbol, *cells.values())) for n, cells in shown.items()]
+        rows[:0] = [("th", ("", *cells)) for cells in list(shown.values())[:1]]
         lines = (
             "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) + "</tr>"
-            for tag, row in zip(("th", *["td"] * len(shown)), rows, strict=True)
+            for tag, row in rows
         )
         notes = "".join(f"<p>warning: {escape(said)}</p>" for said in self.warnings)
-        caption = f"<caption>{escape(self._caption)}</caption>"
-        return f"<table>{caption}{''.join(lines)}</table>{notes}"
+        return f"<table><caption>{escape(self._caption)}</caption>{''.join(lines)}</table>{notes}"
 
     def __repr__(self) -> str:
         shown = (f"{n}={self.quantities[n]}" for n in ON_SCREEN if n in self.quantities)
@@ -122,7 +141,7 @@ class Reference(Record[Exact]):
 
     @property
     def _caption(self) -> str:
-        return " ".join((self.layer, *(f"{k}={v:g}" for k, v in self.law.changes.items())))
+        return _caption(self.layer, self.law)
 
     def _numbers(self) -> dict[str, Any]:
         return {name: {"exact": exact_entry(self.quantities.get(name))} for name in QUANTITIES}
@@ -130,8 +149,8 @@ class Reference(Record[Exact]):
     def _row(self, number: Exact) -> dict[str, Any]:
         return number.to_dict()
 
-    def _columns(self) -> tuple[tuple[str, ...], Callable[[Exact], tuple[str, ...]]]:
-        return ("exact", "by"), lambda number: (str(number), number.by)
+    def _cells(self, number: Exact) -> dict[str, str]:
+        return {"exact": str(number), "by": number.by}
 
 
 @dataclass(frozen=True, repr=False)
@@ -204,7 +223,7 @@ class Result(Record[Estimate]):
 
     @property
     def _caption(self) -> str:
-        return " ".join((self.layer, *(f"{k}={v:g}" for k, v in self.law.changes.items()), f"n={count_text(self.samples)}"))
+        return _caption(self.layer, self.law, f"n={count_text(self.samples)}")
 
     def _numbers(self) -> dict[str, Any]:
         return {
@@ -230,11 +249,11 @@ class Result(Record[Estimate]):
             "z": number.z,
         }
 
-    def _columns(self) -> tuple[tuple[str, ...], Callable[[Estimate], tuple[str, ...]]]:
-        def cells(number: Estimate) -> tuple[str, ...]:
-            interval = bounds(number.interval) if number.interval and number.reliable else ""
-            exact = str(number.exact) if number.exact else ""
-            return str(number), interval, exact, "" if number.z is None else deviation(number.z)
-
-        interval = f"{percent(self.confidence)} interval"
-        return ("estimate(SE)", interval, "exact", "z"), cells
+    def _cells(self, number: Estimate) -> dict[str, str]:
+        interval = number.interval if number.reliable else None
+        return {
+            "estimate(SE)": str(number),
+            f"{percent(self.confidence)} interval": bounds(interval) if interval else "unreliable",
+            "exact": str(number.exact) if number.exact else "",
+            "z": "" if number.z is None else deviation(number.z),
+        }

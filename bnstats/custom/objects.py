@@ -14,7 +14,8 @@ from typing import Any
 
 from bnstats.custom.arrays import is_module
 from bnstats.custom.registering import layer_of
-from bnstats.errors import printable
+from bnstats.custom.trial import own_layer
+from bnstats.errors import BnstatsError, printable
 from bnstats.layers import USER_LAYERS, Layer
 from bnstats.specs.spec import Spec, bind, given_values
 
@@ -46,7 +47,15 @@ def spec_of(thing: Any, given: Mapping[str, Any]) -> Spec:
         The object is no layer, or has no such parameter.
     """
     layer = _registered(thing) or layer_of(thing, _name_of(thing))
-    spec = bind(layer, given_values(layer, given), layer.name)
+    values = given_values(layer, given)
+    try:
+        spec = bind(layer, values, layer.name)
+    except BnstatsError as error:
+        own = own_layer(_path_of(type(thing)) or "") if is_module(thing) else None
+        if own is None:
+            raise
+        hint = f"bnstats has this layer: {own}  (bnstats show {own})"
+        raise BnstatsError(error.message, where=error.where, hint=hint) from error
     return ObjectSpec(spec.text, layer, spec.bound, thing, given)
 
 
@@ -62,11 +71,20 @@ def _name_of(thing: Any) -> str:
         text = repr(thing)
         short = len(text) <= _LONGEST and "\n" not in text
         return printable(text if short else f"{type(thing).__name__}()")
+    name = str(getattr(thing, "__name__", type(thing).__name__))
+    return _path_of(thing) or f"{name}()"
+
+
+def _path_of(thing: Any) -> str | None:
+    """Return the path of a function or a class, by the uppermost package that offers it."""
     name = str(getattr(thing, "__qualname__", None) or getattr(thing, "__name__", ""))
-    module = str(getattr(thing, "__module__", None) or "")
-    try:
-        if operator.attrgetter(name)(sys.modules[module]) is thing:
+    parts = str(getattr(thing, "__module__", None) or "").split(".")
+    for end in range(1, len(parts) + 1):
+        module = ".".join(parts[:end])
+        try:
+            found = operator.attrgetter(name)(sys.modules[module])
+        except (KeyError, AttributeError):
+            continue
+        if found is thing:
             return f"{module}:{name}"
-    except (KeyError, AttributeError):
-        pass
-    return f"{name.rpartition('.')[2] or type(thing).__name__}()"
+    return None

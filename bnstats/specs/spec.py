@@ -228,7 +228,7 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
-def _canonical(layer: Layer, values: dict[str, Any]) -> str:
+def _canonical(layer: Layer, values: Mapping[str, Any]) -> str:
     values = {k: _collapsed(v) for k, v in values.items()}
     changed = []
     for p in sorted(layer.parameters, key=lambda p: p.name):

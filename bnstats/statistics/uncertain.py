@@ -13,8 +13,8 @@ from bnstats.notation import concise, exact_text
 class Uncertain:
     """A number that knows its error.
 
-    ``float(x)`` is its value, ``f"{x}"`` shows the error and ``f"{x:.4f}"`` does not. The difference
-    of two such numbers, or of one and a float, is a `Difference`.
+    ``float(x)`` is its value, ``f"{x}"`` shows the error and ``f"{x:.4f}"`` does not. The
+    difference of two such numbers, or of one and a float, is a `Difference`.
     """
 
     __array_ufunc__ = None  # a number of numpy's leaves the subtraction to us
