@@ -12,7 +12,8 @@ from typing import Any, Literal
 from bnstats.backends import chosen, load
 from bnstats.claims import claims_on
 from bnstats.claims.verdict import Verdict, judge
-from bnstats.custom import load_typed, spec_of
+from bnstats.custom import load_typed
+from bnstats.custom.objects import spec_of
 from bnstats.diagnostics import doubts
 from bnstats.errors import ArgumentError, BnstatsError, kind_of, printable, suggestion
 from bnstats.layers import STANDARD, BoundLayer, Law, Layer

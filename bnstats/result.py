@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from html import escape
 from importlib import import_module
@@ -105,19 +105,22 @@ class Record(Generic[T]):
 
     def _repr_html_(self) -> str:
         """Return the table that a notebook shows."""
-        shown = {n: self._cells(self.quantities[n]) for n in ON_SCREEN if n in self.quantities}
-        rows = [("td", (QUANTITIES[n].symbol, *cells.values())) for n, cells in shown.items()]
-        rows[:0] = [("th", ("", *cells)) for cells in list(shown.values())[:1]]
-        lines = (
-            "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) + "</tr>"
-            for tag, row in rows
-        )
+        lines: list[str] = []
+        for name in ON_SCREEN:
+            if name in self.quantities:
+                cells: dict[str, str] = self._cells(self.quantities[name])
+                lines = lines or [_html_row("th", ("", *cells))]
+                lines.append(_html_row("td", (QUANTITIES[name].symbol, *cells.values())))
         notes = "".join(f"<p>warning: {escape(said)}</p>" for said in self.warnings)
         return f"<table><caption>{escape(self._caption)}</caption>{''.join(lines)}</table>{notes}"
 
     def __repr__(self) -> str:
-        shown = (f"{n}={self.quantities[n]}" for n in ON_SCREEN if n in self.quantities)
+        shown: list[str] = [f"{n}={self.quantities[n]}" for n in ON_SCREEN if n in self.quantities]
         return f"{type(self).__name__}({', '.join((repr(self._caption), *shown))})"
+
+
+def _html_row(tag: str, cells: Iterable[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 @dataclass(frozen=True, repr=False)

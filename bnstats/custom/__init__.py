@@ -24,5 +24,4 @@ from bnstats.custom.finding import load_here as load_here
 from bnstats.custom.finding import load_trusted as load_trusted
 from bnstats.custom.finding import load_typed as load_typed
 from bnstats.custom.finding import trust as trust
-from bnstats.custom.objects import spec_of as spec_of
 from bnstats.custom.registering import register as register
