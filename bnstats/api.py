@@ -418,12 +418,10 @@ def verdicts_on(
     found: dict[str, Estimate] | None = None,
     samples: int = 0,
 ) -> tuple[Verdict, ...]:
-    """Judge the published claims on a layer; they are about standard normal inputs only."""
-    if law != STANDARD:
-        return ()
+    """Judge the published claims on a layer under a law of its inputs."""
     known = exact.keys() if found is None else found.keys()
     return tuple(
         judge(claim, exact, found, samples=samples)
-        for claim in claims_on(spec.text)
+        for claim in claims_on(spec.text, law)
         if claim.quantity in known
     )

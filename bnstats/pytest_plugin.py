@@ -17,8 +17,8 @@ def bnstats_verify() -> Callable[..., Check]:
 
     ``bnstats_verify("gelu", "gain_y", "1.7009")``: the value as text keeps the zeros that were
     printed. ``tolerance`` replaces half a unit of the last decimal; ``samples``, ``seed`` and
-    ``family_error`` are those of `bnstats.VerifySettings`. A misspelt layer or quantity, or a value
-    that is no number, raises `bnstats.BnstatsError`.
+    ``family_error`` are those of `bnstats.VerifySettings`. The layer may be a function or a torch
+    module. A misspelt layer or argument, or a value that is no number, fails the test as well.
     """
     return _verify
 

@@ -221,7 +221,14 @@ class FreshDraws:
         """Return the check of a quantity that the draws have not been compared with."""
         exact = self.first.quantities[name].exact
         return Check(
-            self._spec.text, name, outcome, "", exact, reason=reason, warnings=self.warnings
+            self._spec.text,
+            name,
+            outcome,
+            "",
+            exact,
+            reason=reason,
+            warnings=self.warnings,
+            law=self._law,
         )
 
     @property
@@ -242,14 +249,18 @@ class FreshDraws:
     def _command(self, result: Result) -> str:
         count, settings = count_text(result.samples), self._settings
         command = f"bnstats compute {as_typed(self._spec)} -n {count} --seed {result.seed}"
-        for name, value in self._law._asdict().items():
-            if value != getattr(STANDARD, name):
-                command += f" --{name.replace('_', '-')} {value!r}"
+        command += law_options(self._law)
         if settings.backend != "numpy":
             command += f" --backend {settings.backend}"
         if settings.device is not None:
             command += f" --device {shlex.quote(settings.device)}"
         return command
+
+
+def law_options(law: Law) -> str:
+    """Return the options of the command line that state what is unusual about a law."""
+    changes = law.changes.items()
+    return "".join(f" --{name.replace('_', '-')} {value!r}" for name, value in changes)
 
 
 def _error_in_own_units(estimate: Estimate) -> float:

@@ -58,7 +58,7 @@ def finding(check: Check) -> str:
     z = check.shown_z
     if z is not None:
         parts.append(f"z = {signed(f'{z:+.3g}') if abs(z) >= 100 else deviation(z)}")
-    return f"{check.layer} {QUANTITIES[check.quantity].symbol}: {', '.join(parts)}"
+    return f"{check.name}: {', '.join(parts)}"
 
 
 def message(check: Check) -> str:
