@@ -171,8 +171,12 @@ def compute(
     return sample(spec, sampling, Watch(on_progress=on_progress, should_stop=should_stop))
 
 
-def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result:
+def sample(
+    spec: Spec, sampling: Sampling, watch: Watch | None = None, draw: Callable[..., Any] = run
+) -> Result:
     """Do what `compute` does, of options that travel as one value, in sight of a watch.
+
+    ``draw`` is called as `bnstats.sampling.run.run`, and may have its result at hand.
 
     Raises
     ------
@@ -196,7 +200,7 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
     target = Target(ends, sampling.precision, estimator)
     supervised = _Supervised(watch, target, spec.bound, sampling.max_time)
     watch.begins(target)
-    tally, done = run(
+    tally, done = draw(
         spec, sampling, samples, devices=devices, enough=supervised.enough, watch=supervised
     )
     status: Status

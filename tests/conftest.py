@@ -19,6 +19,9 @@ os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras' own default is tensorflo
 
 
 _LIBRARIES = ("torch", "array_api_compat", "jax", "flax", "keras", "matplotlib")
+os.environ["XDG_CACHE_HOME"] = (
+    os.devnull
+)  # no test reads or leaves what is drawn, unless it says so
 _COMMAND = "python -m pip install -e '.[test,torch,jax,libraries,plot]' && python -m pytest"
 
 

@@ -49,4 +49,6 @@ def _check_entry(check: Check) -> dict[str, Any]:
         "command": check.command,
         "file": printable(str(place.path)) if place else None,
         "line": place.line if place else None,
+        "column": place.column if place else None,
+        "law": check.law._asdict(),
     }
