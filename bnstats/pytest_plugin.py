@@ -45,6 +45,7 @@ def _verify(
     from bnstats.verification.claims import verify_claims
     from bnstats.verification.gate import VerifySettings
 
+    mistake: BnstatsError | None = None
     try:
         for name in settings:
             if name not in _SETTINGS:
@@ -56,7 +57,9 @@ def _verify(
         claims = [claim(fields)]
         (check,) = verify_claims(claims, VerifySettings(cache=Cache(), **settings))
     except BnstatsError as error:
-        pytest.fail("\n".join(error.lines()), pytrace=False)
+        mistake = error
+    if mistake is not None:  # not above: pytest would show both exceptions
+        pytest.fail("\n".join(mistake.lines()), pytrace=False)
     if check.outcome == "fail" or (check.outcome == "undecided" and not allow_undecided):
         pytest.fail(check_text(check), pytrace=False)
     return check

@@ -16,12 +16,10 @@ from bnstats.cli.main import main
 from bnstats.layers import USER_LAYERS
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras' own default is tensorflow
+os.environ["XDG_CACHE_HOME"] = os.devnull  # a test that wants a cache has one of its own
 
 
 _LIBRARIES = ("torch", "array_api_compat", "jax", "flax", "keras", "matplotlib")
-os.environ["XDG_CACHE_HOME"] = (
-    os.devnull
-)  # no test reads or leaves what is drawn, unless it says so
 _COMMAND = "python -m pip install -e '.[test,torch,jax,libraries,plot]' && python -m pytest"
 
 

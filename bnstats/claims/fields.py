@@ -62,8 +62,7 @@ def claim_of(row: Any, set_name: str, load: Load, quantity: str | None = None) -
         row = {"quantity": quantity, **row}
     for key in ("layer", "quantity", "value"):
         if key not in row:
-            hint = "`quantity='gain_y'` says it of every number" if key == "quantity" else None
-            raise FieldError(f"field '{key}' is missing", hint=hint)
+            raise FieldError(f"field '{key}' is missing")
     fields = {k: _text(v, k) for k, v in row.items() if k != "layer"}
     spec = row["layer"] if isinstance(row["layer"], Spec) else _spec(row["layer"], load)
     context = f'   (layer = "{spec.text}")'

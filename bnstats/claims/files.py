@@ -95,7 +95,12 @@ def _read(content: bytes, file: _File) -> ClaimSet:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BnstatsError(f"{name} is not UTF-8 text") from None
-    rows, about, spans = rows_of(text, name, file.part, located=file.path is not None)
+    rows, about, spans, flat = rows_of(text, name, file.part, located=file.path is not None)
+    if flat and file.quantity is None:
+        raise BnstatsError(
+            f"{name} holds values by layer, and does not say which quantity they are",
+            hint="e.g. `quantity='gain_y'`",
+        )
     stem = Path(name).stem
     claims, errors = list[Claim](), list[BnstatsError]()
     lines, seen = Lines(text), dict[tuple[Any, ...], int]()

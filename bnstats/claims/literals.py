@@ -75,7 +75,7 @@ def _dict(node: ast.expr | None) -> ast.Dict | None:
         case ast.Dict():
             return node
         case ast.Call(func=ast.Name(id="dict"), args=[], keywords=words):
-            keys = [
+            keys: list[ast.expr | None] = [
                 ast.Constant(w.arg, lineno=w.lineno, col_offset=w.col_offset) if w.arg else None
                 for w in words
             ]

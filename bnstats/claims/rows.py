@@ -23,12 +23,14 @@ MAX_CLAIMS = 10_000
 class Rows(NamedTuple):
     """What a file holds: the rows, what it says of itself, and where the fields of each row stand.
 
-    ``spans`` is empty where nobody has asked for it.
+    ``spans`` is empty where nobody has asked for it. ``flat`` is true of a mapping of values by
+    layer.
     """
 
     rows: list[Any]
     about: Mapping[str, Any]
     spans: list[Mapping[str, Span]]
+    flat: bool = False
 
 
 def rows_of(text: str, name: str, part: str = "", *, located: bool = False) -> Rows:
@@ -54,10 +56,11 @@ def rows_of(text: str, name: str, part: str = "", *, located: bool = False) -> R
     document = _parse(text, name)
     rows = _rows(document, name)
     about = {key: document.get(key, "") for key in ABOUT}
+    flat = "claim" not in document
     if not located:
-        return Rows(rows, about, [])
+        return Rows(rows, about, [], flat)
     spans = spans_of_fields(text, suffix, lambda numbered: _rows(_parse(numbered, name), name))
-    return Rows(rows, about, spans)
+    return Rows(rows, about, spans, flat)
 
 
 def _of_python(text: str, name: str, part: str) -> Rows:
@@ -68,7 +71,7 @@ def _of_python(text: str, name: str, part: str) -> Rows:
     _check_count(entries, name)
     rows = [{"layer": entry.key, "value": entry.value} for entry in entries]
     spans = [{"layer": entry.key_span, "value": entry.value_span} for entry in entries]
-    return Rows(rows, {}, list(spans))
+    return Rows(rows, {}, list(spans), flat=True)
 
 
 def _rows(document: Mapping[str, Any], name: str) -> list[Any]:

@@ -13,7 +13,7 @@ from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
 from bnstats.custom import load_trusted
 from bnstats.documents.read import CONSTANTS, RESULTS, is_document, read_constants
-from bnstats.errors import ArgumentError, BnstatsError, hint_for, printable
+from bnstats.errors import BnstatsError, hint_for, printable
 from bnstats.sampling.iid import is_too_wide
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.quantities import QUANTITIES
@@ -78,7 +78,7 @@ def read_source(what: str | Path, quantity: str | None = None) -> ClaimSet | Com
     if quantity is not None and quantity not in QUANTITIES:
         shown = printable(quantity, 40)
         hint = hint_for(shown, QUANTITIES, f"quantities: {', '.join(QUANTITIES)}")
-        raise ArgumentError(f"quantity '{shown}' is unknown", hint=hint)
+        raise BnstatsError(f"unknown quantity '{shown}'", hint=hint)
     code, _, part = str(what).rpartition(".py:")
     path = Path(f"{code}.py" if code else what)
     try:
