@@ -273,7 +273,9 @@ def test_the_fixture_fails_with_the_message_of_the_command_line(
         assert [line[: len(wanted)] for line, wanted in zip(said, lines, strict=True)] == lines
     Path("a.toml").write_text(BAD)
     said = cli("verify", "a.toml", "-n", "20000", "--seed", "3").out.splitlines()[:-1]
-    assert said[0].startswith("FAIL      a.toml:4:9: gelu 1/σ[y]: claimed 1.7015, exact 1.70092624,")
+    assert said[0].startswith(
+        "FAIL      a.toml:4:9: gelu 1/σ[y]: claimed 1.7015, exact 1.70092624,"
+    )
     said[0] = said[0].replace("a.toml:4:9: ", "")  # a call of the fixture is in no file
     at = result.outlines.index(said[0])
     assert result.outlines[at : at + 3] == said
@@ -429,7 +431,9 @@ def test_the_action_annotates_and_fails(action: Action) -> None:
     assert (action.site / "bnstats" / "version.py").exists()
     assert (verify.returncode, verify.stderr) == (1, "")
     first, last = verify.stdout.splitlines()
-    assert first.startswith("::error file=constants.toml,line=4,col=9,title=gelu gain_y is wrong::gelu")
+    assert first.startswith(
+        "::error file=constants.toml,line=4,col=9,title=gelu gain_y is wrong::gelu"
+    )
     assert first.endswith("bnstats exact gelu")
     assert last == "1 constant of 1 layer: 0 verified, 1 failed, 0 undecided"
     assert "| fail | `gelu` | 1/σ[y]" in action.summary.read_text("utf-8")

@@ -60,10 +60,15 @@ def spec_of(thing: Any, given: Mapping[str, Any]) -> Spec:
 
 
 def _registered(thing: Any) -> Layer | None:
-    layers = list(USER_LAYERS.values())
     if isinstance(thing, Layer):
         return thing
-    return next((a for a in layers if getattr(a.bind, "__wrapped__", None) is thing), None)
+    return next((a for a in list(USER_LAYERS.values()) if _is_made_of(a.bind, thing)), None)
+
+
+def _is_made_of(bind: Any, thing: Any) -> bool:
+    while bind is not thing and hasattr(bind, "__wrapped__"):
+        bind = bind.__wrapped__
+    return bind is thing
 
 
 def _name_of(thing: Any) -> str:

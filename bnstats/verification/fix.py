@@ -26,7 +26,7 @@ from bnstats.verification.claims import verify_claims
 from bnstats.verification.gate import VerifySettings
 
 _MOST_DECIMALS = 40
-_AS_GOOD_AS_EXACT = Decimal("1e-11")
+_AS_GOOD_AS_EXACT, _FLOAT64 = Decimal("1e-11"), Decimal(2) ** -52
 _QUOTES = re.compile("\"{3}|'{3}|[\"']?")
 
 
@@ -177,7 +177,9 @@ def _rounded(low: Decimal, high: Decimal, decimals: int, least: int) -> str | No
 def _without_zeros(text: str, low: Decimal, high: Decimal, least: int) -> str:
     """Return a number without zeros at its end if the truth is exactly that: 0.5, not 0.500."""
     value = Decimal(text)
-    if not low <= value <= high or high - low > _AS_GOOD_AS_EXACT * (abs(value) or 1):
+    rounding = abs(value) * _FLOAT64
+    is_it = low - rounding <= value <= high + rounding
+    if not is_it or high - low > _AS_GOOD_AS_EXACT * (abs(value) or 1):
         return text
     whole, point, decimals = text.partition(".")
     kept = decimals.rstrip("0").ljust(least, "0")

@@ -158,9 +158,7 @@ def test_values_are_found_and_replaced_where_they_stand(
         at += len(piece)
     found = [(c.place.start, c.place.end, c.place.line, c.printed.text) for c in claims if c.place]
     assert found == wanted
-    changes = [
-        Change(c.spec.text, c.place, c.printed.text, "4.56") for c in claims if c.place
-    ]
+    changes = [Change(c.spec.text, c.place, c.printed.text, "4.56") for c in claims if c.place]
     ((old, new),) = rewritten_files(changes).values()
     assert old.encode() == path.read_bytes()
     plain = [re.sub(r"\\u00..", lambda m: chr(int(m[0][2:], 16)), p) if v else p for p, v in pieces]
@@ -212,7 +210,7 @@ quantity = "std_y"
         ("0.12", 0.125, 0.125, "0.12"),
         ("12.34", 0.58382, 0.58382, "0.5838"),  # as many digits, not as many decimals
         ("0.4983", 0.5, 0.5, "0.5"),  # the truth is 0.5
-        ("0.4983", 0.49998, 0.50002, "0.500"),  # the truth is near 0.5
+        ("0.4983", 0.4999, 0.5001, "0.500"),  # the truth is near 0.5
         ("0.4983", 0.49999, 0.50001, "0.5000"),
         ("0.62345678901234567", 0.5, 0.5000000000000002, "0.5"),
         ("0.00", 0.0131, 0.0131, "0.013"),
@@ -254,24 +252,33 @@ def test_a_corrected_value_claims_nothing_that_is_not_known(
     mantissa: str, exponent: str, middle: float, width: float
 ) -> None:
     low, high = middle - width, middle + width
-    new = corrected(parse_value(mantissa + exponent), low, high)
+    printed = parse_value(mantissa + exponent)
+    new = corrected(printed, low, high)
     power = int(exponent[1:] or 0)
     decimals = len(mantissa.partition(".")[2])
-    unit = Fraction(10) ** (power - decimals)
-    alike = round(Fraction(low) / unit) == round(Fraction(high) / unit)
+    wanted = printed.digits or decimals  # of 0.00 its decimals
+
+    def alike(places: int) -> bool:
+        unit = Fraction(10) ** (power - places)
+        return round(Fraction(low) / unit) == round(Fraction(high) / unit)
+
     if new is None:
-        assert not alike or round(Fraction(low) / unit) == 0  # nothing but zeros is known
+        tenth = Fraction(10) ** (power - 1)
+        assert not alike(1) or round(Fraction(low) / tenth) == 0  # nothing but zeros is known
         return
     assert new.endswith(exponent)
-    digits = new.removesuffix(exponent).partition(".")[2]
+    mantissa = new.removesuffix(exponent)
+    digits = mantissa.partition(".")[2]
     half = Fraction(10) ** (power - len(digits)) / 2
     value = Fraction(new)
     assert value - half <= Fraction(low) <= Fraction(high) <= value + half
-    if len(digits) > len(mantissa.partition(".")[2]):  # or only zeros would have been shown
-        assert max(abs(Fraction(low)), abs(Fraction(high))) <= unit / 2
-        assert len(digits.lstrip("0")) <= max(len(mantissa.lstrip("+-0.").replace(".", "")), 1)
-    else:
-        assert (len(digits) == decimals) == alike
+    is_it = abs(float(value) - middle) <= width + 1e-15 * abs(middle)
+    count = len(mantissa.lstrip("+-0.").replace(".", ""))
+    assert count <= wanted or len(digits) <= 1
+    if count < wanted and digits and value:  # one digit more is a zero, or is not known
+        assert not alike(len(digits) + 1) or is_it
+    if digits[1:].endswith("0"):  # a zero at the end says that another digit is not there
+        assert high - low > 1e-11 * abs(middle) or not is_it
 
 
 def test_significant_digits() -> None:
