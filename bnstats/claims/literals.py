@@ -114,7 +114,7 @@ def _entry(text: _Text, key: ast.expr | None, value: ast.expr) -> Entry:
     value_span = text.span(value)
     if key is None:  # **others
         return Entry(f"**{text[value_span]}", text[value_span], value_span, value_span)
-    if isinstance(key, ast.Constant) and not hasattr(key, "end_lineno"):  # dict(relu=…)
+    if isinstance(key, ast.Constant) and key.end_lineno is None:  # dict(relu=…)
         start = text.at(key.lineno, key.col_offset)
         key_span = (start, start + len(str(key.value)))
     else:

@@ -133,7 +133,7 @@ def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:
             )
         return [{k: v for k, v in row.items() if v} for row in islice(rows, MAX_CLAIMS + 1)]
     except csv.Error as error:
-        raise ParsingError(str(error), rows.line_num) from None
+        raise ParsingError(str(error), rows.reader.line_num) from None
 
 
 def _example(name: str) -> str | None:

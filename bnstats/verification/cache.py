@@ -199,7 +199,11 @@ def _key(
 
 @cache
 def _versions() -> dict[str, str]:
-    found = {"bnstats": __version__, "python": sys.version, "machine": platform.platform()}
+    found = {
+        "bnstats": __version__,
+        "python": sys.version,
+        "machine": f"{platform.system()}-{platform.machine()}",
+    }
     for name in _LIBRARIES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
