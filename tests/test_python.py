@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import inspect
 import json
 import math
@@ -272,3 +273,9 @@ def test_without_pandas(result: bnstats.Result, monkeypatch: pytest.MonkeyPatch)
         "pandas is not installed",
         "pip install pandas",
     )
+
+
+def test_the_examples_of_the_manual_hold() -> None:
+    found = doctest.testfile("manual/python.md", package=bnstats, encoding="utf-8")
+    assert found.attempted > 10
+    assert not found.failed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ QUICK = ("-n", "20000")
 
 GAINS = '''"""Gains: "σ" is one."""
 import math
+import re
 raise SystemExit("this file is never run")
 OTHER = {"gelu": 9.9}
 GAINS: dict[str, float] = {
@@ -314,3 +316,19 @@ def test_failures_alone_and_silence(here: Path, cli: Cli) -> None:
     for argv in (("-q", "verify"), ("verify", "--only-failures")):
         code, out, err = cli(*argv, "bad.csv", *QUICK)
         assert (code, out.splitlines(), err) == (1, whole[1:-1], "")
+
+
+# --- the manual --------------------------------------------------------------------------------
+
+
+def test_the_files_of_the_manual_run_when_copied(here: Path, cli: Cli) -> None:
+    page = (Path(bnstats.__file__).parent / "manual" / "ci.md").read_text("utf-8")
+    blocks = dict(re.findall(r"^```\w+\n# ([\w/]+\.(?:toml|py))\b.*\n((?:.*\n)*?)```$", page, re.M))
+    assert set(blocks) == {"constants.toml", "mylib/gains.py"}
+    for name, text in blocks.items():
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(text, encoding="utf-8")
+    assert cli("verify", "constants.toml", *QUICK).code == 0
+    code, out, _ = cli("verify", "mylib/gains.py:GAINS", "--quantity", "gain_rms_y", *QUICK)
+    assert code == 1
+    assert "failed: silu 1/rms[y], tanh 1/rms[y]" in out
