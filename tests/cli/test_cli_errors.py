@@ -357,7 +357,10 @@ def test_no_arguments_at_all_are_a_cry_for_help(cli: Cli) -> None:
 
 
 CLAIM = '[[claim]]\nlayer = "sigmoid"\nquantity = "std_dx"\nvalue = "0.2117"\n'
-FIELDS = "hint:  fields: layer, quantity, value, tolerance, samples, source, remark\n"
+FIELDS = (
+    "hint:  fields: layer, quantity, value, tolerance, samples, source, remark, x_mean, x_std, "
+    "dy_std\n"
+)
 SIGMOID = '   (layer = "sigmoid")\n'
 
 
@@ -374,7 +377,7 @@ SIGMOID = '   (layer = "sigmoid")\n'
         ("a.json", b"[]", "a.json holds no claims\n"),
         ("a.csv", b"layer,quantity,value\n", "a.csv holds no claims\n"),
         ("a.csv", b"\x7fELF\x00\xff\xfe\x80", "a.csv is not UTF-8 text\n"),
-        ("a.yaml", b"a: 1", "a.yaml: a claims file ends in .toml, .json or .csv\n"),
+        ("a.yaml", b"a: 1", "a.yaml: a claims file ends in .toml, .json, .csv or .py\n"),
         (
             "a.toml",
             CLAIM.encode()[:-10],
@@ -383,30 +386,31 @@ SIGMOID = '   (layer = "sigmoid")\n'
         (
             "a.toml",
             (CLAIM + CLAIM.replace("sigmoid", "logistic")).encode(),
-            "a.toml, claim 2: repeats claim 1   (sigmoid, std_dx)\nhint:  keep one of them\n",
+            "a.toml:6:9: repeats claim 1   (sigmoid, std_dx)\n"
+            "hint:  keep one of them, or name the source of each\n",
         ),
         (
             "a.toml",
             CLAIM.replace("std_dx", "sdt_dx").encode(),
-            f"a.toml, claim 1: unknown quantity 'sdt_dx'{SIGMOID}"
+            f"a.toml:3:12: unknown quantity 'sdt_dx'{SIGMOID}"
             "hint:  did you mean 'std_dx'?  quantities: mean_y, std_y, mean_dx, std_dx, var_dx, "
             "var_y, rms_y, rms_dx, gain_y, gain_rms_y, gain_dx\n",
         ),
         (
             "a.toml",
             CLAIM.replace("0.2117", "0.21a").encode(),
-            f"a.toml, claim 1: value '0.21a' is not a number{SIGMOID}",
+            f"a.toml:4:9: value '0.21a' is not a number{SIGMOID}",
         ),
         (
             "a.toml",
             CLAIM.replace("sigmoid", "sigmiod").encode(),
-            "a.toml, claim 1: unknown layer 'sigmiod'\n"
+            "a.toml:2:9: unknown layer 'sigmiod'\n"
             "hint:  did you mean 'sigmoid'?  (bnstats list layers)\n",
         ),
         (
             "a.toml",
             (CLAIM + "colour = 3\n").encode(),
-            f"a.toml, claim 1: unknown field 'colour'\n{FIELDS}",
+            f"a.toml:5:10: unknown field 'colour'\n{FIELDS}",
         ),
         # What would be ignored, and so never checked.
         (
@@ -434,7 +438,7 @@ SIGMOID = '   (layer = "sigmoid")\n'
         (
             "a.json",
             b'[{"layer": "relu", "quantity": "std_y"}]',
-            "a.json, claim 1: field 'value' is missing\n",
+            "a.json:1:12: field 'value' is missing\n",
         ),
     ],
 )

@@ -36,12 +36,11 @@ def checks_text(
         for check in found:
             if not only_failures or check.outcome != "ok":
                 lines += _lines(check, page)
-    lines += page.folded("", summary(checks))
     failed = [check.name for check in checks if check.outcome == "fail"]
     if passed and failed:
         more = [f"and {len(failed) - _MOST_NAMES} more"] if len(failed) > _MOST_NAMES else []
-        lines += page.folded(_INDENT, f"failed: {', '.join(failed[:_MOST_NAMES] + more)}")
-    return "\n".join(lines)
+        lines += page.folded("", f"failed: {', '.join(failed[:_MOST_NAMES] + more)}")
+    return "\n".join([*lines, *page.folded("", summary(checks))])
 
 
 def summary(checks: Sequence[Check]) -> str:
