@@ -191,7 +191,7 @@ class Draws:
         self.quantity, self.z = quantity, z
         self.asked: list[tuple[int, int]] = []
 
-    def __call__(self, spec: Any, sampling: Sampling, watch: object) -> Any:
+    def __call__(self, spec: Any, sampling: Sampling, *rest: object) -> Any:
         assert (sampling.backend, sampling.device) == ("numpy", None)
         samples, seed = sampling.samples, sampling.seed
         self.asked.append((seed, samples))
@@ -463,9 +463,9 @@ def test_fresh_draws_are_not_the_committed_ones(
     (tables / CONSTANTS).write_text(json.dumps(document), "utf-8")
     seeds = []
 
-    def spy(spec: Any, sampling: Sampling, watch: Any) -> Any:
+    def spy(spec: Any, sampling: Sampling, *rest: Any) -> Any:
         seeds.append(sampling.seed)
-        return sample(spec, sampling, watch)
+        return sample(spec, sampling, *rest)
 
     monkeypatch.setattr(gate, "sample", spy)
     cli("verify", tables, *QUICK)

@@ -79,12 +79,13 @@ def test_a_layer_too_wide_to_be_drawn_is_judged_by_its_exact_value(cli: Cli) -> 
     code, out, err = cli("verify", path, "-n", 20_000)
     assert (code, err) == (1, "")
     not_sampled = "not sampled: too wide to be drawn"
-    first, wrong, why, hint, last, summary = out.splitlines()
+    first, wrong, why, hint, last, failed, summary = out.splitlines()
     assert first == f"ok        {WIDE} σ[y]: claimed 1.0000, exact 1, {not_sampled}"
-    assert wrong == f"FAIL      c.toml:8: {WIDE} E[y]: claimed 0.01, exact 0, {not_sampled}"
+    assert wrong == f"FAIL      c.toml:8:9: {WIDE} E[y]: claimed 0.01, exact 0, {not_sampled}"
     assert why == "          refuted: 0; 0 is exact"
     assert hint == f"hint:     bnstats exact {WIDE}"
     assert "relu σ[dx]: claimed 0.7071, exact 0.70710678, sampled 0.7" in last
+    assert failed == f"failed: {WIDE} E[y]"
     assert summary == "3 constants of 2 layers: 2 verified, 1 failed, 0 undecided"
 
     (wide, relu) = read_document(cli("verify", path, "--json", "-n", 20_000).out)["results"]
