@@ -58,7 +58,9 @@ def spawn(*argv: object, cwd: object = None, **changes: str) -> Outcome:
 class Terminal:
     """A run whose stderr, and stdout if asked, is a pseudo-terminal."""
 
-    def __init__(self, *argv: object, stdout: bool = False, **changes: str) -> None:
+    def __init__(
+        self, *argv: object, stdout: bool = False, own_group: bool = False, **changes: str
+    ) -> None:
         self._end, theirs = pty.openpty()
         self.process = subprocess.Popen(
             [*COMMAND, *map(str, argv)],
@@ -66,6 +68,7 @@ class Terminal:
             stdout=theirs if stdout else subprocess.PIPE,
             stderr=theirs,
             env=environment(TERM="xterm", **changes),
+            start_new_session=own_group,
         )
         os.close(theirs)
         self.screen = ""
