@@ -206,13 +206,13 @@ GOOD_JSON = json.dumps({"title": "T", "claim": [{**GOOD, "samples": 100}, GOOD]}
 GOOD_CSV = b'layer,quantity,value,samples\n"elu:alpha=2",std_dx,0.5,10\nrelu,std_y,1/2,\n'
 
 
-@fuzz(1500)
+@fuzz(600)
 @given(st.one_of(documents.map(toml), damage.map(lambda d: spoilt(GOOD_TOML, *d))))
 def test_any_toml_is_read_or_refused(content: bytes) -> None:
     read(content, "fuzz.toml")
 
 
-@fuzz(1700)
+@fuzz(700)
 @given(
     st.one_of(
         documents.map(lambda d: json.dumps(d).encode()), damage.map(lambda d: spoilt(GOOD_JSON, *d))
@@ -236,7 +236,7 @@ table = st.builds(
 )
 
 
-@fuzz(1500)
+@fuzz(600)
 @given(st.one_of(table, damage.map(lambda d: spoilt(GOOD_CSV, *d))))
 def test_any_csv_is_read_or_refused(content: bytes) -> None:
     read(content, "fuzz.csv")
@@ -281,7 +281,7 @@ specs = st.one_of(
 )
 
 
-@fuzz(3000)
+@fuzz(1200)
 @given(specs)
 def test_any_spec_is_parsed_or_refused(text: str) -> None:
     found = bounded(lambda: parse(text))
@@ -301,7 +301,7 @@ printed_numbers = st.builds(
 )
 
 
-@fuzz(3000)
+@fuzz(1200)
 @given(st.one_of(expressions, printed_numbers, st.text(max_size=30)))
 def test_any_value_is_a_number_or_refused(text: str) -> None:
     try:
@@ -382,7 +382,7 @@ def judge(folder: Path, document: Any) -> Any:
     return bounded(lambda: verify(path, VerifySettings(samples=100)))
 
 
-@fuzz(600)
+@fuzz(400)
 @given(st.sampled_from(PATHS), tampered)
 def test_any_results_document_is_checked_or_refused(
     folder: Path, where: tuple[Any, ...], value: Any

@@ -56,20 +56,28 @@ def normal_points(
         return tuple(points)
 
 
-def moments_of(
-    f: Callable[[Any], Any], mean: float = 0.0, std: float = 1.0, breakpoints: Sequence[float] = ()
-) -> dict[str, Any]:
-    """Return mean, var, m4 (central) and raw4 of f(X), ms and m4 of its slope, as mpf.
+def weighted(
+    f: Callable[[Any], Any], mean: float, std: float, breakpoints: Sequence[float]
+) -> list[tuple[Any, Any, Any]]:
+    """Return (weight, f(x), f′(x)) over the law of x, as mpf.
 
-    Value and slope are half the sum and the difference quotient of f(x ± h): right to h².
+    They are half the sum and the difference quotient of f(x ± h): right to h².
     """
     with mp.workdps(DIGITS + 10):
         m, s, h = mpf(mean), mpf(std), mpf(10) ** (-DIGITS // 2)
-        law = normal_points(tuple((mpf(k) - m) / s for k in breakpoints))
         points = []
-        for z, w in law:
+        for z, w in normal_points(tuple((mpf(k) - m) / s for k in breakpoints)):
             below, above = f(m + s * z - h), f(m + s * z + h)
             points.append((w, (below + above) / 2, (above - below) / (2 * h)))
+        return points
+
+
+def moments_of(
+    f: Callable[[Any], Any], mean: float = 0.0, std: float = 1.0, breakpoints: Sequence[float] = ()
+) -> dict[str, Any]:
+    """Return mean, var, m4 (central) and raw4 of f(X), ms and m4 of its slope, as mpf."""
+    points = weighted(f, mean, std, breakpoints)
+    with mp.workdps(DIGITS):
         mu = mp.fsum(w * y for w, y, _ in points)
         return {
             "mean": mu,
