@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from bnstats.cli.console import Console
-from bnstats.errors import BnstatsError, HostError, hint_for, printable, suggestion
+from bnstats.errors import BnstatsError, HostError, hint_for, printable
 
 if TYPE_CHECKING:
     from bnstats.layers import Layer, Parameter
@@ -97,11 +97,10 @@ def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]
     found = [row for row in rows if word.lower() in row.searched.lower()]
     if found:
         return found
-    near = suggestion(word, (row.name for row in rows))
     among = f" of {' and '.join(families)}" if families else ""
     raise BnstatsError(
         f"'{printable(word, 60)}' is in none of the {what}{among}",
-        hint=f"did you mean '{near}'?" if near else f"bnstats list {what}",
+        hint=hint_for(word, (row.name for row in rows)) or f"bnstats list {what}",
     )
 
 

@@ -18,7 +18,7 @@ from bnstats.cli.console import Console
 from bnstats.cli.encoding import ERRORS
 from bnstats.cli.interrupt import leaving_at_once
 from bnstats.cli.options import choice
-from bnstats.errors import ArgumentError, BnstatsError, HostError, printable, suggestion
+from bnstats.errors import ArgumentError, BnstatsError, HostError, hint_for, printable
 from bnstats.version import __version__
 
 _GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--color")
@@ -57,8 +57,7 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            near = suggestion(args[0], _COMMANDS)
-            hint = f"did you mean '{near}'?" if near else f"commands: {', '.join(_COMMANDS)}"
+            hint = hint_for(args[0], _COMMANDS) or f"commands: {', '.join(_COMMANDS)}"
             raise BnstatsError(f"unknown command '{printable(args[0], 60)}'", hint=hint)
         return super().resolve_command(ctx, args)
 

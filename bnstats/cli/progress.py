@@ -23,19 +23,15 @@ _Update = Callable[[int, Callable[[], float], Callable[[], str]], None]
 class Interruptible(Watch):
     """A watch that ends the work at Ctrl-C, at an error or at a deadline, and shows nothing."""
 
-    def __init__(self, interrupted: Callable[[], bool]) -> None:
+    def __init__(self, interrupted: Callable[[], bool], max_time: float | None = None) -> None:
         self._interrupted = interrupted
         self.failure: BnstatsError | None = None
-        self.deadline = math.inf
-
-    def ends_after(self, max_time: float | None) -> None:
-        """End the work after some seconds from now."""
-        self.deadline = math.inf if max_time is None else time.monotonic() + max_time
+        self._deadline = math.inf if max_time is None else time.monotonic() + max_time
 
     @property
     def late(self) -> bool:
         """Whether the time is over."""
-        return time.monotonic() > self.deadline
+        return time.monotonic() > self._deadline
 
     def stopping(self) -> bool:
         """Tell whether Ctrl-C was pressed, an error was met or the time is over."""
@@ -49,8 +45,10 @@ class Interruptible(Watch):
 class _Shown(Interruptible):
     """Shows the samples, rate, estimate and time left of one layer, or which of many is drawn."""
 
-    def __init__(self, interrupted: Callable[[], bool], update: _Update) -> None:
-        super().__init__(interrupted)
+    def __init__(
+        self, interrupted: Callable[[], bool], max_time: float | None, update: _Update
+    ) -> None:
+        super().__init__(interrupted, max_time)
         self._update, self._target, self._start = update, Target(), time.monotonic()
         self._layer: tuple[str, int, int] | None = None
 
@@ -86,14 +84,14 @@ class _Shown(Interruptible):
 
 @contextmanager
 def watching(
-    console: Console, name: str, interrupted: Callable[[], bool]
+    console: Console, name: str, interrupted: Callable[[], bool], max_time: float | None = None
 ) -> Iterator[Interruptible]:
-    """Yield a watch over the sampling of one layer, or over work on many."""
+    """Yield a watch over the sampling of one layer, or over work on many that ends in time."""
     if not console.progress:
-        yield Interruptible(interrupted)
+        yield Interruptible(interrupted, max_time)
         return
     with _bar(name) as update:
-        yield _Shown(interrupted, update)
+        yield _Shown(interrupted, max_time, update)
 
 
 @contextmanager

@@ -116,8 +116,10 @@ def command(
     sources = [read_source(name) for name in names]
     if hours := hours_of(sources, settings):
         console.note(f"this may take {hours:,.0f} hours; --max-time 10m ends it in time")
-    with interruptible() as interrupted, watching(console, "verify", interrupted) as watch:
-        watch.ends_after(max_time)
+    with (
+        interruptible() as interrupted,
+        watching(console, "verify", interrupted, max_time) as watch,
+    ):
         settings = replace(
             settings, on_layer=watch.layer, should_stop=watch.stopping, on_failure=watch.failed
         )
