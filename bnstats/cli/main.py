@@ -33,6 +33,7 @@ _COMMANDS = (
     "list",
     "show",
     "completion",
+    "help",
 )
 
 USAGE, UNDECIDED, INTERNAL, INTERRUPTED, CLOSED_PIPE = 2, 3, 70, 130, 141
@@ -84,6 +85,8 @@ def cli(ctx: click.Context, quiet: bool, verbose: bool, color: str) -> None:
       bnstats compute max_pool2d:kernel_size=3,stride=2 -n 1e6 --json
       bnstats exact gelu
       bnstats verify feng2016
+
+    The manual has topics: bnstats help
     """  # noqa: D301 (\b is click's mark for lines to keep as they are)
     del verbose  # read where an internal error is reported
     ctx.obj = Console.of(color, quiet=quiet)
