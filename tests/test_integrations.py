@@ -70,7 +70,7 @@ def test_verify_alone_checks_what_the_project_names(cli: Cli, project: Path) -> 
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "1 constant of 1 layer: 1 verified, 0 failed, 0 undecided"
     (project / "constants.toml").write_text(BAD)
-    code, out, err = cli("verify", "--output-format", "github")
+    code, out, err = cli("verify", "--format", "github")
     assert (code, err) == (1, "")
     assert out.startswith("::error file=../../constants.toml,line=4,")
     assert "; to reproduce: bnstats exact gelu" in out

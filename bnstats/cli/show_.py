@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bnstats.cli import completing
 from bnstats.cli import options as opt
 from bnstats.cli.console import Console
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show")
-@click.argument("name", shell_complete=opt.layers_and_sets)
+@click.argument("name", shell_complete=completing.layers_and_sets)
 @opt.IMPORT
 @click.pass_obj
 def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
