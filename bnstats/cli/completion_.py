@@ -12,12 +12,7 @@ from bnstats.cli.console import Console
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_obj
 def command(console: Console, shell: str) -> None:
-    """Print a shell script that completes commands, options, layers and their parameters.
-
-    \b
-      eval "$(bnstats completion bash)"            in ~/.bashrc; the same for zsh
-      bnstats completion fish | source             in ~/.config/fish/config.fish
-    """  # noqa: D301 (\b is click's mark for lines to keep as they are)
+    """Print a script for a shell: completion of commands and layers."""
     from bnstats.cli.main import cli
 
     console.out(SHELLS[shell](cli, {}, "bnstats", "_BNSTATS_COMPLETE").source())

@@ -1,4 +1,4 @@
-"""Options that may stand anywhere: before the command, after it, among its own."""
+"""What every command has: examples, and options that may stand anywhere, also before it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,41 @@ from typing import Any
 import click
 
 from bnstats.cli.console import Console
+
+EXAMPLES = {
+    "compute": (
+        "compute gelu",
+        "compute max_pool2d:kernel_size=3,stride=2 -n 1e8",
+        "compute relu gelu silu --format latex --output gains.tex",
+        "compute tanh --precision 1e-4 --max-time 60s --json",
+        "compute acts:soft_step:alpha=2      soft_step(x, *, alpha) of acts.py",
+    ),
+    "exact": (
+        "exact gelu silu",
+        "exact tanh --x-std 1.5",
+        "exact gelu --get gain_y.exact.value",
+    ),
+    "critical": ("critical tanh --bias-std 0.2", "critical gelu --json"),
+    "propagate": (
+        "propagate linear relu --width 256 --depth 30",
+        "propagate linear tanh --scale forward --require steady",
+    ),
+    "table": ("table", "table --check", "table constants --out mine"),
+    "verify": (
+        "verify nfnets",
+        "verify constants.toml --diff",
+        "verify constants.toml --format junit --output report.xml",
+    ),
+    "list": ("list", "list leaky", "list --family gated", "list claims"),
+    "show": ("show gelu", "show torch.nn.LeakyReLU", "show nfnets"),
+    "completion": (
+        "completion bash >> ~/.bashrc",
+        "completion zsh >> ~/.zshrc",
+        "completion fish > ~/.config/fish/completions/bnstats.fish",
+    ),
+    "help": ("help compute", "help conventions"),
+    "version": ("version",),
+}
 
 
 def _heard(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
@@ -73,8 +108,12 @@ def _options() -> list[click.Option]:
 
 
 def with_everywhere(command: click.Command) -> click.Command:
-    """Give a command the options that may stand anywhere; --help lists them last."""
+    """Give a command the options that may stand anywhere; --help lists them last, then examples."""
     known = {name for param in command.params for name in param.opts}
     if "--quiet" not in known:
         command.params += _options()
+        if lines := EXAMPLES.get(command.name or ""):
+            command.epilog = "\n".join(
+                ["\b", "Examples:", *(f"  bnstats {line}" for line in lines)]
+            )
     return command

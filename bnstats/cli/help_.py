@@ -27,11 +27,7 @@ def command(ctx: click.Context, name: str | None) -> None:
     """Show the help of a command, or a topic of the manual.
 
     Without a name, the commands and the topics are listed. `bnstats show` describes layers.
-
-    \b
-      bnstats help compute
-      bnstats help conventions
-    """  # noqa: D301 (\b is click's mark for lines to keep as they are)
+    """
     console: Console = ctx.obj
     group = ctx.find_root()
     assert isinstance(group.command, click.Group)

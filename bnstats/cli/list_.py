@@ -75,13 +75,7 @@ def command(
 
     The default is layers, by family, common ones first. WORD keeps the entries that have it in a
     name, a summary or a formula, with the names that torch, jax, flax and keras give them.
-
-    \b
-      bnstats list
-      bnstats list leaky
-      bnstats list claims
-      bnstats list --family gated
-    """  # noqa: D301 (\b is click's mark for lines to keep as they are)
+    """
     if what not in _KINDS:
         if word:
             raise BnstatsError(

@@ -106,7 +106,7 @@ def _processors() -> int:
 
 def joined(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
     """Join what a shell has split where a blank follows a comma: kernel_size=3, stride=2."""
-    return tuple(re.sub(r",\s+", ",", " ".join(words)).split())
+    return tuple(re.sub(r",\s+", ",", " ".join(words)).split()) or words
 
 
 SPECS = click.argument(

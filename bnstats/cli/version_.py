@@ -10,7 +10,7 @@ from bnstats.cli.console import Console
 @click.command("version")
 @click.pass_obj
 def command(console: Console) -> None:
-    """Print the versions of bnstats, Python and the libraries that are installed."""
+    """Print the versions that a report of a bug should name."""
     import platform
     from importlib import metadata
 

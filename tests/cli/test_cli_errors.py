@@ -52,14 +52,14 @@ TABLE: list[tuple[str, list[str], str]] = [
         ["xyz"],
         "error: unknown command 'xyz'\n"
         "hint:  commands: compute, exact, critical, propagate, table, verify, list, show, "
-        "completion\n",
+        "completion, help, version\n",
     ),
     (
         "control characters",
         ["\x1b[31mred"],
         "error: unknown command '\\x1b[31mred'\n"
         "hint:  commands: compute, exact, critical, propagate, table, verify, list, show, "
-        "completion\n",
+        "completion, help, version\n",
     ),
     (
         "unknown layer",
@@ -235,8 +235,8 @@ TABLE: list[tuple[str, list[str], str]] = [
     ),
     (
         "no directory for tables",
-        ["table", "-n", "10"],
-        "error: no directory results here\nhint:  mkdir results, or --out DIR\n",
+        ["table", "-n", "10", "--out", "/dev/null/tables"],
+        "error: cannot make the directory /dev/null/tables: Not a directory\n",
     ),
     (
         "unknown table",
