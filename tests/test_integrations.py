@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -480,3 +481,20 @@ def test_what_reproduces_a_failure_reproduces_it(cli: Cli, project: Path) -> Non
     assert words[:3] == ["bnstats", "compute", "sparsemax"]
     again = compute("sparsemax", samples=int(float(words[4])), seed=int(words[6]))
     assert again.gain_y.value == check["value"]
+
+
+# --- the project's own workflows ------------------------------------------------------------------
+
+
+def test_the_tests_run_on_every_python_that_the_package_names() -> None:
+    folder = Path(ROOT, ".github", "workflows")
+    flows = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in folder.glob("*.yml")}
+    matrix = flows["tests"]["jobs"]["tests"]["strategy"]["matrix"]
+    project = tomllib.loads(Path(ROOT, "pyproject.toml").read_text("utf-8"))["project"]
+    prefix = "Programming Language :: Python :: 3."
+    named = [c.removeprefix(prefix[:-2]) for c in project["classifiers"] if c.startswith(prefix)]
+    assert matrix["python"] == named
+    for name, job in (("tests", "all"), ("release", "build")):
+        steps = flows[name]["jobs"][job]["steps"]
+        assert {"run": ".ci/run"} in steps
+        assert all(flows[name]["permissions"] == {"contents": "read"} for _ in steps)

@@ -58,11 +58,13 @@ def write_modules(folder: Path) -> None:
 def printed_by(command: str, folder: Path) -> str:
     """Run a command in a folder and return what a terminal shows.
 
-    It shows warnings and errors above the result, and its prompt after a blank line.
+    It shows warnings and errors above the result, and its prompt after a blank line. How long a
+    run takes depends on the machine, and is left out.
     """
     outcome = spawn(*shlex.split(command, comments=True)[1:], cwd=folder)
     assert "Traceback" not in outcome.err
-    return (outcome.err + outcome.out).rstrip("\n")
+    said = re.sub(r"^note: \S+ takes .*\n", "", outcome.err, flags=re.MULTILINE)
+    return (said + outcome.out).rstrip("\n")
 
 
 def rewritten(text: str, folder: Path) -> str:
