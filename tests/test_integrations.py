@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_verify_alone_checks_what_the_project_names(cli: Cli, project: Path) -> 
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "1 constant of 1 layer: 1 verified, 0 failed, 0 undecided"
     (project / "constants.toml").write_text(BAD)
-    code, out, err = cli("verify", "--output-format", "github")
+    code, out, err = cli("verify", "--format", "github")
     assert (code, err) == (1, "")
     assert out.startswith("::error file=../../constants.toml,line=4,")
     assert "; to reproduce: bnstats exact gelu" in out
@@ -484,3 +485,19 @@ def test_what_reproduces_a_failure_reproduces_it(cli: Cli, project: Path) -> Non
     assert words[:3] == ["bnstats", "compute", "sparsemax"]
     again = compute("sparsemax", samples=int(float(words[4])), seed=int(words[6]))
     assert again.gain_y.value == check["value"]
+
+
+# --- the project's own workflows ------------------------------------------------------------------
+
+
+def test_the_tests_run_on_every_python_that_the_package_names() -> None:
+    folder = Path(ROOT, ".github", "workflows")
+    flows = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in folder.glob("*.yml")}
+    matrix = flows["tests"]["jobs"]["tests"]["strategy"]["matrix"]
+    project = tomllib.loads(Path(ROOT, "pyproject.toml").read_text("utf-8"))["project"]
+    prefix = "Programming Language :: Python :: 3."
+    named = [c.removeprefix(prefix[:-2]) for c in project["classifiers"] if c.startswith(prefix)]
+    assert matrix["python"] == named
+    for name, job in (("tests", "all"), ("release", "build")):
+        assert {"run": ".ci/run"} in flows[name]["jobs"][job]["steps"]
+        assert flows[name]["permissions"] == {"contents": "read"}
