@@ -29,7 +29,7 @@ SECONDS = re.compile(r" · \d+\.\d s$")
 
 def test_a_block_that_names_its_file_is_one() -> None:
     text = "```py\n# acts.py\ndef f(x):\n    return x\n```\n\n```py\n@elementwise\n```\n"
-    assert modules(text) == {"acts.py": "def f(x):\n    return x\n"}
+    assert modules(text) == {"acts.py": "# acts.py\ndef f(x):\n    return x\n"}
 
 
 def test_a_session_is_read_and_printed_anew(tmp_path: Path) -> None:

@@ -244,10 +244,7 @@ def tell(error: BnstatsError, arguments: Sequence[str] = ()) -> int:
 
 def _lines_of(error: BnstatsError) -> list[str]:
     message, hint = _in_options(error)
-    lines = [f"error: {message}"]
-    lines += [f"       {line}" for line in (error.where or "").split("\n") if line]
-    lines += [f"hint:  {hint}"] if hint else []
-    return [printable(line, 4000) for line in lines]  # they may hold what another has written
+    return BnstatsError(message, where=error.where, hint=hint).lines()
 
 
 def _report(error: BnstatsError, arguments: Sequence[str]) -> int:

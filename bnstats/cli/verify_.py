@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 @opt.samples_option("; up to ten times as many if an error of 1 % would not show")
 @opt.seed_option(1)
 @click.option(
+    "--quantity",
+    metavar="NAME",
+    help="Quantity of the values in a file that names none, e.g. gain_y.",
+)
+@click.option(
     "--family-error",
     type=opt.Fraction(),
     default=1e-6,
@@ -53,6 +58,10 @@ if TYPE_CHECKING:
     "--allow-undecided", is_flag=True, help="Exit 0 if nothing worse than undecided was found."
 )
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts are.")
+@click.option("--only-failures", is_flag=True, help="Print nothing of what was verified.")
+@click.option(
+    "--no-cache", is_flag=True, help="Draw anew what was drawn before, and keep none of it."
+)
 @opt.choice(
     "--format",
     "format_",
@@ -75,6 +84,8 @@ def command(
     diff: bool,
     allow_undecided: bool,
     exit_zero: bool,
+    only_failures: bool,
+    no_cache: bool,
     format_: str,
     as_json: bool,
     workers: int,
@@ -82,17 +93,20 @@ def command(
 ) -> int:
     """Check constants against exact values and fresh draws.
 
-    WHAT is the name of a claim set (see bnstats list claims), a TOML, JSON or CSV file of claims,
-    or a results document. By default it is the claims that [tool.bnstats] in pyproject.toml names,
-    or else results/constants.json. A row fails only if two independent samples agree that it is
-    wrong. The exit code is 1 if a constant is wrong and 3 if one is undecided.
+    WHAT is the name of a claim set (see bnstats list claims), a TOML, JSON or CSV file of claims, a
+    dict in a Python file (gains.py:GAINS), or a results document. By default it is the claims that
+    [tool.bnstats] in pyproject.toml names, or else results/constants.json. A row fails only if two
+    independent samples agree that it is wrong. The exit code is 1 if a constant is wrong and 3 if
+    one is undecided. With -q nothing is printed if all is well.
     """
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
     from bnstats.cli.progress import watching
     from bnstats.cli.project import Project, project
     from bnstats.custom import trust
-    from bnstats.report.checks.text import summary
+    from bnstats.notation import plural
+    from bnstats.report.checks.text import checks_text, summary
+    from bnstats.verification.cache import Cache
     from bnstats.verification.document import warnings_of
     from bnstats.verification.gate import VerifySettings
     from bnstats.verification.sources import hours_of, read_source, verify_source
@@ -114,8 +128,9 @@ def command(
             trust(name, own.directory)
     opt.import_named(imports)
     options["family_error"] /= len(names)
-    settings = VerifySettings(**options, workers=workers)  # before anything is read
-    sources = [read_source(name) for name in names]
+    quantity = options.pop("quantity")
+    settings = VerifySettings(**options, workers=workers, cache=None if no_cache else Cache())
+    sources = [read_source(name, quantity) for name in names]
     if hours := hours_of(sources, settings):
         console.note(f"this may take {hours:,.0f} hours; --max-time 10m ends it in time")
     with (
@@ -144,8 +159,16 @@ def command(
     several = len({check.layer for check in checks}) > 1
     for layer, warning in warnings_of(checks):
         console.warn(f"{layer}: {warning}" if several else warning)
+    if settings.cache and settings.cache.answered:
+        count = plural(len(set(settings.cache.answered)), "layer")
+        console.note(f"{count} drawn before, by the same code; --no-cache draws anew")
     if diff:
         click.echo(summary(checks), err=True)
+    elif format_ == "text":
+        well = all(check.outcome == "ok" for check in checks)
+        if not (console.quiet and well):
+            brief = only_failures or console.quiet
+            console.out(checks_text(checks, console.page_of_lines, only_failures=brief))
     else:
         _print(console, checks, format_, "interrupted" if early else "complete", allow_undecided)
     if failure:
@@ -197,11 +220,7 @@ def _print(
 
         console.out(annotated(checks))
         append_summary(checks)
-    elif format_ == "junit":
+    else:
         from bnstats.report.checks.junit import junit
 
         console.out(junit(checks, allow_undecided=allow_undecided))
-    else:
-        from bnstats.report.checks.text import checks_text
-
-        console.out(checks_text(checks, console.page_of_lines))

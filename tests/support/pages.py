@@ -20,7 +20,9 @@ from cli_support import spawn
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "bnstats" / "manual").glob("*.md"))]
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_MODULE = re.compile(r"^```py\n# (\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_MODULE = re.compile(
+    r"^```(?:py|toml)\n# ([\w/]+\.(?:py|toml))\b[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 _SESSION = re.compile(r"^\$ (bnstats .*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 
@@ -40,8 +42,11 @@ def sessions(text: str, page: str = "") -> Iterator[Session]:
 
 
 def modules(text: str) -> dict[str, str]:
-    """Return the files that sessions import: Python blocks that begin with ``# name.py``."""
-    return dict(_MODULE.findall(text))
+    """Return the files that sessions read: Python and TOML blocks that begin with ``# name.py``.
+
+    The first line stays, so that lines are numbered as they are read.
+    """
+    return {m[1]: m[0].partition("\n")[2].removesuffix("```") for m in _MODULE.finditer(text)}
 
 
 def every_session() -> list[Session]:
@@ -52,6 +57,7 @@ def write_modules(folder: Path) -> None:
     """Write the files that any page's sessions import."""
     for page in PAGES:
         for name, text in modules(page.read_text("utf-8")).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
 
 
