@@ -106,7 +106,7 @@ class _Foretold(Interruptible):
 
     def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
         spent = time.monotonic() - self._start
-        if self._target is None or spent < _SURE:
+        if self._target is None or not draws or spent < _SURE:
             return
         left = spent * (self._target.total(draws, tally()) / draws - 1)
         known = "std_dx" in self._target.estimator.exact or "std_y" in self._target.estimator.exact
