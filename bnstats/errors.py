@@ -82,6 +82,16 @@ def printable(text: str, limit: int = 200) -> str:
     return shown.replace("##[", "#\\x23[")
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, safe to print."""
+    return printable(str(error).partition("\n")[0], 160)
+
+
+def described(error: BaseException) -> str:
+    """Return the type of an exception, and the first line of what it says."""
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
 def suggestion(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is nearest to a misspelt one, or None if none is near.
 

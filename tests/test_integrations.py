@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_verify_alone_checks_what_the_project_names(cli: Cli, project: Path) -> 
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "1 constant of 1 layer: 1 verified, 0 failed, 0 undecided"
     (project / "constants.toml").write_text(BAD)
-    code, out, err = cli("verify", "--output-format", "github")
+    code, out, err = cli("verify", "--format", "github")
     assert (code, err) == (1, "")
     assert out.startswith("::error file=../../constants.toml,line=4,")
     assert "; to reproduce: bnstats exact gelu" in out
@@ -362,6 +363,9 @@ def test_the_hook_stops_a_commit_fixes_the_file_and_lets_it_pass(
 # --- GitHub ------------------------------------------------------------------------------------
 
 
+VERIFY = 1  # the step that another one installs bnstats for
+
+
 class Action:
     """Runs the steps of our action as GitHub's runner does, in a repository of its own."""
 
@@ -377,15 +381,15 @@ class Action:
             '[tool.bnstats]\nclaims = ["constants.toml"]\nsamples = "2e4"\n'
         )
 
-    def __call__(self, **inputs: str) -> list[subprocess.CompletedProcess[str]]:
-        """Return what each step left behind, up to the first that failed."""
+    def __call__(self, first: int = 0, **inputs: str) -> list[subprocess.CompletedProcess[str]]:
+        """Return what each step left behind, from the given one to the first that failed."""
         declared = self.definition["inputs"]
         given = {name.replace("_", "-"): value for name, value in inputs.items()}
         assert given.keys() <= declared.keys()
         values = {name: given.get(name, entry["default"]) for name, entry in declared.items()}
         assert self.definition["runs"]["using"] == "composite"
         done: list[subprocess.CompletedProcess[str]] = []
-        for step in self.definition["runs"]["steps"]:
+        for step in self.definition["runs"]["steps"][first:]:
             assert step["shell"] == "bash"  # a composite step must name its shell
             assert "${{" not in step["run"], "an input in a script is a hole for code"
             env = {k: substituted(v, values) for k, v in step.get("env", {}).items()}
@@ -438,7 +442,8 @@ def test_the_action_annotates_and_fails(action: Action) -> None:
     assert last == "1 constant of 1 layer: 0 verified, 1 failed, 0 undecided"
     assert "| fail | `gelu` | 1/σ[y]" in action.summary.read_text("utf-8")
     (action.workspace / "constants.toml").write_text(GOOD)
-    assert [step.returncode for step in action()] == [0, 0]
+    (verify,) = action(VERIFY)
+    assert verify.returncode == 0
 
 
 def test_the_action_runs_no_code_of_the_repository_that_it_checks(action: Action) -> None:
@@ -459,7 +464,7 @@ def test_the_action_may_be_told_to_read_no_project(action: Action) -> None:
     _, verify = action(isolated="true", what="constants.toml", samples="20000")
     assert verify.returncode == 1
     assert not (action.workspace / "ran").exists()
-    _, verify = action()  # the module is the project's own, and is run; it ends nothing
+    (verify,) = action(VERIFY)  # the module is the project's own, and is run; it ends nothing
     assert verify.returncode == 2
     assert (action.workspace / "ran").exists()
 
@@ -472,12 +477,12 @@ def test_the_actions_inputs_reach_the_command(action: Action) -> None:
     assert verify.returncode == 2
     assert "$(touch,hacked)" in verify.stderr
     assert not (action.workspace / "hacked").exists()
-    _, verify = action(what="constants.toml\nb.toml\n", samples="3000")
+    (verify,) = action(VERIFY, what="constants.toml\nb.toml\n", samples="3000")
     assert verify.returncode == 1
     assert verify.stdout.splitlines()[-1].startswith("2 constants of 2 layers: 0 verified, 2 f")
     # Without an exact value two streams judge; the second, four times as long, is the witness.
     assert "bnstats compute sparsemax -n 1.2e4 --seed 2" in verify.stdout
-    _, verify = action(family_error="7")
+    (verify,) = action(VERIFY, family_error="7")
     assert verify.returncode == 2
     assert "--family-error" in verify.stderr
 
@@ -506,3 +511,19 @@ def test_what_reproduces_a_failure_reproduces_it(cli: Cli, project: Path) -> Non
     assert words[:3] == ["bnstats", "compute", "sparsemax"]
     again = compute("sparsemax", samples=int(float(words[4])), seed=int(words[6]))
     assert again.gain_y.value == check["value"]
+
+
+# --- the project's own workflows ------------------------------------------------------------------
+
+
+def test_the_tests_run_on_every_python_that_the_package_names() -> None:
+    folder = Path(ROOT, ".github", "workflows")
+    flows = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in folder.glob("*.yml")}
+    matrix = flows["tests"]["jobs"]["tests"]["strategy"]["matrix"]
+    project = tomllib.loads(Path(ROOT, "pyproject.toml").read_text("utf-8"))["project"]
+    prefix = "Programming Language :: Python :: 3."
+    named = [c.removeprefix(prefix[:-2]) for c in project["classifiers"] if c.startswith(prefix)]
+    assert matrix["python"] == named
+    for name, job in (("tests", "all"), ("release", "build")):
+        assert {"run": ".ci/run"} in flows[name]["jobs"][job]["steps"]
+        assert flows[name]["permissions"] == {"contents": "read"}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from bnstats.cli import completing
 from bnstats.cli import options as opt
 from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("what", metavar="[WHAT]...", nargs=-1, shell_complete=opt.sets_and_files)
+@click.argument("what", metavar="[WHAT]...", nargs=-1, shell_complete=completing.sets_and_files)
 @opt.samples_option("; up to ten times as many if an error of 1 % would not show")
 @opt.seed_option(1)
 @click.option(
@@ -62,11 +63,12 @@ if TYPE_CHECKING:
     "--no-cache", is_flag=True, help="Draw anew what was drawn before, and keep none of it."
 )
 @opt.choice(
-    "--output-format",
+    "--format",
+    "format_",
     values=("text", "json", "github", "junit"),
     help_="Output format; github writes annotations and a summary of the job.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Same as --output-format json.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @opt.WORKERS
 @opt.backend_options
 @click.pass_context
@@ -84,7 +86,7 @@ def command(
     exit_zero: bool,
     only_failures: bool,
     no_cache: bool,
-    output_format: str,
+    format_: str,
     as_json: bool,
     workers: int,
     **options: Any,
@@ -111,11 +113,11 @@ def command(
 
     console: Console = ctx.obj
     console.take_stdout()
-    format_ = opt.format_asked(output_format, as_json, "--output-format")
+    format_ = opt.format_asked(format_, as_json)
     if digits is not None and not (fix or diff):
         raise click.UsageError("--digits goes with --fix or --diff")
     if diff and format_ != "text":
-        raise click.UsageError(f"--diff does not go with --output-format {format_}")
+        raise click.UsageError(f"--diff does not go with --format {format_}")
     own = Project() if isolated else project()
     unset = (n for n in own.options if ctx.get_parameter_source(n) is ParameterSource.DEFAULT)
     options |= {name: own.options[name] for name in unset}
@@ -131,8 +133,10 @@ def command(
     sources = [read_source(name, quantity) for name in names]
     if hours := hours_of(sources, settings):
         console.note(f"this may take {hours:,.0f} hours; --max-time 10m ends it in time")
-    with interruptible() as interrupted, watching(console, "verify", interrupted) as watch:
-        watch.ends_after(max_time)
+    with (
+        interruptible() as interrupted,
+        watching(console, "verify", interrupted, max_time) as watch,
+    ):
         settings = replace(
             settings, on_layer=watch.layer, should_stop=watch.stopping, on_failure=watch.failed
         )

@@ -151,7 +151,7 @@ def test_a_percent_sign_is_escaped_before_the_others() -> None:
 
 
 def test_github_annotates_the_line_of_each_value_that_did_not_pass(cli: Cli, mine: Path) -> None:
-    code, out, err = cli("verify", mine, "--output-format", "github", "--seed", "3", *QUICK)
+    code, out, err = cli("verify", mine, "--format", "github", "--seed", "3", *QUICK)
     assert (code, err) == (1, "")
     *lines, last = out.splitlines()
     assert last == "4 constants of 2 layers: 1 verified, 2 failed, 1 undecided"
@@ -183,7 +183,7 @@ def test_github_looks_for_files_from_the_root_of_the_repository(
     monkeypatch.chdir("sub")
     for workspace, wanted in ((str(root), "sub/mine.toml"), ("/elsewhere", "mine.toml")):
         monkeypatch.setenv("GITHUB_WORKSPACE", workspace)
-        out = cli("verify", "mine.toml", "--output-format", "github", *QUICK).out
+        out = cli("verify", "mine.toml", "--format", "github", *QUICK).out
         assert read_command(out.splitlines()[0])[1]["file"] == wanted
 
 
@@ -200,8 +200,8 @@ def test_the_summary_is_appended_to_what_other_steps_wrote(
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(path))
     cli("verify", mine, *QUICK)
     assert path.read_text() == "# before\n"  # text is not for GitHub
-    cli("verify", mine, "--output-format", "github", *QUICK)
-    cli("verify", mine, "--output-format", "github", "-n", "1e5")
+    cli("verify", mine, "--format", "github", *QUICK)
+    cli("verify", mine, "--format", "github", "-n", "1e5")
     text = path.read_text("utf-8")
     assert text.startswith("# before\n## bnstats verify\n")
     assert text.count("## bnstats verify\n\n4 constants of 2 layers: 1 verified, 2 failed,") == 2
@@ -230,7 +230,7 @@ def test_a_summary_that_cannot_be_written_is_the_machines_fault(
     cli: Cli, mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
-    code, out, err = cli("verify", mine, "--output-format", "github", *QUICK)
+    code, out, err = cli("verify", mine, "--format", "github", *QUICK)
     assert (code, err) == (4, f"error: cannot write {tmp_path}: Is a directory\n")
     assert out.splitlines()[-1].startswith("::error title=bnstats::error: cannot write ")
 
@@ -277,7 +277,7 @@ def read_junit(text: str) -> list[tuple[str, str, str, str]]:
     ("argv", "doubt", "code"), [((), "error", 1), (("--allow-undecided",), "skipped", 1)]
 )
 def test_junit_of_a_file(cli: Cli, mine: Path, argv: Sequence[str], doubt: str, code: int) -> None:
-    outcome = cli("verify", mine, "--output-format", "junit", *argv, *QUICK)
+    outcome = cli("verify", mine, "--format", "junit", *argv, *QUICK)
     assert (outcome.code, outcome.err) == (code, "")
     cases = read_junit(outcome.out)
     assert [case[:3] for case in cases] == [
@@ -291,7 +291,7 @@ def test_junit_of_a_file(cli: Cli, mine: Path, argv: Sequence[str], doubt: str, 
 
 
 def test_junit_of_a_set_and_of_an_ascii_terminal() -> None:
-    argv = ("verify", "feng2016-repost", "--output-format", "junit", *QUICK)
+    argv = ("verify", "feng2016-repost", "--format", "junit", *QUICK)
     outcome = spawn(*argv, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert outcome.code == 1
     cases = read_junit(outcome.out)
@@ -342,11 +342,11 @@ def test_a_character_that_xml_forbids_is_spelt_out(character: str, written: str)
 def test_a_file_that_cannot_be_read_is_said_in_every_format(cli: Cli, mine: Path) -> None:
     mine.write_text(MINE.replace("0.2123", "0.21a"))
     said = "sub/mine.toml:10:9: value '0.21a' is not a number   (layer = \"sigmoid\")"
-    code, out, err = cli("verify", mine, "--output-format", "github")
+    code, out, err = cli("verify", mine, "--format", "github")
     assert (code, err) == (2, f"error: {said}\n")
     assert [read_command(line) for line in out.splitlines()] == [
         ("error", {"title": "bnstats"}, f"error: {said}")
     ]
-    code, out, err = cli("verify", mine, "--output-format=junit")
+    code, out, err = cli("verify", mine, "--format=junit")
     assert (code, err) == (2, f"error: {said}\n")
     assert read_junit(out) == [("bnstats", "verify", "error", f"error: {said}")]

@@ -418,7 +418,7 @@ def test_a_file_on_another_drive_keeps_its_path(
     ("argv", "message"),
     [
         (["--digits", "3"], "--digits goes with --fix or --diff"),
-        (["--diff", "--json"], "--diff does not go with --output-format json"),
+        (["--diff", "--json"], "--diff does not go with --format json"),
     ],
 )
 def test_options_that_do_not_go_together(cli: Cli, argv: list[str], message: str) -> None:
