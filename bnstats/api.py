@@ -28,6 +28,7 @@ from bnstats.sampling.settings import (
     checked_law,
 )
 from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
+from bnstats.sampling.tails import tails
 from bnstats.sampling.watch import Target, Watch
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator
@@ -36,10 +37,10 @@ from bnstats.statistics.exact import (
     exact_moments,
     exact_values,
     heavy_tailed,
+    of_unknown_error,
     quantities,
 )
 from bnstats.statistics.moments import Tally
-from bnstats.statistics.quantities import Direction
 
 MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
 
@@ -179,7 +180,9 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
     moments = exact_moments(spec.bound, sampling.law)
     exact, heavy = quantities(spec.bound, moments), heavy_tailed(spec.bound, moments)
     jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
-    estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps)
+    unknown = of_unknown_error(exact, sampling.directions, heavy)
+    seen = tails(spec, sampling.law, unknown, samples)
+    estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps, seen)
     ends = math.inf if sampling.samples is None and sampling.max_time is not None else samples
     target = Target(ends, sampling.precision, estimator)
     supervised = _Supervised(watch, target, spec.bound, sampling.max_time)
@@ -244,7 +247,7 @@ class _Supervised(Watch):
         if self._target.precision is None:
             return False
         return self._target.is_met(tally) or _is_hopeless(
-            tally, self._bound, self._target.estimator.heavy_tailed
+            tally, self._bound, self._target.estimator
         )
 
     def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
@@ -297,11 +300,11 @@ def checked_spec(spec: str | Spec) -> Spec:
     raise BnstatsError(f"a layer is named by text, not by {kind_of(given)}", hint=hint)
 
 
-def _is_hopeless(tally: Tally, bound: BoundLayer, heavy: tuple[Direction, ...]) -> bool:
+def _is_hopeless(tally: Tally, bound: BoundLayer, estimator: Estimator) -> bool:
     """Whether a default run has shown no variance in some direction, or one has no interval."""
     return any(
         m.points + m.nonfinite >= default_samples(bound)
-        and (d in heavy or m.mean_b - m.mean_a**2 <= 0)
+        and (estimator.is_hopeless(d) or m.mean_b - m.mean_a**2 <= 0)
         for d, m in tally.items()
     )
 

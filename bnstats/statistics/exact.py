@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -93,6 +94,27 @@ def heavy_tailed(bound: BoundLayer, stated: ExactMoments) -> tuple[Direction, ..
         if any(m.by != UNKNOWN.by and not m.is_finite for m in moments)
     )
     return tuple(dict.fromkeys((*bound.heavy_tailed, *unbounded)))
+
+
+def of_unknown_error(
+    known: Mapping[str, Exact], directions: Iterable[Direction], heavy: Collection[Direction]
+) -> tuple[Direction, ...]:
+    """Return the directions whose σ̂ has a standard error that theory does not tell.
+
+    Parameters
+    ----------
+    known
+        Exact values by quantity.
+    directions
+        Those asked for.
+    heavy
+        Those among them whose standard error is infinite.
+    """
+
+    def is_known(std: Exact | None) -> bool:
+        return std is not None and (std.value == 0 or std.asymptotic_std is not None)
+
+    return tuple(d for d in directions if d not in heavy and not is_known(known.get(f"std_{d}")))
 
 
 def quantities(bound: BoundLayer, stated: ExactMoments) -> dict[str, Exact]:
