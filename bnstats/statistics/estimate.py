@@ -176,26 +176,26 @@ class Estimator:
 
     def estimates(self, tally: Tally) -> dict[str, Estimate]:
         """Return every quantity of the directions that were sampled."""
-        found = {
-            name: self._estimate(q, tally[q.direction], self.exact.get(name))
-            for name, q in QUANTITIES.items()
-            if q.direction in tally
-        }
-        for name, estimate in found.items():
-            direction = QUANTITIES[name].direction
-            most = self._most_effective(direction, tally[direction].points)
-            found[name] = replace(estimate, n_eff=min(estimate.n_eff, most))
+        found = {}
+        for name, q in QUANTITIES.items():
+            if (m := tally.get(q.direction)) is not None:
+                estimate = self._estimate(q, m, self.exact.get(name))
+                most = self._most_effective(q, m.points)
+                found[name] = replace(estimate, n_eff=min(estimate.n_eff, most))
         return found
 
-    def _most_effective(self, direction: Direction, points: float) -> float:
+    def _most_effective(self, q: Quantity, points: float) -> float:
         """Return the effective draws that theory or other draws allow, at the most."""
+        direction = q.direction
         std = self.exact.get(f"std_{direction}")
         known = None if std is None or std.value <= 0 else std.stderr(points)
         if direction in self.heavy_tailed:
             return 0.0
         tail = self.tails.get(direction)
-        if tail is not None and (allowed := tail.effective(points)) < MIN_N_EFF:
-            return allowed
+        if tail is not None:
+            allowed = tail.effective(points, 1 if q.moment == "mean" else 2)
+            if allowed < MIN_N_EFF:
+                return allowed
         if std is None or known is None:
             return math.inf
         return 1 / ((2 * known / std.value) ** 2 + 1 / points)

@@ -58,9 +58,12 @@ def test_what_is_seldom_or_always_the_same_has_no_tail() -> None:
 
 def test_more_draws_are_needed_the_heavier_the_tail() -> None:
     # 2k < 1 − 1/log₁₀ n: 0.75 at 10⁴
-    assert Tail(0.3749, 0.5).effective(1e4) == 5000
-    assert Tail(0.3751, 0.5).effective(1e4) == 0
-    assert Tail(0.3751, 0.5).effective(1.1e4) == 5500
+    assert Tail(0.3749, 0.6).effective(1e4) == pytest.approx(4000)
+    assert Tail(0.3751, 0.6).effective(1e4) == 0
+    assert Tail(0.3751, 0.6).effective(1.1e4) == pytest.approx(4400)
+    # The error of a mean is made of c, and not of c²
+    assert Tail(0.7499, 0.6).effective(1e4, 1) == pytest.approx(4000)
+    assert Tail(0.7501, 0.6).effective(1e4, 1) == 0
     assert Tail(-math.inf, 0.5).effective(10) == 0
     assert Tail(0.49, 0.5).is_finite
     assert not Tail(0.5, 0.5).is_finite
@@ -103,7 +106,7 @@ HEAVY = {
 def test_a_light_tail_raises_no_alarm(name: str) -> None:
     for seed in range(20):
         tail = tails(as_spec(name, *LIGHT[name]), STANDARD, ("y",), 1000, seed)["y"]
-        assert tail.effective(1500) > MIN_N_EFF
+        assert tail.effective(2000) > MIN_N_EFF
 
 
 @pytest.mark.parametrize("name", HEAVY)
@@ -156,7 +159,7 @@ def test_layers_of_the_catalogue_are_light() -> None:
     for name in ("linear", "conv1d", "dropout2d", "feature_alpha_dropout", "softmax", "sparsemax"):
         for law in (STANDARD, Law(1.0, 2.0)):
             found = tails(parse(name), law, ("y", "dx"), 1e5)
-            assert all(t.effective(10_000) > 10 * MIN_N_EFF for t in found.values()), name
+            assert all(t.effective(10_000) > 5 * MIN_N_EFF for t in found.values()), name
 
 
 def test_a_flag_is_a_matter_of_the_law_and_of_no_seed() -> None:
@@ -172,5 +175,5 @@ def test_an_estimate_and_its_own_effective_draws_stay_as_they_are_where_there_ar
     plain = Estimator().estimates(tally)
     assert Estimator(tails={"y": Tail(0.1, 0.2)}).estimates(tally) == plain
     found = Estimator(tails={"y": Tail(0.1, 0.02)}).estimates(tally)["std_y"]
-    assert found.n_eff == pytest.approx(60)
+    assert found.n_eff == pytest.approx(40)
     assert (found.value, found.interval) == (plain["std_y"].value, plain["std_y"].interval)
