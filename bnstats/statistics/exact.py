@@ -15,6 +15,9 @@ from bnstats.layers import UNKNOWN, BoundLayer, ExactMoments, Known, Law, Moment
 from bnstats.statistics.quadrature import ROUNDING, Expectation
 from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
 
+_BY_FORMULA = Known(0.0).by
+_UNDERFLOW = 64 * 2.0**-1074  # of the factors of a formula
+
 
 @dataclass(frozen=True)
 class Exact:
@@ -160,8 +163,11 @@ def _quantity(q: Quantity, moments: _Moments) -> Exact | None:
     known: Known = getattr(moments, q.moment)
     if not known.is_finite:
         return None
-    value = known.value
-    error = known.error if value == 0 else max(known.error, ROUNDING * abs(value))
+    value, error = known.value, known.error
+    if value:
+        error = max(error, ROUNDING * abs(value))
+    if value or (q.moment != "mean" and known.by == _BY_FORMULA):
+        error += _UNDERFLOW  # else a mean of 0 is one, but a square of 0 may be that of 1e-174
     if q.moment != "mean" and value > 0 and error >= 0.5 * value:
         return None  # as of a moment that diverges
     std = _asymptotic_std(q, moments)
