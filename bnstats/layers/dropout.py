@@ -92,7 +92,7 @@ def drop_path(*, p: Probability, elements: Count = 4, scaling: Scaling = "invert
 
 _ALPHA_FORMULA = (
     "y = a·(m·(x + α) − (1 − p)·α),  m ~ Bernoulli(1 − p),  α = 1.7580993408473766,  "
-    "a = 1/√((1 − p)(1 + α²p))"
+    "a = 1/√((1 − p)(1 + α²p));  y = x if not training"
 )
 
 
@@ -120,7 +120,7 @@ def alpha_dropout(*, p: Probability = 0.5, training: bool = True) -> BoundLayer:
 
 
 @structured(
-    f"{_ALPHA_FORMULA}, one m for a channel",
+    f"{_ALPHA_FORMULA};  one m for a channel",
     "dx = dy·m·a",
     cite="arXiv:1706.02515",
     aliases=("torch.FeatureAlphaDropout", "torch.feature_alpha_dropout:training=false"),
