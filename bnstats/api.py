@@ -30,6 +30,7 @@ from bnstats.sampling.settings import (
     checked_law,
 )
 from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
+from bnstats.sampling.tails import tails
 from bnstats.sampling.watch import Target, Watch
 from bnstats.specs.spec import Spec, UnknownParameterError, parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator
@@ -38,10 +39,10 @@ from bnstats.statistics.exact import (
     exact_moments,
     exact_values,
     heavy_tailed,
+    of_unknown_error,
     quantities,
 )
 from bnstats.statistics.moments import Tally
-from bnstats.statistics.quantities import Direction
 
 MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
 
@@ -195,7 +196,9 @@ def sample(
     moments = exact_moments(spec.bound, sampling.law)
     exact, heavy = quantities(spec.bound, moments), heavy_tailed(spec.bound, moments)
     jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
-    estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps)
+    unknown = of_unknown_error(exact, sampling.directions, heavy)
+    seen = tails(spec, sampling.law, unknown, samples)
+    estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps, seen)
     ends = math.inf if sampling.samples is None and sampling.max_time is not None else samples
     target = Target(ends, sampling.precision, estimator)
     supervised = _Supervised(watch, target, spec.bound, sampling.max_time)
@@ -261,7 +264,7 @@ class _Supervised(Watch):
         if self._target.precision is None:
             return False
         return self._target.is_met(tally) or _is_hopeless(
-            tally, self._bound, self._target.estimator.heavy_tailed
+            tally, self._bound, self._target.estimator
         )
 
     def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
@@ -406,11 +409,11 @@ def _law(law: Law, *fields: float | None) -> Law:
     return checked_law(law)._replace(**{name: v for name, v in given if v is not None})
 
 
-def _is_hopeless(tally: Tally, bound: BoundLayer, heavy: tuple[Direction, ...]) -> bool:
+def _is_hopeless(tally: Tally, bound: BoundLayer, estimator: Estimator) -> bool:
     """Whether a default run has shown no variance in some direction, or one has no interval."""
     return any(
         m.points + m.nonfinite >= default_samples(bound)
-        and (d in heavy or m.mean_b - m.mean_a**2 <= 0)
+        and (estimator.is_hopeless(d) or m.mean_b - m.mean_a**2 <= 0)
         for d, m in tally.items()
     )
 

@@ -13,8 +13,6 @@ from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES, Direction
 
 # Below this gain in variance over independent draws, sobol points are not worth their cost.
 _WORTHWHILE_GAIN = 2.0
-# Below so many effective draws, one in ten decides: a sign that there is no variance to be found.
-_FEW = 10
 
 
 def doubts(result: Result) -> tuple[str, ...]:
@@ -66,11 +64,6 @@ def more_draws(result: Result, direction: Direction) -> str:
     """
     std, samples = result.quantities[f"std_{direction}"], result.samples
     known = std.exact
-    if known is None and not result.spec.bound.why_inexact and std.n_eff < _FEW:
-        return (
-            "no exact σ is known: it is infinite, or its integral is beyond float64, and no "
-            "`samples` is sure to help"
-        )
     if not std.n_eff and std.interval is not None:
         return "their fourth moment is not known to be finite, and no `samples` is sure to help"
     seen = max(std.n_eff, 1.0) / samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,31 @@ class Project:
     imports: tuple[str, ...] = ()
     directory: Path = Path()
 
+    @property
+    def trusted_imports(self) -> tuple[str, ...]:
+        """Those that may be imported: as git does, nothing is run in another user's repository.
+
+        The folder of pyproject.toml, the file itself, and the repository's root and its .git must
+        belong to who runs bnstats, to the user behind a sudo, or to root, whom nobody is safe from.
+
+        Raises
+        ------
+        BnstatsError
+            They belong to someone else.
+        """
+        if not self.imports:
+            return ()
+        root = _searched(self.directory)[-1]
+        for place in (self.directory, self.directory / "pyproject.toml", root, root / ".git"):
+            if place.exists() and not _is_owned(place):
+                name = printable(self.imports[0])
+                raise BnstatsError(
+                    f"{_shown(place)} belongs to another user: nothing of [tool.bnstats] import "
+                    "is run",
+                    hint=f"if you trust it: bnstats verify --import {name} …",
+                )
+        return self.imports
+
     def is_meant(self, names: Iterable[str]) -> bool:
         """Whether a file of the project's is among those verified, and may need its layers."""
         files = {Path(name).resolve() for name in (*self.claims, RESULTS) if _is_file(name)}
@@ -79,6 +105,16 @@ def _searched(here: Path) -> list[Path]:
     upwards = [here, *here.parents]
     roots = [at for at, folder in enumerate(upwards) if (folder / ".git").exists()]
     return upwards[: roots[0] + 1 if roots else 1]
+
+
+def _is_owned(place: Path) -> bool:
+    """Whether a place belongs to who runs this; always so where the system knows no owners."""
+    if not hasattr(os, "geteuid"):
+        return True
+    trusted = {0, os.geteuid()}
+    if os.geteuid() == 0 and os.environ.get("SUDO_UID", "").isdecimal():
+        trusted.add(int(os.environ["SUDO_UID"]))
+    return place.stat().st_uid in trusted
 
 
 def _table(path: Path) -> Any:

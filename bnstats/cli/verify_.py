@@ -124,7 +124,7 @@ def command(
     checks: list[Check] = []
     names = what or own.claims or _committed()
     if own.is_meant(names):
-        for name in own.imports:
+        for name in own.trusted_imports:
             trust(name, own.directory)
     opt.import_named(imports)
     options["family_error"] /= len(names)

@@ -128,7 +128,12 @@ def _event(
     if unbounded:
         why_inexact = _unbounded_text(call.short, unbounded)
     return replace(
-        bound, forward=forward, moments=moments, why_inexact=why_inexact, is_black_box=True
+        bound,
+        forward=forward,
+        moments=moments,
+        why_inexact=why_inexact,
+        heavy_tailed=() if resolved else ("dx",),  # whatever their draws say
+        is_black_box=True,
     )
 
 

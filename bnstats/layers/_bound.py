@@ -103,8 +103,8 @@ class BoundLayer:
     why_inexact
         Why some moment is known by sampling only; empty where all are known.
     heavy_tailed
-        Directions whose fourth moment is infinite under any law: no sample of them, however large,
-        has an interval that holds.
+        Directions whose fourth moment is infinite, or not known to be finite, under any law: no
+        sample of them, however large, has an interval that holds.
     is_black_box
         Whether moments are those of a function that is known only where it was looked at: their
         errors are then estimates, as no bound can be told of what lies between.

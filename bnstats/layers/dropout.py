@@ -13,7 +13,7 @@ from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, In
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known
 from bnstats.layers._layout import per_side
 from bnstats.layers._parameters import Count, NonNegative, Probability, Sizes
-from bnstats.layers._registry import structured, structured_by_sides
+from bnstats.layers._registry import pointwise_layer, structured, structured_by_sides
 
 Scaling = Literal["inverted", "sqrt", "none"]
 _CITE = "JMLR 15 (2014) 1929-1958"
@@ -92,7 +92,7 @@ def drop_path(*, p: Probability, elements: Count = 4, scaling: Scaling = "invert
 
 _ALPHA_FORMULA = (
     "y = a·(m·(x + α) − (1 − p)·α),  m ~ Bernoulli(1 − p),  α = 1.7580993408473766,  "
-    "a = 1/√((1 − p)(1 + α²p))"
+    "a = 1/√((1 − p)(1 + α²p));  y = x if not training"
 )
 
 
@@ -100,18 +100,37 @@ def _alpha_scale(p: float) -> float:
     return 1 / math.sqrt((_SATURATION**2 * p + 1) * (1 - p))
 
 
-@structured(_ALPHA_FORMULA, "dx = dy·m·a", cite="arXiv:1706.02515", examples=("", "p=0.1"))
-def alpha_dropout(*, p: Probability = 0.5) -> BoundLayer:
-    """Dropout to selu's negative saturation −α, then affine so that N(0, 1) keeps E and σ."""
-    return _masked((), p, _alpha_scale(p), _SATURATION)
+def _alpha_dropout(shape: tuple[int, ...], p: float, *, training: bool) -> BoundLayer:
+    if not training:
+        return pointwise_layer(lambda xp, x: (x, xp.ones_like(x)), ())
+    return _masked(shape, p, _alpha_scale(p), _SATURATION)
 
 
 @structured(
-    f"{_ALPHA_FORMULA}, one m for a channel", "dx = dy·m·a", cite="arXiv:1706.02515", examples=("",)
+    _ALPHA_FORMULA,
+    "dx = dy·m·a",
+    cite="arXiv:1706.02515",
+    # The modules are in training, the functions are not unless they are told.
+    aliases=("torch.AlphaDropout", "torch.alpha_dropout:training=false"),
+    examples=("", "p=0.1"),
 )
-def feature_alpha_dropout(*, p: Probability = 0.5, elements: Count = 4) -> BoundLayer:
+def alpha_dropout(*, p: Probability = 0.5, training: bool = True) -> BoundLayer:
+    """Dropout to selu's negative saturation −α, then affine so that N(0, 1) keeps E and σ."""
+    return _alpha_dropout((), p, training=training)
+
+
+@structured(
+    f"{_ALPHA_FORMULA};  one m for a channel",
+    "dx = dy·m·a",
+    cite="arXiv:1706.02515",
+    aliases=("torch.FeatureAlphaDropout", "torch.feature_alpha_dropout:training=false"),
+    examples=("",),
+)
+def feature_alpha_dropout(
+    *, p: Probability = 0.5, elements: Count = 4, training: bool = True
+) -> BoundLayer:
     """Alpha dropout of whole channels; an event is one channel's elements, all under one mask."""
-    return _masked((elements,), p, _alpha_scale(p), _SATURATION)
+    return _alpha_dropout((elements,), p, training=training)
 
 
 @structured(

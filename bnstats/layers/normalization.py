@@ -18,7 +18,9 @@ from bnstats.layers._registry import structured
 _FORMULA = "y = (x − μ)/√(v + eps),  μ = mean x,  v = mean (x − μ)²"
 _GRADIENT = "dx = (dy − mean dy − y·mean(y·dy))/√(v + eps)"
 _AS_NONE = 1e-100  # an eps below makes no difference to any sample
-_DOUBLE_EPS = 2.0**-52  # torch's rms_norm takes that of the dtype
+_DOUBLE_EPS, _SINGLE_EPS = 2.0**-52, 2.0**-23  # torch's rms_norm takes that of the dtype
+_FELT = 1e-5  # relative to E[x²], an eps that changes y by half as much
+_EPS_OF_DTYPE = "eps is that of float64; torch's RMSNorm has eps=1.1920929e-07 in float32"
 
 
 def _normalization(n: int, eps: float, *, centred: bool = True) -> BoundLayer:
@@ -137,7 +139,13 @@ def layer_norm(*, normalized_shape: Several = 64, eps: NonNegative = 1e-5) -> Bo
 )
 def rms_norm(*, normalized_shape: Count = 64, eps: NonNegative = _DOUBLE_EPS) -> BoundLayer:
     """Root mean square normalisation; eps defaults to float64's; torch's is 1.2e-7 in float32."""
-    return _normalization(normalized_shape, eps, centred=False)
+    bound = _normalization(normalized_shape, eps, centred=False)
+
+    def under(law: Law) -> BoundLayer:
+        matters = _FELT * (law.x_std**2 + law.x_mean**2) < _SINGLE_EPS
+        return replace(bound, hints=(_EPS_OF_DTYPE,)) if matters else bound
+
+    return replace(bound, under=under) if eps == _DOUBLE_EPS else bound
 
 
 @structured(

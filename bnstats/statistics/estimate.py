@@ -13,6 +13,7 @@ from bnstats.notation import concise
 from bnstats.statistics.exact import Exact, exact_entry
 from bnstats.statistics.moments import VARIANCE_ROUNDING, Moments, Tally
 from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
+from bnstats.statistics.tails import Tail
 from bnstats.statistics.uncertain import Uncertain, finite
 
 # Coverage of the log-scale interval falls off below this effective sample size.
@@ -182,6 +183,9 @@ class Estimator:
         Of Sobol' points, the jumps in each direction. A replicate's mean is off by one point's
         share of a jump with a chance that depends on its place: where it is small, 32 replicates
         may all be alike.
+    tails
+        Where theory knows no fourth moment, what other draws tell of it: a sample that does not
+        have the effective draws which they allow has no interval to be believed.
     """
 
     exact: Mapping[str, Exact] = field(default_factory=dict)
@@ -189,26 +193,35 @@ class Estimator:
     rounding: float = 0.0
     heavy_tailed: tuple[Direction, ...] = ()
     crossings: Mapping[Direction, tuple[Crossing, ...]] = field(default_factory=dict)
+    tails: Mapping[Direction, Tail] = field(default_factory=dict)
+
+    def is_hopeless(self, direction: Direction) -> bool:
+        """Whether no number of draws is sure to give an interval that may be believed."""
+        tail = self.tails.get(direction)
+        return direction in self.heavy_tailed or (tail is not None and not tail.is_finite)
 
     def estimates(self, tally: Tally) -> dict[str, Estimate]:
         """Return every quantity of the directions that were sampled."""
-        found = {
-            name: self._estimate(q, tally[q.direction], self.exact.get(name))
-            for name, q in QUANTITIES.items()
-            if q.direction in tally
-        }
-        for name, estimate in found.items():
-            direction = QUANTITIES[name].direction
-            most = self._most_effective(direction, tally[direction].points)
-            found[name] = replace(estimate, n_eff=min(estimate.n_eff, most))
+        found = {}
+        for name, q in QUANTITIES.items():
+            if (m := tally.get(q.direction)) is not None:
+                estimate = self._estimate(q, m, self.exact.get(name))
+                most = self._most_effective(q, m.points)
+                found[name] = replace(estimate, n_eff=min(estimate.n_eff, most))
         return found
 
-    def _most_effective(self, direction: Direction, points: float) -> float:
-        """Return the effective draws that theory allows: a sample may take itself for more."""
+    def _most_effective(self, q: Quantity, points: float) -> float:
+        """Return the effective draws that theory or other draws allow, at the most."""
+        direction = q.direction
         std = self.exact.get(f"std_{direction}")
         known = None if std is None or std.value <= 0 else std.stderr(points)
         if direction in self.heavy_tailed:
             return 0.0
+        tail = self.tails.get(direction)
+        if tail is not None:
+            allowed = tail.effective(points, 1 if q.moment == "mean" else 2)
+            if allowed < MIN_N_EFF:
+                return allowed
         if std is None or known is None:
             return math.inf
         return 1 / ((2 * known / std.value) ** 2 + 1 / points)

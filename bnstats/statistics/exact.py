@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ from bnstats.notation import exact_text
 from bnstats.statistics.quadrature import ROUNDING, Expectation
 from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
 from bnstats.statistics.uncertain import Uncertain
+
+_BY_FORMULA = Known(0.0).by
+_UNDERFLOW = 64 * 2.0**-1074  # of the factors of a formula
 
 
 @dataclass(frozen=True, repr=False)
@@ -121,6 +125,27 @@ def heavy_tailed(bound: BoundLayer, stated: ExactMoments) -> tuple[Direction, ..
     return tuple(dict.fromkeys((*bound.heavy_tailed, *unbounded)))
 
 
+def of_unknown_error(
+    known: Mapping[str, Exact], directions: Iterable[Direction], heavy: Collection[Direction]
+) -> tuple[Direction, ...]:
+    """Return the directions whose σ̂ has a standard error that theory does not tell.
+
+    Parameters
+    ----------
+    known
+        Exact values by quantity.
+    directions
+        Those asked for.
+    heavy
+        Those among them whose standard error is infinite.
+    """
+
+    def is_known(std: Exact | None) -> bool:
+        return std is not None and (std.value == 0 or std.asymptotic_std is not None)
+
+    return tuple(d for d in directions if d not in heavy and not is_known(known.get(f"std_{d}")))
+
+
 def quantities(bound: BoundLayer, stated: ExactMoments) -> dict[str, Exact]:
     """Return the quantities that follow from moments.
 
@@ -164,8 +189,11 @@ def _quantity(q: Quantity, moments: _Moments) -> Exact | None:
     known: Known = getattr(moments, q.moment)
     if not known.is_finite:
         return None
-    value = known.value
-    error = known.error if value == 0 else max(known.error, ROUNDING * abs(value))
+    value, error = known.value, known.error
+    if value:
+        error = max(error, ROUNDING * abs(value))
+    if value or (q.moment != "mean" and known.by == _BY_FORMULA):
+        error += _UNDERFLOW  # else a mean of 0 is one, but a square of 0 may be that of 1e-174
     if q.moment != "mean" and value > 0 and error >= 0.5 * value:
         return None  # as of a moment that diverges
     std = _asymptotic_std(q, moments)

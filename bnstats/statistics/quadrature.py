@@ -172,6 +172,8 @@ def _remainder(found: list[_Sum], tolerance: float) -> float:
     changes = [abs(b.value - a.value) for a, b in pairwise(found)]
     if _has_settled(found, tolerance):
         return changes[-1]
+    if not last.size:  # finer panels underflow
+        return max(s.size for s in found)
     if not all(map(math.isfinite, (last.value, last.size, *changes[-1:]))):
         return math.inf
     if not last.peaked and last.unresolved >= changes[-1]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_support import Outcome
@@ -52,6 +54,42 @@ def test_it_is_sought_up_to_the_root_of_the_repository(
     assert not (home / "ran").exists()
     (home / ".git").write_text("gitdir: elsewhere\n")  # as of a worktree
     assert cli("verify").code == 1  # of the reposts' claims
+    assert (home / "ran").exists()
+
+
+@pytest.mark.parametrize("foreign", ["", "pyproject.toml", ".git"])
+def test_as_git_does_it_runs_nothing_in_another_users_repository(
+    cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch, foreign: str
+) -> None:
+    (home / ".git").mkdir()
+    whose = {home: 1234, home / "pyproject.toml": 1234, home / ".git": 1234, home / foreign: 4321}
+    stat = Path.stat
+
+    def as_owned(self: Path, **how: Any) -> Any:
+        found = stat(self, **how)
+        owner = whose.get(self, found.st_uid)
+        return os.stat_result((*found[:4], owner, *found[5:10]))
+
+    monkeypatch.setattr(Path, "stat", as_owned)
+    monkeypatch.setattr(os, "geteuid", lambda: 1234)
+    code, _, err = cli("verify", "own.csv")
+    assert code == 2
+    assert "belongs to another user: nothing of [tool.bnstats] import is run" in err
+    assert "--import ours" in err
+    assert not (home / "ran").exists()
+    assert cli("verify", "other.csv").code == 0  # which needs none of it
+    monkeypatch.setenv("SUDO_UID", "4321")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    whose.update(dict.fromkeys(whose, 4321))
+    assert cli("verify", "own.csv").code in (0, 1)
+    assert (home / "ran").exists()
+
+
+def test_what_belongs_to_who_runs_it_is_imported(
+    cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / ".git").mkdir()
+    assert cli("verify", "own.csv").code in (0, 1)
     assert (home / "ran").exists()
 
 

@@ -14,7 +14,7 @@ from cli_support import Outcome
 from layer_support import exact_of, laws, spec_of
 from mpmath import mp, mpf
 
-from bnstats.api import compute
+from bnstats.api import compute, exact
 from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, Law
@@ -403,3 +403,26 @@ def test_a_layer_without_exact_values_says_why(cli: Callable[..., Outcome]):
         assert "no exact" not in cli(command, "sparsemax:n=2").out
         assert "no exact" not in cli(command, "softmax").out
     assert "no exact σ[y], σ[dx]" in cli("exact", "softmax", "--x-std", "25").out
+
+
+@pytest.mark.parametrize(
+    ("spec", "x_std", "is_said"),
+    [
+        ("rms_norm", 1.0, False),
+        ("rms_norm", 0.2, False),
+        ("rms_norm", 0.01, True),
+        ("torch.nn.RMSNorm:normalized_shape=8", 0.01, True),
+        ("rms_norm:eps=1e-6", 0.01, False),
+        ("flax.linen.RMSNorm", 0.01, False),
+    ],
+)
+def test_the_eps_of_a_dtype_is_mentioned_where_it_matters(spec, x_std, is_said):
+    """torch's default eps=None is the eps of the dtype: in float32, y and dx differ from ours."""
+    for dtype in ("float64", "float32"):
+        found = compute(spec, samples=500, law=Law(x_std=x_std), dtype=dtype)
+        assert any("eps=1.1920929e-07 in float32" in w for w in found.warnings) == is_said
+    torch = pytest.importorskip("torch")
+    x = torch.randn(2000, 64, generator=torch.manual_seed(0)) * x_std
+    y = torch.nn.RMSNorm(64)(x).std().item()
+    ours = exact("rms_norm:eps=1.1920929e-07", law=Law(x_std=x_std)).std_y
+    assert y == pytest.approx(ours.value, rel=1e-5)

@@ -151,3 +151,26 @@ def test_the_spread_of_what_is_rare_is_known(mean):
     assert known.asymptotic_std == pytest.approx(
         np.sqrt(3 * p - p * p) / (2 * np.sqrt(p)), rel=1e-10
     )
+
+
+@pytest.mark.parametrize("x_mean", [-345.0, -350.0, -360.0, -370.0, -372.0, -400.0, -700.0, -740.0])
+@pytest.mark.parametrize("name", ["exponential", "sigmoid", "silu"])
+def test_squares_that_underflow_are_within_their_bounds(name: str, x_mean: float) -> None:
+    """Below 1e-154 a square loses digits, and below 1e-162 all of them: σ is not known to 1e-15."""
+    with mp.workdps(40):
+        m = mp.mpf(x_mean)
+
+        def moment(k: int) -> mp.mpf:  # of e^x, which sigmoid is to 1e-150, and silu's x·e^x
+            if name != "silu":
+                return mp.exp(k * m + mp.mpf(k * k) / 2)
+            shifted = m + k  # E[xᵏ·e^(kx)] is that of xᵏ about a mean of m + k
+            return mp.exp(k * m + mp.mpf(k * k) / 2) * (shifted if k == 1 else shifted**2 + 1)
+
+        true = {"mean_y": moment(1), "ms_y": moment(2), "var_y": moment(2) - moment(1) ** 2}
+        true |= {"rms_y": mp.sqrt(true["ms_y"]), "std_y": mp.sqrt(true["var_y"])}
+        found = exact(name, law=Law(x_mean, 1, 1)).quantities
+        assert "mean_y" in found
+        assert "std_y" in found or -380 < x_mean < -360  # there, no digit of the square is left
+        for quantity in true.keys() & found.keys():
+            e = found[quantity]
+            assert abs(e.value - true[quantity]) <= e.error, quantity

@@ -236,3 +236,15 @@ def test_float32_is_named_where_it_may_be_at_fault() -> None:
     result = compute(spec, samples=20_000, dtype="float32", law=Law(x_std=1e-25))
     blamed = [w for w in result.warnings if "wrong" in w]
     assert all("float32 does not hold" in w for w in blamed)
+
+
+def test_an_unresolved_slope_decides_no_claim(tmp_path: Path) -> None:
+    """σ[dx] = 30000/√2 = 21213; its differences, of a step of 1e-4, say 1657."""
+
+    def wavy(x: Any) -> Any:
+        return np.sin(30_000 * x)
+
+    bnstats.register(wavy)
+    assert not compute("wavy", samples=100_000).std_dx.reliable
+    for value in ("1657", "1.66e3", "21213"):
+        assert verdicts(tmp_path, "wavy", "std_dx", value, 1, 100_000) == ["undecided"]
