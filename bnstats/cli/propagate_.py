@@ -98,8 +98,8 @@ def command(
 ) -> int:
     """Send signals through freshly drawn dense networks.
 
-    Signals go forward and gradients backward, at initialisation. LAYER… is a block that is repeated: linear,
-    activations, and skip … add:alpha=0.2 for a residual branch.
+    Signals go forward and gradients backward, at initialisation. LAYER… is a block that is
+    repeated: linear, activations, and skip … add:alpha=0.2 for a residual branch.
 
     \b
       bnstats propagate linear relu --width 256 --depth 30
