@@ -40,6 +40,13 @@ class BnstatsError(Exception):
             if note:
                 self.add_note(note)
 
+    def lines(self) -> list[str]:
+        """Return what a person is told: what is wrong, where, and a remedy."""
+        lines = [f"error: {self.message}"]
+        lines += [f"       {line}" for line in (self.where or "").split("\n") if line]
+        lines += [f"hint:  {self.hint}"] if self.hint else []
+        return [printable(line, 4000) for line in lines]  # they may hold what another has written
+
 
 class ArgumentError(BnstatsError):
     """An argument outside its range, which the message names as Python spells it: max_time."""

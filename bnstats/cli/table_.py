@@ -133,14 +133,14 @@ def _build(
     """Draw all rows, or return what has ended that early."""
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.progress import watching
-    from bnstats.documents.files import check_directory, check_writable
+    from bnstats.documents.files import check_writable, make_directory
     from bnstats.documents.read import CONSTANTS
     from bnstats.report.options import as_options
     from bnstats.sampling.settings import Sampling
     from bnstats.tables import constants
     from bnstats.tables.published import PLOT
 
-    check_directory(out)
+    make_directory(out)
     for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT):
         check_writable(out / name)
     argv = ["table", *([f"--samples={asked.samples}"] if asked.samples else [])]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import select
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonschema
+import pytest
 
 ROOT = str(Path(__file__).parents[2])
 COMMAND = [sys.executable, "-m", "bnstats"]
@@ -62,7 +62,7 @@ class Terminal:
     def __init__(
         self, *argv: object, stdout: bool = False, own_group: bool = False, **changes: str
     ) -> None:
-        self._end, theirs = pty.openpty()
+        self._end, theirs = pytest.importorskip("pty").openpty()
         self.process = subprocess.Popen(
             [*COMMAND, *map(str, argv)],
             stdin=subprocess.DEVNULL,

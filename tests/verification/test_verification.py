@@ -121,7 +121,7 @@ def test_a_correct_file_passes(cli: Cli, tmp_path: Path, name: str) -> None:
     code, out, err = cli("verify", path, *QUICK)
     assert (code, err) == (0, "")
     assert f"{len(checks)} verified, 0 failed, 0 undecided" in out
-    document = read_document(cli("verify", path, *QUICK, "--output-format", "json").out)
+    document = read_document(cli("verify", path, *QUICK, "--format", "json").out)
     assert document["status"] == "complete"
     found = [claim for result in document["results"] for claim in result["claims"]]
     assert {(c["set"], c["verdict"]) for c in found} == {("mine", "reproduced")}
