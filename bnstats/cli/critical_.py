@@ -13,10 +13,20 @@ from bnstats.cli.console import Console
 @click.command("critical")
 @opt.SPECS
 @opt.IMPORT
-@click.option("--weight-std", type=float, metavar="σ", help="σ_w: of the weights, times √fan_in.")
-@click.option("--bias-std", type=float, metavar="σ", help="σ_b: of the biases.  [default: 0]")
-@click.option("--get", metavar="PATH", help="Print one bare number: tanh.weight_std.value")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option(
+    "--weight-std",
+    type=float,
+    metavar="σ",
+    help="Standard deviation σ_w of the weights, times √fan_in.",
+)
+@click.option(
+    "--bias-std",
+    type=float,
+    metavar="σ",
+    help="Standard deviation σ_b of the biases.  [default: 0]",
+)
+@click.option("--get", metavar="PATH", help="Print one bare number, e.g. tanh.weight_std.value")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def command(
     console: Console,
@@ -29,10 +39,10 @@ def command(
 ) -> int:
     """Find the edge of chaos of an activation.
 
-    Of deep and wide dense networks z ↦ W·f(z) + b at initialisation, with W ~ N(0, σ_w²/fan_in) and
-    b ~ N(0, σ_b²). With one of σ_w and σ_b the other is sought for which χ₁ is 1, so that gradients
-    neither vanish nor explode; with both, the fixed points of that network are. SPEC is an
-    activation.
+    The networks are deep, wide and dense: z ↦ W·f(z) + b at initialisation, with W ~
+    N(0, σ_w²/fan_in) and b ~ N(0, σ_b²). If one of σ_w and σ_b is given, the other is the one for
+    which χ₁ is 1, so that gradients neither vanish nor explode. If both are given, the fixed points
+    of that network are found. SPEC is an activation.
     """
     from bnstats.cli.output import lookup
     from bnstats.custom import load_here

@@ -51,9 +51,9 @@ class _Requirement(NamedTuple):
     "--gain",
     type=_gain,
     metavar="G",
-    help="Factor on the weights, for the init's own; or auto.",
+    help="Factor on the weights in place of the init's own, or auto.",
 )
-@click.option("--bias-std", type=float, default=0.0, help="Of normal biases.")
+@click.option("--bias-std", type=float, default=0.0, help="Standard deviation of normal biases.")
 @opt.choice(
     "--scale",
     values=("none", "forward", "backward", "separate"),
@@ -85,7 +85,7 @@ class _Requirement(NamedTuple):
 @click.option("--all-rows", is_flag=True, help="Show every layer.")
 @opt.IMPORT
 @opt.WORKERS
-@click.option("--json", "as_json", is_flag=True, help="One JSON document, with every layer.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with every layer.")
 @click.pass_obj
 def command(
     console: Console,
@@ -99,8 +99,8 @@ def command(
 ) -> int:
     """Send signals through freshly drawn dense networks.
 
-    Forward and backward, at initialisation. LAYER… is a block that is repeated: linear,
-    activations, and skip … add:alpha=0.2 for a residual branch.
+    Signals go forward and gradients backward, at initialisation. LAYER… is a block that is
+    repeated: linear, activations, and skip … add:alpha=0.2 for a residual branch.
 
     \b
       bnstats propagate linear relu --width 256 --depth 30

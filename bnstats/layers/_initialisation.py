@@ -106,7 +106,7 @@ def weights(
         As torch stores it: (outputs, inputs/groups, *kernel), or for a transposed convolution
         (inputs, outputs/groups, *kernel).
     groups, transposed
-        Of the convolution: they tell ``unit_*`` which weights share an output or an input.
+        Those of the convolution: they tell ``unit_*`` which weights share an output or an input.
 
     Raises
     ------

@@ -51,9 +51,9 @@ class VerifySettings:
         Draws per layer; None for the layer's default, or up to ten times as many where an error
         of 1 % would not be seen otherwise.
     seed
-        Of the fresh draws; the second stage uses the next one.
+        The seed of the fresh draws; the second stage uses the next one.
     family_error
-        Chance that any correct constant of one call fails, at most.
+        The largest probability that any correct constant of one call fails.
     workers
         Processes, at most.
     backend, device

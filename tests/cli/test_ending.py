@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_support import COMMAND, Outcome, Terminal, environment, read_document
+from cli_support import Outcome, Terminal, environment, read_document
 
 from bnstats import compute
 from bnstats.cli.interrupt import interruptible
@@ -95,14 +95,17 @@ def test_ctrl_c_is_heard_while_files_are_read(home: Path) -> None:
         for i in range(9000)
     ]
     (home / "a.json").write_text(json.dumps(claims))
+    begun = "import sys; from bnstats.cli.main import main; print(flush=True); sys.exit(main())"
     with subprocess.Popen(
-        [*COMMAND, "verify", "a.json"],
+        [sys.executable, "-c", begun, "verify", "a.json"],
         cwd=home,
         env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as run:
-        time.sleep(1.5)
+        assert run.stdout is not None
+        run.stdout.readline()
+        time.sleep(0.5)
         begin = time.monotonic()
         run.send_signal(signal.SIGINT)
         _, err = run.communicate(timeout=60)

@@ -152,8 +152,10 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
     max_leaves=5,
 )
-keys = st.one_of(st.sampled_from([*GOOD, "samples", "source", "remark"]), words)
+fields = st.sampled_from([*GOOD, "samples", "source", "remark"])
+keys = st.one_of(fields, words)
 rows = st.one_of(
+    st.builds(lambda field, text: {**GOOD, field: text}, fields, nasty),
     st.builds(lambda row, key, value: {**row, key: value}, st.just(GOOD), keys, values),
     st.dictionaries(keys, values, max_size=6),
     values,

@@ -19,7 +19,7 @@ from custom_support import MODULE
 import bnstats
 from bnstats import BnstatsError, Law
 from bnstats.backends import numpy_backend
-from bnstats.custom import installed, load_typed
+from bnstats.custom import finding, installed, load_typed
 from bnstats.layers import LAYERS, USER_LAYERS, BoundLayer, ExactMoments, Input, Known
 from bnstats.specs.spec import parse
 
@@ -32,10 +32,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "mypkg" / "acts.py").write_text(MODULE, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(tmp_path))])
+    monkeypatch.setattr(finding, "_trusted", set())
     before = set(sys.modules), dict(USER_LAYERS)
     yield tmp_path
     for name in set(sys.modules) - before[0]:
-        if name.partition(".")[0] in ("mypkg", "plugin", "broken", "quitter", "talker"):
+        if name.partition(".")[0] in ("mypkg", "plugin", "broken", "quitter", "talker", "ownacts"):
             del sys.modules[name]
     USER_LAYERS.clear()
     USER_LAYERS.update(before[1])
@@ -472,11 +473,11 @@ def test_a_project_names_the_modules_of_its_layers(project: Path) -> None:
     ],
 )
 def test_a_file_names_only_what_a_trusted_module_defines(
-    project: Path, layer: str, trusted: bool
+    cli: Cli, project: Path, layer: str, trusted: bool
 ) -> None:
     of_project(project, '["ownacts"]')
     (project / "claims.csv").write_text(f"layer,quantity,value\n{layer},std_dx,1.0\n")
-    outcome = spawn("verify", cwd=project)
+    outcome = cli("verify")
     assert outcome.code == (0 if trusted else 2), outcome.err
     assert ("is not loaded" in outcome.err) is not trusted
 
@@ -490,9 +491,9 @@ def test_a_file_names_only_what_a_trusted_module_defines(
         ('["mypkg.act"]', "no module 'mypkg.act'"),
     ],
 )
-def test_an_import_at_fault_is_named(project: Path, imports: str, message: str) -> None:
+def test_an_import_at_fault_is_named(cli: Cli, project: Path, imports: str, message: str) -> None:
     of_project(project, imports)
-    outcome = spawn("verify", cwd=project)
+    outcome = cli("verify")
     assert outcome.code == 2
     assert message in outcome.err
 

@@ -15,6 +15,7 @@ from cli_support import Outcome, environment
 
 import bnstats
 from bnstats import BnstatsError
+from bnstats.custom import finding
 from bnstats.layers import USER_LAYERS
 
 Cli = Callable[..., Outcome]
@@ -25,6 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Make an empty directory the current one, and forget what was imported from it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(finding, "_trusted", set())
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # it would look current after an edit
     modules, layers = set(sys.modules), dict(USER_LAYERS)
     yield tmp_path

@@ -59,7 +59,7 @@ def test_values_are_the_plain_sample_moments():
 @pytest.mark.parametrize("pivot", [0.0, 2.0, 5.0])
 def test_the_standard_error_is_the_spread_over_replications(bound, pivot):
     rng = np.random.default_rng(1)
-    runs = [sample(skewed(rng, 400, bound), pivot) for _ in range(2000)]
+    runs = [sample(skewed(rng, 400, bound), pivot) for _ in range(1000)]
     for name in QUANTITIES:
         spread = np.std([r[name].value for r in runs])
         claimed = math.sqrt(np.mean([r[name].stderr ** 2 for r in runs]))

@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from importlib import resources
@@ -80,16 +81,18 @@ class Terminal:
             assert self._read(0.2) or self.process.poll() is None, self.screen
 
     def finish(self, seconds: float = 60) -> tuple[int, str]:
-        """Return the exit code and what came through the pipe."""
+        """Return the exit code and what came through the pipe; a run that goes on is killed."""
+        watchdog = threading.Timer(seconds, self.process.kill)
+        watchdog.start()
         pipe = self.process.stdout
         out = pipe.read().decode() if pipe else ""
         while self._read(0.5) or self.process.poll() is None:
             pass
-        code = self.process.wait(seconds)
+        watchdog.cancel()
         if pipe:
             pipe.close()
         os.close(self._end)
-        return code, out
+        return self.process.returncode, out
 
     def _read(self, seconds: float) -> bool:
         if not select.select([self._end], [], [], seconds)[0]:

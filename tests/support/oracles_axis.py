@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -305,6 +306,7 @@ def _inverse_power(p: Any, k: int, c: Any, noncentrality: Any) -> Any:
     return total
 
 
+@cache
 def normalization_moments(
     n: int, eps: float, mean: float, std: float, *, centred: bool
 ) -> tuple[Any, Any, Any]:

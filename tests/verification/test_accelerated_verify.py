@@ -37,6 +37,7 @@ def test_an_error_of_a_hundredth_fails_and_can_be_repeated(cli: Cli, tmp_path: P
     assert "hint:     bnstats exact sigmoid\n" in out
 
     wrong = claims(tmp_path / "wrong.json", "sparsemax", "std_dx", "0.392")  # 0.380, by draws alone
+    options = ("-n", "20000", *options[2:])  # of ten numbers each
     code, out, err = cli("verify", wrong, *options)
     assert (code, err) == (1, "")
     (hint,) = [line for line in out.splitlines() if line.startswith("hint:")]
