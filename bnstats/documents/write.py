@@ -14,7 +14,7 @@ from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES, QUANTITIES
 from bnstats.version import __version__
 
 _LIBRARIES = ("numpy", "scipy")  # recorded if they were imported, as is the backend
@@ -43,7 +43,7 @@ def outline(specs: Sequence[Spec], sampling: Sampling) -> dict[str, Any]:
     """Return a document with every key that one of these layers would have, and no true number."""
     estimate = Estimate(0.0, 0.0, (0.0, 0.0), 0.0, Exact(0.0, 0.0, ""))
     names = (n for n, q in QUANTITIES.items() if q.direction in sampling.directions)
-    quantities = dict.fromkeys(names, estimate)
+    quantities = dict.fromkeys((*names, *sampling.of_stack), estimate)
     nonfinite = dict.fromkeys(sampling.directions, 0)
     return document([Result(s, quantities, sampling=sampling, nonfinite=nonfinite) for s in specs])
 
@@ -68,7 +68,7 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
             **{name: _estimate_entry(e) for name, e in record.quantities.items()},
         }
     else:
-        entry |= {n: {"exact": exact_entry(record.quantities.get(n))} for n in QUANTITIES}
+        entry |= {n: {"exact": exact_entry(record.quantities.get(n))} for n in ALL_QUANTITIES}
     entry["warnings"] = list(record.warnings)
     entry["claims"] = claims_entry(record.claims)
     return entry
@@ -144,4 +144,6 @@ def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str
     if isinstance(first, Result):
         names = ("backend", "device", "sampler", "dtype", "seed", "confidence")
         found |= {name: getattr(first, name) for name in names}
+        if first.sampling.quantities:
+            found["quantities"] = list(first.sampling.quantities)
     return found

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bnstats.report.rows import is_sampled
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 
 _SAMPLED = ("value", "stderr", "low", "high", "exact", "exact_error", "z", "samples", "reliable")
 _EXACT = ("exact", "exact_error")
@@ -21,7 +21,7 @@ def render(document: Mapping[str, Any]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("layer", "quantity", *columns))
     for result in document["results"]:
-        for name in (n for n in QUANTITIES if n in result):
+        for name in (n for n in ALL_QUANTITIES if n in result):
             entry = result[name]
             low, high = entry.get("interval") or (None, None)
             exact = entry["exact"] or {}
