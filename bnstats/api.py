@@ -184,7 +184,7 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
         devices = chosen(sampling.backend, load(sampling.backend), sampling.device)
     samples = _most_samples(spec.bound, sampling)
     moments = exact_moments(spec.bound, sampling.law)
-    _check_applicable(spec, sampling.of_stack)
+    check_applicable(spec, sampling.of_stack)
     exact, heavy = _known(spec.bound, moments, sampling.law), heavy_tailed(spec.bound, moments)
     jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
     estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps)
@@ -297,8 +297,11 @@ def _known(bound: BoundLayer, moments: ExactMoments, law: Law) -> dict[str, Exac
     return moment_quantities(bound, moments) | stack_quantities(bound, moments, law)
 
 
-def _check_applicable(spec: Spec, names: Iterable[str]) -> None:
-    wrong = [n for n in names if STACK_QUANTITIES[n].of_scalars and not spec.bound.is_scalar]
+def check_applicable(spec: Spec, names: Iterable[str]) -> None:
+    """Raise BnstatsError for names of quantities that a layer does not have."""
+    scalar = spec.bound.is_scalar
+    of_stack = {n: STACK_QUANTITIES[n] for n in names if n in STACK_QUANTITIES}
+    wrong = [n for n, q in of_stack.items() if q.of_scalars and not scalar]
     if wrong:
         others = (n for n, q in STACK_QUANTITIES.items() if not q.of_scalars)
         raise BnstatsError(

@@ -14,7 +14,7 @@ from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError
 
 
-@click.command("compute")
+@click.command("compute", cls=opt.WithLists)
 @opt.SPECS
 @opt.samples_option("; with --precision or --max-time, as many as needed")
 @opt.seed_option(0)
@@ -43,6 +43,10 @@ from bnstats.errors import BnstatsError
     "--direction",
     values=("both", "forward", "backward"),
     help_="Statistics to keep: those of y (forward), of dx (backward), or both.",
+)
+@opt.quantity_option(
+    "Show these in place of the usual ones, e.g. gain_y chi c1. linear_share, chi, mean_degree, "
+    "stability and c1 are sampled only if named: bnstats help quantities."
 )
 @opt.IMPORT
 @opt.WORKERS
@@ -113,7 +117,7 @@ def command(
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
     early = "interrupted" if stopped or failure else None
-    record = document(results, argv=sys.argv[1:], status=early)
+    record = document(results, argv=sys.argv[1:], status=early, quantities=sampling.quantities)
     if results or format_ == "json":
         get = get if results else None
         emit(console, results, record, format_=format_, get=get, export=export, seconds=seconds)

@@ -184,6 +184,42 @@ backend_options = together(
 )
 
 
+class WithLists(click.Command):
+    """A command whose --quantity takes several names, up to the first word that is none."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each name after the first."""
+        if any(arg.partition("=")[0] == "--quantity" for arg in args):
+            from bnstats.statistics.quantities import ALL_QUANTITIES
+
+            named, spread = False, list[str]()
+            for before, arg in zip(["", *args], args, strict=False):
+                named = before == "--quantity" or (named and arg in ALL_QUANTITIES)
+                more = named and before != "--quantity"
+                spread += ["--quantity", arg] if more else [arg]
+            args = spread
+        return super().parse_args(ctx, args)
+
+
+def quantity_option(help_: str) -> Callable[..., Any]:
+    """Return the --quantity option of a `WithLists`."""
+    return click.option(
+        "--quantity",
+        "quantities",
+        multiple=True,
+        metavar="NAME...",
+        help=help_,
+        shell_complete=quantity_names,
+    )
+
+
+def quantity_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a quantity."""
+    from bnstats.statistics.quantities import ALL_QUANTITIES
+
+    return [name for name in ALL_QUANTITIES if name.startswith(incomplete)]
+
+
 def import_option(help_: str) -> Callable[..., Any]:
     """Return the --import option."""
     return click.option("--import", "imports", metavar="NAME", multiple=True, help=help_)

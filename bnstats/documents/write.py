@@ -23,9 +23,15 @@ STATUSES: tuple[Status, ...] = get_args(Status)  # from the best to the worst
 
 
 def document(
-    records: Sequence[Record[Any]], *, argv: Sequence[str] = (), status: str | None = None
+    records: Sequence[Record[Any]],
+    *,
+    argv: Sequence[str] = (),
+    status: str | None = None,
+    quantities: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return one JSON-ready document: schema, status, results, provenance.
+
+    ``quantities`` are those that a reader asked to see; of none, people are shown the usual ones.
 
     Numbers that are not finite become null; keys are in a fixed order; nothing in it depends on
     the time, the host or the user.
@@ -35,7 +41,7 @@ def document(
         "schema": SCHEMA,
         "status": status or max(statuses, key=STATUSES.index),
         "results": [result_entry(r) for r in records],
-        "provenance": _provenance(records, argv),
+        "provenance": _provenance(records, argv) | _asked(quantities),
     }
 
 
@@ -125,6 +131,10 @@ def number(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else value
 
 
+def _asked(quantities: Sequence[str]) -> dict[str, Any]:
+    return {"quantities": list(quantities)} if quantities else {}
+
+
 def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "bnstats": __version__,
@@ -144,6 +154,4 @@ def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str
     if isinstance(first, Result):
         names = ("backend", "device", "sampler", "dtype", "seed", "confidence")
         found |= {name: getattr(first, name) for name in names}
-        if first.sampling.quantities:
-            found["quantities"] = list(first.sampling.quantities)
     return found

@@ -33,6 +33,6 @@ def render(document: Mapping[str, Any]) -> str:
             *(cell(entry) for cell in columns.values()),
         )
         for r in document["results"]
-        for name, entry in rows.quantity_rows(r)
+        for name, entry in rows.quantity_rows(r, document["provenance"])
     )
     return table(("layer", "quantity", *columns), lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _NAMES = (
-    "samples|seed|sampler|workers|backend|device|x_std|digits|networks|width|depth|inputs|init|gain"
+    "samples|seed|direction|sampler|workers|backend|device|x_std|digits|networks|width|depth|inputs|init|gain"
     "|scale"
 )
 _ARGUMENT = re.compile(rf"`({_NAMES})(?:='?([^`]*?)'?)?`")

@@ -118,14 +118,13 @@ def stack_quantities(bound: BoundLayer, stated: ExactMoments, law: Law) -> dict[
     E[(x − μ)·y·f′]/E[y²] and E[y]²/E[y²]. Errors are bounds as those of `moment_quantities` are.
     """
     y = _of_y(stated)
-    # Nothing is known of a ratio to E[y²] better than E[y²]: one that may be 0 has no error bound.
     slope_ms = stated.ms_dx * (law.x_std / law.dy_std) ** 2
     found = {
         "linear_share": stated.cov_xy.squared() / law.x_std**2 / y.var,
         "chi": slope_ms / y.ms,
         "mean_degree": slope_ms / y.var,
         "stability": stated.drift / y.ms,
-        "c1": y.mean.squared() / y.ms,
+        "c1": _square_of(y.mean) / y.ms,
     }
     values = {}
     for name, known in found.items():
@@ -139,6 +138,13 @@ def stack_quantities(bound: BoundLayer, stated: ExactMoments, law: Law) -> dict[
         by = known.by if known.by != CONSTANT else "closed form"
         values[name] = Exact(value, error, by, error_is_estimate=bound.is_black_box)
     return values
+
+
+def _square_of(mean: Known) -> Known:
+    """Return a square, which is 0 where the number may be."""
+    if abs(mean.value) > mean.error:
+        return mean.squared()
+    return Known(0.0, (abs(mean.value) + mean.error) ** 2, mean.by)
 
 
 class _Moments(NamedTuple):

@@ -77,8 +77,8 @@ STACK_QUANTITIES: dict[str, StackQuantity] = {
     ),
     "mean_degree": StackQuantity(
         "mean degree",
-        "the same factor where the mean of y is removed, as by batch norm: above 1 unless f is "
-        "affine",
+        "the same factor where the mean of y is removed, as by batch norm; above 1 for every "
+        "continuous f that is not affine",
         "log",
         of_scalars=True,
     ),
@@ -101,3 +101,9 @@ ALL_QUANTITIES: dict[str, Quantity | StackQuantity] = {**QUANTITIES, **STACK_QUA
 NOT_SCALAR = "such a layer mixes several numbers, and is no function of one"
 
 ON_SCREEN = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx")
+
+
+def has_log_scale(name: str) -> bool:
+    """Whether a quantity's intervals live on the scale of logarithms."""
+    of = ALL_QUANTITIES[name]
+    return of.scale == "log" if isinstance(of, StackQuantity) else of.moment != "mean"
