@@ -52,6 +52,7 @@ from bnstats.errors import BnstatsError
 @opt.WORKERS
 @opt.backend_options
 @opt.law_options
+@opt.PLOT
 @opt.output_options("sigmoid.std_dx.value")
 @click.pass_obj
 def command(
@@ -59,6 +60,7 @@ def command(
     /,
     specs: tuple[str, ...],
     imports: tuple[str, ...],
+    plot: str | None,
     format_: str,
     as_json: bool,
     get: str | None,
@@ -86,6 +88,10 @@ def command(
     sampling = Sampling(law=Law(*map(options.pop, Law._fields)), **options)
     format_ = opt.format_asked(format_, as_json)
     check_exports(export)
+    if plot is not None:
+        from bnstats.cli.plotting import check_plot
+
+        check_plot(plot)
     opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
@@ -121,6 +127,12 @@ def command(
     if results or format_ == "json":
         get = get if results else None
         emit(console, results, record, format_=format_, get=get, export=export, seconds=seconds)
+    if plot is not None and results:
+        from bnstats.cli.plotting import emit_plot
+        from bnstats.plots import layers as pictures
+        from bnstats.plots.terminal import of_results
+
+        emit_plot(console, plot, results, pictures.picture, of_results)
     if failure:
         return tell(failure)
     if stopped:

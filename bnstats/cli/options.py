@@ -220,6 +220,13 @@ def quantity_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return [name for name in ALL_QUANTITIES if name.startswith(incomplete)]
 
 
+PLOT = click.option(
+    "--plot",
+    metavar="FILE|-",
+    help="Draw a picture: .svg, .png or .pdf, or - for one in the terminal.",
+)
+
+
 def import_option(help_: str) -> Callable[..., Any]:
     """Return the --import option."""
     return click.option("--import", "imports", metavar="NAME", multiple=True, help=help_)
@@ -265,19 +272,20 @@ def format_asked(asked: str, as_json: bool, option: str = "--format") -> str:
     return "json" if as_json else asked
 
 
-def output_options(number: str) -> Callable[..., Any]:
+def output_options(number: str | None) -> Callable[..., Any]:
     """Return a decorator that adds --format, --json, --get and --export.
 
     Parameters
     ----------
     number
-        The path of a number, which the help of --get shows as an example.
+        The path of a number, which the help of --get shows as an example; None for no --get.
     """
+    get = click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}")
     formats = ("text", "json", "csv", "markdown", "latex")
     return together(
         choice("--format", "format_", values=formats, help_="Output format."),
         click.option("--json", "as_json", is_flag=True, help="Same as --format json."),
-        click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}"),
+        *((get,) if number else ()),
         click.option(
             "--export",
             type=click.Path(path_type=Path),

@@ -71,10 +71,10 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
             "chunk": record.chunk,
             "n_eff": number(record.n_eff),
             "nonfinite": dict(record.nonfinite),
-            **{name: _estimate_entry(e) for name, e in record.quantities.items()},
+            **{name: quantity_entry(e) for name, e in record.quantities.items()},
         }
     else:
-        entry |= {n: {"exact": exact_entry(record.quantities.get(n))} for n in ALL_QUANTITIES}
+        entry |= {n: quantity_entry(record.quantities.get(n)) for n in ALL_QUANTITIES}
     entry["warnings"] = list(record.warnings)
     entry["claims"] = claims_entry(record.claims)
     return entry
@@ -113,7 +113,10 @@ def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
     return entry
 
 
-def _estimate_entry(e: Estimate) -> dict[str, Any]:
+def quantity_entry(e: Estimate | Exact | None) -> dict[str, Any]:
+    """Return what is known of a quantity; where nothing was sampled that is ``exact`` alone."""
+    if not isinstance(e, Estimate):
+        return {"exact": exact_entry(e)}
     interval = None if e.interval is None else [number(end) for end in e.interval]
     return {
         "value": number(e.value),

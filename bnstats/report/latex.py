@@ -7,7 +7,7 @@ from typing import Any
 
 from bnstats.report.rows import estimate_cell, exact_cell, is_believable, is_sampled, quantity_rows
 
-_SYMBOLS = {
+SYMBOLS = {
     "mean_y": r"$\mathrm{E}[y]$",
     "std_y": r"$\sigma[y]$",
     "mean_dx": r"$\mathrm{E}[dx]$",
@@ -45,7 +45,7 @@ def render(document: Mapping[str, Any]) -> str:
         layer = r"\texttt{" + result["layer"].replace("_", r"\_") + "}"
         for name, entry in quantity_rows(result, document["provenance"]):
             estimate = [_estimate(entry)] if sampled else []
-            cells = (layer, _SYMBOLS[name], *estimate, _number(exact_cell(entry)) or "--")
+            cells = (layer, SYMBOLS[name], *estimate, _number(exact_cell(entry)) or "--")
             lines.append(rf"{' & '.join(cells)} \\")
             layer = ""
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
