@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +25,9 @@ _OUTER = 0.002  # of the draws on each side that may lie outside of the picture
 _ATOM = 0.01  # a share of the draws that are one number
 _MOST_NUMBERS = 1_000_000
 _MOST_CLAIMS = 4
-_ROW = 4.6  # cm
+_MOST_ATOMS = 4
+_LONGEST = 10  # characters of a printed value; of a longer one four digits are shown
+_PANEL, _LEGEND = 4.0, 1.8  # cm
 
 
 class Density(NamedTuple):
@@ -95,20 +98,26 @@ def picture(results: Sequence[Result], suffix: str) -> bytes:
     HostError
         matplotlib is not installed.
     """
-    with drawing(_ROW * len(results)) as figure:
-        rows = figure.subfigures(len(results), 1, squeeze=False)[:, 0]
-        for part, result in zip(rows, results, strict=True):
-            _row(part, result)
+    height = (_PANEL + _LEGEND) * len(results)
+    with drawing(height) as figure:
+        ratios = [_PANEL, _LEGEND] * len(results)
+        grid = figure.add_gridspec(len(ratios), 2, height_ratios=ratios)
+        for row, result in enumerate(results):
+            line = curve(result)
+            places = (grid[2 * row, 0], grid[2 * row, 1]) if line else (grid[2 * row, :],)
+            panels = [figure.add_subplot(place) for place in places]
+            if line:
+                _draw_function(panels[0], line, result.law)
+                label(panels[1], "densities, ±σ dotted")
+            _draw_densities(panels[-1], result)
+            label(panels[0], result.layer)
+            below = figure.add_subplot(grid[2 * row + 1, :])
+            below.set_axis_off()
+            shown = zip(*(a.get_legend_handles_labels() for a in panels), strict=True)
+            handles, names = (list(chain.from_iterable(part)) for part in shown)
+            said = below.legend(handles, names, loc="upper left", ncols=2, borderpad=0)
+            said.set_in_layout(False)  # else the panels would make way for it
         return saved(figure, suffix)
-
-
-def _row(part: Any, result: Result) -> None:
-    part.suptitle(result.layer, fontsize=8, fontweight="bold", x=0.01, ha="left")
-    line = curve(result)
-    grid = part.add_gridspec(1, 2 if line else 1)
-    if line:
-        _draw_function(part.add_subplot(grid[0, 0]), line, result.law)
-    _draw_densities(part.add_subplot(grid[0, -1]), result)
 
 
 def _draw_function(axes: Any, line: tuple[Any, Any, Any], law: Law) -> None:
@@ -119,8 +128,6 @@ def _draw_function(axes: Any, line: tuple[Any, Any, Any], law: Law) -> None:
     axes.plot(x, slope, color=COLOURS[1], ls="--", label="f′")
     axes.set_xlim(x[0], x[-1])
     axes.set_xlabel("x, its density in grey")
-    axes.legend(loc="best")
-    label(axes, "f and f′")
 
 
 def _draw_densities(axes: Any, result: Result) -> None:
@@ -131,7 +138,7 @@ def _draw_densities(axes: Any, result: Result) -> None:
             axes.stairs(density.heights, density.edges, color=colour, fill=True, alpha=BAND)
             axes.stairs(density.heights, density.edges, color=colour, lw=0.8)
         top = max(top, float(np.quantile(density.heights, 0.98)))
-    top = 1.25 * top or 1.0
+    top = 1.3 * top or 1.0
     for (direction, density), colour in zip(found.items(), COLOURS, strict=False):
         name = f"std_{direction}"
         std = result.quantities[name]
@@ -139,21 +146,8 @@ def _draw_densities(axes: Any, result: Result) -> None:
         mean = result.quantities[f"mean_{direction}"].value
         for side in (-1, 1):
             line = axes.axvline(mean + side * value, color=colour, ls=":", lw=1.0)
-        line.set_label(f"{QUANTITIES[name].symbol} = {value:.4g}")
-        for at, share in density.atoms:
-            axes.plot([at, at], [0, 0.8 * top], color=colour, lw=1.0)
-            axes.plot(at, 0.8 * top, "o", color=colour)
-            side, align = (4, "left") if direction == "y" else (-4, "right")
-            axes.annotate(
-                f"{100 * share:.0f} %",
-                (at, 0.8 * top),
-                (side, 0),
-                textcoords="offset points",
-                ha=align,
-                va="center",
-                color=colour,
-                fontsize=6,
-            )
+        line.set_label(f"{direction}: σ = {value:.4g}")
+        _draw_atoms(axes, density, 0.92 * top, colour, "left" if direction == "y" else "right")
     for claim in _published(result.claims):
         _draw_claim(axes, claim, result)
     axes.set_ylim(0, top)
@@ -161,8 +155,24 @@ def _draw_densities(axes: Any, result: Result) -> None:
     axes.spines["left"].set_visible(False)
     axes.grid(visible=False)
     axes.set_xlabel(" and ".join(found))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=1, borderaxespad=0)
-    label(axes, "densities, ±σ dotted")
+
+
+def _draw_atoms(axes: Any, density: Density, height: float, colour: str, align: str) -> None:
+    """Draw a pin for each number that a share of the draws is, with the share beside it."""
+    for at, share in density.atoms[:_MOST_ATOMS]:
+        axes.plot([at, at], [0, height], color=colour, lw=1.0)
+        axes.plot(at, height, "o", color=colour)
+        axes.annotate(
+            f"{100 * share:.0f} %",
+            (at, height),
+            (4 if align == "left" else -4, 0),
+            textcoords="offset points",
+            ha=align,
+            va="center",
+            color=colour,
+            fontsize=6,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.3},
+        )
 
 
 def _published(claims: Sequence[Verdict]) -> list[Verdict]:
@@ -174,6 +184,8 @@ def _published(claims: Sequence[Verdict]) -> list[Verdict]:
 def _draw_claim(axes: Any, verdict: Verdict, result: Result) -> None:
     claim = verdict.claim
     mean = result.quantities[claim.quantity.replace("std", "mean")].value
+    text = claim.printed.text
+    printed = text if len(text) <= _LONGEST else f"{claim.printed.value:.4g}"
     axes.plot(
         mean + claim.printed.value,
         0,
@@ -181,5 +193,5 @@ def _draw_claim(axes: Any, verdict: Verdict, result: Result) -> None:
         color=VERDICTS[verdict.outcome],
         clip_on=False,
         zorder=5,
-        label=f"{claim.set}: {claim.printed.text}, {verdict.outcome}",
+        label=f"{claim.set}: {QUANTITIES[claim.quantity].symbol} = {printed}, {verdict.outcome}",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from io import BytesIO
@@ -40,8 +40,9 @@ _SETTINGS = {
     "lines.linewidth": 1.2,
     "lines.markersize": 3.0,
     "legend.frameon": False,
-    "legend.fontsize": 6.5,
-    "legend.handlelength": 1.6,
+    "legend.fontsize": 6.0,
+    "legend.handlelength": 1.5,
+    "legend.columnspacing": 1.2,
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
     "savefig.dpi": 300,
@@ -59,32 +60,48 @@ def suffix_of(path: Path) -> str:
     return suffix
 
 
-def module(name: str) -> Any:
-    """Return a module of a library that pictures need; without it HostError is raised."""
+def module(name: str, what: str = "the picture") -> Any:
+    """Return a module of a library that draws; without it HostError says what is not drawn."""
     try:
         return import_module(name)
     except ImportError:
         library = name.partition(".")[0]
         raise HostError(
-            f"{library} is not installed, so nothing is drawn", hint="pip install 'bnstats[plot]'"
+            f"{library} is not installed, so {what} is not drawn",
+            hint="pip install 'bnstats[plot]'",
         ) from None
 
 
 @contextmanager
-def drawing(height: float, width: float = COLUMN, **settings: Any) -> Iterator[Any]:
-    """Yield an empty figure of a size in cm; whatever is drawn and saved belongs inside.
+def drawing(
+    height: float,
+    width: float = COLUMN,
+    *,
+    what: str = "the picture",
+    settings: Mapping[str, Any] | None = None,
+) -> Iterator[Any]:
+    """Yield an empty figure; whatever is drawn and saved belongs inside.
 
-    The user's own settings of matplotlib do not count; ``settings`` add to ours.
+    The user's own settings of matplotlib do not count.
+
+    Parameters
+    ----------
+    height, width
+        In cm.
+    what
+        What a user is told is not drawn where matplotlib is missing.
+    settings
+        Settings of matplotlib that differ from those of other pictures.
 
     Raises
     ------
     HostError
         matplotlib is not installed.
     """
-    matplotlib, figure = module("matplotlib"), module("matplotlib.figure")
+    matplotlib, figure = module("matplotlib", what), module("matplotlib.figure", what)
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS | settings)
+        matplotlib.rcParams.update(_SETTINGS | dict(settings or {}))
         yield figure.Figure(figsize=(width * _CM, height * _CM), layout="constrained")
 
 
@@ -99,6 +116,6 @@ def saved(figure: Any, suffix: str, **metadata: str) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def label(axes: Any, letter: str) -> None:
+def label(axes: Any, text: str) -> None:
     """Write a title at the left, above the axes."""
-    axes.set_title(letter, loc="left", pad=3)
+    axes.set_title(text, loc="left", pad=3)

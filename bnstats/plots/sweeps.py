@@ -47,6 +47,7 @@ def picture(sweep: Sweep, suffix: str) -> bytes:
             axes.set_ylabel(ALL_QUANTITIES[quantity].symbol)
             _scale(axes, sweep, quantity)
         _axis(panels[-1], sweep)
+        figure.align_ylabels(panels)
         if several:
             lines, names = panels[0].get_legend_handles_labels()
             figure.legend(lines, names, loc="outside upper left", ncols=2)
