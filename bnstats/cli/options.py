@@ -185,18 +185,26 @@ backend_options = together(
 
 
 class WithLists(click.Command):
-    """A command whose --quantity takes several names, up to the first word that is none."""
+    """A command whose --quantity and --find take several values, up to a word that is none.
+
+    What follows --quantity is the name of a quantity, and what follows --find begins with one.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat the option before each name after the first."""
-        if any(arg.partition("=")[0] == "--quantity" for arg in args):
+        """Repeat the option before each value after the first."""
+        if {"--quantity", "--find"} & set(args):
             from bnstats.statistics.quantities import ALL_QUANTITIES
 
-            named, spread = False, list[str]()
+            option, spread = "", list[str]()
             for before, arg in zip(["", *args], args, strict=False):
-                named = before == "--quantity" or (named and arg in ALL_QUANTITIES)
-                more = named and before != "--quantity"
-                spread += ["--quantity", arg] if more else [arg]
+                name, equals, _ = arg.partition("=")
+                if before in ("--quantity", "--find"):
+                    option = before
+                elif name not in ALL_QUANTITIES or bool(equals) is not (option == "--find"):
+                    option = ""
+                elif option:
+                    spread.append(option)
+                spread.append(arg)
             args = spread
         return super().parse_args(ctx, args)
 
