@@ -192,14 +192,18 @@ class WithLists(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Repeat the option before each value after the first."""
-        if {"--quantity", "--find"} & set(args):
+        lists = ("--quantity", "--find")
+        if any(arg.partition("=")[0] in lists for arg in args):
             from bnstats.statistics.quantities import ALL_QUANTITIES
 
             option, spread = "", list[str]()
             for before, arg in zip(["", *args], args, strict=False):
                 name, equals, _ = arg.partition("=")
-                if before in ("--quantity", "--find"):
-                    option = before
+                given, joined, _ = before.partition("=")
+                if given in lists:
+                    option = given
+                if given in lists and not joined:
+                    pass  # the value of the option itself
                 elif name not in ALL_QUANTITIES or bool(equals) is not (option == "--find"):
                     option = ""
                 elif option:

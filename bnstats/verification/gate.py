@@ -254,9 +254,9 @@ class FreshDraws:
     def _command(self, result: Result, name: str) -> str:
         count, settings = count_text(result.samples), self._settings
         command = f"bnstats compute {as_typed(self._spec)} -n {count} --seed {result.seed}"
-        for name, value in self._law._asdict().items():
-            if value != getattr(STANDARD, name):
-                command += f" --{name.replace('_', '-')} {value!r}"
+        for key, value in self._law._asdict().items():
+            if value != getattr(STANDARD, key):
+                command += f" --{key.replace('_', '-')} {value!r}"
         if name in STACK_QUANTITIES:
             command += f" --quantity {name}"
         if settings.backend != "numpy":

@@ -612,27 +612,19 @@ def test_a_wrong_path_is_found_before_years_of_sampling(cli: Cli) -> None:
 
 
 def test_quantities_are_shown_by_name(cli: Cli) -> None:
-    argv = (
-        "compute",
-        "relu",
-        "-n",
-        20_000,
-        "--quantity",
-        "chi",
-        "gain_y",
-        "c1",
-        "--quantity=std_y",
-    )
+    asked = ("--quantity", "chi", "gain_y", "c1", "--quantity=std_y", "std_dx")
+    argv = ("compute", "relu", "-n", 20_000, *asked)
     out = cli(*argv).out
     rows = [row[1].strip() for row in map(ROW.fullmatch, out.splitlines()) if row]
-    assert rows == ["χ", "1/σ[y]", "c₁", "σ[y]"]
+    assert rows == ["χ", "1/σ[y]", "c₁", "σ[y]", "σ[dx]"]
     found = document(cli, *argv)
-    assert found["provenance"]["quantities"] == ["chi", "gain_y", "c1", "std_y"]
+    assert found["provenance"]["quantities"] == ["chi", "gain_y", "c1", "std_y", "std_dx"]
     assert list(found["results"][0]) == [*RESULT_KEYS[:-2], "chi", "c1", "warnings", "claims"]
     assert cli(*argv, "--get", "chi.value").out == f"{found['results'][0]['chi']['value']!r}\n"
     for format_ in ("csv", "markdown", "latex"):
         text = cli(*argv, "--format", format_).out
-        assert "dx" not in text.replace(r"1/\sigma", "")
+        assert "var_dx" not in text
+        assert "Var[dx]" not in text
         assert text.count("\n") >= 5
     assert "quantities" not in document(cli, "compute", "relu", "-n", 1000)["provenance"]
 
