@@ -84,7 +84,7 @@ def command(
     law = Law(*map(options.pop, Law._fields))
     format_ = opt.format_asked(format_, as_json)
     check_exports(export)
-    check_plot(plot)
+    check_plot(plot, format_)
     opt.import_named(imports)
     with interruptible() as interrupted, watching(console, options["over"], interrupted) as watch:
         found = sweep(

@@ -93,6 +93,6 @@ def _ticks(*, log: bool) -> Callable[[Any, Any], str]:
         span = abs(high - low)
         if not log and abs(value) < 1e-9 * span:
             value = 0.0
-        return f"{value:.3g}".rjust(8)
+        return f"{value:.4g}".rjust(8)
 
     return tick

@@ -107,6 +107,9 @@ def test_the_terminal(cli: Cli) -> None:
 
 def test_what_is_no_picture_is_told_before_any_work(cli: Cli, tmp_path: Path) -> None:
     for argv in (("compute", "relu", "-n", "1e15"), SWEEP):
+        code, out, err = cli(*argv, "--plot", "-", "--format", "csv")
+        assert (code, out) == (2, "")
+        assert "--plot - does not go with --format csv" in err
         code, out, err = cli(*argv, "--plot", "a.gif")
         assert (code, out) == (2, "")
         assert "a picture ends in .svg, .png, .pdf" in err
