@@ -10,13 +10,12 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from bnstats.backends import chosen, load
-from bnstats.claims import claims_on
-from bnstats.claims.verdict import Verdict, judge
+from bnstats.claims.verdict import verdicts_on
 from bnstats.custom import load_typed
 from bnstats.custom.objects import spec_of
 from bnstats.diagnostics import doubts
 from bnstats.errors import ArgumentError, BnstatsError, kind_of, printable, suggestion
-from bnstats.layers import STANDARD, BoundLayer, ExactMoments, Law, Layer
+from bnstats.layers import STANDARD, BoundLayer, Law, Layer
 from bnstats.result import Reference, Result, Status
 from bnstats.sampling.crossings import crossings
 from bnstats.sampling.iid import check_size, chunk_draws
@@ -38,12 +37,11 @@ from bnstats.statistics.exact import (
     Exact,
     exact_moments,
     heavy_tailed,
-    moment_quantities,
-    stack_quantities,
+    known_quantities,
 )
 from bnstats.statistics.moments import Tally
-from bnstats.statistics.quantities import NOT_SCALAR, STACK_QUANTITIES, Direction
-from bnstats.statistics.stacks import stack_estimates
+from bnstats.statistics.quantities import Direction
+from bnstats.statistics.stacks import check_applicable, stack_estimates
 
 MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
 
@@ -200,8 +198,11 @@ def sample(
         devices = chosen(sampling.backend, load(sampling.backend), sampling.device)
     samples = _most_samples(spec.bound, sampling)
     moments = exact_moments(spec.bound, sampling.law)
-    check_applicable(spec, sampling.of_stack)
-    exact, heavy = _known(spec.bound, moments, sampling.law), heavy_tailed(spec.bound, moments)
+    check_applicable(spec.text, spec.bound, sampling.of_stack)
+    exact, heavy = (
+        known_quantities(spec.bound, moments, sampling.law),
+        heavy_tailed(spec.bound, moments),
+    )
     jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
     estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps)
     ends = math.inf if sampling.samples is None and sampling.max_time is not None else samples
@@ -321,25 +322,8 @@ def exact(
     law = checked_law(_law(law, x_mean, x_std, dy_std))
     spec = spec.under(law)
     moments = exact_moments(spec.bound, law)
-    values = _known(spec.bound, moments, law)
+    values = known_quantities(spec.bound, moments, law)
     return Reference(spec, values, verdicts_on(spec, law, values), spec.bound.hints, law)
-
-
-def _known(bound: BoundLayer, moments: ExactMoments, law: Law) -> dict[str, Exact]:
-    return moment_quantities(bound, moments) | stack_quantities(bound, moments, law)
-
-
-def check_applicable(spec: Spec, names: Iterable[str]) -> None:
-    """Raise BnstatsError for names of quantities that a layer does not have."""
-    scalar = spec.bound.is_scalar
-    of_stack = {n: STACK_QUANTITIES[n] for n in names if n in STACK_QUANTITIES}
-    wrong = [n for n, q in of_stack.items() if q.of_scalars and not scalar]
-    if wrong:
-        others = (n for n, q in STACK_QUANTITIES.items() if not q.of_scalars)
-        raise BnstatsError(
-            f"{spec.text} has no {', '.join(wrong)}: {NOT_SCALAR}",
-            hint=f"of such layers there are {' and '.join(others)}",
-        )
 
 
 def gain(
@@ -441,20 +425,4 @@ def _is_hopeless(tally: Tally, bound: BoundLayer, heavy: tuple[Direction, ...]) 
         m.points + m.nonfinite >= default_samples(bound)
         and (d in heavy or m.mean_b - m.mean_a**2 <= 0)
         for d, m in tally.items()
-    )
-
-
-def verdicts_on(
-    spec: Spec,
-    law: Law,
-    exact: dict[str, Exact],
-    found: dict[str, Estimate] | None = None,
-    samples: int = 0,
-) -> tuple[Verdict, ...]:
-    """Judge the published claims on a layer under a law of its inputs."""
-    known = exact.keys() if found is None else found.keys()
-    return tuple(
-        judge(claim, exact, found, samples=samples)
-        for claim in claims_on(spec.text, law)
-        if claim.quantity in known
     )

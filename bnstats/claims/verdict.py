@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from bnstats.claims import Claim
+from bnstats.claims import Claim, claims_on
 from bnstats.claims.values import Printed
+from bnstats.layers import Law
 from bnstats.notation import count_text, exact_text, plural, signed
+from bnstats.specs.spec import Spec
 from bnstats.statistics.alarm import FAMILY_ERROR, FIRST_THRESHOLD, round_up, two_sided
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
@@ -98,6 +100,22 @@ class Verdict:
     def __repr__(self) -> str:
         claim = self.claim
         return f"Verdict({claim.spec.text!r}, {claim.quantity!r}, {claim.printed.text!r}, {self})"
+
+
+def verdicts_on(
+    spec: Spec,
+    law: Law,
+    exact: dict[str, Exact],
+    found: dict[str, Estimate] | None = None,
+    samples: int = 0,
+) -> tuple[Verdict, ...]:
+    """Judge the published claims on a layer under a law of its inputs."""
+    known = exact.keys() if found is None else found.keys()
+    return tuple(
+        judge(claim, exact, found, samples=samples)
+        for claim in claims_on(spec.text, law)
+        if claim.quantity in known
+    )
 
 
 def judge(

@@ -34,13 +34,14 @@ def command(
 
     SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE, as for bnstats compute.
     """
-    from bnstats.api import check_applicable, exact
+    from bnstats.api import exact
     from bnstats.cli.output import check_exports, emit
     from bnstats.custom import load_here
     from bnstats.documents.write import document
     from bnstats.layers import Law
     from bnstats.sampling.settings import checked_quantities
     from bnstats.specs.spec import parse
+    from bnstats.statistics.stacks import check_applicable
 
     console.take_stdout()
     format_ = opt.format_asked(format_, as_json)
@@ -49,7 +50,7 @@ def command(
     quantities = checked_quantities(quantities)
     layers = [parse(text, load_here) for text in specs]
     for spec in layers:
-        check_applicable(spec, quantities)
+        check_applicable(spec.text, spec.bound, quantities)
     found = (exact(spec, law=Law(**law)) for spec in layers)
     references = list({r.layer: r for r in found}.values())
     for reference in references:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from bnstats.api import check_applicable, exact, sample
+from bnstats.api import exact, sample
 from bnstats.custom import load_typed
-from bnstats.errors import BnstatsError
+from bnstats.errors import BnstatsError, kind_of
 from bnstats.layers import STANDARD, Law
 from bnstats.networks.over import POINTS, Over, over_of
 from bnstats.networks.solve import Solution, Wanted, solve, wanted_of
@@ -20,6 +20,7 @@ from bnstats.specs.names import Load
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import ALL_QUANTITIES
+from bnstats.statistics.stacks import check_applicable
 
 USUAL = ("std_y", "std_dx")
 SAMPLES = 200_000  # of each value where something has to be sampled
@@ -240,6 +241,11 @@ def sweep(
     """
     if not layers:
         raise BnstatsError("a sweep needs a layer", hint=_STARTS)
+    for layer in layers:
+        if not isinstance(layer, str):
+            what = f"a layer is swept by its name, not as {kind_of(layer)}"
+            hint = 'bnstats.register(function, name="my_act"), and then "my_act"'
+            raise BnstatsError(what, hint=hint if callable(layer) else _STARTS)
     if not isinstance(points, int) or points < 2:
         raise BnstatsError(f"points {points} is not a whole number ≥ 2")
     wanted = [wanted_of(text) for text in ((find,) if isinstance(find, str) else find)]
@@ -278,7 +284,7 @@ class _Job:
         """Return the exact values of a layer at a value of the parameter."""
         if (layer, text) not in self._known:
             spec, law = self.over.at(layer, text, self.how.law, self.load)
-            check_applicable(spec, self.how.quantities)
+            check_applicable(spec.text, spec.bound, self.how.quantities)
             self._known[layer, text] = exact(spec, law=law)
         return self._known[layer, text]
 

@@ -136,6 +136,11 @@ def moment_quantities(bound: BoundLayer, stated: ExactMoments) -> dict[str, Exac
     return values
 
 
+def known_quantities(bound: BoundLayer, stated: ExactMoments, law: Law) -> dict[str, Exact]:
+    """Return all quantities that follow from moments."""
+    return moment_quantities(bound, stated) | stack_quantities(bound, stated, law)
+
+
 def stack_quantities(bound: BoundLayer, stated: ExactMoments, law: Law) -> dict[str, Exact]:
     """Return what the moments of a layer say of a stack, as far as they tell.
 

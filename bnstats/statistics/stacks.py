@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import cmath
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
-from bnstats.layers import CONSTANT, Law
+from bnstats.errors import BnstatsError
+from bnstats.layers import CONSTANT, BoundLayer, Law
 from bnstats.statistics.estimate import Estimate, Estimator, as_normal, quantile
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.joint import Joint
 from bnstats.statistics.moments import VARIANCE_ROUNDING
-from bnstats.statistics.quantities import STACK_QUANTITIES, Direction
+from bnstats.statistics.quantities import NOT_SCALAR, STACK_QUANTITIES, Direction
 
 _STEP = 1e-60  # of a derivative: along the imaginary axis nothing cancels, however small it is
 # A variance that is this share of its terms is their rounding: no information.
@@ -69,6 +70,18 @@ _FUNCTIONS: dict[str, tuple[_Function, tuple[_Function, ...]]] = {
     "stability": (lambda m: m.drift / _ms(m), (_ms,)),
     "c1": (lambda m: _mean(m) / cmath.sqrt(_ms(m)), (_ms,)),
 }
+
+
+def check_applicable(spec: str, bound: BoundLayer, names: Iterable[str]) -> None:
+    """Raise BnstatsError for names of quantities that a layer does not have."""
+    of_stack = {n: STACK_QUANTITIES[n] for n in names if n in STACK_QUANTITIES}
+    wrong = [n for n, q in of_stack.items() if q.of_scalars and not bound.is_scalar]
+    if wrong:
+        others = (n for n, q in STACK_QUANTITIES.items() if not q.of_scalars)
+        raise BnstatsError(
+            f"{spec} has no {', '.join(wrong)}: {NOT_SCALAR}",
+            hint=f"of such layers there are {' and '.join(others)}",
+        )
 
 
 def stack_estimates(

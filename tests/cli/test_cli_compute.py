@@ -284,13 +284,13 @@ def test_values_that_are_not_finite_are_counted_and_never_dropped_in_silence(cli
 def test_an_estimate_far_from_the_exact_value_is_a_bug_and_is_called_so(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = api.moment_quantities
+    true = api.known_quantities
 
-    def off(bound: Any, moments: Any) -> dict[str, Any]:
-        values = true(bound, moments)
+    def off(*given: Any) -> dict[str, Any]:
+        values = true(*given)
         return values | {"std_y": replace(values["std_y"], value=values["std_y"].value * 1.1)}
 
-    monkeypatch.setattr(api, "moment_quantities", off)
+    monkeypatch.setattr(api, "known_quantities", off)
     err = cli("compute", "tanh", "-n", 100_000).err
     assert re.match(
         r"warning: σ\[y\] is \d+\.\d standard errors from its exact value: if another", err

@@ -217,6 +217,12 @@ def test_what_cannot_be_sought_is_told(find: str) -> None:
         bnstats.sweep("relu", over="x_std=1:2", find=find)
 
 
+def test_layers_are_named() -> None:
+    for layers in ((), (math.sin,), (["relu"],)):
+        with pytest.raises(BnstatsError, match="layer"):
+            bnstats.sweep(*layers, over="x_std=1:2")
+
+
 # --- the command
 
 

@@ -109,8 +109,6 @@ def test_closed_forms(spec: str, law: Law, wanted: dict[str, float]) -> None:
 PUBLISHED = {
     "sigmoid": (0.9842, 0.3909, 0.106, 0.852, 1.0167),
     "tanh": (0.9305, 1.0853, 0.461, 0.000, 1.0853),
-    # its program prints a share of 0.9708; by hand E[f′]² = λ²(½ + α·√e·Φ(−1))² is 0.970680
-    "selu": (0.9707, 1.0353, 0.783, 0.000, 1.0353),
     "elu": (0.9367, 1.0178, 0.891, 0.040, 1.0388),
     "erf": (0.9136, 1.1071, 0.409, 0.000, 1.1071),
     "silu": (0.7985, 1.0328, 1.173, 0.120, 1.1010),
@@ -128,6 +126,23 @@ def test_numbers_of_another_program(spec: str) -> None:
     assert found["stability"].value == pytest.approx(stability, abs=6e-4)
     assert found["c1"].value == pytest.approx(c1, abs=6e-4)
     assert math.sqrt(found["mean_degree"].value) == pytest.approx(root_degree, abs=6e-5)
+
+
+def test_selu_by_hand() -> None:
+    """E[f′] is λ·(½ + α·√e·Φ(−1)), E[f′²] λ²·(½ + α²·e²·Φ(−2)); E[y] is 0, E[y²] is 1."""
+    scale, alpha = 1.0507009873554805, 1.6732632423543772
+
+    def below(t: float) -> float:
+        return 0.5 * math.erfc(t / math.sqrt(2))
+
+    found = bnstats.exact("selu").quantities
+    mean_slope = scale * (0.5 + alpha * math.exp(0.5) * below(1))
+    assert found["linear_share"].value == pytest.approx(mean_slope**2, rel=1e-13)
+    ms_slope = scale**2 * (0.5 + alpha**2 * math.exp(2) * below(2))
+    for name in ("chi", "mean_degree"):
+        assert found[name].value == pytest.approx(ms_slope, rel=1e-13)
+    assert found["c1"].value == pytest.approx(0, abs=1e-25)
+    assert found["stability"].value == pytest.approx(0.783, abs=6e-4)
 
 
 def test_the_linear_share_of_tanh_over_the_scale_of_x() -> None:

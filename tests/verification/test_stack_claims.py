@@ -13,7 +13,7 @@ CLAIM = '[[claim]]\nlayer = "{}"\nquantity = "{}"\nvalue = "{}"\n'
 
 def verified(cli: Cli, path: Path, *claims: tuple[str, str, str]) -> tuple[int, list]:
     path.write_text("".join(CLAIM.format(*claim) for claim in claims))
-    code, out, _ = cli("verify", path, "-n", 200_000, "--output-format", "json")
+    code, out, _ = cli("verify", path, "-n", 200_000, "--json")
     return code, [check for row in read_document(out)["results"] for check in row["checks"]]
 
 
