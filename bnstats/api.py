@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
 from bnstats.backends import chosen, load
-from bnstats.claims import claims_on
-from bnstats.claims.verdict import Verdict, judge
+from bnstats.claims.verdict import verdicts_on
 from bnstats.custom import load_typed
 from bnstats.custom.objects import spec_of
 from bnstats.diagnostics import doubts
@@ -28,6 +27,7 @@ from bnstats.sampling.settings import (
     Sampler,
     Sampling,
     checked_law,
+    checked_quantities,
 )
 from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.sampling.tails import tails
@@ -37,12 +37,12 @@ from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator
 from bnstats.statistics.exact import (
     Exact,
     exact_moments,
-    exact_values,
     heavy_tailed,
+    known_quantities,
     of_unknown_error,
-    quantities,
 )
 from bnstats.statistics.moments import Tally
+from bnstats.statistics.stacks import check_applicable, stack_estimates
 
 MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
 
@@ -83,6 +83,7 @@ def compute(
     x_mean: float | None = None,
     x_std: float | None = None,
     dy_std: float | None = None,
+    quantities: Iterable[str] = (),
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     **parameters: Any,
@@ -127,6 +128,9 @@ def compute(
         Law of the inputs: ``Law(x_mean, x_std, dy_std)``.
     x_mean, x_std, dy_std
         Fields of the law that replace those of ``law``.
+    quantities
+        Names of those to show where the result is rendered. Those of a stack, ``linear_share``,
+        ``chi``, ``mean_degree``, ``stability`` and ``c1``, are sampled only if they are named.
     on_progress
         Called with the draws so far and their merged moments.
     should_stop
@@ -168,6 +172,7 @@ def compute(
         backend,
         device,
         _law(law, x_mean, x_std, dy_std),
+        checked_quantities(quantities),
     )
     return sample(spec, sampling, Watch(on_progress=on_progress, should_stop=should_stop))
 
@@ -194,7 +199,11 @@ def sample(
         devices = chosen(sampling.backend, load(sampling.backend), sampling.device)
     samples = _most_samples(spec.bound, sampling)
     moments = exact_moments(spec.bound, sampling.law)
-    exact, heavy = quantities(spec.bound, moments), heavy_tailed(spec.bound, moments)
+    check_applicable(spec.text, spec.bound, sampling.of_stack)
+    exact, heavy = (
+        known_quantities(spec.bound, moments, sampling.law),
+        heavy_tailed(spec.bound, moments),
+    )
     jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
     unknown = of_unknown_error(exact, sampling.directions, heavy)
     seen = tails(spec, sampling.law, unknown, samples)
@@ -215,8 +224,11 @@ def sample(
         status = "complete"
     else:
         status = "target_not_met"
+    estimates = estimator.estimates(tally)
+    if tally.joint is not None:
+        estimates |= stack_estimates(tally.joint, sampling.of_stack, estimator, sampling.law)
     stream = stream_name(spec, sampling)
-    found = {n: replace(e, stream=stream) for n, e in estimator.estimates(tally).items()}
+    found = {n: replace(e, stream=stream) for n, e in estimates.items()}
     result = Result(
         spec=spec,
         quantities=found,
@@ -312,7 +324,8 @@ def exact(
     spec = checked_spec(layer, parameters)
     law = checked_law(_law(law, x_mean, x_std, dy_std))
     spec = spec.under(law)
-    values = exact_values(spec.bound, law)
+    moments = exact_moments(spec.bound, law)
+    values = known_quantities(spec.bound, moments, law)
     return Reference(spec, values, verdicts_on(spec, law, values), spec.bound.hints, law)
 
 
@@ -415,20 +428,4 @@ def _is_hopeless(tally: Tally, bound: BoundLayer, estimator: Estimator) -> bool:
         m.points + m.nonfinite >= default_samples(bound)
         and (estimator.is_hopeless(d) or m.mean_b - m.mean_a**2 <= 0)
         for d, m in tally.items()
-    )
-
-
-def verdicts_on(
-    spec: Spec,
-    law: Law,
-    exact: dict[str, Exact],
-    found: dict[str, Estimate] | None = None,
-    samples: int = 0,
-) -> tuple[Verdict, ...]:
-    """Judge the published claims on a layer under a law of its inputs."""
-    known = exact.keys() if found is None else found.keys()
-    return tuple(
-        judge(claim, exact, found, samples=samples)
-        for claim in claims_on(spec.text, law)
-        if claim.quantity in known
     )

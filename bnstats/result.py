@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from importlib import import_module
@@ -16,7 +16,7 @@ from bnstats.sampling.settings import DType, Sampler, Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact, exact_entry
-from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES, Direction
+from bnstats.statistics.quantities import ALL_QUANTITIES, ON_SCREEN, QUANTITIES, Direction
 from bnstats.statistics.uncertain import finite
 
 T = TypeVar("T", Estimate, Exact)
@@ -59,7 +59,7 @@ class Record(Generic[T]):
         try:
             return self.quantities[name]
         except KeyError:
-            near = suggestion(name, QUANTITIES)
+            near = suggestion(name, ALL_QUANTITIES)
             hint = f"; did you mean {near!r}?" if near and near in self.quantities else ""
             raise AttributeError(f"{self.layer} has no quantity {name!r}{hint}") from None
 
@@ -70,6 +70,11 @@ class Record(Generic[T]):
     def _caption(self) -> str:
         """What was asked for, in a line."""
         return self.layer
+
+    @property
+    def _shown(self) -> Sequence[str]:
+        """The quantities that people are shown."""
+        return ON_SCREEN
 
     def _numbers(self) -> dict[str, Any]:
         """Return the numbers as plain data."""
@@ -106,16 +111,18 @@ class Record(Generic[T]):
     def _repr_html_(self) -> str:
         """Return the table that a notebook shows."""
         lines: list[str] = []
-        for name in ON_SCREEN:
+        for name in self._shown:
             if name in self.quantities:
                 cells: dict[str, str] = self._cells(self.quantities[name])
                 lines = lines or [_html_row("th", ("", *cells))]
-                lines.append(_html_row("td", (QUANTITIES[name].symbol, *cells.values())))
+                lines.append(_html_row("td", (ALL_QUANTITIES[name].symbol, *cells.values())))
         notes = "".join(f"<p>warning: {escape(said)}</p>" for said in self.warnings)
         return f"<table><caption>{escape(self._caption)}</caption>{''.join(lines)}</table>{notes}"
 
     def __repr__(self) -> str:
-        shown: list[str] = [f"{n}={self.quantities[n]}" for n in ON_SCREEN if n in self.quantities]
+        shown: list[str] = [
+            f"{n}={self.quantities[n]}" for n in self._shown if n in self.quantities
+        ]
         return f"{type(self).__name__}({', '.join((repr(self._caption), *shown))})"
 
 
@@ -147,7 +154,7 @@ class Reference(Record[Exact]):
         return _caption(self.layer, self.law)
 
     def _numbers(self) -> dict[str, Any]:
-        return {name: {"exact": exact_entry(self.quantities.get(name))} for name in QUANTITIES}
+        return {n: {"exact": exact_entry(self.quantities.get(n))} for n in ALL_QUANTITIES}
 
     def _row(self, number: Exact) -> dict[str, Any]:
         return number.to_dict()
@@ -227,6 +234,10 @@ class Result(Record[Estimate]):
     @property
     def _caption(self) -> str:
         return _caption(self.layer, self.law, f"n={count_text(self.samples)}")
+
+    @property
+    def _shown(self) -> Sequence[str]:
+        return self.sampling.quantities or ON_SCREEN
 
     def _numbers(self) -> dict[str, Any]:
         return {

@@ -13,7 +13,7 @@ from bnstats.layers import Law
 from bnstats.sampling.settings import checked_law
 from bnstats.specs.names import Load
 from bnstats.specs.spec import Spec, parse
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 
 FIELDS = (
     *("layer", "quantity", "value", "tolerance", "samples", "source", "remark"),
@@ -67,11 +67,11 @@ def claim_of(row: Any, set_name: str, load: Load, quantity: str | None = None) -
     spec = row["layer"] if isinstance(row["layer"], Spec) else _spec(row["layer"], load)
     context = f'   (layer = "{spec.text}")'
     quantity = fields["quantity"]
-    if quantity not in QUANTITIES:
+    if quantity not in ALL_QUANTITIES:
         raise _at(
             "quantity",
             f"unknown quantity '{printable(quantity, 40)}'{context}",
-            hint=hint_for(quantity, QUANTITIES, f"quantities: {', '.join(QUANTITIES)}"),
+            hint=hint_for(quantity, ALL_QUANTITIES, f"quantities: {', '.join(ALL_QUANTITIES)}"),
         )
     try:
         printed = parse_value(fields["value"])

@@ -171,6 +171,61 @@ backend_options = together(
 )
 
 
+class WithLists(click.Command):
+    """A command whose --quantity and --find take several values, up to a word that is none.
+
+    What follows --quantity is the name of a quantity, and what follows --find begins with one.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each value after the first."""
+        lists = ("--quantity", "--find")
+        if any(arg.partition("=")[0] in lists for arg in args):
+            from bnstats.statistics.quantities import ALL_QUANTITIES
+
+            option, spread = "", list[str]()
+            for before, arg in zip(["", *args], args, strict=False):
+                name, equals, _ = arg.partition("=")
+                given, joined, _ = before.partition("=")
+                if given in lists:
+                    option = given
+                if given in lists and not joined:
+                    pass  # the value of the option itself
+                elif name not in ALL_QUANTITIES or bool(equals) is not (option == "--find"):
+                    option = ""
+                elif option:
+                    spread.append(option)
+                spread.append(arg)
+            args = spread
+        return super().parse_args(ctx, args)
+
+
+def quantity_option(help_: str) -> Callable[..., Any]:
+    """Return the --quantity option of a `WithLists`."""
+    return click.option(
+        "--quantity",
+        "quantities",
+        multiple=True,
+        metavar="NAME...",
+        help=help_,
+        shell_complete=quantity_names,
+    )
+
+
+def quantity_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a quantity."""
+    from bnstats.statistics.quantities import ALL_QUANTITIES
+
+    return [name for name in ALL_QUANTITIES if name.startswith(incomplete)]
+
+
+PLOT = click.option(
+    "--plot",
+    metavar="FILE|-",
+    help="Draw a picture: .svg, .png or .pdf, or - for one in the terminal.",
+)
+
+
 def import_option(help_: str) -> Callable[..., Any]:
     """Return the --import option."""
     return click.option("--import", "imports", metavar="NAME", multiple=True, help=help_)
@@ -216,19 +271,20 @@ def format_asked(asked: str, as_json: bool) -> str:
     return "json" if as_json else asked
 
 
-def output_options(number: str) -> Callable[..., Any]:
+def output_options(number: str | None) -> Callable[..., Any]:
     """Return a decorator that adds --format, --json, --get and --export.
 
     Parameters
     ----------
     number
-        The path of a number, which the help of --get shows as an example.
+        The path of a number, which the help of --get shows as an example; None for no --get.
     """
+    get = click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}")
     formats = ("text", "json", "csv", "markdown", "latex")
     return together(
         choice("--format", "format_", values=formats, help_="Output format."),
         click.option("--json", "as_json", is_flag=True, help="Same as --format json."),
-        click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}"),
+        *((get,) if number else ()),
         click.option(
             "--export",
             type=click.Path(path_type=Path),

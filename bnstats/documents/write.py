@@ -21,9 +21,15 @@ STATUSES: tuple[Status, ...] = get_args(Status)  # from the best to the worst
 
 
 def document(
-    records: Sequence[Record[Any]], *, argv: Sequence[str] = (), status: str | None = None
+    records: Sequence[Record[Any]],
+    *,
+    argv: Sequence[str] = (),
+    status: str | None = None,
+    quantities: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return one JSON-ready document: schema, status, results, provenance.
+
+    ``quantities`` are those that a reader asked to see; of none, people are shown the usual ones.
 
     Numbers that are not finite become null; keys are in a fixed order; nothing in it depends on
     the time, the host or the user.
@@ -33,7 +39,7 @@ def document(
         "schema": SCHEMA,
         "status": status or max(statuses, key=STATUSES.index),
         "results": [r.to_dict() for r in records],
-        "provenance": _provenance(records, argv),
+        "provenance": _provenance(records, argv) | _asked(quantities),
     }
 
 
@@ -41,7 +47,7 @@ def outline(specs: Sequence[Spec], sampling: Sampling) -> dict[str, Any]:
     """Return a document with every key that one of these layers would have, and no true number."""
     estimate = Estimate(0.0, 0.0, (0.0, 0.0), 0.0, Exact(0.0, 0.0, ""))
     names = (n for n, q in QUANTITIES.items() if q.direction in sampling.directions)
-    quantities = dict.fromkeys(names, estimate)
+    quantities = dict.fromkeys((*names, *sampling.of_stack), estimate)
     nonfinite = dict.fromkeys(sampling.directions, 0)
     return document([Result(s, quantities, sampling=sampling, nonfinite=nonfinite) for s in specs])
 
@@ -51,6 +57,10 @@ def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str])
     error = {"message": message, "hint": hint, "exit_code": exit_code}
     begun = {"schema": SCHEMA, "status": "failed", "error": error}  # the keys in their order
     return begun | document((), argv=argv, status="failed")
+
+
+def _asked(quantities: Sequence[str]) -> dict[str, Any]:
+    return {"quantities": list(quantities)} if quantities else {}
 
 
 def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str, Any]:

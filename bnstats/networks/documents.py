@@ -16,11 +16,13 @@ from bnstats.networks.propagation import (
     Side,
     Typical,
 )
-from bnstats.statistics.exact import exact_entry
+from bnstats.statistics.estimate import Estimate
+from bnstats.statistics.exact import Exact, exact_entry
 from bnstats.statistics.uncertain import finite
 
 if TYPE_CHECKING:
     from bnstats.networks.critical import Critical
+    from bnstats.networks.sweep import Curve, Sweep
 
 
 def critical_document(found: Sequence[Critical], *, argv: Sequence[str] = ()) -> dict[str, Any]:
@@ -46,6 +48,48 @@ def propagation_document(found: Propagation, *, argv: Sequence[str] = ()) -> dic
     plain = document((), argv=argv, status=found.status)
     plain["provenance"] |= {"seed": found.seed, "confidence": found.confidence}
     return plain | {"results": [_propagation(found)]}
+
+
+def sweep_document(found: Sweep, *, argv: Sequence[str] = ()) -> dict[str, Any]:
+    """Return one JSON-ready document of a sweep, an entry for each layer."""
+    plain = document((), argv=argv, status=found.status, quantities=found.quantities)
+    plain["provenance"]["law"] = found.law._asdict()
+    if any(point.samples for curve in found.curves for point in curve.points):
+        names = ("backend", "sampler", "dtype", "seed", "confidence")
+        plain["provenance"] |= {name: getattr(found.sampling, name) for name in names}
+    return plain | {"results": [_curve(curve, found) for curve in found.curves]}
+
+
+def _curve(curve: Curve, found: Sweep) -> dict[str, Any]:
+    mine = [warning for layer, warning in found.doubts if layer == curve.layer]
+    return {
+        "layer": curve.layer,
+        "over": found.over.name,
+        "points": [
+            {
+                "at": point.at,
+                "samples": point.samples,
+                **{n: _quantity(point.record.quantities.get(n)) for n in found.quantities},
+            }
+            for point in curve.points
+        ],
+        "found": [
+            {
+                "quantity": s.quantity,
+                "wanted": s.wanted,
+                "value": s.value,
+                "error": s.error,
+                "why": s.why,
+            }
+            for s in curve.solutions
+        ],
+        "warnings": mine,
+    }
+
+
+def _quantity(found: Exact | Estimate | None) -> dict[str, Any]:
+    """Return what is known of a quantity; where nothing was sampled that is ``exact`` alone."""
+    return found.to_dict() if isinstance(found, Estimate) else {"exact": exact_entry(found)}
 
 
 def _propagation(found: Propagation) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 """What was drawn before: the moments of a run, kept so that an unchanged verification is instant.
 
-Only moments are kept. Exact values, verdicts and warnings are worked out anew each time, so what is
-read here can stand in for draws and for nothing else. An entry is found by all that the digits
-depend on: the code of bnstats and of the user's layer, the versions of the libraries, and what the
-layer makes of the first draws today. What is damaged, forged by halves, or writable by others is
-passed over, and so is everything that goes wrong on the way.
+Only moments of y and dx are kept, and not the joint ones of `bnstats.statistics.joint`. Exact
+values, verdicts and warnings are worked out anew each time, so what is read here can stand in for
+draws and for nothing else. An entry is found by all that the digits depend on: the code of bnstats
+and of the user's layer, the versions of the libraries, and what the layer makes of the first draws
+today. What is damaged, forged by halves, or writable by others is passed over, and so is everything
+that goes wrong on the way.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class Cache:
     ) -> tuple[Tally, int]:
         """Return what `bnstats.sampling.run.run` does, drawn now or before."""
         watch = watch or Watch()
-        key = _key(spec, sampling, samples, devices) if sampling.precision is None else None
+        kept = sampling.precision is None and not sampling.of_stack
+        key = _key(spec, sampling, samples, devices) if kept else None
         found = None if key is None else self._read(key, sampling, samples)
         if found is not None:
             self.answered.append(spec.text)
@@ -165,7 +167,7 @@ def _tally(moments: Mapping[str, Any], sampling: Sampling, samples: int) -> Tall
         squares = (held[name] for name in ("count", "nonfinite", "mean_b", "aa", "bb", "sum_bb"))
         if min(squares) < 0 or held["points"] + held["nonfinite"] != samples:
             return None
-    return {direction: Moments(**moments[direction]) for direction in sampling.directions}
+    return Tally({direction: Moments(**moments[direction]) for direction in sampling.directions})
 
 
 def _digest(value: Any) -> str:

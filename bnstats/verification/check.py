@@ -11,7 +11,7 @@ from bnstats.layers import STANDARD, Law
 from bnstats.statistics.alarm import FIRST_THRESHOLD
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 
 Outcome = Literal["ok", "fail", "undecided"]
 
@@ -66,7 +66,7 @@ class Check:
     def name(self) -> str:
         """The layer and the symbol of the quantity, with what is unusual about the inputs."""
         law = "".join(f" at {name} = {value:g}" for name, value in self.law.changes.items())
-        return f"{self.layer} {QUANTITIES[self.quantity].symbol}{law}"
+        return f"{self.layer} {ALL_QUANTITIES[self.quantity].symbol}{law}"
 
     def __repr__(self) -> str:
         return f"Check({self.outcome}: {self.name}, {self.wanted})"

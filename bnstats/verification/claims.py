@@ -50,7 +50,8 @@ def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Ch
         if is_too_wide(spec):
             judged = [_judged_undrawn(claims[number]) for number in group]
         else:
-            draws = FreshDraws(spec, settings, len(claims), claims[group[0]].law)
+            law, named = claims[group[0]].law, [claims[n].quantity for n in group]
+            draws = FreshDraws(spec, settings, len(claims), law, named)
             error = settings.family_error
             judged = [_judged(claims[n], draws, error, len(claims)) for n in group]
         found.update(zip(group, judged, strict=True))

@@ -16,7 +16,7 @@ from bnstats.documents.read import CONSTANTS, RESULTS, is_document, read_constan
 from bnstats.errors import BnstatsError, hint_for, printable
 from bnstats.sampling.iid import is_too_wide
 from bnstats.specs.spec import Spec, parse
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 from bnstats.verification.check import Check
 from bnstats.verification.claims import verify_claims
 from bnstats.verification.gate import VerifySettings
@@ -75,9 +75,9 @@ def read_source(what: str | Path, quantity: str | None = None) -> ClaimSet | Com
 
     Reading all of it first finds a misspelt name before an hour of sampling.
     """
-    if quantity is not None and quantity not in QUANTITIES:
+    if quantity is not None and quantity not in ALL_QUANTITIES:
         shown = printable(quantity, 40)
-        hint = hint_for(shown, QUANTITIES, f"quantities: {', '.join(QUANTITIES)}")
+        hint = hint_for(shown, ALL_QUANTITIES, f"quantities: {', '.join(ALL_QUANTITIES)}")
         raise BnstatsError(f"unknown quantity '{shown}'", hint=hint)
     code, _, part = str(what).rpartition(".py:")
     path = Path(f"{code}.py" if code else what)

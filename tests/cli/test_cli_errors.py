@@ -51,14 +51,14 @@ TABLE: list[tuple[str, list[str], str]] = [
         "no such command",
         ["xyz"],
         "error: unknown command 'xyz'\n"
-        "hint:  commands: compute, exact, critical, propagate, table, verify, list, show, "
+        "hint:  commands: compute, exact, sweep, critical, propagate, table, verify, list, show, "
         "completion, help, version\n",
     ),
     (
         "control characters",
         ["\x1b[31mred"],
         "error: unknown command '\\x1b[31mred'\n"
-        "hint:  commands: compute, exact, critical, propagate, table, verify, list, show, "
+        "hint:  commands: compute, exact, sweep, critical, propagate, table, verify, list, show, "
         "completion, help, version\n",
     ),
     (
@@ -394,7 +394,8 @@ SIGMOID = '   (layer = "sigmoid")\n'
             CLAIM.replace("std_dx", "sdt_dx").encode(),
             f"a.toml:3:12: unknown quantity 'sdt_dx'{SIGMOID}"
             "hint:  did you mean 'std_dx'?  quantities: mean_y, std_y, mean_dx, std_dx, var_dx, "
-            "var_y, rms_y, rms_dx, gain_y, gain_rms_y, gain_dx\n",
+            "var_y, rms_y, rms_dx, gain_y, gain_rms_y, gain_dx, linear_share, "
+            "chi, mean_degree, stability, c1\n",
         ),
         (
             "a.toml",
