@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from bnstats.backends import numpy_backend
 from bnstats.networks.engines import ENGINES, Backward, Engine, Source, gram
+from bnstats.networks.reduce import Drawn
 from bnstats.networks.stack import Stack
 from bnstats.networks.stages import Add, Dense, Elementwise, Skip
 
 _LARGE = 64  # powers of two from 1 beyond which a root mean square is brought back to it
-
-
-class Drawn(NamedTuple):
-    """Of every network, (networks, layers), and of its input and its output.
-
-    Attributes
-    ----------
-    ln_y, ln_dx
-        Logarithm of the mean square of y and dx over units and inputs; −inf of a network that is
-        dead there, nan of one that is not finite.
-    correlation
-        Of y between inputs: the mean over pairs of their cosine. None of one input.
-    """
-
-    ln_y: Any
-    ln_dx: Any
-    correlation: Any
 
 
 def draw(stack: Stack, engine: Engine, generator: np.random.Generator, networks: int) -> Drawn:
@@ -44,7 +28,7 @@ class _Pass:
         self, stack: Stack, engine: Engine, generator: np.random.Generator, networks: int
     ) -> None:
         self.stack, self.dense, self.generator = stack, ENGINES[engine], generator
-        self.shape = (networks, stack.width, stack.inputs)
+        self.shape = (networks, stack.width, stack.batch)
         self.source = Source(generator, math.prod(self.shape))
 
     def run(self) -> Drawn:
@@ -76,7 +60,7 @@ class _Pass:
                     tape.append(stage)
                 inner = gram(h)
                 ln_y.append(self._log_mean(inner) + shift)
-                if self.stack.inputs > 1:
+                if self.stack.batch > 1:
                     correlation.append(_cosine(inner))
             if self.stack.homogeneous:
                 h, inner, shift = _rescaled(h, inner, ln_y[-1], shift)

@@ -16,6 +16,7 @@ from bnstats.custom import load_typed
 from bnstats.errors import ArgumentError, BnstatsError, hint_for, printable
 from bnstats.layers import Init, Law, ParameterError, weights
 from bnstats.networks.predictions import square_means
+from bnstats.networks.reduce import Label
 from bnstats.networks.stages import Add, Dense, Elementwise, Skip, Stage
 from bnstats.specs.spec import Spec, parse
 
@@ -23,13 +24,14 @@ Scale = Literal["none", "forward", "backward", "separate"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 
 # What a short name stands for: an init of the catalogue and its gain (None: its own).
-_INITS: Mapping[str, tuple[Init, float | None]] = {
+_SHORT: Mapping[str, tuple[Init, float | None]] = {
     "he": ("kaiming_normal", None),
     "lecun": ("kaiming_normal", 1.0),
     "xavier": ("xavier_normal", None),
     "torch": ("kaiming_uniform", 1 / math.sqrt(3)),
 }
-_ALL_INITS = (*_INITS, *get_args(Init))
+INITS = (*_SHORT, *get_args(Init))
+WORDS = ("skip", "add")  # that are no layers
 _MOST_NUMBERS = 2**27  # of all weights of a network, 1 GB
 
 
@@ -43,8 +45,8 @@ class Stack:
         Specs, and the words ``skip`` and ``add``.
     width, depth
         Units of every layer, and repetitions of the block.
-    inputs
-        That pass through one network.
+    batch
+        Inputs that pass through one network.
     init
         A name of the catalogue, or ``he``, ``lecun``, ``xavier`` or ``torch``.
     gain
@@ -64,7 +66,7 @@ class Stack:
     block: tuple[str, ...]
     width: int = 256
     depth: int = 1
-    inputs: int = 2
+    batch: int = 2
     init: str = "he"
     gain: float | None = None
     bias_std: float = 0.0
@@ -100,6 +102,15 @@ class Stack:
         if open_branches:
             raise BnstatsError("skip without an add after it", hint="skip … linear add")
         return found
+
+    @property
+    def labels(self) -> list[Label]:
+        """What each row is of."""
+        return [
+            Label(block, f"{block}.{stage.name.partition(':')[0]}", stage.name)
+            for block in range(1, self.depth + 1)
+            for stage in self.stages
+        ]
 
     @cached_property
     def gaussian(self) -> bool:
@@ -173,12 +184,12 @@ class Stack:
                 f"{unknown.pop()} is the width of the stack", hint=f"`width={self.width}`"
             )
         name = own.get("init", self.init)
-        if name not in _ALL_INITS:
+        if name not in INITS:
             raise BnstatsError(
                 f"unknown init '{printable(name, 60)}'",
-                hint=hint_for(name, _ALL_INITS, f"one of {', '.join(_ALL_INITS)}"),
+                hint=hint_for(name, INITS, f"one of {', '.join(INITS)}"),
             )
-        init, gain = _INITS.get(name, (name, None))
+        init, gain = _SHORT.get(name, (name, None))
         gain = float(own["gain"]) if "gain" in own else gain if self.gain is None else self.gain
         mode: Any = own.get("mode", "fan_in")
         try:
