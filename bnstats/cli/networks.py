@@ -112,7 +112,7 @@ def exit_code(found: Sequence[Propagation], required: Sequence[str]) -> int:
 
 def _one_of(given: str, words: Sequence[str], options: dict[str, Any]) -> Run:
     """Return the run of an init, or of a stack or a model of its own."""
-    from bnstats.networks.stack import INITS
+    from bnstats.networks.inits import INITS
 
     if given in INITS:
         return Run(tuple(words), {**options, "init": given})
@@ -132,9 +132,12 @@ def _of_width(width: int, words: Sequence[str], options: dict[str, Any]) -> Run:
 
 
 def _width(run: Propagation) -> int:
+    from bnstats.networks.shapes.stack import ShapedStack
     from bnstats.networks.stack import Stack
 
     subject = run.subject
+    if isinstance(subject, ShapedStack):
+        raise BnstatsError("layers with shapes have no width", hint="--widths without --input")
     return subject.width if isinstance(subject, Stack) else dict(subject.factory.values)["width"]
 
 
@@ -149,7 +152,8 @@ def _is_model(words: Sequence[str], options: dict[str, Any]) -> bool:
 def _check(run: Run) -> None:
     """Find layers that there are not, and import those of the current directory."""
     from bnstats.custom import load_here
-    from bnstats.networks.stack import WORDS
+    from bnstats.networks.shapes.stack import WORDS
+    from bnstats.specs.names import resolve
     from bnstats.specs.spec import parse
 
     if not run.block:
@@ -157,5 +161,7 @@ def _check(run: Run) -> None:
     if _is_model(run.block, run.options):
         return
     for word in run.block:
-        if word.partition(":")[0] not in WORDS:
+        # A layer that the registry knows may lack what its place in a stack decides.
+        name = word.partition(":")[0]
+        if name not in WORDS and resolve(name) is None:
             parse(word, load_here)

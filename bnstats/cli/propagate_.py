@@ -26,7 +26,12 @@ def _gain(value: str) -> float | Literal["auto"]:
 @click.command("propagate")
 @click.argument("block", metavar="[LAYER...|MODEL]", nargs=-1, shell_complete=opt.layers)
 @click.option("--width", type=int, metavar="N", help="Units of every layer.  [default: 256]")
-@click.option("--depth", type=int, metavar="L", help="Repetitions of the block.  [default: 30]")
+@click.option(
+    "--depth",
+    type=int,
+    metavar="L",
+    help="Repetitions of the block.  [default: 30; with --input 1]",
+)
 @click.option(
     "--input",
     metavar="SHAPE",
@@ -37,7 +42,7 @@ def _gain(value: str) -> float | Literal["auto"]:
     "--batch",
     type=int,
     metavar="B",
-    help="Inputs that pass through a network together.  [default: 2; of a model 8]",
+    help="Inputs that pass through a network together.  [default: 2; with --input 8]",
 )
 @opt.choice("--mode", values=("train", "eval"), help_="Whether a model trains or is evaluated.")
 @click.option("--rows", default="*", metavar="PATTERN", help="Which layers of a model, e.g. 'h.*'.")
@@ -64,8 +69,8 @@ def _gain(value: str) -> float | Literal["auto"]:
     "--networks",
     type=opt.sample_count,
     metavar="N",
-    help="Networks to draw.  [default: 400, of a model 20; with --precision or --max-time, as "
-    "many as needed]",
+    help="Networks to draw.  [default: 400, with --input 200, of a model 20; "
+    "with --precision or --max-time, as many as needed]",
 )
 @click.option(
     "--precision",

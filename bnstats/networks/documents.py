@@ -17,6 +17,7 @@ from bnstats.networks.propagation import (
     Side,
     Typical,
 )
+from bnstats.networks.shapes.stack import ShapedStack
 from bnstats.networks.stack import Stack
 
 if TYPE_CHECKING:
@@ -92,24 +93,17 @@ def _propagation(found: Propagation) -> dict[str, Any]:
     }
 
 
-def _subject(subject: Stack | Model) -> dict[str, Any]:
-    """Return what was drawn; what only the other kind has is null."""
+def _subject(subject: Stack | ShapedStack | Model) -> dict[str, Any]:
+    """Return what was drawn; what only other kinds have is null."""
+    entry: dict[str, Any] = {"layer": "", "input": None, "batch": subject.batch, "mode": None}
+    chosen = ("width", "depth", "init", "gain", "bias_std", "scale")
+    entry |= {name: getattr(subject, name, None) for name in chosen}
     if isinstance(subject, Stack):
-        return {
-            "layer": " ".join(subject.block),
-            "input": None,
-            "batch": subject.batch,
-            "mode": None,
-            "width": subject.width,
-            "depth": subject.depth,
-            "init": subject.init,
-            "gain": subject.gain,
-            "bias_std": subject.bias_std,
-            "scale": subject.scale,
-        }
-    none = dict.fromkeys(("width", "depth", "init", "gain", "bias_std", "scale"))
-    about = {"input": str(subject.input), "batch": subject.batch, "mode": subject.mode}
-    return {"layer": subject.factory.name, **about, **none}
+        return entry | {"layer": " ".join(subject.block)}
+    entry["input"] = str(subject.input)
+    if isinstance(subject, ShapedStack):
+        return entry | {"layer": " ".join(subject.block)}
+    return entry | {"layer": subject.factory.name, "mode": subject.mode}
 
 
 def _row(row: Row) -> dict[str, Any]:

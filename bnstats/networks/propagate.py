@@ -11,8 +11,10 @@ from bnstats.networks.models.factory import Factory, factory_of, names_a_factory
 from bnstats.networks.models.inputs import InputShape, input_shape
 from bnstats.networks.propagation import Propagation
 from bnstats.networks.running import MOST_NETWORKS, Bounds, propagated
-from bnstats.networks.stack import Scale, Stack
-from bnstats.networks.stack_task import stack_of, task_of
+from bnstats.networks.shapes.stack import ShapedStack
+from bnstats.networks.shapes.task import ShapedTask
+from bnstats.networks.stack import Scale, Stack, chosen
+from bnstats.networks.stack_task import task_of
 from bnstats.sampling.settings import Sampling
 
 if TYPE_CHECKING:
@@ -45,8 +47,9 @@ def propagate(
 ) -> Propagation:
     """Send normal x forward and normal dy backward through freshly drawn networks.
 
-    They are stacks of layers, or models of your own. Every network is one unit: it has its own weights, inputs and dy, and all that lies within it,
-    its inputs and units and layers, is dependent and is never counted as more.
+    They are stacks of layers, or models of your own. Every network is one unit: it has its own
+    weights, inputs and dy, and all that lies within it, its inputs and units and layers, is
+    dependent and is never counted as more.
 
     Parameters
     ----------
@@ -56,19 +59,21 @@ def propagate(
         returns a torch.nn.Module, or its path, ``my_nets:make:depth=20``; it is called for every
         draw, under a seed of that draw.
     width, depth
-        Of a stack: units of every layer, 256, and how often the block is repeated, 30 times.
+        Of a stack: units of every layer, 256, and how often the block is repeated: 30 times, or
+        once with ``input``.
     input
         The shape of one input, ``"3x224x224"``, or ``"tokens:50257x128"``. A model needs it; a
         stack that has it may hold convolutions, pools and norms.
     batch
-        Inputs that pass through a network together: 2 of a stack, 8 of a model. Of one there is no
+        Inputs that pass through a network together: 2, or 8 with ``input``. Of one there is no
         correlation.
     mode
         Whether a model trains, ``"train"``, or is evaluated, ``"eval"``.
     rows
         Which layers of a model are watched: a pattern such as ``"h.*"``.
     networks
-        To draw: 400 stacks or 20 models, or with ``precision`` or ``max_time`` as many as it takes.
+        To draw: 400, of stacks with ``input`` 200, of models 20; or with ``precision`` or
+        ``max_time`` as many as it takes.
     init
         Of the weights: a name of the catalogue, or ``he`` (normal, gain √2), ``lecun`` (normal,
         gain 1), ``xavier`` (normal) or ``torch`` (torch.nn.Linear's own, with its biases). Default
@@ -131,13 +136,22 @@ def propagate(
         for name, told in no_effect.items():
             if told is not None:
                 raise ArgumentError(f"{name} has no effect on a model, which brings its own")
-        return propagated(_model_task(factory_of(block[0]), shape, batch, mode, rows, seed), bounds)
+        return propagated(
+            _model_task(factory_of(block[0]), shape, batch, mode, rows, sampling.seed), bounds
+        )
     words = tuple(word for text in block for word in str(text).split())
     if not words:
         raise BnstatsError("a stack without layers", hint="bnstats propagate linear relu")
-    plain = Stack((), width or 256, depth or 30, batch or 2, "", None, bias_std, scale)
-    stack = stack_of(words, gain, init, plain)
-    return propagated(task_of(stack, matrices=matrices, seed=seed), bounds)
+    plain: Stack | ShapedStack
+    if shape is None:
+        plain = Stack(words, width or 256, depth or 30, batch or 2, "", None, bias_std, scale)
+        stack = chosen(plain, init, gain)
+        return propagated(task_of(stack, matrices=matrices, seed=sampling.seed), bounds)
+    if width is not None or shape.tokens is not None:
+        what = "width" if width is not None else "tokens"
+        raise ArgumentError(f"{what} has no place beside the input of a stack, a shape")
+    plain = ShapedStack(words, shape, depth or 1, batch or 8, "", None, bias_std, scale)
+    return propagated(ShapedTask(chosen(plain, init, gain), sampling.seed), bounds)
 
 
 def _model_task(

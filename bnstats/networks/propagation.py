@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bnstats.errors import BnstatsError
 from bnstats.networks.engines import Engine
+from bnstats.networks.shapes.stack import ShapedStack
 from bnstats.networks.stack import Stack
 from bnstats.result import Status
 
@@ -140,7 +141,7 @@ class Propagation:
     Attributes
     ----------
     subject
-        What was drawn: a stack, or a model of the user's.
+        What was drawn: a stack, one of layers with shapes, or a model of the user's.
     engine
         ``exact`` (without matrices), ``matrices``, or ``torch`` for a model.
     seed, confidence, status
@@ -163,7 +164,7 @@ class Propagation:
         What a reader should know.
     """
 
-    subject: Stack | Model
+    subject: Stack | ShapedStack | Model
     engine: Engine | Literal["torch"]
     seed: int
     confidence: float

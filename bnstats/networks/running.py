@@ -65,7 +65,6 @@ class Task(Protocol):
     def default(self) -> int:
         """Networks where nothing else says how many."""
 
-
     def tally(self, chunk: Chunk) -> Tally:
         """Draw a chunk's networks."""
 

@@ -1,21 +1,19 @@
-"""Stacks of dense layers: from words to a stack, and to a tally of its networks."""
+"""Draws of stacks of dense layers, many networks at a time."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar
 
-from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
 from bnstats.networks.engines import Engine
 from bnstats.networks.passes import draw
-from bnstats.networks.predictions import Predictions, predict, square_means
+from bnstats.networks.predictions import Predictions, predict
 from bnstats.networks.reduce import Ends, Label, Tally
 from bnstats.networks.running import Chunk
 from bnstats.networks.stack import Stack
-from bnstats.networks.stages import Dense, Elementwise
+from bnstats.networks.stages import Elementwise
 from bnstats.sampling.iid import stream
 
 _BLOCK_NUMBERS = 2**15  # of one layer of the networks that are drawn together
@@ -95,29 +93,3 @@ def task_of(stack: Stack, *, matrices: bool, seed: int) -> StackTask:
     if engine == "matrices":
         stack.check_matrices()
     return StackTask(stack, engine, seed)
-
-
-def stack_of(
-    words: tuple[str, ...], gain: float | Literal["auto"] | None, init: str | None, plain: Stack
-) -> Stack:
-    """Return the stack of these words, its init and gain chosen where none is given.
-
-    Raises
-    ------
-    BnstatsError
-        A gain is to be found, and there is none.
-    """
-    neutral = plain.scale != "none" or gain == "auto"
-    name = init or ("lecun" if neutral else "he")
-    stack = replace(plain, block=words, init=name, gain=None if gain == "auto" else gain)
-    if gain != "auto":
-        return stack
-    dense = sum(isinstance(s, Dense) for s in stack.stages)
-    kept = math.prod(
-        square_means(s.spec, 1.0)[0].value * s.forward**2
-        for s in stack.stages
-        if isinstance(s, Elementwise)
-    )
-    if not dense or not 0 < kept < math.inf:
-        raise BnstatsError("no gain keeps this block's scale", hint="e.g. `gain=1.4`")
-    return replace(stack, gain=kept ** (-0.5 / dense))

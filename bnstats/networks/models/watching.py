@@ -51,6 +51,8 @@ class Call:
         The number of rows when it began.
     y, dx
         Numbers of its output, and of the gradient at its input; None where there is none.
+    has_dx
+        Whether its input has a gradient.
     """
 
     name: str
@@ -115,7 +117,7 @@ class Watcher:
         holds = next(module.children(), None) is not None
         same = y is not None and self._last[0] is y and self._last[1] == y._version
         plain = type(module) in _HOLDERS
-        if not (holds and same) and not plain:
+        if not (same and len(self.rows) > call.first_row) and not plain:
             self._end(call, y)
         if holds and module is not self._model and not plain:
             rows = call.first_row, len(self.rows) - 1
