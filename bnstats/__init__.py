@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from bnstats.networks.critical import critical as critical
     from bnstats.networks.propagate import propagate as propagate
     from bnstats.networks.propagation import Propagation as Propagation
+    from bnstats.networks.sweep import Sweep as Sweep
+    from bnstats.networks.sweep import sweep as sweep
     from bnstats.result import Reference as Reference
     from bnstats.result import Result as Result
     from bnstats.statistics.estimate import Estimate as Estimate
@@ -50,6 +52,7 @@ _EXPORTS = {
     "networks.critical": "Critical critical",
     "networks.propagate": "propagate",
     "networks.propagation": "Propagation",
+    "networks.sweep": "Sweep sweep",
     "result": "Reference Result",
     "statistics.estimate": "Estimate",
     "statistics.exact": "Exact",

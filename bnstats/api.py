@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from bnstats.claims.verdict import Verdict, judge
 from bnstats.custom import load_typed
 from bnstats.diagnostics import doubts
 from bnstats.errors import BnstatsError, kind_of
-from bnstats.layers import STANDARD, BoundLayer, Law
+from bnstats.layers import STANDARD, BoundLayer, ExactMoments, Law
 from bnstats.result import Reference, Result, Status
 from bnstats.sampling.crossings import crossings
 from bnstats.sampling.iid import check_size, chunk_draws
@@ -26,6 +26,7 @@ from bnstats.sampling.settings import (
     Sampler,
     Sampling,
     checked_law,
+    checked_quantities,
 )
 from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.sampling.watch import Target, Watch
@@ -34,12 +35,13 @@ from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator
 from bnstats.statistics.exact import (
     Exact,
     exact_moments,
-    exact_values,
     heavy_tailed,
-    quantities,
+    moment_quantities,
+    stack_quantities,
 )
 from bnstats.statistics.moments import Tally
-from bnstats.statistics.quantities import Direction
+from bnstats.statistics.quantities import NOT_SCALAR, STACK_QUANTITIES, Direction
+from bnstats.statistics.stacks import stack_estimates
 
 MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
 
@@ -76,6 +78,7 @@ def compute(
     backend: str = "numpy",
     device: str | None = None,
     law: Law = STANDARD,
+    quantities: Iterable[str] = (),
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Result:
@@ -116,6 +119,9 @@ def compute(
         by default.
     law
         Law of the inputs: ``Law(x_mean, x_std, dy_std)``.
+    quantities
+        Names of those to show where the result is rendered. Those of a stack, ``linear_share``,
+        ``chi``, ``mean_degree``, ``stability`` and ``c1``, are sampled only if they are named.
     on_progress
         Called with the draws so far and their merged moments.
     should_stop
@@ -155,6 +161,7 @@ def compute(
         backend,
         device,
         law,
+        checked_quantities(quantities),
     )
     return sample(spec, sampling, Watch(on_progress=on_progress, should_stop=should_stop))
 
@@ -177,7 +184,8 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
         devices = chosen(sampling.backend, load(sampling.backend), sampling.device)
     samples = _most_samples(spec.bound, sampling)
     moments = exact_moments(spec.bound, sampling.law)
-    exact, heavy = quantities(spec.bound, moments), heavy_tailed(spec.bound, moments)
+    check_applicable(spec, sampling.of_stack)
+    exact, heavy = _known(spec.bound, moments, sampling.law), heavy_tailed(spec.bound, moments)
     jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
     estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps)
     ends = math.inf if sampling.samples is None and sampling.max_time is not None else samples
@@ -197,6 +205,8 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
     else:
         status = "target_not_met"
     found = estimator.estimates(tally)
+    if tally.joint is not None:
+        found |= stack_estimates(tally.joint, sampling.of_stack, estimator, sampling.law)
     result = Result(
         spec=spec,
         quantities=found,
@@ -278,8 +288,26 @@ def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
     0.707106781187
     """
     spec = checked_spec(spec).under(checked_law(law))
-    values = exact_values(spec.bound, law)
+    moments = exact_moments(spec.bound, law)
+    values = _known(spec.bound, moments, law)
     return Reference(spec, values, verdicts_on(spec, law, values), spec.bound.hints, law)
+
+
+def _known(bound: BoundLayer, moments: ExactMoments, law: Law) -> dict[str, Exact]:
+    return moment_quantities(bound, moments) | stack_quantities(bound, moments, law)
+
+
+def check_applicable(spec: Spec, names: Iterable[str]) -> None:
+    """Raise BnstatsError for names of quantities that a layer does not have."""
+    scalar = spec.bound.is_scalar
+    of_stack = {n: STACK_QUANTITIES[n] for n in names if n in STACK_QUANTITIES}
+    wrong = [n for n, q in of_stack.items() if q.of_scalars and not scalar]
+    if wrong:
+        others = (n for n, q in STACK_QUANTITIES.items() if not q.of_scalars)
+        raise BnstatsError(
+            f"{spec.text} has no {', '.join(wrong)}: {NOT_SCALAR}",
+            hint=f"of such layers there are {' and '.join(others)}",
+        )
 
 
 def checked_spec(spec: str | Spec) -> Spec:

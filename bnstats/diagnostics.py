@@ -9,7 +9,13 @@ from bnstats.result import Result
 from bnstats.sampling.settings import MAX_DRAWS
 from bnstats.statistics.alarm import FIRST_THRESHOLD, round_up
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate, independent_error
-from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES, Direction
+from bnstats.statistics.quantities import (
+    ALL_QUANTITIES,
+    ON_SCREEN,
+    QUANTITIES,
+    STACK_QUANTITIES,
+    Direction,
+)
 
 # Below this gain in variance over independent draws, sobol points are not worth their cost.
 _WORTHWHILE_GAIN = 2.0
@@ -35,7 +41,7 @@ def doubts(result: Result) -> tuple[str, ...]:
                 f"σ[{direction}]: sobol points are no better than independent draws in "
                 f"{result.spec.bound.numbers} dimensions; `sampler='iid'` is faster"
             )
-    for name in (n for n in ON_SCREEN if n in result.quantities):
+    for name in (n for n in (*ON_SCREEN, *STACK_QUANTITIES) if n in result.quantities):
         estimate = result.quantities[name]
         # Of sobol points, z is in units of the sample's own error.
         believed = estimate.has_enough_draws if result.sampler == "iid" else estimate.reliable
@@ -46,7 +52,7 @@ def doubts(result: Result) -> tuple[str, ...]:
             elif result.sampling.dtype == "float32":
                 wrong = "float32 does not hold what the layer computes, or a formula is wrong"
             found.append(
-                f"{QUANTITIES[name].symbol} is {abs(estimate.z):.1f} standard errors from its "
+                f"{ALL_QUANTITIES[name].symbol} is {abs(estimate.z):.1f} standard errors from its "
                 f"exact value: if another `seed` agrees, {wrong}"
             )
     return tuple(found)

@@ -13,7 +13,7 @@ from bnstats.sampling.settings import DType, Sampler, Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.quantities import QUANTITIES, Direction
+from bnstats.statistics.quantities import ALL_QUANTITIES, QUANTITIES, Direction
 
 T = TypeVar("T", Estimate, Exact)
 Status = Literal["complete", "target_not_met", "interrupted"]  # from the best to the worst
@@ -51,7 +51,7 @@ class Record(Generic[T]):
         try:
             return self.quantities[name]
         except KeyError:
-            near = suggestion(name, QUANTITIES)
+            near = suggestion(name, ALL_QUANTITIES)
             hint = f"; did you mean {near!r}?" if near and near in self.quantities else ""
             raise AttributeError(f"{self.layer} has no quantity {name!r}{hint}") from None
 

@@ -17,7 +17,7 @@ from bnstats.custom import load_trusted, load_typed
 from bnstats.errors import BnstatsError, hint_for, printable
 from bnstats.specs.names import Load
 from bnstats.specs.spec import Spec, parse
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 
 _FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "source", "remark")
 _ABOUT = ("title", "url", "convention")  # of the whole file
@@ -214,10 +214,10 @@ def _claim(row: Any, set_name: str, at: str, load: Load = load_trusted) -> Claim
         raise BnstatsError(f"{at}: {error.message}", where=error.where, hint=error.hint) from None
     context = f'   (layer = "{spec.text}")'
     quantity = fields["quantity"]
-    if quantity not in QUANTITIES:
+    if quantity not in ALL_QUANTITIES:
         raise BnstatsError(
             f"{at}: unknown quantity '{printable(quantity, 40)}'{context}",
-            hint=hint_for(quantity, QUANTITIES, f"quantities: {', '.join(QUANTITIES)}"),
+            hint=hint_for(quantity, ALL_QUANTITIES, f"quantities: {', '.join(ALL_QUANTITIES)}"),
         )
     try:
         printed = parse_value(fields["value"])

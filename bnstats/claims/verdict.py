@@ -15,7 +15,7 @@ from bnstats.notation import count_text, exact_text, plural, signed
 from bnstats.statistics.alarm import FAMILY_ERROR, FIRST_THRESHOLD, round_up, two_sided
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES, QUANTITIES
 
 VerdictOutcome = Literal["reproduced", "refuted", "undecided"]
 
@@ -186,7 +186,7 @@ def _value_of(claim: Claim, others: Mapping[str, Sequence[float]], near: float) 
     printed = claim.printed.value
     for name, values in others.items():
         alike = values and all(abs(value - printed) <= near for value in values)
-        if name != claim.quantity and printed and alike:
+        if name != claim.quantity and name in QUANTITIES and printed and alike:
             return name
     return None
 
@@ -196,7 +196,7 @@ def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], dig
     # One digit more than is right shows where the claim goes wrong; four digits are easy to read.
     parts = [f"{truth:.{max(digits + 1, 4)}g}"]
     if other := _exact_value_of(claim, exact):
-        parts.append(f"{claim.printed.text} is {QUANTITIES[other].symbol}")
+        parts.append(f"{claim.printed.text} is {ALL_QUANTITIES[other].symbol}")
         return "; ".join(parts)
     percent = 100 * (value - truth) / truth if truth else 0.0
     off = f"off by {percent:+{'.0f' if abs(percent) < 1e6 else '.0e'}} %" if truth else "0 is exact"
@@ -216,7 +216,9 @@ def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], dig
 
 def _other_conventions(name: str, truth: float, exact: Mapping[str, Exact]) -> list[str]:
     """Return the same power of the other moments, where it differs in four digits."""
-    wanted = QUANTITIES[name]
+    wanted = QUANTITIES.get(name)
+    if wanted is None:  # a ratio of moments, of which there is one only
+        return []
     found: dict[str, list[str]] = {}
     for other, q in QUANTITIES.items():
         alike = q.power == wanted.power and "mean" not in (q.moment, wanted.moment)

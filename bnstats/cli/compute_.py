@@ -14,7 +14,7 @@ from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError
 
 
-@click.command("compute")
+@click.command("compute", cls=opt.WithLists)
 @opt.SPECS
 @opt.samples_option("; with --precision or --max-time, as many as needed")
 @opt.seed_option(0)
@@ -44,10 +44,15 @@ from bnstats.errors import BnstatsError
     values=("both", "forward", "backward"),
     help_="Statistics to keep: those of y (forward), of dx (backward), or both.",
 )
+@opt.quantity_option(
+    "Show these in place of the usual ones, e.g. gain_y chi c1. linear_share, chi, mean_degree, "
+    "stability and c1 are sampled only if named: bnstats help quantities."
+)
 @opt.IMPORT
 @opt.WORKERS
 @opt.backend_options
 @opt.law_options
+@opt.PLOT
 @opt.output_options("sigmoid.std_dx.value")
 @click.pass_obj
 def command(
@@ -55,6 +60,7 @@ def command(
     /,
     specs: tuple[str, ...],
     imports: tuple[str, ...],
+    plot: str | None,
     format_: str,
     as_json: bool,
     get: str | None,
@@ -82,6 +88,10 @@ def command(
     sampling = Sampling(law=Law(*map(options.pop, Law._fields)), **options)
     format_ = opt.format_asked(format_, as_json)
     check_exports(export)
+    if plot is not None:
+        from bnstats.cli.plotting import check_plot
+
+        check_plot(plot)
     opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling
@@ -113,10 +123,16 @@ def command(
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
     early = "interrupted" if stopped or failure else None
-    record = document(results, argv=sys.argv[1:], status=early)
+    record = document(results, argv=sys.argv[1:], status=early, quantities=sampling.quantities)
     if results or format_ == "json":
         get = get if results else None
         emit(console, results, record, format_=format_, get=get, export=export, seconds=seconds)
+    if plot is not None and results:
+        from bnstats.cli.plotting import emit_plot
+        from bnstats.plots import layers as pictures
+        from bnstats.plots.terminal import of_results
+
+        emit_plot(console, plot, results, pictures.picture, of_results)
     if failure:
         return tell(failure)
     if stopped:

@@ -11,8 +11,9 @@ from bnstats.cli import options as opt
 from bnstats.cli.console import Console
 
 
-@click.command("exact")
+@click.command("exact", cls=opt.WithLists)
 @opt.SPECS
+@opt.quantity_option("Show these only, e.g. gain_y chi c1.")
 @opt.IMPORT
 @opt.law_options
 @opt.output_options("sigmoid.std_dx.exact.value")
@@ -21,6 +22,7 @@ def command(
     console: Console,
     /,
     specs: tuple[str, ...],
+    quantities: tuple[str, ...],
     imports: tuple[str, ...],
     format_: str,
     as_json: bool,
@@ -32,23 +34,27 @@ def command(
 
     SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE, as for bnstats compute.
     """
-    from bnstats.api import exact
+    from bnstats.api import check_applicable, exact
     from bnstats.cli.output import check_exports, emit
     from bnstats.custom import load_here
     from bnstats.documents.write import document
     from bnstats.layers import Law
+    from bnstats.sampling.settings import checked_quantities
     from bnstats.specs.spec import parse
 
     console.take_stdout()
     format_ = opt.format_asked(format_, as_json)
     check_exports(export)
     opt.import_named(imports)
+    quantities = checked_quantities(quantities)
     layers = [parse(text, load_here) for text in specs]
+    for spec in layers:
+        check_applicable(spec, quantities)
     found = (exact(spec, law=Law(**law)) for spec in layers)
     references = list({r.layer: r for r in found}.values())
     for reference in references:
         for warning in reference.warnings:
             console.warn(warning)
-    record = document(references, argv=sys.argv[1:])
+    record = document(references, argv=sys.argv[1:], quantities=quantities)
     emit(console, references, record, format_=format_, get=get, export=export)
     return 0

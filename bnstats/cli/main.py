@@ -26,6 +26,7 @@ _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 _COMMANDS = (
     "compute",
     "exact",
+    "sweep",
     "critical",
     "propagate",
     "table",

@@ -184,6 +184,49 @@ backend_options = together(
 )
 
 
+class WithLists(click.Command):
+    """A command whose --quantity takes several names, up to the first word that is none."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each name after the first."""
+        if any(arg.partition("=")[0] == "--quantity" for arg in args):
+            from bnstats.statistics.quantities import ALL_QUANTITIES
+
+            named, spread = False, list[str]()
+            for before, arg in zip(["", *args], args, strict=False):
+                named = before == "--quantity" or (named and arg in ALL_QUANTITIES)
+                more = named and before != "--quantity"
+                spread += ["--quantity", arg] if more else [arg]
+            args = spread
+        return super().parse_args(ctx, args)
+
+
+def quantity_option(help_: str) -> Callable[..., Any]:
+    """Return the --quantity option of a `WithLists`."""
+    return click.option(
+        "--quantity",
+        "quantities",
+        multiple=True,
+        metavar="NAME...",
+        help=help_,
+        shell_complete=quantity_names,
+    )
+
+
+def quantity_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a quantity."""
+    from bnstats.statistics.quantities import ALL_QUANTITIES
+
+    return [name for name in ALL_QUANTITIES if name.startswith(incomplete)]
+
+
+PLOT = click.option(
+    "--plot",
+    metavar="FILE|-",
+    help="Draw a picture: .svg, .png or .pdf, or - for one in the terminal.",
+)
+
+
 def import_option(help_: str) -> Callable[..., Any]:
     """Return the --import option."""
     return click.option("--import", "imports", metavar="NAME", multiple=True, help=help_)
@@ -229,19 +272,20 @@ def format_asked(asked: str, as_json: bool, option: str = "--format") -> str:
     return "json" if as_json else asked
 
 
-def output_options(number: str) -> Callable[..., Any]:
+def output_options(number: str | None) -> Callable[..., Any]:
     """Return a decorator that adds --format, --json, --get and --export.
 
     Parameters
     ----------
     number
-        The path of a number, which the help of --get shows as an example.
+        The path of a number, which the help of --get shows as an example; None for no --get.
     """
+    get = click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}")
     formats = ("text", "json", "csv", "markdown", "latex")
     return together(
         choice("--format", "format_", values=formats, help_="Output format."),
         click.option("--json", "as_json", is_flag=True, help="Same as --format json."),
-        click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}"),
+        *((get,) if number else ()),
         click.option(
             "--export",
             type=click.Path(path_type=Path),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bnstats.layers import Parameter
     from bnstats.report.page import Page
     from bnstats.specs.spec import Spec
+    from bnstats.statistics.exact import Exact
 
 
 @click.command("show")
@@ -73,6 +74,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
         from bnstats.report.text import inexact_lines
 
         yield from inexact_lines(exact(spec).missing, spec.bound.why_inexact, page)
+    yield from _in_a_stack(spec, page)
     yield ""
     yield "  examples"
     for example in example_specs(layer):
@@ -84,6 +86,30 @@ def _layer(text: str, page: Page) -> Iterator[str]:
         if c.spec.layer is layer
     ]
     yield from _section("published values (bnstats show SET judges them)", claims, page, indent=6)
+
+
+def _in_a_stack(spec: Spec, page: Page) -> Iterator[str]:
+    """Yield what the layer does in a stack of such layers, as far as it is known exactly."""
+    from bnstats.api import exact  # imports numpy
+    from bnstats.statistics.quantities import NOT_SCALAR, STACK_QUANTITIES
+
+    known, scalar = exact(spec).quantities, spec.bound.is_scalar
+    here = {n: q for n, q in STACK_QUANTITIES.items() if scalar or not q.of_scalars}
+    width = max(len(q.symbol) for q in here.values())
+    said = [
+        (f"    {q.symbol.ljust(width)}  {_digits(known.get(name))}  ", q.meaning)
+        for name, q in here.items()
+    ]
+    yield from _section("in a stack, for x ~ N(0, 1) (bnstats help quantities)", said, page)
+    if not scalar:
+        rest = ", ".join(q.symbol for q in STACK_QUANTITIES.values() if q.of_scalars)
+        yield from page.folded("    ", f"no {rest}: {NOT_SCALAR}")
+
+
+def _digits(exact: Exact | None) -> str:
+    from bnstats.notation import exact_text
+
+    return "?".ljust(6) if exact is None else exact_text(exact.value, exact.error, 4).ljust(6)
 
 
 def _section(

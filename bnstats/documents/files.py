@@ -60,12 +60,12 @@ def _is_directory(path: Path) -> bool:
         return False
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write one file as `write_together` does."""
-    write_together({path: text})
+    write_together({path: content})
 
 
-def write_together(texts: Mapping[Path, str]) -> None:
+def write_together(contents: Mapping[Path, str | bytes]) -> None:
     """Write files whole or not at all: none is replaced before all are on the disk.
 
     Line ends are written as they are. A link is written through, and a file that is replaced keeps
@@ -77,6 +77,7 @@ def write_together(texts: Mapping[Path, str]) -> None:
     BnstatsError
         A path cannot be written; `HostError` where the disk is full.
     """
+    texts = {p: c.encode() if isinstance(c, str) else c for p, c in contents.items()}
     for path in texts:
         check_writable(path)
     twins: dict[Path, Path] = {}
@@ -95,7 +96,7 @@ def write_together(texts: Mapping[Path, str]) -> None:
         for twin in twins.values():
             twin.unlink(missing_ok=True)
     for path in texts.keys() - twins.keys():
-        with _blamed(path), path.open("w", encoding="utf-8", newline="") as file:
+        with _blamed(path), path.open("wb") as file:
             file.write(texts[path])
 
 
@@ -115,9 +116,9 @@ def _is_ours(file: os.stat_result) -> bool:
     return not hasattr(os, "geteuid") or os.geteuid() in (0, file.st_uid)
 
 
-def _write_twin(twin: Path, path: Path, text: str) -> None:
+def _write_twin(twin: Path, path: Path, content: bytes) -> None:
     with open(os.open(twin, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(text.encode())
+        file.write(content)
         file.flush()
         try:
             os.fsync(file.fileno())

@@ -12,7 +12,7 @@ from bnstats.documents.entries import QuantityEntry, RowEntry, SampledEntry, con
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Law
 from bnstats.sampling.settings import checked_law
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 
 RESULTS, CONSTANTS = "results", "constants.json"
 _MAX_BYTES = 16_000_000
@@ -68,8 +68,12 @@ def _check_document(document: Any) -> None:
     if not known or not results or not all(conforms(number, float) for number in law):
         raise ValueError("not a results document")
     for row in results:
-        names = QUANTITIES.keys() & row.keys()
+        names = ALL_QUANTITIES.keys() & row.keys()
         kind = SampledEntry if "samples" in row else QuantityEntry
         right = conforms(row, RowEntry) and all(conforms(row[name], kind) for name in names)
-        if not names or not right or {c["quantity"] for c in row.get("claims", ())} - {*QUANTITIES}:
+        if (
+            not names
+            or not right
+            or {c["quantity"] for c in row.get("claims", ())} - {*ALL_QUANTITIES}
+        ):
             raise ValueError("not the row of a layer")

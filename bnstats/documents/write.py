@@ -14,7 +14,7 @@ from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES, QUANTITIES
 from bnstats.version import __version__
 
 _LIBRARIES = ("numpy", "scipy")  # recorded if they were imported, as is the backend
@@ -23,9 +23,15 @@ STATUSES: tuple[Status, ...] = get_args(Status)  # from the best to the worst
 
 
 def document(
-    records: Sequence[Record[Any]], *, argv: Sequence[str] = (), status: str | None = None
+    records: Sequence[Record[Any]],
+    *,
+    argv: Sequence[str] = (),
+    status: str | None = None,
+    quantities: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return one JSON-ready document: schema, status, results, provenance.
+
+    ``quantities`` are those that a reader asked to see; of none, people are shown the usual ones.
 
     Numbers that are not finite become null; keys are in a fixed order; nothing in it depends on
     the time, the host or the user.
@@ -35,7 +41,7 @@ def document(
         "schema": SCHEMA,
         "status": status or max(statuses, key=STATUSES.index),
         "results": [result_entry(r) for r in records],
-        "provenance": _provenance(records, argv),
+        "provenance": _provenance(records, argv) | _asked(quantities),
     }
 
 
@@ -43,7 +49,7 @@ def outline(specs: Sequence[Spec], sampling: Sampling) -> dict[str, Any]:
     """Return a document with every key that one of these layers would have, and no true number."""
     estimate = Estimate(0.0, 0.0, (0.0, 0.0), 0.0, Exact(0.0, 0.0, ""))
     names = (n for n, q in QUANTITIES.items() if q.direction in sampling.directions)
-    quantities = dict.fromkeys(names, estimate)
+    quantities = dict.fromkeys((*names, *sampling.of_stack), estimate)
     nonfinite = dict.fromkeys(sampling.directions, 0)
     return document([Result(s, quantities, sampling=sampling, nonfinite=nonfinite) for s in specs])
 
@@ -65,10 +71,10 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
             "chunk": record.chunk,
             "n_eff": number(record.n_eff),
             "nonfinite": dict(record.nonfinite),
-            **{name: _estimate_entry(e) for name, e in record.quantities.items()},
+            **{name: quantity_entry(e) for name, e in record.quantities.items()},
         }
     else:
-        entry |= {n: {"exact": exact_entry(record.quantities.get(n))} for n in QUANTITIES}
+        entry |= {n: quantity_entry(record.quantities.get(n)) for n in ALL_QUANTITIES}
     entry["warnings"] = list(record.warnings)
     entry["claims"] = claims_entry(record.claims)
     return entry
@@ -107,7 +113,10 @@ def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
     return entry
 
 
-def _estimate_entry(e: Estimate) -> dict[str, Any]:
+def quantity_entry(e: Estimate | Exact | None) -> dict[str, Any]:
+    """Return what is known of a quantity; where nothing was sampled that is ``exact`` alone."""
+    if not isinstance(e, Estimate):
+        return {"exact": exact_entry(e)}
     interval = None if e.interval is None else [number(end) for end in e.interval]
     return {
         "value": number(e.value),
@@ -123,6 +132,10 @@ def _estimate_entry(e: Estimate) -> dict[str, Any]:
 def number(value: float | None) -> float | None:
     """Return a number that JSON can hold, or None."""
     return None if value is None or not math.isfinite(value) else value
+
+
+def _asked(quantities: Sequence[str]) -> dict[str, Any]:
+    return {"quantities": list(quantities)} if quantities else {}
 
 
 def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str, Any]:

@@ -122,3 +122,8 @@ class BoundLayer:
     def numbers(self) -> int:
         """Random numbers in one draw."""
         return sum(math.prod(i.shape) for i in self.inputs.values())
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether a draw is one number x, and one y of it, whatever else is random in it."""
+        return self.inputs["x"].shape == () == self.inputs["dy"].shape

@@ -15,8 +15,8 @@ CONSTANT = "constant"  # how e.g. the mean of outputs that sum to one is known
 class Known:
     """A number that is known without sampling, with a bound on its absolute error.
 
-    Known numbers add, subtract and take squares, also with plain numbers, which count as exact and
-    multiply and divide them. The bound of the result holds whatever the errors are within those of
+    Known numbers add, subtract, divide and take squares, also with plain numbers, which count as
+    exact and multiply them. The bound of the result holds whatever the errors are within those of
     the operands; the rounding of the operation itself is not in it. A result is known in the way of
     its first known operand.
 
@@ -55,8 +55,15 @@ class Known:
 
     __rmul__ = __mul__
 
-    def __truediv__(self, divisor: float) -> Known:
-        return Known(self.value / divisor, self.error / abs(divisor), self.by)
+    def __truediv__(self, divisor: Known | float) -> Known:
+        if not isinstance(divisor, Known):
+            return Known(self.value / divisor, self.error / abs(divisor), self.by)
+        # |(v + e)/(w + f) − v/w| ≤ (|e| + |v/w|·|f|)/(|w| − |f|)
+        least = abs(divisor.value) - divisor.error
+        if not least > 0:
+            return replace(UNKNOWN, by=self.by)
+        ratio = self.value / divisor.value
+        return Known(ratio, (self.error + abs(ratio) * divisor.error) / least, self.by)
 
     @property
     def is_finite(self) -> bool:
@@ -136,6 +143,11 @@ class ExactMoments:
         E[dx⁴]; only if dx has a single position.
     var_ms_dx
         Variance over draws of the mean of dx² over positions.
+    cov_xy
+        E[(x − E[x])·y]; only of scalars.
+    drift
+        d E[y²] / d ln Var[x], ½·E[(z² − 1)·y²] with z the standardised x, and by parts
+        E[(x − E[x])·y·dy/dx] where y is continuous in x; only of scalars.
 
     Raises
     ------
@@ -153,6 +165,8 @@ class ExactMoments:
     ms_dx: Known = UNKNOWN
     m4_dx: Known = UNKNOWN
     var_ms_dx: Known = UNKNOWN
+    cov_xy: Known = UNKNOWN
+    drift: Known = UNKNOWN
 
     def __new__(cls, **stated: Known) -> ExactMoments:
         names = [field.name for field in fields(cls)]

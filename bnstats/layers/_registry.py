@@ -233,9 +233,18 @@ def pointwise_moments(
         if std < rounding:
             error = var.error if var.is_finite else rounding**2  # noise, which does not settle
             var = Known(0.0, error + var.value, var.by)
+
+        def z(x: Array) -> Array:
+            return (x - law.x_mean) / law.x_std
+
         return ExactMoments(
             mean_y=mean,
             var_y=var,
+            cov_xy=law.x_std
+            * expect(lambda xp, x: z(x) * (value(xp, x) - mean.value), breakpoints=breakpoints),
+            drift=expect(
+                lambda xp, x: 0.5 * (z(x) ** 2 - 1) * value(xp, x) ** 2, breakpoints=breakpoints
+            ),
             m3_y=central(3),
             m4_y=central(4),
             ms_dx=dy2 * expect(lambda xp, x: slope(xp, x) ** 2, breakpoints=breakpoints),

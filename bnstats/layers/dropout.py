@@ -47,6 +47,8 @@ def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) 
             m4_y=Known(m4) if scalar else UNKNOWN,
             ms_dx=Known(keep * dy2),
             m4_dx=Known(3 * keep * dy2**2) if scalar else UNKNOWN,
+            cov_xy=Known(keep * scale * law.x_std**2) if scalar else UNKNOWN,
+            drift=Known(keep * std**2) if scalar else UNKNOWN,
         )
 
     inputs = {"x": Input(shape), "dy": Input(shape), "mask": Input(distribution="uniform")}
@@ -139,6 +141,8 @@ def gaussian_dropout(*, rate: Probability) -> BoundLayer:
             m4_y=Known(3 * shift**2 + 6 * shift * x2 * (1 + 3 * v) + 3 * x2**2 * n4),
             ms_dx=Known(dy2 * n2),
             m4_dx=Known(3 * dy2**2 * n4),
+            cov_xy=Known(x2),
+            drift=Known(x2 * n2),
         )
 
     return BoundLayer({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)
@@ -164,6 +168,8 @@ def gaussian_noise(*, stddev: NonNegative) -> BoundLayer:
             m4_y=Known(3 * var**2),
             ms_dx=Known(dy2),
             m4_dx=Known(3 * dy2**2),
+            cov_xy=Known(law.x_std**2),
+            drift=Known(law.x_std**2),
         )
 
     return BoundLayer({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)

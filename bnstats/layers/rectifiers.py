@@ -101,6 +101,10 @@ def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) 
             m4_y=expect(m4),
             ms_dx=Known(dy2 * (above + square * below)),
             m4_dx=Known(3 * dy2**2 * (above + fourth * below)),
+            cov_xy=known.cov_xy,
+            # E[(x − E[x])·y·dy/dx], for min(0, x)·U beside g
+            drift=known.drift
+            + expect(lambda xp, x: (x - law.x_mean) * var_a * xp.minimum(x, 0), breakpoints=(0.0,)),
         )
 
     inputs = {"x": Input(), "dy": Input(), "slope": Input(distribution="uniform")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bnstats.documents.write import STATUSES, document, exact_entry, number
+from bnstats.documents.write import STATUSES, document, exact_entry, number, quantity_entry
 from bnstats.networks.comparing import Comparison, Exponent, Ratio, Widths
 from bnstats.networks.propagation import (
     WAYS,
@@ -23,6 +23,7 @@ from bnstats.networks.stack import Stack
 if TYPE_CHECKING:
     from bnstats.networks.critical import Critical
     from bnstats.networks.models.model import Model
+    from bnstats.networks.sweep import Curve, Sweep
 
 
 def critical_document(found: Sequence[Critical], *, argv: Sequence[str] = ()) -> dict[str, Any]:
@@ -76,6 +77,43 @@ def _exponent(found: Exponent | None) -> dict[str, Any] | None:
         return None
     more = {"stderr": number(found.stderr), "misfit": number(found.misfit)}
     return {**(_valued(found) or {}), **more}
+
+
+def sweep_document(found: Sweep, *, argv: Sequence[str] = ()) -> dict[str, Any]:
+    """Return one JSON-ready document of a sweep, an entry for each layer."""
+    plain = document((), argv=argv, status=found.status, quantities=found.quantities)
+    plain["provenance"]["law"] = found.law._asdict()
+    if any(point.samples for curve in found.curves for point in curve.points):
+        names = ("backend", "sampler", "dtype", "seed", "confidence")
+        plain["provenance"] |= {name: getattr(found.sampling, name) for name in names}
+    return plain | {"results": [_curve(curve, found) for curve in found.curves]}
+
+
+def _curve(curve: Curve, found: Sweep) -> dict[str, Any]:
+    mine = [warning for layer, warning in found.doubts if layer == curve.layer]
+    return {
+        "layer": curve.layer,
+        "over": found.over.name,
+        "points": [
+            {
+                "at": point.at,
+                "samples": point.samples,
+                **{n: quantity_entry(point.record.quantities.get(n)) for n in found.quantities},
+            }
+            for point in curve.points
+        ],
+        "found": [
+            {
+                "quantity": s.quantity,
+                "wanted": s.wanted,
+                "value": s.value,
+                "error": s.error,
+                "why": s.why,
+            }
+            for s in curve.solutions
+        ],
+        "warnings": mine,
+    }
 
 
 def _propagation(found: Propagation) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from bnstats.report.rows import is_sampled
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.report.rows import is_sampled, quantity_rows
+from bnstats.statistics.quantities import ALL_QUANTITIES
 
 _SAMPLED = ("value", "stderr", "low", "high", "exact", "exact_error", "z", "samples", "reliable")
 _EXACT = ("exact", "exact_error")
@@ -21,11 +21,10 @@ def render(document: Mapping[str, Any]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("layer", "quantity", *columns))
     for result in document["results"]:
-        for name in (n for n in QUANTITIES if n in result):
-            entry = result[name]
+        for name, entry in quantity_rows(result, document["provenance"], ALL_QUANTITIES):
             low, high = entry.get("interval") or (None, None)
             exact = entry["exact"] or {}
-            cells = entry | {
+            cells = dict(entry) | {
                 "low": low,
                 "high": high,
                 "exact": exact.get("value"),

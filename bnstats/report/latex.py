@@ -7,12 +7,23 @@ from typing import Any
 
 from bnstats.report.rows import estimate_cell, exact_cell, is_believable, is_sampled, quantity_rows
 
-_SYMBOLS = {
+SYMBOLS = {
     "mean_y": r"$\mathrm{E}[y]$",
     "std_y": r"$\sigma[y]$",
     "mean_dx": r"$\mathrm{E}[dx]$",
     "std_dx": r"$\sigma[dx]$",
     "var_dx": r"$\mathrm{Var}[dx]$",
+    "var_y": r"$\mathrm{Var}[y]$",
+    "rms_y": r"$\mathrm{rms}[y]$",
+    "rms_dx": r"$\mathrm{rms}[dx]$",
+    "gain_y": r"$1/\sigma[y]$",
+    "gain_rms_y": r"$1/\mathrm{rms}[y]$",
+    "gain_dx": r"$1/\sigma[dx]$",
+    "linear_share": "linear share",
+    "chi": r"$\chi$",
+    "mean_degree": "mean degree",
+    "stability": "stability",
+    "c1": "$c_1$",
 }
 
 
@@ -32,9 +43,9 @@ def render(document: Mapping[str, Any]) -> str:
     ]
     for result in document["results"]:
         layer = r"\texttt{" + result["layer"].replace("_", r"\_") + "}"
-        for name, entry in quantity_rows(result):
+        for name, entry in quantity_rows(result, document["provenance"]):
             estimate = [_estimate(entry)] if sampled else []
-            cells = (layer, _SYMBOLS[name], *estimate, _number(exact_cell(entry)) or "--")
+            cells = (layer, SYMBOLS[name], *estimate, _number(exact_cell(entry)) or "--")
             lines.append(rf"{' & '.join(cells)} \\")
             layer = ""
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])

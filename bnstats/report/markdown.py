@@ -7,7 +7,7 @@ from typing import Any
 
 from bnstats.report import rows
 from bnstats.report.page import aligned
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -27,8 +27,12 @@ def render(document: Mapping[str, Any]) -> str:
         columns = {"estimate(SE)": rows.estimate_cell, interval: rows.interval_cell} | columns
         columns["z"] = rows.z_cell
     lines = (
-        (f"`{r['layer']}`", QUANTITIES[name].symbol, *(cell(entry) for cell in columns.values()))
+        (
+            f"`{r['layer']}`",
+            ALL_QUANTITIES[name].symbol,
+            *(cell(entry) for cell in columns.values()),
+        )
         for r in document["results"]
-        for name, entry in rows.quantity_rows(r)
+        for name, entry in rows.quantity_rows(r, document["provenance"])
     )
     return table(("layer", "quantity", *columns), lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bnstats.layers import CONSTANT
@@ -69,6 +69,9 @@ def z_cell(entry: Mapping[str, Any]) -> str:
     return deviation(entry["z"])
 
 
-def quantity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the quantities shown to people, in their order."""
-    return ((name, result[name]) for name in ON_SCREEN if name in result)
+def quantity_rows(
+    result: Mapping[str, Any], provenance: Mapping[str, Any], usual: Iterable[str] = ON_SCREEN
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the quantities that were asked for, or else the usual ones, in their order."""
+    names = provenance.get("quantities") or usual
+    return ((name, result[name]) for name in names if name in result)

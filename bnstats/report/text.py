@@ -13,7 +13,7 @@ from bnstats.report.options import as_options
 from bnstats.report.page import PIPED, WIDTH, Page, aligned
 from bnstats.result import Record
 from bnstats.specs.spec import Spec
-from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES, ON_SCREEN
 
 _NO_BOUND = "it is infinite, or its integral is beyond what quadrature can tell"
 
@@ -55,7 +55,11 @@ def _block(
     yield from _heading(spec, provenance["law"], page)
     yield ""
     sampled = "samples" in result
-    yield from _table(result, provenance, page) if sampled else _exact_table(result, spec, page)
+    yield from (
+        _table(result, provenance, page)
+        if sampled
+        else _exact_table(result, spec, provenance, page)
+    )
     if result["claims"]:
         yield ""
         yield from _claims(result, page)
@@ -113,31 +117,34 @@ def _columns(cells: Sequence[tuple[str, ...]], page: Page, least: int) -> Iterat
 def _table(result: Mapping[str, Any], provenance: Mapping[str, Any], page: Page) -> Iterator[str]:
     header = ("", " estimate(SE)", rows.interval_title(provenance), "exact", " z")
     cells = [header]
-    for name, entry in rows.quantity_rows(result):
+    for name, entry in rows.quantity_rows(result, provenance):
         estimate = rows.estimate_cell(entry)
         estimate = estimate if estimate.startswith("−") else f" {estimate}"
         others = (rows.interval_cell(entry), rows.exact_cell(entry) or "–", rows.z_cell(entry))
-        cells.append((QUANTITIES[name].symbol, estimate, *others))
+        cells.append((ALL_QUANTITIES[name].symbol, estimate, *others))
     yield from _columns(cells, page, least=2)
 
 
-def _exact_table(result: Mapping[str, Any], spec: Spec, page: Page) -> Iterator[str]:
-    known = [result[name]["exact"] for name in QUANTITIES if name in result]
+def _exact_table(
+    result: Mapping[str, Any], spec: Spec, provenance: Mapping[str, Any], page: Page
+) -> Iterator[str]:
+    shown = dict(rows.quantity_rows(result, provenance, ALL_QUANTITIES))
+    known = [entry["exact"] for entry in shown.values()]
     estimated = any(exact and exact.get("error_is_estimate") for exact in known)
     cells = [("", "exact", "error about" if estimated else "error below", "by")]
-    for name in QUANTITIES:
-        if name in result and (exact := result[name]["exact"]):
+    for name, entry in shown.items():
+        if exact := entry["exact"]:
             error = f"{exact['error']:.0e}" if exact["error"] else "0"
             value = signed(f"{exact['value']:.16g}")
-            cells.append((QUANTITIES[name].symbol, value, error, exact["by"]))
+            cells.append((ALL_QUANTITIES[name].symbol, value, error, exact["by"]))
     yield from _columns(cells, page, least=3)
-    unknown = [n for n in QUANTITIES if not result.get(n, {}).get("exact")]
+    unknown = [n for n in provenance.get("quantities") or ON_SCREEN if not shown[n]["exact"]]
     yield from inexact_lines(unknown, spec.bound.why_inexact or _NO_BOUND, page)
 
 
 def inexact_lines(unknown: Sequence[str], reason: str, page: Page) -> Iterator[str]:
-    """Yield which of the quantities shown to people have no exact value, and why."""
-    symbols = [QUANTITIES[name].symbol for name in ON_SCREEN if name in unknown]
+    """Yield which quantities have no exact value, and why."""
+    symbols = [ALL_QUANTITIES[name].symbol for name in unknown]
     if symbols and reason:
         yield ""
         text = f"no exact {', '.join(symbols)}: {as_options(reason)}"
@@ -149,7 +156,7 @@ def _claims(result: Mapping[str, Any], page: Page) -> Iterator[str]:
     claims = [c for c in result["claims"] if c["quantity"] in ON_SCREEN]
     others = [c for c in result["claims"] if c["quantity"] not in ON_SCREEN]
     heads = [
-        f"  published ({c['set']})  {QUANTITIES[c['quantity']].symbol} = {c['printed']}   "
+        f"  published ({c['set']})  {ALL_QUANTITIES[c['quantity']].symbol} = {c['printed']}   "
         for c in claims
     ]
     indent = min(max(map(len, heads), default=0), page.width - 28)
@@ -164,7 +171,7 @@ def _claims(result: Mapping[str, Any], page: Page) -> Iterator[str]:
         for line in rest:
             yield " " * indent + line
     if others:
-        symbols = dict.fromkeys(QUANTITIES[c["quantity"]].symbol for c in others)
+        symbols = dict.fromkeys(ALL_QUANTITIES[c["quantity"]].symbol for c in others)
         sets = dict.fromkeys(c["set"] for c in others)
         text = f"also {', '.join(symbols)}: bnstats verify {' '.join(sets)}"
         yield from page.folded("  ", text, indent=4)

@@ -10,14 +10,16 @@ import numpy as np
 
 from bnstats.backends import Device, numpy_backend
 from bnstats.errors import BnstatsError, HostError
-from bnstats.layers import LAYERS, BoundLayer, Law
+from bnstats.layers import LAYERS, Array, BoundLayer, Draws, Law
 from bnstats.sampling.counter.devices import accelerated
+from bnstats.sampling.crossings import jumps
 from bnstats.sampling.iid import Chunk, chunk_draws, iid_blocks, iid_chunks
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import CHUNK_POINTS, REPLICATES, dimensions, sobol_blocks, sobol_chunks
 from bnstats.sampling.watch import Watch
 from bnstats.sampling.workers import in_order
 from bnstats.specs.spec import Spec
+from bnstats.statistics.joint import Drawn, Joint, joint_of
 from bnstats.statistics.moments import Moments, Tally, as_unit, merge, of
 
 
@@ -105,7 +107,10 @@ def _keep_freed_memory() -> None:
 def chunk_tally(spec: Spec, sampling: Sampling, pivot: float, chunk: Chunk) -> Tally:
     """Return the moments of one chunk; ``pivot`` is that of y, dx has 0."""
     blocks = sobol_blocks if sampling.sampler == "sobol" else iid_blocks
-    tally = dict.fromkeys(sampling.directions, Moments())
+    tally = Tally(dict.fromkeys(sampling.directions, Moments()))
+    # Where directions have points of their own, y's are those of a scalar x, and dx's have dy, too.
+    joint_of_direction = "y" if spec.bound.is_scalar else "dx"
+    broken = bool(sampling.of_stack) and jumps(spec.bound, sampling.law)
     with np.errstate(all="ignore"):  # non-finite values are counted, not warned about
         for draws, directions, weights in blocks(spec, sampling, chunk):
             y, backward = spec.bound.forward(numpy_backend, draws)
@@ -113,8 +118,25 @@ def chunk_tally(spec: Spec, sampling: Sampling, pivot: float, chunk: Chunk) -> T
                 v = y if direction == "y" else backward(draws["dy"])
                 found = of(numpy_backend, v, pivot if direction == "y" else 0.0, weights)
                 tally[direction] = merge(tally[direction], found)
+            if sampling.of_stack and joint_of_direction in directions:
+                drawn = _drawn(draws, y, backward, sampling.law, broken=broken)
+                joint = joint_of(numpy_backend, drawn._replace(weights=weights), pivot)
+                tally.joint = (tally.joint or Joint()).merged(joint)
             del y, backward, v  # their memory, still in the cache, serves the next block
     return tally
+
+
+def _drawn(
+    draws: Draws, y: Array, backward: Callable[[Array], Array], law: Law, *, broken: bool
+) -> Drawn:
+    """Return what joint moments are made of; ``broken`` says whether y jumps in x."""
+    if y.ndim > 1 or draws["x"].ndim > 1:
+        return Drawn(y, np.square(backward(draws["dy"]) / law.dy_std))
+    z = (draws["x"] - law.x_mean) / law.x_std
+    slope = backward(np.ones_like(y))
+    # By parts, E[z·y·y′·s] is ½·E[(z² − 1)·y²], which holds across a jump but varies more.
+    drift = 0.5 * (z * z - 1) * y * y if broken else law.x_std * z * y * slope
+    return Drawn(y, slope * slope, z, drift)
 
 
 def y_pivot(bound: BoundLayer, law: Law) -> float:
@@ -133,7 +155,16 @@ def merge_tallies(left: Tally, right: Tally) -> Tally:
     """Pool two tallies direction by direction."""
     if not left or not right:
         return left or right
-    return {direction: merge(left[direction], right[direction]) for direction in left}
+    merged = Tally({direction: merge(left[direction], right[direction]) for direction in left})
+    if left.joint is not None and right.joint is not None:
+        merged.joint = left.joint.merged(right.joint)
+    return merged
+
+
+def _as_units(tally: Tally) -> Tally:
+    found = Tally({direction: as_unit(m) for direction, m in tally.items()})
+    found.joint = tally.joint and tally.joint.as_unit()
+    return found
 
 
 class _Tree:
@@ -153,7 +184,7 @@ class _Tree:
 
     def total(self) -> Tally:
         tallies = (tally for _, tally in reversed(self._stack))
-        return reduce(lambda later, earlier: merge_tallies(earlier, later), tallies, {})
+        return reduce(lambda later, earlier: merge_tallies(earlier, later), tallies, Tally())
 
 
 class _Replicates:
@@ -162,15 +193,14 @@ class _Replicates:
     def __init__(self) -> None:
         self.draws = 0
         self._points: dict[int, Tally] = {}
-        self._level: Tally = {}
+        self._level = Tally()
 
     def push(self, chunk: Chunk, tally: Tally) -> None:
-        before = self._points.get(chunk.unit, {})
+        before = self._points.get(chunk.unit, Tally())
         self._points[chunk.unit] = merge_tallies(before, tally)
         if chunk.checkpoint:
             self.draws = REPLICATES * (chunk.first + chunk.draws)
-            units = ({d: as_unit(m) for d, m in t.items()} for t in self._points.values())
-            self._level = reduce(merge_tallies, units)
+            self._level = reduce(merge_tallies, map(_as_units, self._points.values()))
 
     def total(self) -> Tally:
         return self._level

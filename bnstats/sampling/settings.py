@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any, Literal, get_args
 
 from bnstats.backends import check_name
-from bnstats.errors import ArgumentError, BnstatsError, kind_of, printable
+from bnstats.errors import ArgumentError, BnstatsError, kind_of, printable, suggestion
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
-from bnstats.statistics.quantities import Direction
+from bnstats.statistics.quantities import (
+    ALL_QUANTITIES,
+    QUANTITIES,
+    STACK_QUANTITIES,
+    Direction,
+)
 
 DType = Literal["float64", "float32"]
 Sampler = Literal["iid", "sobol"]
@@ -76,6 +81,9 @@ class Sampling:
         Device of the backend; None for its fastest.
     law
         Law of the inputs.
+    quantities
+        Those to show, by name; empty for the usual ones. Those of a stack are sampled only if they
+        are among them, on numpy, in both directions.
 
     Raises
     ------
@@ -95,9 +103,11 @@ class Sampling:
     backend: str = "numpy"
     device: str | None = None
     law: Law = STANDARD
+    quantities: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         checked_law(self.law)
+        object.__setattr__(self, "quantities", checked_quantities(self.quantities))
         for name, words in (("dtype", DType), ("direction", Directions), ("sampler", Sampler)):
             _check_choice(name, getattr(self, name), get_args(words))
         if not isinstance(self.seed, Integral) or self.seed < 0:
@@ -123,10 +133,45 @@ class Sampling:
                 hint="`backend='numpy'`, or `sampler='iid'`",
             )
 
+        if self.of_stack and self.backend != "numpy":
+            raise BnstatsError(
+                f"{', '.join(self.of_stack)}: sampled on numpy, not on {self.backend}",
+                hint="`backend='numpy'`",
+            )
+        missing = [n for n in self.quantities if not self._has_direction(n)]
+        if missing:
+            raise BnstatsError(
+                f"{', '.join(missing)}: not of direction {self.direction}",
+                hint="`direction='both'`",
+            )
+
+    def _has_direction(self, name: str) -> bool:
+        if name in STACK_QUANTITIES:
+            return self.direction == "both"
+        return QUANTITIES[name].direction in self.directions
+
+    @property
+    def of_stack(self) -> tuple[str, ...]:
+        """Those of ``quantities`` that say what a layer does in a stack."""
+        return tuple(name for name in self.quantities if name in STACK_QUANTITIES)
+
     @property
     def directions(self) -> tuple[Direction, ...]:
         """Which of y and dx to keep."""
         return _DIRECTIONS[self.direction]
+
+
+def checked_quantities(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of quantities, each once, or raise BnstatsError for one that is none."""
+    if isinstance(names, str):
+        names = (names,)
+    found = tuple(dict.fromkeys(names))
+    for name in found:
+        if name not in ALL_QUANTITIES:
+            near = suggestion(str(name), ALL_QUANTITIES)
+            hint = f"did you mean {near}?" if near else f"quantities: {', '.join(ALL_QUANTITIES)}"
+            raise BnstatsError(f"unknown quantity '{printable(str(name), 40)}'", hint=hint)
+    return found
 
 
 def checked_law(law: Law) -> Law:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from bnstats.layers import CONSTANT
 from bnstats.notation import concise
@@ -53,6 +53,11 @@ class Estimate:
         The sample's standard error divided by the theoretical one for the same number of
         independent draws, both relative to their values where ``log_scale``; 1 if unknown. Below
         0.7 the sample has missed the tails.
+    squared
+        Whether the quantity is the square of a number in (−1, 1), such as a correlation: the
+        interval is that number's, whose inverse hyperbolic tangent is closer to normal, and z is
+        in units of its standard error. ``stderr`` is to second order: near 0 it is √2 times the
+        number's, squared.
     """
 
     value: float
@@ -64,16 +69,30 @@ class Estimate:
     log_scale: bool = True
     nonfinite: float = 0.0
     tail_coverage: float = 1.0
+    squared: bool = False
 
     def interval_at(self, z: float) -> tuple[float, float] | None:
         """Return the interval of ±z standard errors on the estimate's own scale."""
         if self.stderr is None:
             return None
+        if self.squared:
+            return self._interval_of_square(z)
         if not self.log_scale:
             return self.value - z * self.stderr, self.value + z * self.stderr
         # A variance that is all rounding can have an error of hundreds of times its value.
         factor = math.exp(min(z * self.stderr / self.value, _LARGEST_EXPONENT))
         return self.value / factor, self.value * factor
+
+    def _interval_of_square(self, z: float) -> tuple[float, float]:
+        root, half = math.sqrt(self.value), (self.stderr or 0.0) ** 2 / 2
+        # stderr² is 4·value·e² + 2·e⁴ with e the root's error
+        error = math.sqrt(half / (self.value + math.sqrt(self.value**2 + half)))
+        room = 1 - self.value
+        if room <= error:  # the error of what is 1 in every draw
+            return max(root - z * error, 0.0) ** 2, 1.0
+        centre, reach = math.atanh(root), z * error / room
+        low, high = math.tanh(centre - reach), math.tanh(centre + reach)
+        return max(low, 0.0) ** 2, max(high * high, low * low)
 
     @property
     def has_enough_draws(self) -> bool:
@@ -108,7 +127,19 @@ class Estimate:
         return f"Estimate({self})"
 
 
-def quantile(confidence: float, m: Moments) -> float:
+class Units(Protocol):
+    """Something known from independent units, and from how many evaluations in all."""
+
+    @property
+    def count(self) -> float:
+        """Units: draws, or replicates."""
+
+    @property
+    def points(self) -> float:
+        """Evaluations behind them."""
+
+
+def quantile(confidence: float, m: Units) -> float:
     """Return how many standard errors an interval reaches to each side.
 
     Normal for draws; Student's t over the replicates of a randomised point set, which are few.
@@ -120,7 +151,7 @@ def quantile(confidence: float, m: Moments) -> float:
     return -float(stdtrit(m.count - 1, (1 - confidence) / 2))
 
 
-def as_normal(t: float, m: Moments) -> float:
+def as_normal(t: float, m: Units) -> float:
     """Return the standard normal deviate with the same tail probability as a t over replicates."""
     if m.points == m.count:
         return t
@@ -173,11 +204,11 @@ class Estimator:
         }
         for name, estimate in found.items():
             direction = QUANTITIES[name].direction
-            most = self._most_effective(direction, tally[direction].points)
+            most = self.most_effective(direction, tally[direction].points)
             found[name] = replace(estimate, n_eff=min(estimate.n_eff, most))
         return found
 
-    def _most_effective(self, direction: Direction, points: float) -> float:
+    def most_effective(self, direction: Direction, points: float) -> float:
         """Return the effective draws that theory allows: a sample may take itself for more."""
         std = self.exact.get(f"std_{direction}")
         known = None if std is None or std.value <= 0 else std.stderr(points)

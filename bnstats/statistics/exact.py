@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from bnstats.errors import kind_of
-from bnstats.layers import UNKNOWN, BoundLayer, ExactMoments, Known, Law, MomentError
+from bnstats.layers import CONSTANT, UNKNOWN, BoundLayer, ExactMoments, Known, Law, MomentError
 from bnstats.statistics.quadrature import ROUNDING, Expectation
-from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
+from bnstats.statistics.quantities import QUANTITIES, STACK_QUANTITIES, Direction, Quantity
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def exact_values(bound: BoundLayer, law: Law) -> dict[str, Exact]:
     MomentError
         The layer states moments that bnstats does not know.
     """
-    return quantities(bound, exact_moments(bound, law))
+    return moment_quantities(bound, exact_moments(bound, law))
 
 
 def exact_moments(bound: BoundLayer, law: Law) -> ExactMoments:
@@ -95,7 +95,7 @@ def heavy_tailed(bound: BoundLayer, stated: ExactMoments) -> tuple[Direction, ..
     return tuple(dict.fromkeys((*bound.heavy_tailed, *unbounded)))
 
 
-def quantities(bound: BoundLayer, stated: ExactMoments) -> dict[str, Exact]:
+def moment_quantities(bound: BoundLayer, stated: ExactMoments) -> dict[str, Exact]:
     """Return the quantities that follow from moments.
 
     Moments that are infinite or beyond float64's range are left out.
@@ -108,6 +108,43 @@ def quantities(bound: BoundLayer, stated: ExactMoments) -> dict[str, Exact]:
             if value.by != "symmetry":
                 values[name] = replace(value, error_is_estimate=True)
     return values
+
+
+def stack_quantities(bound: BoundLayer, stated: ExactMoments, law: Law) -> dict[str, Exact]:
+    """Return what the moments of a layer say of a stack, as far as they tell.
+
+    See `bnstats.statistics.quantities.STACK_QUANTITIES`; the formulas are, with μ and s those of x
+    and f′ = dx/dy, Cov(x, y)²/(s²·Var[y]), s²·E[f′²]/E[y²], s²·E[f′²]/Var[y],
+    E[(x − μ)·y·f′]/E[y²] and E[y]²/E[y²]. Errors are bounds as those of `moment_quantities` are.
+    """
+    y = _of_y(stated)
+    slope_ms = stated.ms_dx * (law.x_std / law.dy_std) ** 2
+    found = {
+        "linear_share": stated.cov_xy.squared() / law.x_std**2 / y.var,
+        "chi": slope_ms / y.ms,
+        "mean_degree": slope_ms / y.var,
+        "stability": stated.drift / y.ms,
+        "c1": _square_of(y.mean) / y.ms,
+    }
+    values = {}
+    for name, known in found.items():
+        of = STACK_QUANTITIES[name]
+        if not known.is_finite or (of.of_scalars and not bound.is_scalar):
+            continue
+        error = known.error if known.value == 0 else max(known.error, ROUNDING * abs(known.value))
+        if of.scale == "log" and error >= 0.5 * known.value:
+            continue
+        value = min(known.value, 1.0) if of.scale == "square" else known.value  # beyond 1 is error
+        by = known.by if known.by != CONSTANT else "closed form"
+        values[name] = Exact(value, error, by, error_is_estimate=bound.is_black_box)
+    return values
+
+
+def _square_of(mean: Known) -> Known:
+    """Return a square, which is 0 where the number may be."""
+    if abs(mean.value) > mean.error:
+        return mean.squared()
+    return Known(0.0, (abs(mean.value) + mean.error) ** 2, mean.by)
 
 
 class _Moments(NamedTuple):

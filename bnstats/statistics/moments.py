@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any
 
+from bnstats.statistics.joint import Joint
 from bnstats.statistics.quantities import Direction
 
 # A variance below this share of the mean square is rounding: the draws are constant. Sums of
@@ -79,7 +80,10 @@ class Moments:
         return self.points * c / sum_cc * c * self.points if sum_cc > 0 else 0.0
 
 
-Tally: TypeAlias = dict[Direction, Moments]
+class Tally(dict[Direction, Moments]):
+    """The moments of each direction, and the joint ones of all that a draw gives if asked for."""
+
+    joint: Joint | None = None
 
 
 def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:

@@ -1,8 +1,9 @@
-"""The quantities bnstats reports, each a power of one of three moments of y or dx.
+"""The quantities bnstats reports.
 
-``mean`` is E[v], ``var`` is E[v²] − E[v]² and ``ms`` is E[v²], over draws and event positions. A
-standard deviation is var^½, a gain its reciprocal, var^−½: estimates, intervals and exact values of
-all of them follow from the moment's.
+Most are a power of one of three moments of y or dx: ``mean`` is E[v], ``var`` is E[v²] − E[v]² and
+``ms`` is E[v²], over draws and event positions. A standard deviation is var^½, a gain its
+reciprocal, var^−½: estimates, intervals and exact values of all of them follow from the moment's.
+Those of `STACK_QUANTITIES` are ratios of moments, which say what a layer does in a stack of them.
 """
 
 from __future__ import annotations
@@ -37,4 +38,72 @@ QUANTITIES: dict[str, Quantity] = {
     "gain_dx": Quantity("1/σ[dx]", "dx", "var", -0.5),
 }
 
+
+@dataclass(frozen=True)
+class StackQuantity:
+    """A ratio of moments of x, y and f′, at a layer that keeps the law of its input.
+
+    Attributes
+    ----------
+    symbol
+        As people read it.
+    meaning
+        What it means for a stack of such layers, in a line.
+    scale
+        That on which the estimate is nearest to normal: linear, the logarithm, or the inverse
+        hyperbolic tangent of the number in (−1, 1) whose square it is.
+    of_scalars
+        Whether it is one of functions of a single number only.
+    """
+
+    symbol: str
+    meaning: str
+    scale: Literal["linear", "log", "square"]
+    of_scalars: bool
+
+
+STACK_QUANTITIES: dict[str, StackQuantity] = {
+    "linear_share": StackQuantity(
+        "linear share",
+        "of Var[y] that a straight line through x explains; the rest is non-linear",
+        "square",
+        of_scalars=True,
+    ),
+    "chi": StackQuantity(
+        "χ",
+        "factor of the gradient's variance per layer, where weights keep E[y²]: 1 is ideal",
+        "log",
+        of_scalars=False,
+    ),
+    "mean_degree": StackQuantity(
+        "mean degree",
+        "the same factor where the mean of y is removed, as by batch norm; above 1 for every "
+        "continuous f that is not affine",
+        "log",
+        of_scalars=True,
+    ),
+    "stability": StackQuantity(
+        "stability",
+        "factor per layer of a relative error in E[y²]: above 1, scales run away",
+        "linear",
+        of_scalars=True,
+    ),
+    "c1": StackQuantity(
+        "c₁",
+        "correlation of the outputs, as the next layer sees them, of two independent inputs",
+        "square",
+        of_scalars=False,
+    ),
+}
+
+ALL_QUANTITIES: dict[str, Quantity | StackQuantity] = {**QUANTITIES, **STACK_QUANTITIES}
+
+NOT_SCALAR = "such a layer mixes several numbers, and is no function of one"
+
 ON_SCREEN = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx")
+
+
+def has_log_scale(name: str) -> bool:
+    """Whether a quantity's intervals live on the scale of logarithms."""
+    of = ALL_QUANTITIES[name]
+    return of.scale == "log" if isinstance(of, StackQuantity) else of.moment != "mean"

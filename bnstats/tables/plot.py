@@ -10,16 +10,14 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from io import StringIO
 from typing import Any, NamedTuple
 
 from bnstats.claims.values import parse_value
-from bnstats.errors import HostError
+from bnstats.plots.style import VERDICTS, drawing, saved
 from bnstats.tables.published import audited
 
 _FLOOR = 1e-16  # of the axis; float64 knows no smaller relative error
-_COLOURS = {"refuted": "#b2182b", "undecided": "#e08214", "reproduced": "#2166ac"}
+_CM = 2.54  # in an inch
 
 
 class Mark(NamedTuple):
@@ -72,36 +70,24 @@ def draw(constants: Mapping[str, Any]) -> str:
     HostError
         matplotlib is not installed.
     """
-    try:
-        matplotlib, figure = import_module("matplotlib"), import_module("matplotlib.figure")
-    except ImportError:
-        raise HostError(
-            "matplotlib is not installed, so published.svg is not drawn",
-            hint="pip install 'bnstats[plot]'",
-        ) from None
-    settings = {"svg.hashsalt": "bnstats", "svg.fonttype": "none", "font.size": 8.0}
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()  # whatever the user's own are
-        matplotlib.rcParams.update(settings)
-        shown = marks(constants)
-        fig = figure.Figure(figsize=(9, 1.3 + 0.19 * len(shown)), layout="constrained")
-        _draw_on(fig.add_subplot(), shown)
-        out = StringIO()
-        fig.savefig(out, format="svg", metadata={"Date": None, "Description": digest(constants)})
-    # matplotlib leaves blanks at the ends of lines
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    shown = marks(constants)
+    height = _CM * (1.3 + 0.19 * len(shown))
+    settings = {"font.size": 8.0, "legend.fontsize": 8.0, "axes.grid": False}
+    with drawing(height, 9 * _CM, what="published.svg", settings=settings) as figure:
+        _draw_on(figure.add_subplot(), shown)
+        return saved(figure, "svg", Description=digest(constants)).decode()
 
 
 def _draw_on(axes: Any, shown: Sequence[Mark]) -> None:
     heights = range(len(shown), 0, -1)
     for height, mark in zip(heights, shown, strict=True):
-        colour, claimed = _COLOURS[mark.verdict], float(mark.claimed)
+        colour, claimed = VERDICTS[mark.verdict], float(mark.claimed)
         error = max(float(mark.error), _FLOOR)
         axes.plot([_FLOOR, error], [height, height], color=colour, lw=0.6, alpha=0.5)
         if claimed > 0:
             axes.plot(max(claimed, _FLOOR), height, "|", color="0.35", ms=8, mew=1.2)
         axes.plot(error, height, "o", color=colour, ms=4)
-    for verdict, colour in _COLOURS.items():
+    for verdict, colour in VERDICTS.items():
         if any(mark.verdict == verdict for mark in shown):
             axes.plot([], [], "o", color=colour, ms=4, label=verdict)
     axes.plot([], [], "|", color="0.35", ms=8, mew=1.2, ls="none", label="half a unit printed")

@@ -12,7 +12,7 @@ from bnstats.claims.values import parse_value
 from bnstats.notation import signed
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, interval_title
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 
 PLOT = "published.svg"
 
@@ -34,7 +34,7 @@ class Audited(NamedTuple):
     @property
     def quantity(self) -> str:
         """The symbol of the quantity claimed."""
-        return QUANTITIES[self.claim["quantity"]].symbol
+        return ALL_QUANTITIES[self.claim["quantity"]].symbol
 
     @property
     def entry(self) -> Any:

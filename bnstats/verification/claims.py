@@ -46,7 +46,8 @@ def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Ch
     def check(spec: Spec, group: Sequence[Claim]) -> list[Check]:
         if is_too_wide(spec):
             return [_judged_undrawn(claim) for claim in group]
-        draws = FreshDraws(spec, settings, len(claims))
+        named = [claim.quantity for claim in group]
+        draws = FreshDraws(spec, settings, len(claims), quantities=named)
         return [_judged(claim, draws, settings.family_error, len(claims)) for claim in group]
 
     rows = [(group[0].spec, group) for group in groups.values()]

@@ -21,7 +21,7 @@ from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import Spec
 from bnstats.statistics import alarm
 from bnstats.statistics.estimate import Estimate
-from bnstats.statistics.quantities import QUANTITIES, Direction
+from bnstats.statistics.quantities import QUANTITIES, STACK_QUANTITIES, Direction
 from bnstats.verification.check import Check, Outcome
 
 Row = TypeVar("Row")
@@ -137,9 +137,15 @@ class FreshDraws:
     """
 
     def __init__(
-        self, spec: Spec, settings: VerifySettings, tests: int, law: Law = STANDARD
+        self,
+        spec: Spec,
+        settings: VerifySettings,
+        tests: int,
+        law: Law = STANDARD,
+        quantities: Iterable[str] = (),
     ) -> None:
         self._spec, self._settings, self._law = spec, settings, law
+        self._of_stack = tuple(name for name in quantities if name in STACK_QUANTITIES)
         self.warnings: tuple[str, ...] = ()
         given = settings.samples
         self.samples = self._resolving(default_samples(spec.bound)) if given is None else given
@@ -154,7 +160,13 @@ class FreshDraws:
 
     def _draw(self, samples: int, seed: int) -> Result:
         settings = self._settings
-        how = replace(settings.sampling, samples=samples, seed=seed, law=self._law)
+        how = replace(
+            settings.sampling,
+            samples=samples,
+            seed=seed,
+            law=self._law,
+            quantities=self._of_stack,
+        )
         result = sample(self._spec, how, settings.watch)
         if settings.watch.stopping():
             raise Stopped
@@ -215,7 +227,7 @@ class FreshDraws:
         elif alarm.confirmed(first_z, z, self.threshold if threshold is None else threshold):
             outcome, reason = "fail", disagreement
         found = self.check(name, outcome, reason)
-        return replace(found, estimate=estimate, z=z, command=self._command(drawn))
+        return replace(found, estimate=estimate, z=z, command=self._command(drawn, name))
 
     def check(self, name: str, outcome: Outcome, reason: str) -> Check:
         """Return the check of a quantity that the draws have not been compared with."""
@@ -239,12 +251,14 @@ class FreshDraws:
         directions: tuple[Direction, ...] = ("y", "dx")
         return f"too few effective draws; {more_draws(first, min(directions, key=information))}"
 
-    def _command(self, result: Result) -> str:
+    def _command(self, result: Result, name: str) -> str:
         count, settings = count_text(result.samples), self._settings
         command = f"bnstats compute {as_typed(self._spec)} -n {count} --seed {result.seed}"
         for name, value in self._law._asdict().items():
             if value != getattr(STANDARD, name):
                 command += f" --{name.replace('_', '-')} {value!r}"
+        if name in STACK_QUANTITIES:
+            command += f" --quantity {name}"
         if settings.backend != "numpy":
             command += f" --backend {settings.backend}"
         if settings.device is not None:
@@ -260,8 +274,12 @@ def _error_in_own_units(estimate: Estimate) -> float:
 
 def _relative_error(name: str, estimate: Estimate) -> float:
     """Return the relative standard error of a mean, σ or rms; 0 where the value may be 0."""
-    exact, quantity = estimate.exact, QUANTITIES[name]
-    if estimate.stderr is None or (quantity.moment != "mean" and quantity.power != 0.5):
+    exact, quantity = estimate.exact, QUANTITIES.get(name)
+    if (
+        estimate.stderr is None
+        or quantity is None
+        or (quantity.moment != "mean" and quantity.power != 0.5)
+    ):
         return 0.0
     value = estimate.value if exact is None else exact.value
     error = estimate.stderr if exact is None else exact.error

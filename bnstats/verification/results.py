@@ -14,7 +14,7 @@ from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.alarm import two_sided
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES, has_log_scale
 from bnstats.verification.check import Check
 from bnstats.verification.gate import FreshDraws, VerifySettings, by_layer
 
@@ -30,13 +30,13 @@ def verify_constants(
     """
     rows = [(parse(row["layer"], load_trusted), row) for row in document["results"]]
     # Twice as many: the committed estimate is tested as well as the fresh one.
-    tests = 2 * sum(name in row for _, row in rows for name in QUANTITIES)
+    tests = 2 * sum(name in row for _, row in rows for name in ALL_QUANTITIES)
     law = Law(**document["provenance"]["law"])
     test_error = settings.family_error / tests
 
     def check(spec: Spec, row: Mapping[str, Any]) -> list[Check]:
-        draws = FreshDraws(spec, settings, tests, law)
-        names = (name for name in QUANTITIES if name in row)
+        names = [name for name in ALL_QUANTITIES if name in row]
+        draws = FreshDraws(spec, settings, tests, law, names)
         return [_checked(name, row[name], draws, test_error, place) for name in names]
 
     return by_layer(rows, check, settings)
@@ -95,7 +95,7 @@ def _strays(
         return False  # no information: the fresh draws decide
     limit = two_sided(test_error)
     scale = math.hypot(stderr, exact.error)
-    if QUANTITIES[name].moment == "mean" or exact.value <= 0:
+    if not has_log_scale(name) or exact.value <= 0:
         return abs(value - exact.value) > limit * scale
     return value <= 0 or abs(math.log(value / exact.value)) * exact.value > limit * scale
 

@@ -272,6 +272,7 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
                 "compute",
                 "exact",
                 "critical",
+                "sweep",
                 "propagate",
                 "table",
                 "verify",
@@ -306,7 +307,7 @@ def test_completion_offers(words: str, offered: set[str]) -> None:
 
 def test_a_line_for_each_command_is_whole(cli: Cli) -> None:
     commands = cli("--help").out.partition("Commands:\n")[2].splitlines()
-    assert len(commands) == 9
+    assert len(commands) == 10
     assert all(line.endswith(".") and not line.endswith("...") for line in commands)
 
 

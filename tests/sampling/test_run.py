@@ -27,7 +27,7 @@ from bnstats.sampling.run import (
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import parse
-from bnstats.statistics.moments import of
+from bnstats.statistics.moments import Tally, of
 
 POOL = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
 
@@ -95,7 +95,7 @@ def test_the_tree_keeps_order_and_few_nodes(leaves):
     values = np.random.default_rng(0).normal(size=(leaves, 100))
     tree = _Tree()
     for row in values:
-        tree.push(Chunk(0, 0, 100, False), {"y": of(xp, row, 0.0)})
+        tree.push(Chunk(0, 0, 100, False), Tally({"y": of(xp, row, 0.0)}))
     assert tree.draws == 100 * leaves
     if not leaves:
         assert tree.total() == {}

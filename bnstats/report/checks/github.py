@@ -10,7 +10,7 @@ from bnstats.errors import HostError, printable
 from bnstats.notation import exact_text, plural, signed
 from bnstats.report.checks.text import message, summary
 from bnstats.report.markdown import table
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 from bnstats.verification.check import Check
 
 _LEVELS = {"fail": "error", "undecided": "warning"}
@@ -93,7 +93,7 @@ def _row(check: Check) -> tuple[str, ...]:
     return (
         check.outcome,
         f"`{check.layer}`",
-        QUANTITIES[check.quantity].symbol,
+        ALL_QUANTITIES[check.quantity].symbol,
         f"`{check.wanted}`",
         exact_text(check.exact.value, check.exact.error) if check.exact else "",
         str(check.estimate) if check.estimate else "",

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from bnstats.notation import deviation, exact_text, plural, signed
 from bnstats.report.page import UNFOLDED, Page
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 from bnstats.verification.check import Check
 
 _INDENT = " " * len("undecided ")
@@ -58,7 +58,7 @@ def finding(check: Check) -> str:
     z = check.shown_z
     if z is not None:
         parts.append(f"z = {signed(f'{z:+.3g}') if abs(z) >= 100 else deviation(z)}")
-    return f"{check.layer} {QUANTITIES[check.quantity].symbol}: {', '.join(parts)}"
+    return f"{check.layer} {ALL_QUANTITIES[check.quantity].symbol}: {', '.join(parts)}"
 
 
 def message(check: Check) -> str:

@@ -167,7 +167,7 @@ def _added(xp: Any, sums: Any) -> Any:
 
 def _moments(plan: Reduction, sums: Any, draws: int) -> Tally | None:
     """Return the moments behind power sums, None where only careful ones would do."""
-    tally: Tally = {}
+    tally = Tally()
     constant = constant_share(double=bool(plan.about) and plan.sampling.dtype == "float64")
     abouts = plan.about or repeat((0.0, 0.0))
     for direction, row, about in zip(plan.sampling.directions, sums.tolist(), abouts, strict=False):

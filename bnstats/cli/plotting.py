@@ -1,0 +1,42 @@
+"""--plot: where a picture goes, and that it can go there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from bnstats.cli.console import Console
+from bnstats.documents.files import check_writable, write_atomically
+from bnstats.plots.style import module, suffix_of
+
+Shown = TypeVar("Shown")
+
+TERMINAL = "-"
+
+
+def check_plot(where: str | None) -> None:
+    """Raise BnstatsError before any work if a picture could not be drawn or written."""
+    if where is None:
+        return
+    if where == TERMINAL:
+        module("plotille")
+        return
+    suffix_of(Path(where))
+    check_writable(Path(where))
+    module("matplotlib")
+
+
+def emit_plot(
+    console: Console,
+    where: str,
+    shown: Shown,
+    picture: Callable[[Shown, str], bytes],
+    in_terminal: Callable[..., str],
+) -> None:
+    """Draw what was computed, by one function into a file or by the other as text."""
+    if where == TERMINAL:
+        console.out("\n" + in_terminal(shown, console.width, colour=console.color))
+    else:
+        path = Path(where)
+        write_atomically(path, picture(shown, suffix_of(path)))

@@ -1,0 +1,124 @@
+"""bnstats sweep: quantities as functions of a parameter."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bnstats.cli import options as opt
+from bnstats.cli.console import Console
+from bnstats.errors import BnstatsError
+
+
+@click.command("sweep", cls=opt.WithLists)
+@opt.SPECS
+@click.option(
+    "--over",
+    required=True,
+    metavar="NAME=VALUES",
+    help="What to sweep: a parameter of the layers, or x_mean, x_std or dy_std. VALUES are a:b, "
+    "a:b:log, a:b:STEP or a list v,v,v.",
+)
+@opt.quantity_option("What to compute, e.g. gain_y chi c1.  [default: std_y std_dx, or of --find]")
+@click.option(
+    "--find",
+    multiple=True,
+    metavar="QUANTITY=VALUE",
+    help="Solve for the value of the parameter, e.g. std_y=1, with a bound on its error. "
+    "Repeatable.",
+)
+@click.option("--points", type=int, default=41, help="Values of a range without a step.")
+@click.option(
+    "-n",
+    "--samples",
+    type=opt.sample_count,
+    metavar="N",
+    help="Draws for each value where something has no exact one.  [default: 200000]",
+)
+@opt.seed_option(0)
+@opt.CONFIDENCE
+@opt.IMPORT
+@opt.WORKERS
+@opt.law_options
+@opt.PLOT
+@opt.output_options(None)
+@click.pass_obj
+def command(
+    console: Console,
+    /,
+    specs: tuple[str, ...],
+    imports: tuple[str, ...],
+    find: tuple[str, ...],
+    plot: str | None,
+    format_: str,
+    as_json: bool,
+    export: tuple[Path, ...],
+    **options: Any,
+) -> int:
+    """Compute quantities of layers over a parameter.
+
+    Of theirs or of the law of x and dy. Values are exact where that is known, and sampled
+    elsewhere.
+
+    \b
+      bnstats sweep tanh --over x_std=0.1:10:log --quantity linear_share gain_y gain_dx
+      bnstats sweep leaky_relu --over negative_slope=0:1 --find c1=0.1
+    """  # noqa: D301 (\b is click's mark for lines to keep as they are)
+    from bnstats.cli.interrupt import interruptible
+    from bnstats.cli.main import INTERRUPTED
+    from bnstats.cli.output import check_exports
+    from bnstats.cli.plotting import check_plot, emit_plot
+    from bnstats.cli.progress import watching
+    from bnstats.custom import load_here
+    from bnstats.documents.files import write_atomically
+    from bnstats.layers import Law
+    from bnstats.networks.documents import sweep_document
+    from bnstats.networks.sweep import sweep
+    from bnstats.report import format_of
+    from bnstats.report.options import as_options
+    from bnstats.report.sweep import render
+
+    console.take_stdout()
+    law = Law(*map(options.pop, Law._fields))
+    format_ = opt.format_asked(format_, as_json)
+    check_exports(export)
+    check_plot(plot)
+    opt.import_named(imports)
+    with interruptible() as interrupted, watching(console, options["over"], interrupted) as watch:
+        found = sweep(
+            *specs,
+            **options,
+            find=find,
+            law=law,
+            load=load_here,
+            on_progress=watch.layer,
+            should_stop=watch.stopping,
+        )
+    if watch.failure and not found.curves:
+        raise watch.failure
+    for layer, said in found.doubts:
+        console.warn(as_options(said if len(specs) == 1 else f"{layer} {said}"))
+    document = sweep_document(found, argv=sys.argv[1:])
+    wanted_rows = bool(options["quantities"]) or not find
+    if found.curves or format_ == "json":
+        console.out(render(format_, document, console.page, rows=wanted_rows))
+    failed: list[BnstatsError] = []
+    for path in export:
+        try:
+            write_atomically(path, render(format_of(path), document) + "\n")
+        except BnstatsError as error:
+            failed.append(error)
+    if found.curves and plot is not None:
+        from bnstats.plots.sweeps import picture
+        from bnstats.plots.terminal import of_sweep
+
+        emit_plot(console, plot, found, picture, of_sweep)
+    if failed:
+        raise failed[0]
+    if found.status == "interrupted":
+        click.echo("interrupted: what was computed so far is above", err=True)
+        return INTERRUPTED
+    return 0
