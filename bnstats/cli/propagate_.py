@@ -101,6 +101,14 @@ def _gain(value: str) -> float | Literal["auto"]:
     metavar="N...",
     help="Several widths, and the exponent of the width: --widths 64 128 256.",
 )
+@opt.PLOT
+@click.option(
+    "--range",
+    "ranges",
+    multiple=True,
+    type=click.Choice(("fp16", "bf16", "e5m2", "e4m3")),
+    help="Draw the smallest and largest numbers of a format. Repeatable.",
+)
 @click.option("--all-rows", is_flag=True, help="Show every layer.")
 @opt.IMPORT
 @opt.WORKERS
@@ -113,6 +121,8 @@ def command(
     compare: tuple[str, str] | None,
     widths: tuple[int, ...],
     required: tuple[str, ...],
+    plot: str | None,
+    ranges: tuple[str, ...],
     all_rows: bool,
     imports: tuple[str, ...],
     as_json: bool,
@@ -134,12 +144,14 @@ def command(
     """  # noqa: D301 (\b is click's mark for lines to keep as they are)
     from bnstats.cli import networks
     from bnstats.cli.interrupt import interruptible
+    from bnstats.cli.plotting import check_plot, emit_plot
     from bnstats.cli.progress import networks_progress
     from bnstats.cli.requirements import requirement
     from bnstats.networks.propagate import propagate
 
     for text in required:
         requirement(text)  # what is wrong with it is told before anything is drawn
+    check_plot(plot)
     opt.import_named(imports)
     runs = networks.runs(block, compare, widths, options)
     start, found = time.monotonic(), []
@@ -155,4 +167,9 @@ def command(
                 break
     shown = networks.Shown(console.page, time.monotonic() - start, as_json, all_rows)
     console.out(networks.text(found, len(runs) == len(found) and compare, widths, shown))
+    if plot is not None:
+        from bnstats.plots.networks import picture
+        from bnstats.plots.terminal import of_networks
+
+        emit_plot(console, plot, found, lambda s, kind: picture(s, kind, ranges), of_networks)
     return networks.exit_code(found, required)

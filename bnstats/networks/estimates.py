@@ -143,12 +143,13 @@ def _factor(way: Direction, confidence: float, sign: int) -> Factor | None:
     slope = way.slope
     if not slope.count:
         return None
-    interval = None
+    interval = relative = None
     if slope.count > 1:
-        reach = student(slope.count, confidence) * math.sqrt(slope.variance / slope.count)
+        relative = math.sqrt(slope.variance / slope.count)
+        reach = student(slope.count, confidence) * relative
         ends = sorted(sign * (slope.mean + e) for e in (-reach, reach))
         interval = math.exp(ends[0]), math.exp(ends[1])
-    return Factor(math.exp(sign * slope.mean), interval)
+    return Factor(math.exp(sign * slope.mean), interval, relative)
 
 
 def _verdict(side: Side | None, networks: int) -> Verdict:

@@ -128,10 +128,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Factor:
-    """By what a block multiplies a typical root mean square, forward or backward."""
+    """By what a block multiplies a typical root mean square, forward or backward.
+
+    Attributes
+    ----------
+    value, interval, relative
+        As of `Typical`.
+    """
 
     value: float
     interval: Interval | None
+    relative: float | None = None
 
 
 @dataclass(frozen=True)
