@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bnstats.networks.models.model import Mode
 
 _MOST_WIDTH, _MOST_DEPTH, _MOST_BATCH = 2**16, 10**5, 2**16
+_MOST_TOGETHER = 64  # inputs without shapes, whose Gram matrices are kept for every layer
 
 
 def propagate(
@@ -144,6 +145,7 @@ def propagate(
         raise BnstatsError("a stack without layers", hint="bnstats propagate linear relu")
     plain: Stack | ShapedStack
     if shape is None:
+        _check_count("batch", batch or 2, _MOST_TOGETHER)
         plain = Stack(words, width or 256, depth or 30, batch or 2, "", None, bias_std, scale)
         stack = chosen(plain, init, gain)
         return propagated(task_of(stack, matrices=matrices, seed=sampling.seed), bounds)
