@@ -152,7 +152,7 @@ def _said(result: Mapping[str, Any], page: Page) -> Iterator[str]:
         if factor is not None:
             value = f"×{figures(factor['value'], 5)} a {result['per']}"
             growth = f"   {value} {interval(factor['interval'], 5)}"
-        yield f"  {name.ljust(8)}  {page.style(verdict, kind)}{growth}"
+        yield f"  {name.ljust(8)}  {page.style(verdict.ljust(9), kind)}{growth}".rstrip()
     sides = [row[way] for row in result["rows"] for way in _WAYS if row[way]]
     reliable = [side["ensemble"]["reliable"] for side in sides]
     if not all(reliable) and (any(reliable) or result["engine"] != "torch"):
