@@ -82,7 +82,7 @@ def chosen(result: Mapping[str, Any], way: str, all_rows: bool) -> Sequence[Mapp
     Of a long model every so many, and both ends.
     """
     rows = [row for row in result["rows"] if row[way]]
-    if all_rows:
+    if all_rows or result["depth"] == 1:
         return rows
     if not result["depth"]:
         step = -(-len(rows) // _MOST_ROWS)
