@@ -25,6 +25,7 @@ OPERATIONS: dict[str, tuple[Callable[..., Any], tuple[Known, ...]]] = {
     "times a number": (lambda a: a * 4, (A,)),
     "a negative number times": (lambda a: -2 * a, (B,)),
     "over a number": (lambda a: a / -4, (A,)),
+    "ratio": (lambda a, b: a / b, (A, Known(-0.75, 0.25))),
     "square above zero": (lambda a: a.squared() if isinstance(a, Known) else a * a, (A,)),
     "square below zero": (lambda a: a.squared() if isinstance(a, Known) else a * a, (B,)),
     "square about zero": (lambda a: a.squared() if isinstance(a, Known) else a * a, (C,)),
@@ -45,6 +46,12 @@ def test_bounds_are_reached_and_not_exceeded(name: str) -> None:
     assert Fraction(found.value) == centre
     assert Fraction(found.error) == max(errors)
     assert found.by == operands[0].by
+
+
+def test_a_ratio_to_what_may_be_zero_is_unknown() -> None:
+    for divisor in (C, Known(0.5, 0.5), Known(0.0), UNKNOWN):
+        assert not (A / divisor).is_finite
+    assert (A / C).by == "quadrature"
 
 
 def test_a_sum_is_rounded_once() -> None:

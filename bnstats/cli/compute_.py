@@ -91,7 +91,7 @@ def command(
     if plot is not None:
         from bnstats.cli.plotting import check_plot
 
-        check_plot(plot)
+        check_plot(plot, format_)
     opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if get is not None:  # a misspelt path must not cost an hour of sampling

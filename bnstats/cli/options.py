@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
+from bnstats.cli.completing import layers
 from bnstats.errors import printable
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -104,32 +104,19 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def layers_and_sets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a layer or a claim set."""
-    return [*layers(ctx, param, incomplete), *_sets(incomplete)]
+def joined(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Join what a shell has split where a blank follows a comma: kernel_size=3, stride=2."""
+    return tuple(re.sub(r",\s+", ",", " ".join(words)).split()) or words
 
 
-def layers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a layer."""
-    from bnstats.layers import LAYERS
-
-    return [name for name in LAYERS if name.startswith(incomplete)]
-
-
-def sets_and_files(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem] | list[str]:
-    """Complete the name of a claim set, or else of a file."""
-    return _sets(incomplete) or [CompletionItem(incomplete, type="file")]
-
-
-def _sets(incomplete: str) -> list[str]:
-    from bnstats.claims import set_names
-
-    return [name for name in set_names() if name.startswith(incomplete)]
-
-
-SPECS = click.argument("specs", metavar="SPEC...", nargs=-1, required=True, shell_complete=layers)
+SPECS = click.argument(
+    "specs",
+    metavar="SPEC...",
+    nargs=-1,
+    required=True,
+    callback=joined,
+    shell_complete=layers,
+)
 
 WORKERS = click.option(
     "--workers",
@@ -185,18 +172,30 @@ backend_options = together(
 
 
 class WithLists(click.Command):
-    """A command whose --quantity takes several names, up to the first word that is none."""
+    """A command whose --quantity and --find take several values, up to a word that is none.
+
+    What follows --quantity is the name of a quantity, and what follows --find begins with one.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat the option before each name after the first."""
-        if any(arg.partition("=")[0] == "--quantity" for arg in args):
+        """Repeat the option before each value after the first."""
+        lists = ("--quantity", "--find")
+        if any(arg.partition("=")[0] in lists for arg in args):
             from bnstats.statistics.quantities import ALL_QUANTITIES
 
-            named, spread = False, list[str]()
+            option, spread = "", list[str]()
             for before, arg in zip(["", *args], args, strict=False):
-                named = before == "--quantity" or (named and arg in ALL_QUANTITIES)
-                more = named and before != "--quantity"
-                spread += ["--quantity", arg] if more else [arg]
+                name, equals, _ = arg.partition("=")
+                given, joined, _ = before.partition("=")
+                if given in lists:
+                    option = given
+                if given in lists and not joined:
+                    pass  # the value of the option itself
+                elif name not in ALL_QUANTITIES or bool(equals) is not (option == "--find"):
+                    option = ""
+                elif option:
+                    spread.append(option)
+                spread.append(arg)
             args = spread
         return super().parse_args(ctx, args)
 
@@ -259,8 +258,8 @@ law_options = together(
 )
 
 
-def format_asked(asked: str, as_json: bool, option: str = "--format") -> str:
-    """Return the format that --format (or its like) and --json ask for together.
+def format_asked(asked: str, as_json: bool) -> str:
+    """Return the format that --format and --json ask for together.
 
     Raises
     ------
@@ -268,7 +267,7 @@ def format_asked(asked: str, as_json: bool, option: str = "--format") -> str:
         They contradict each other.
     """
     if as_json and asked not in ("text", "json"):
-        raise click.UsageError(f"--json does not go with {option} {asked}")
+        raise click.UsageError(f"--json does not go with --format {asked}")
     return "json" if as_json else asked
 
 

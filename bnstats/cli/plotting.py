@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import click
+
 from bnstats.cli.console import Console
 from bnstats.documents.files import check_writable, write_atomically
 from bnstats.plots.style import module, suffix_of
@@ -15,11 +17,13 @@ Shown = TypeVar("Shown")
 TERMINAL = "-"
 
 
-def check_plot(where: str | None) -> None:
+def check_plot(where: str | None, format_: str) -> None:
     """Raise BnstatsError before any work if a picture could not be drawn or written."""
     if where is None:
         return
     if where == TERMINAL:
+        if format_ != "text":
+            raise click.UsageError(f"--plot {TERMINAL} does not go with --format {format_}")
         module("plotille")
         return
     suffix_of(Path(where))

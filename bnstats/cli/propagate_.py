@@ -8,6 +8,7 @@ from typing import Any, Literal
 import click
 
 from bnstats.cli import options as opt
+from bnstats.cli.completing import layers
 from bnstats.cli.console import Console
 from bnstats.errors import printable
 
@@ -24,7 +25,7 @@ def _gain(value: str) -> float | Literal["auto"]:
 
 
 @click.command("propagate")
-@click.argument("block", metavar="[LAYER...|MODEL]", nargs=-1, shell_complete=opt.layers)
+@click.argument("block", metavar="[LAYER...|MODEL]", nargs=-1, shell_complete=layers)
 @click.option("--width", type=int, metavar="N", help="Units of every layer.  [default: 256]")
 @click.option(
     "--depth",
@@ -151,7 +152,7 @@ def command(
 
     for text in required:
         requirement(text)  # what is wrong with it is told before anything is drawn
-    check_plot(plot)
+    check_plot(plot, "json" if as_json else "text")
     opt.import_named(imports)
     runs = networks.runs(block, compare, widths, options)
     start, found = time.monotonic(), []

@@ -26,9 +26,8 @@ from bnstats.errors import BnstatsError
 @click.option(
     "--find",
     multiple=True,
-    metavar="QUANTITY=VALUE",
-    help="Solve for the value of the parameter, e.g. std_y=1, with a bound on its error. "
-    "Repeatable.",
+    metavar="QUANTITY=VALUE...",
+    help="Solve for the value of the parameter, e.g. std_y=1, with a bound on its error.",
 )
 @click.option("--points", type=int, default=41, help="Values of a range without a step.")
 @click.option(
@@ -85,7 +84,7 @@ def command(
     law = Law(*map(options.pop, Law._fields))
     format_ = opt.format_asked(format_, as_json)
     check_exports(export)
-    check_plot(plot)
+    check_plot(plot, format_)
     opt.import_named(imports)
     with interruptible() as interrupted, watching(console, options["over"], interrupted) as watch:
         found = sweep(

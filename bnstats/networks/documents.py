@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bnstats.documents.write import STATUSES, document, exact_entry, number, quantity_entry
+from bnstats.documents.write import STATUSES, document
 from bnstats.networks.comparing import Comparison, Exponent, Ratio, Widths
 from bnstats.networks.propagation import (
     WAYS,
@@ -19,6 +19,9 @@ from bnstats.networks.propagation import (
 )
 from bnstats.networks.shapes.stack import ShapedStack
 from bnstats.networks.stack import Stack
+from bnstats.statistics.estimate import Estimate
+from bnstats.statistics.exact import Exact, exact_entry
+from bnstats.statistics.uncertain import finite
 
 if TYPE_CHECKING:
     from bnstats.networks.critical import Critical
@@ -69,13 +72,13 @@ def widths_document(found: Widths, *, argv: Sequence[str] = ()) -> dict[str, Any
 
 
 def _ratio(ratio: Ratio | None) -> dict[str, Any] | None:
-    return None if ratio is None else {**(_valued(ratio) or {}), "z": number(ratio.z)}
+    return None if ratio is None else {**(_valued(ratio) or {}), "z": finite(ratio.z)}
 
 
 def _exponent(found: Exponent | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    more = {"stderr": number(found.stderr), "misfit": number(found.misfit)}
+    more = {"stderr": finite(found.stderr), "misfit": finite(found.misfit)}
     return {**(_valued(found) or {}), **more}
 
 
@@ -98,7 +101,7 @@ def _curve(curve: Curve, found: Sweep) -> dict[str, Any]:
             {
                 "at": point.at,
                 "samples": point.samples,
-                **{n: quantity_entry(point.record.quantities.get(n)) for n in found.quantities},
+                **{n: _quantity(point.record.quantities.get(n)) for n in found.quantities},
             }
             for point in curve.points
         ],
@@ -116,12 +119,17 @@ def _curve(curve: Curve, found: Sweep) -> dict[str, Any]:
     }
 
 
+def _quantity(found: Exact | Estimate | None) -> dict[str, Any]:
+    """Return what is known of a quantity; where nothing was sampled that is ``exact`` alone."""
+    return found.to_dict() if isinstance(found, Estimate) else {"exact": exact_entry(found)}
+
+
 def _propagation(found: Propagation) -> dict[str, Any]:
     return {
         **_subject(found.subject),
         "engine": found.engine,
         "networks": found.networks,
-        "effective": number(found.effective),
+        "effective": finite(found.effective),
         "rows": [_row(row) for row in found.rows],
         "factor": {way: _valued(found.factor[way]) for way in WAYS},
         "per": found.per,
@@ -163,22 +171,22 @@ def _side(side: Side) -> dict[str, Any]:
         "typical": _valued(side.typical),
         "ensemble": {
             **(_valued(side.ensemble) or {}),
-            "stderr": number(side.ensemble.stderr),
+            "stderr": finite(side.ensemble.stderr),
             "reliable": side.ensemble.reliable,
         },
         "spread": _interval(side.spread),
-        "isolated": number(side.isolated),
-        "wide": number(side.wide),
-        "z_isolated": number(side.z_isolated),
-        "z_wide": number(side.z_wide),
+        "isolated": finite(side.isolated),
+        "wide": finite(side.wide),
+        "z_isolated": finite(side.z_isolated),
+        "z_wide": finite(side.z_wide),
     }
 
 
 def _valued(found: Typical | Ensemble | Factor | Ratio | Exponent | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    return {"value": number(found.value), "interval": _interval(found.interval)}
+    return {"value": finite(found.value), "interval": _interval(found.interval)}
 
 
 def _interval(ends: Interval | None) -> list[float | None] | None:
-    return None if ends is None else [number(end) for end in ends]
+    return None if ends is None else [finite(end) for end in ends]

@@ -59,8 +59,9 @@ def picture(sweep: Sweep, suffix: str) -> bytes:
 def _draw(axes: Any, sweep: Sweep, curve: Curve, quantity: str, colour: str) -> None:
     x, values = line(sweep, curve, quantity)
     sampled = [p for p in curve.points if isinstance(p.value(quantity), Estimate)]
-    dots = sampled or not sweep.over.continuous
-    axes.plot(x, values, color=colour, label=curve.layer, marker="o" if dots else None)
+    dots = "o" if sampled or not sweep.over.continuous else None
+    joined = "-" if sweep.over.numbers else "none"  # between words there is nothing
+    axes.plot(x, values, color=colour, label=curve.layer, marker=dots, ls=joined)
     places = dict(zip(sweep.over.texts, positions(sweep), strict=True))
     band = [
         (places[p.text], *found.interval)
@@ -68,7 +69,8 @@ def _draw(axes: Any, sweep: Sweep, curve: Curve, quantity: str, colour: str) -> 
         if isinstance(found := p.value(quantity), Estimate) and found.interval is not None
     ]
     if band:
-        axes.fill_between(*zip(*band, strict=True), color=colour, alpha=BAND, lw=0)
+        if sweep.over.numbers:
+            axes.fill_between(*zip(*band, strict=True), color=colour, alpha=BAND, lw=0)
         axes.errorbar(
             [x for x, _, _ in band],
             [(low + high) / 2 for _, low, high in band],
@@ -85,9 +87,10 @@ def _draw(axes: Any, sweep: Sweep, curve: Curve, quantity: str, colour: str) -> 
         axes.plot(solution.value, solution.wanted, "s", color=colour)
         axes.annotate(
             f"{solution.value:.5g}",
-            (solution.value, solution.wanted),
-            (4, 3),
-            textcoords="offset points",
+            (solution.value, 1),
+            xycoords=("data", "axes fraction"),
+            ha="center",
+            va="bottom",
             color=colour,
         )
 

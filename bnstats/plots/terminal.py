@@ -14,7 +14,7 @@ from bnstats.result import Result
 from bnstats.statistics.quantities import ALL_QUANTITIES
 
 _HEIGHT = 14
-_MARGIN = 14  # columns that plotille's own axis takes
+_MARGIN = 24  # columns that plotille's own axes take
 _COLOURS = ("blue", "red", "green", "magenta", "yellow", "cyan")
 
 
@@ -41,7 +41,7 @@ def of_results(results: Sequence[Result], width: int, *, colour: bool) -> str:
             atoms = "".join(f"; {100 * p:.0f} % are {at:g}" for at, p in density.atoms)
             lines.append(_Line(f"{direction}, σ = {std}{atoms}", middles, density.heights))
         title = f"{result.layer}: densities of {' and '.join(d for d in result.nonfinite)}"
-        parts.append(_drawn(title, lines, width, colour=colour))
+        parts.append(_drawn(title, lines, width, colour=colour, floor=0.0))
     return "\n\n".join(parts)
 
 
@@ -73,12 +73,20 @@ def of_networks(runs: Sequence[Propagation], width: int, *, colour: bool) -> str
 
 
 def _drawn(
-    title: str, lines: Sequence[_Line], width: int, *, colour: bool, log: bool = False
+    title: str,
+    lines: Sequence[_Line],
+    width: int,
+    *,
+    colour: bool,
+    log: bool = False,
+    floor: float | None = None,
 ) -> str:
     figure = module("plotille").Figure()
     figure.width, figure.height = max(width - _MARGIN, 20), _HEIGHT
     figure.with_colors, figure.origin = colour, False
     figure.x_label = figure.y_label = ""
+    if floor is not None:
+        figure.set_y_limits(min_=floor)
     figure.x_ticks_fkt = _ticks(log=log)
     figure.y_ticks_fkt = _ticks(log=False)
     for i, line in enumerate(lines):
@@ -90,8 +98,9 @@ def _drawn(
             label=line.label,
             marker=marker,
         )
-    text: str = figure.show(legend=True)
-    return "\n".join([title, *(row.rstrip() for row in text.splitlines())])
+    # Labels of axes stand in parentheses, where there are none as well; the title has them.
+    rows = figure.show(legend=True).replace("()", "  ").splitlines()
+    return "\n".join([title, *(row.rstrip() for row in rows if row != "-------")])
 
 
 def _ticks(*, log: bool) -> Callable[[Any, Any], str]:
@@ -100,6 +109,6 @@ def _ticks(*, log: bool) -> Callable[[Any, Any], str]:
         span = abs(high - low)
         if not log and abs(value) < 1e-9 * span:
             value = 0.0
-        return f"{value:.3g}".rjust(8)
+        return f"{value:.4g}".rjust(8)
 
     return tick

@@ -6,7 +6,7 @@ import re
 
 _NAMES = (
     "samples|seed|direction|sampler|workers|backend|device|x_std|digits|networks|width|depth|input"
-    "|batch|mode|rows|init|gain|scale"
+    "|batch|mode|rows|init|gain|scale|quantity"
 )
 _ARGUMENT = re.compile(rf"`({_NAMES})(?:='?([^`]*?)'?)?`")
 

@@ -88,6 +88,8 @@ def _estimate(name: str, m: Joint, estimator: Estimator, law: Law) -> Estimate:
         return Estimate(math.nan, None, None, 0.0, exact, log_scale=False)
     directions: tuple[Direction, ...] = ("y", "dx") if _slope_ms in tails else ("y",)
     n_eff = min(n_eff, *(estimator.most_effective(d, m.points) for d in directions))
+    if scale == "square":
+        n_eff = min(n_eff, _effective_rest(number, slopes, m))
     error = _error(slopes, m)
     if error is None and _agrees(exact, _unscaled(number, scale)):
         exact, error = replace(exact, by=CONSTANT), VARIANCE_ROUNDING
@@ -161,6 +163,19 @@ def _effective(function: _Function, m: Joint, law: Law) -> float:
         return 0.0
     varies = max(float(slopes @ m.within @ slopes), 0.0) / m.points / mean**2
     return m.points / (1 + varies)
+
+
+def _effective_rest(number: float, slopes: Any, m: Joint) -> float:
+    """Return the effective draws behind 1 less a square.
+
+    Near 1 that is the mean square of a small rest, such as what of y is not linear in x, which may
+    have longer tails than y has.
+    """
+    varies = max(float(slopes @ m.within @ slopes), 0.0) / m.points
+    rest = 1 - number * number
+    if varies <= _CANCELLED or rest <= 0:
+        return m.points
+    return m.points / (1 + varies * (2 * number / rest) ** 2)
 
 
 def _z(estimate: Estimate, number: float, error: float) -> float | None:

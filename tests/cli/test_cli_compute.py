@@ -19,7 +19,7 @@ import pytest
 from cli_support import VALIDATOR, Cli, Terminal, read_document, spawn
 
 from bnstats import api
-from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES
+from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES, STACK_QUANTITIES
 from bnstats.tables.constants import table_specs
 
 SYMBOLS = [QUANTITIES[name].symbol for name in ON_SCREEN]
@@ -146,8 +146,9 @@ def test_a_document_is_complete_ordered_and_anonymous(cli: Cli) -> None:
 def test_exact_has_the_same_shape_without_the_sampled_fields(cli: Cli) -> None:
     found = document(cli, "exact", "sigmoid")
     result = found["results"][0]
-    assert list(result) == [k for k in RESULT_KEYS if k not in SAMPLED_KEYS]
-    assert all(list(result[name]) == ["exact"] for name in QUANTITIES)
+    shown = [*QUANTITIES, *STACK_QUANTITIES]
+    assert list(result) == ["layer", *shown, "warnings", "claims"]
+    assert all(list(result[name]) == ["exact"] for name in shown)
     assert result["std_dx"]["exact"]["value"] == 0.21174569972066581
     assert list(found["provenance"]) == PROVENANCE_KEYS
 
@@ -283,13 +284,13 @@ def test_values_that_are_not_finite_are_counted_and_never_dropped_in_silence(cli
 def test_an_estimate_far_from_the_exact_value_is_a_bug_and_is_called_so(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = api.quantities
+    true = api.moment_quantities
 
     def off(bound: Any, moments: Any) -> dict[str, Any]:
         values = true(bound, moments)
         return values | {"std_y": replace(values["std_y"], value=values["std_y"].value * 1.1)}
 
-    monkeypatch.setattr(api, "quantities", off)
+    monkeypatch.setattr(api, "moment_quantities", off)
     err = cli("compute", "tanh", "-n", 100_000).err
     assert re.match(
         r"warning: σ\[y\] is \d+\.\d standard errors from its exact value: if another", err
@@ -320,7 +321,7 @@ def test_csv_holds_every_quantity_unrounded(cli: Cli) -> None:
         assert row["reliable"] == str(entry["reliable"]).lower()
     exact = list(csv.DictReader(io.StringIO(cli("exact", "sigmoid", "--format", "csv").out)))
     assert list(exact[0]) == ["layer", "quantity", "exact", "exact_error"]
-    assert [r["quantity"] for r in exact] == list(QUANTITIES)
+    assert [r["quantity"] for r in exact] == [*QUANTITIES, *STACK_QUANTITIES]
     assert float(exact[3]["exact"]) == 0.21174569972066581
 
 
@@ -598,10 +599,60 @@ def test_when_there_is_no_progress(
     if "piped" in variables:
         monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", variables.get("TERM", "xterm"))
-    assert not Console.of("auto", quiet="-q" in options).progress
+    assert not Console.of(quiet="-q" in options).progress
 
 
 def test_a_wrong_path_is_found_before_years_of_sampling(cli: Cli) -> None:
     code, out, err = cli("compute", "sigmoid", "-n", "1e15", "--get", "std_dz.value")
     assert (code, out) == (2, "")
     assert "no 'std_dz'" in err
+
+
+# Quantities by name
+
+
+def test_quantities_are_shown_by_name(cli: Cli) -> None:
+    asked = ("--quantity", "chi", "gain_y", "c1", "--quantity=std_y", "std_dx")
+    argv = ("compute", "relu", "-n", 20_000, *asked)
+    out = cli(*argv).out
+    rows = [row[1].strip() for row in map(ROW.fullmatch, out.splitlines()) if row]
+    assert rows == ["χ", "1/σ[y]", "c₁", "σ[y]", "σ[dx]"]
+    found = document(cli, *argv)
+    assert found["provenance"]["quantities"] == ["chi", "gain_y", "c1", "std_y", "std_dx"]
+    assert list(found["results"][0]) == [*RESULT_KEYS[:-2], "chi", "c1", "warnings", "claims"]
+    assert cli(*argv, "--get", "chi.value").out == f"{found['results'][0]['chi']['value']!r}\n"
+    for format_ in ("csv", "markdown", "latex"):
+        text = cli(*argv, "--format", format_).out
+        assert "var_dx" not in text
+        assert "Var[dx]" not in text
+        assert text.count("\n") >= 5
+    assert "quantities" not in document(cli, "compute", "relu", "-n", 1000)["provenance"]
+
+
+def test_a_name_that_is_no_quantity_is_a_layer(cli: Cli) -> None:
+    found = document(cli, "compute", "--quantity", "chi", "std_y", "tanh", "elu", "-n", 1000)
+    assert [r["layer"] for r in found["results"]] == ["tanh", "elu"]
+
+
+def test_exact_shows_quantities_by_name(cli: Cli) -> None:
+    out = cli("exact", "max_pool2d:kernel_size=2", "--quantity", "chi", "c1").out
+    assert re.search(r"^  χ    0\.161152158473801\d", out, re.MULTILINE)
+    assert "σ[y]  " not in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (("compute", "relu", "--quantity", "chy"), "unknown quantity 'chy'"),
+        (("exact", "relu", "--quantity", "chy"), "unknown quantity 'chy'"),
+        (("compute", "softmax", "--quantity", "stability"), "softmax has no stability"),
+        (("exact", "softmax", "--quantity", "stability"), "softmax has no stability"),
+        (("compute", "relu", "--quantity", "chi", "--direction", "forward"), "--direction both"),
+        (("compute", "relu", "--quantity", "std_dx", "--direction", "forward"), "std_dx"),
+        (("compute", "relu", "--quantity", "chi", "--backend", "torch"), "--backend numpy"),
+    ],
+)
+def test_quantities_that_are_not_there_are_told(cli: Cli, argv: tuple, said: str) -> None:
+    code, out, err = cli(*argv)
+    assert (code, out) == (2, "")
+    assert said in err

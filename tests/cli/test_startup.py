@@ -42,6 +42,8 @@ def modules(program: str, *argv: str) -> set[str]:
         "completion bash",
         "list",
         "list claims",
+        "help",
+        "help conventions",
     ],
 )
 def test_what_needs_no_numbers_imports_no_heavy_module(argv: str) -> None:

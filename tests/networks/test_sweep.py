@@ -37,7 +37,7 @@ def solutions(found: Sweep) -> tuple[Solution, ...]:
     [
         ("x_std=1:3", "relu", ("1", "1.5", "2", "2.5", "3")),
         ("x_std=0.01:100:log", "relu", ("0.01", "0.1", "1", "10", "100")),
-        ("alpha=0:1:0.1", "elu", tuple("0 0.1 0.2 0.3 0.4 0.5 0.6 0.7 0.8 0.9 1".split())),
+        ("alpha=0:1:0.1", "elu", ("0", *(f"0.{i}" for i in range(1, 10)), "1")),
         ("alpha=0:1:0.4", "elu", ("0", "0.4", "0.8")),
         ("alpha=2,0.5,3", "elu", ("2", "0.5", "3")),
         ("kernel_size=2:5", "max_pool2d", ("2", "3", "4", "5")),
@@ -234,6 +234,18 @@ def test_the_command(cli: Cli) -> None:
     assert out.splitlines()[-1].startswith("  c₁ = 0.1 at negative_slope = 0.3969556206005")
 
 
+def test_several_are_sought(cli: Cli) -> None:
+    argv = ("--over", "x_std=1:2", "--points", 3, "--find", "std_y=1", "chi=2", "gelu", "relu")
+    code, out, err = cli("sweep", *argv)
+    assert (code, err) == (0, "")
+    lines = [line for line in out.splitlines() if line.strip()]
+    assert len(lines) == 6
+    assert lines[1].startswith("  σ[y] = 1 at x_std = 1.676318706133")
+    assert lines[2] == "  χ = 2: none; it is from 1.04887 to 1.07203 for x_std from 1 to 2"
+    assert bnstats.exact("gelu", law=Law(0.0, 2.0)).chi.value == pytest.approx(1.04887, abs=5e-6)
+    assert "σ[y]  " not in out  # no table of values that nobody asked for
+
+
 def test_a_sweep_as_json_and_csv(cli: Cli) -> None:
     argv = ("sweep", "elu", "softmax:n=3", "--over", "x_std=1,2", "--quantity", "chi", "std_y")
     found = read_document(cli(*argv, "--find", "chi=1", "--json").out)
@@ -267,6 +279,8 @@ def test_a_sampled_sweep_as_json(cli: Cli) -> None:
         ("relu", "--over", "x_std"),
         ("relu", "--over", "y_std=1:2"),
         ("rellu", "--over", "x_std=1:2"),
+        ("relu", "--over", "x_std=1:2", "--find", "chi"),
+        ("relu", "--over", "x_std=1:2", "--find", "chi=1", "chi"),
         ("relu", "--over", "x_std=1:2", "--quantity", "chj"),
         ("relu", "--over", "x_std=1:2", "--plot", "a.gif"),
         ("relu", "--over", "x_std=1:2", "--points", "1"),

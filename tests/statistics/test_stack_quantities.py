@@ -342,6 +342,23 @@ def test_heavy_tails_are_not_believed() -> None:
     assert not any(result.quantities[name].reliable for name in NAMES)
 
 
+def test_a_share_near_one_hinges_on_the_tails_of_the_rest() -> None:
+    """Of the part of sigmoid that is not linear, E[r⁴]/E[r²]² draws are one effective draw."""
+    x, weights = np.polynomial.hermite_e.hermegauss(200)
+    weights /= weights.sum()
+    y = 1 / (1 + np.exp(-x)) - 0.5
+    rest = y - x * (weights @ (x * y))
+    kurtosis = weights @ rest**4 / (weights @ rest**2) ** 2
+    assert 15 < kurtosis < 40
+    for sampler in ("iid", "sobol"):
+        many = bnstats.compute("sigmoid", samples=500_000, quantities=NAMES, sampler=sampler)
+        assert many.linear_share.n_eff == pytest.approx(many.samples / kurtosis, rel=0.25)
+        assert many.c1.n_eff > many.samples / 4
+    few = bnstats.compute("sigmoid", samples=1000, quantities=NAMES)
+    assert not few.linear_share.reliable
+    assert few.c1.reliable
+
+
 def test_intervals_of_squares() -> None:
     for root, error in ((0.5, 0.01), (0.0, 0.01), (0.999, 1e-4), (0.005, 0.01)):
         stderr = math.hypot(2 * root * error, math.sqrt(2) * error**2)
