@@ -1,4 +1,7 @@
-"""The pytest fixture ``bnstats_verify``, which checks constants beside the code that uses them."""
+"""Pytest fixtures: ``bnstats_verify`` checks constants beside the code that uses them.
+
+``bnstats_propagate`` checks how networks start.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from bnstats.networks.propagation import Propagation
     from bnstats.verification.check import Check
 
 
@@ -63,3 +67,35 @@ def _verify(
     if check.outcome == "fail" or (check.outcome == "undecided" and not allow_undecided):
         pytest.fail(check_text(check), pytrace=False)
     return check
+
+
+@pytest.fixture(scope="session")
+def bnstats_propagate() -> Callable[..., Propagation]:
+    """Check that signals and gradients of freshly drawn networks start within bounds.
+
+    ``bnstats_propagate(make_model, input="3x32x32")`` fails where σ[y] of a typical network at the
+    output, or σ[dx] at the first layer, is outside of 0.5 to 2. ``forward`` and ``backward`` are
+    other bounds, or None; ``growth`` bounds the factor a block. What the first networks say must be
+    confirmed by four times as many of another seed, so that a model within its bounds fails with a
+    chance of at most ``family_error``. The other arguments are those of `bnstats.propagate`, whose
+    result is returned.
+    """
+    return _propagate
+
+
+def _propagate(
+    *block: str | Callable[..., Any],
+    forward: tuple[float, float] | None = (0.5, 2.0),
+    backward: tuple[float, float] | None = (0.5, 2.0),
+    growth: tuple[float, float] | None = None,
+    family_error: float = 1e-6,
+    **settings: Any,
+) -> Propagation:
+    __tracebackhide__ = True
+    from bnstats.networks.start import StartBounds, check_start
+
+    bounds = StartBounds(forward, backward, growth)
+    found, outside = check_start(block, bounds, family_error, settings)
+    if outside:
+        pytest.fail("\n".join(map(str, outside)), pytrace=False)
+    return found

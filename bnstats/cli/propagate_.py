@@ -1,21 +1,16 @@
-"""bnstats propagate: what becomes of a signal in a stack of dense layers at initialisation."""
+"""bnstats propagate: what becomes of a signal in networks at initialisation."""
 
 from __future__ import annotations
 
-import re
-import sys
 import time
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import click
 
 from bnstats.cli import options as opt
 from bnstats.cli.completing import layers
 from bnstats.cli.console import Console
-from bnstats.errors import BnstatsError, printable
-
-if TYPE_CHECKING:
-    from bnstats.networks.propagation import Interval, Propagation
+from bnstats.errors import printable
 
 
 def _gain(value: str) -> float | Literal["auto"]:
@@ -29,18 +24,29 @@ def _gain(value: str) -> float | Literal["auto"]:
         raise click.BadParameter(f"'{shown}' is not a number, nor 'auto'") from None
 
 
-class _Requirement(NamedTuple):
-    """What --require asks for: a verdict, or bounds of a typical σ where its direction ends."""
-
-    way: Literal["y", "dx"]
-    bounds: Interval
-
-
 @click.command("propagate")
-@click.argument("block", metavar="LAYER...", nargs=-1, required=True, shell_complete=layers)
-@click.option("--width", type=int, default=256, help="Units of every layer.")
-@click.option("--depth", type=int, default=30, help="Repetitions of the block.")
-@click.option("--inputs", type=int, default=2, help="Inputs per network.")
+@click.argument("block", metavar="[LAYER...|MODEL]", nargs=-1, shell_complete=layers)
+@click.option("--width", type=int, metavar="N", help="Units of every layer.  [default: 256]")
+@click.option(
+    "--depth",
+    type=int,
+    metavar="L",
+    help="Repetitions of the block.  [default: 30; with --input 1]",
+)
+@click.option(
+    "--input",
+    metavar="SHAPE",
+    help="Shape of one input: 3x224x224, or tokens:50257x128. A model needs it; a stack with it "
+    "may hold convolutions, pools and norms.",
+)
+@click.option(
+    "--batch",
+    type=int,
+    metavar="B",
+    help="Inputs that pass through a network together.  [default: 2; with --input 8]",
+)
+@opt.choice("--mode", values=("train", "eval"), help_="Whether a model trains or is evaluated.")
+@click.option("--rows", default="*", metavar="PATTERN", help="Which layers of a model, e.g. 'h.*'.")
 @click.option(
     "--init",
     metavar="NAME",
@@ -64,7 +70,8 @@ class _Requirement(NamedTuple):
     "--networks",
     type=opt.sample_count,
     metavar="N",
-    help="Networks to draw.  [default: 400; with --precision or --max-time, as many as needed]",
+    help="Networks to draw.  [default: 400, with --input 200, of a model 20; "
+    "with --precision or --max-time, as many as needed]",
 )
 @click.option(
     "--precision",
@@ -82,6 +89,27 @@ class _Requirement(NamedTuple):
     metavar="WHAT",
     help="steady, or 'std_y in 0.5..2', 'std_dx in 0.5..2': exit 1 if not, 3 if undecided.",
 )
+@click.option(
+    "--compare",
+    nargs=2,
+    metavar="A B",
+    help="Two inits, or two stacks or models in quotes, side by side.",
+)
+@click.option(
+    "--widths",
+    multiple=True,
+    type=int,
+    metavar="N...",
+    help="Several widths, and the exponent of the width: --widths 64 128 256.",
+)
+@opt.PLOT
+@click.option(
+    "--range",
+    "ranges",
+    multiple=True,
+    type=click.Choice(("fp16", "bf16", "e5m2", "e4m3")),
+    help="Draw the smallest and largest numbers of a format. Repeatable.",
+)
 @click.option("--all-rows", is_flag=True, help="Show every layer.")
 @opt.IMPORT
 @opt.WORKERS
@@ -91,86 +119,58 @@ def command(
     console: Console,
     /,
     block: tuple[str, ...],
+    compare: tuple[str, str] | None,
+    widths: tuple[int, ...],
     required: tuple[str, ...],
+    plot: str | None,
+    ranges: tuple[str, ...],
     all_rows: bool,
     imports: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> int:
-    """Send signals through freshly drawn dense networks.
+    """Send signals through freshly drawn networks.
 
     Signals go forward and gradients backward, at initialisation. LAYER… is a block that is
-    repeated: linear, activations, and skip … add:alpha=0.2 for a residual branch.
+    repeated: linear, activations, and skip … add:alpha=0.2 for a residual branch; with --input also
+    convolutions, pools and norms. MODEL is a class or function that returns a torch.nn.Module,
+    called anew for every draw.
 
     \b
       bnstats propagate linear relu --width 256 --depth 30
       bnstats propagate skip linear gelu linear add:alpha=0.2 --require steady
+      bnstats propagate linear tanh --compare xavier he
+      bnstats propagate linear relu --widths 64 128 256
+      bnstats propagate my_nets:make_resnet --input 3x224x224 --batch 8
     """  # noqa: D301 (\b is click's mark for lines to keep as they are)
+    from bnstats.cli import networks
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED
+    from bnstats.cli.plotting import check_plot, emit_plot
     from bnstats.cli.progress import networks_progress
-    from bnstats.custom import load_here
-    from bnstats.networks.documents import propagation_document
+    from bnstats.cli.requirements import requirement
     from bnstats.networks.propagate import propagate
-    from bnstats.specs.spec import parse
 
-    wanted = [_requirement(text) for text in required]
+    for text in required:
+        requirement(text)  # what is wrong with it is told before anything is drawn
+    check_plot(plot, "json" if as_json else "text")
     opt.import_named(imports)
-    words = [word for text in block for word in text.split()]
-    for word in words:
-        if word.partition(":")[0] not in ("skip", "add"):
-            parse(word, load_here)
-    start = time.monotonic()
-    with (
-        interruptible() as interrupted,
-        networks_progress(console, options["networks"]) as on_progress,
-    ):
-        found = propagate(*words, **options, on_progress=on_progress, should_stop=interrupted)
-    document = propagation_document(found, argv=sys.argv[1:])
-    if as_json:
-        from bnstats.report.json import render as render_json
+    runs = networks.runs(block, compare, widths, options)
+    start, found = time.monotonic(), []
+    with interruptible() as interrupted:
+        for run in runs:
+            with networks_progress(console, options["networks"]) as on_progress:
+                found.append(
+                    propagate(
+                        *run.block, **run.options, on_progress=on_progress, should_stop=interrupted
+                    )
+                )
+            if found[-1].status == "interrupted":
+                break
+    shown = networks.Shown(console.page, time.monotonic() - start, as_json, all_rows)
+    console.out(networks.text(found, len(runs) == len(found) and compare, widths, shown))
+    if plot is not None:
+        from bnstats.plots.networks import picture
+        from bnstats.plots.terminal import of_networks
 
-        console.out(render_json(document))
-    else:
-        from bnstats.report.propagate import render
-
-        took = time.monotonic() - start
-        console.out(render(document, console.page, took, all_rows=all_rows))
-    if found.status == "interrupted":
-        click.echo("interrupted: what was drawn so far is above", err=True)
-        return INTERRUPTED
-    answers = [_answer(found, requirement) for requirement in wanted]
-    for text, answer in zip(required, answers, strict=True):
-        if answer is not True:
-            word = "undecided" if answer is None else "not met"
-            click.echo(f"required: {printable(text)}: {word}", err=True)
-    if False in answers:
-        return 1
-    if found.status == "target_not_met":
-        click.echo("the precision asked for was not reached", err=True)
-    return UNDECIDED if None in answers or found.status == "target_not_met" else 0
-
-
-def _requirement(text: str) -> tuple[_Requirement, ...]:
-    from bnstats.networks.propagation import STEADY
-
-    if text == "steady":
-        return (_Requirement("y", STEADY), _Requirement("dx", STEADY))
-    number = r"(\d+\.?\d*|\.\d+)"
-    match = re.fullmatch(rf"\s*std_(y|dx)\s+in\s+{number}\.\.{number}\s*", text, re.ASCII)
-    if match is None or not float(match[2]) < float(match[3]):
-        raise BnstatsError(
-            f"--require '{printable(text, 60)}' is no requirement",
-            hint="steady, 'std_y in 0.5..2' or 'std_dx in 0.5..2'",
-        )
-    way: Literal["y", "dx"] = "y" if match[1] == "y" else "dx"
-    return (_Requirement(way, (float(match[2]), float(match[3]))),)
-
-
-def _answer(found: Propagation, requirement: tuple[_Requirement, ...]) -> bool | None:
-    from bnstats.networks.propagation import within
-
-    answers = [within(found.end(r.way), r.bounds) for r in requirement]
-    if False in answers:
-        return False
-    return None if None in answers else True
+        emit_plot(console, plot, found, lambda s, kind: picture(s, kind, ranges), of_networks)
+    return networks.exit_code(found, required)

@@ -19,9 +19,11 @@ claims may name only a layer that is loaded, or that lies in a module which thes
 
 from bnstats.custom.finding import Installed as Installed
 from bnstats.custom.finding import as_typed as as_typed
+from bnstats.custom.finding import attribute as attribute
 from bnstats.custom.finding import installed as installed
 from bnstats.custom.finding import load_here as load_here
 from bnstats.custom.finding import load_trusted as load_trusted
 from bnstats.custom.finding import load_typed as load_typed
+from bnstats.custom.finding import look_here as look_here
 from bnstats.custom.finding import trust as trust
 from bnstats.custom.registering import register as register

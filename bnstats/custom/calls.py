@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import linecache
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from bnstats.custom.arrays import adapter, is_dense, library_of
 from bnstats.errors import BnstatsError, described, first_line, kind_of, printable
 from bnstats.layers import Array, Namespace, ParameterError
 
-_HERE = os.path.dirname(__file__)
+_OURS = os.path.dirname(os.path.dirname(__file__))
 _SLOPE = "return y alone and bnstats differentiates it; return (y, dy/dx) to give the slope"
 # Parts of the libraries' messages about the commonest mistakes, and what to do instead.
 _REMEDIES = {
@@ -234,7 +235,8 @@ def mistake(name: str, error: BaseException) -> BnstatsError:
 def _place(error: BaseException) -> str | None:
     """Return file, line and text of the first line of the user's that the traceback names."""
     frames = traceback.extract_tb(error.__traceback__)
-    theirs = [f for f in frames if not f.filename.startswith((_HERE, "<frozen"))]
+    torchs = getattr(sys.modules.get("torch"), "__path__", [])
+    theirs = [f for f in frames if not f.filename.startswith((_OURS, *torchs, "<frozen"))]
     theirs = [f for f in theirs if f"{os.sep}importlib{os.sep}" not in f.filename]
     if not theirs:
         return None

@@ -57,8 +57,13 @@ def load_typed(name: str) -> Layer:
 def load_here(name: str) -> Layer:
     """Import as `load_typed` does, also from the current directory, as ``python -m`` does."""
     path, family = _path_and_family(name)
-    _look_in(os.getcwd())
+    look_here()
     return _loaded(name, path, family)
+
+
+def look_here() -> None:
+    """Let modules of the current directory be found, as ``python -m`` does."""
+    _look_in(os.getcwd())
 
 
 def load_trusted(name: str) -> Layer:
@@ -138,7 +143,7 @@ def _path_and_family(name: str) -> tuple[str, str]:
 
 
 def _loaded(name: str, path: str, family: str) -> Layer:
-    layer = USER_LAYERS[name] = layer_of(_object(path), name, family=family)
+    layer = USER_LAYERS[name] = layer_of(attribute(path), name, family=family)
     return layer
 
 
@@ -167,8 +172,14 @@ def _entry_point(name: str) -> tuple[str, str]:
     return found[0].path, found[0].package
 
 
-def _object(path: str) -> Any:
-    """Import the object that a path, ``module:attribute``, names."""
+def attribute(path: str) -> Any:
+    """Import the object that a path, ``module:attribute``, names.
+
+    Raises
+    ------
+    BnstatsError
+        The module cannot be imported, or has no such attribute.
+    """
     module_name, _, attribute = path.partition(":")
     found: Any = _module(module_name, path)
     for part in attribute.split("."):

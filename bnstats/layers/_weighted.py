@@ -3,11 +3,15 @@
 One linear map takes a map of channels to windows, its transpose takes windows back to the map. They
 are the forward and the backward of a convolution, and the other way round of a transposed one. A
 linear layer is a convolution over no sides at all.
+
+Where the weights have one draw on their last axis and x has several, all of x shares them, as a
+batch does in one network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._initialisation import Weights, fans_of
@@ -57,24 +61,23 @@ def weighted_layer(
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         n = draws["x"].shape[-1]
         tensor = weight.tensor(xp, draws["weight"])
-        tensor = xp.reshape(tensor, (groups, rows, columns, *w.kernel, n))
-        # of each position of a window: where it lies, and weights (groups, rows, columns, 1…, n)
-        terms = [(w.at(o), tensor[(slice(None),) * 3 + o][stretched]) for o in w.offsets()]
+        tensor = xp.reshape(tensor, (groups, rows, columns, *w.kernel, tensor.shape[-1]))
+        map_shape, window_shape = (groups, columns, *w.size, n), (groups, rows, *w.count, n)
+        if tensor.shape[-1] == n:
+            # of each position of a window: where it lies, weights (groups, rows, columns, 1…, n)
+            terms = [(w.at(o), tensor[(slice(None),) * 3 + o][stretched]) for o in w.offsets()]
+            windows_of, map_of = _by_channel(xp, terms, rows, columns)
+        else:
+            terms = [(w.at(o), tensor[(slice(None),) * 3 + o][..., 0]) for o in w.offsets()]
+            windows_of, map_of = _by_product(xp, terms)
 
-        # One channel at a time: all at once would hold rows·columns·positions numbers a draw.
         def to_windows(x: Array) -> Array:
-            x = w.pad(xp, xp.reshape(x, (groups, columns, *w.size, n)), 0.0)
-            y = sum(part[:, :, c] * x[at][:, None, c] for at, part in terms for c in range(columns))
+            y = windows_of(w.pad(xp, xp.reshape(x, map_shape), 0.0))
             return xp.reshape(y, (outer, *w.count, n))
 
         def to_map(dy: Array) -> Array:
-            dy = xp.reshape(dy, (groups, rows, *w.count, n))
-            blank = xp.zeros((groups, columns, *w.size, n), dtype=dy.dtype)
-            dx = w.pad(xp, blank, 0.0)
-            for at, part in terms:
-                for r in range(rows):
-                    dx = xp.add_at(dx, at, part[:, r] * dy[:, None, r])
-            dx = w.crop(dx)
+            blank = w.pad(xp, xp.zeros(map_shape, dtype=dy.dtype), 0.0)
+            dx = w.crop(map_of(blank, xp.reshape(dy, window_shape)))
             return xp.reshape(dx, (inner, *dx.shape[2:]))
 
         if transposed:
@@ -100,3 +103,43 @@ def weighted_layer(
         stored = "x".join(map(str, shape))
         hints = (f"fans as torch reads them off the weight, {stored}: in {fan_in}, out {fan_out}",)
     return BoundLayer({"x": x, "dy": dy, "weight": weight.drawn}, forward, moments, hints=hints)
+
+
+def _by_channel(
+    xp: Namespace, terms: Sequence[tuple[Any, Array]], rows: int, columns: int
+) -> tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]:
+    """Return both maps where every draw has weights of its own, one channel at a time.
+
+    All at once would hold rows·columns·positions numbers a draw.
+    """
+
+    def windows_of(x: Array) -> Array:
+        return sum(part[:, :, c] * x[at][:, None, c] for at, part in terms for c in range(columns))
+
+    def map_of(dx: Array, dy: Array) -> Array:
+        for at, part in terms:
+            for r in range(rows):
+                dx = xp.add_at(dx, at, part[:, r] * dy[:, None, r])
+        return dx
+
+    return windows_of, map_of
+
+
+def _by_product(
+    xp: Namespace, terms: Sequence[tuple[Any, Array]]
+) -> tuple[Callable[[Array], Array], Callable[[Array, Array], Array]]:
+    """Return both maps where all draws share their weights, by products of matrices."""
+
+    def windows_of(x: Array) -> Array:
+        x_at = ((part, x[at]) for at, part in terms)
+        return sum(xp.matmul(part, xp.reshape(v, (*v.shape[:2], -1))) for part, v in x_at)
+
+    def map_of(dx: Array, dy: Array) -> Array:
+        flat = xp.reshape(dy, (*dy.shape[:2], -1))
+        for at, part in terms:
+            found = xp.matmul(xp.permute_dims(part, (0, 2, 1)), flat)
+            found = xp.reshape(found, (*found.shape[:2], *dy.shape[2:]))
+            dx = xp.add_at(dx, at, found)
+        return dx
+
+    return windows_of, map_of

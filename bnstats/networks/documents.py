@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bnstats.documents.write import document
+from bnstats.documents.write import STATUSES, document
+from bnstats.networks.comparing import Comparison, Exponent, Ratio, Widths
 from bnstats.networks.propagation import (
     WAYS,
     Ensemble,
@@ -16,12 +17,15 @@ from bnstats.networks.propagation import (
     Side,
     Typical,
 )
+from bnstats.networks.shapes.stack import ShapedStack
+from bnstats.networks.stack import Stack
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact, exact_entry
 from bnstats.statistics.uncertain import finite
 
 if TYPE_CHECKING:
     from bnstats.networks.critical import Critical
+    from bnstats.networks.models.model import Model
     from bnstats.networks.sweep import Curve, Sweep
 
 
@@ -43,11 +47,39 @@ def _entry(point: Critical, *, others: bool = False) -> dict[str, Any]:
     return entry | {"others": [_entry(o) for o in point.others]} if others else entry
 
 
-def propagation_document(found: Propagation, *, argv: Sequence[str] = ()) -> dict[str, Any]:
-    """Return one JSON-ready document of a stack; numbers that are not finite are null."""
-    plain = document((), argv=argv, status=found.status)
-    plain["provenance"] |= {"seed": found.seed, "confidence": found.confidence}
-    return plain | {"results": [_propagation(found)]}
+def propagation_document(*found: Propagation, argv: Sequence[str] = ()) -> dict[str, Any]:
+    """Return one JSON-ready document of runs; numbers that are not finite are null."""
+    status = max((run.status for run in found), key=STATUSES.index)
+    plain = document((), argv=argv, status=status)
+    plain["provenance"] |= {"seed": found[0].seed, "confidence": found[0].confidence}
+    return plain | {"results": [_propagation(run) for run in found]}
+
+
+def comparison_document(found: Comparison, *, argv: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the document of two runs, with ``comparison``: their ratios and z."""
+    rows = [
+        {"first": row.first, "second": row.second, "y": _ratio(row.y), "dx": _ratio(row.dx)}
+        for row in found.rows
+    ]
+    return propagation_document(found.first, found.second, argv=argv) | {"comparison": rows}
+
+
+def widths_document(found: Widths, *, argv: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the document of runs of several widths, with ``exponents``."""
+    rows = [{"name": r.name, "y": _exponent(r.y), "dx": _exponent(r.dx)} for r in found.rows]
+    exponents = {"widths": list(found.widths), "rows": rows}
+    return propagation_document(*found.runs, argv=argv) | {"exponents": exponents}
+
+
+def _ratio(ratio: Ratio | None) -> dict[str, Any] | None:
+    return None if ratio is None else {**(_valued(ratio) or {}), "z": finite(ratio.z)}
+
+
+def _exponent(found: Exponent | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    more = {"stderr": finite(found.stderr), "misfit": finite(found.misfit)}
+    return {**(_valued(found) or {}), **more}
 
 
 def sweep_document(found: Sweep, *, argv: Sequence[str] = ()) -> dict[str, Any]:
@@ -93,38 +125,44 @@ def _quantity(found: Exact | Estimate | None) -> dict[str, Any]:
 
 
 def _propagation(found: Propagation) -> dict[str, Any]:
-    stack = found.stack
     return {
-        "layer": " ".join(stack.block),
-        "width": stack.width,
-        "depth": stack.depth,
-        "inputs": stack.inputs,
-        "init": stack.init,
-        "gain": stack.gain,
-        "bias_std": stack.bias_std,
-        "scale": stack.scale,
+        **_subject(found.subject),
         "engine": found.engine,
         "networks": found.networks,
         "effective": finite(found.effective),
         "rows": [_row(row) for row in found.rows],
         "factor": {way: _valued(found.factor[way]) for way in WAYS},
+        "per": found.per,
         "verdict": found.verdict,
         "verdicts": dict(found.verdicts),
         "warnings": list(found.warnings),
     }
 
 
+def _subject(subject: Stack | ShapedStack | Model) -> dict[str, Any]:
+    """Return what was drawn; what only other kinds have is null."""
+    entry: dict[str, Any] = {"layer": "", "input": None, "batch": subject.batch, "mode": None}
+    chosen = ("width", "depth", "init", "gain", "bias_std", "scale")
+    entry |= {name: getattr(subject, name, None) for name in chosen}
+    if isinstance(subject, Stack):
+        return entry | {"layer": " ".join(subject.block)}
+    entry["input"] = str(subject.input)
+    if isinstance(subject, ShapedStack):
+        return entry | {"layer": " ".join(subject.block)}
+    return entry | {"layer": subject.factory.name, "mode": subject.mode}
+
+
 def _row(row: Row) -> dict[str, Any]:
-    c = row.correlation
+    c, dx = row.correlation, row.dx
     return {
         "depth": row.depth,
         "name": row.name,
         "layer": row.layer,
         "y": _side(row.y),
-        "dx": _side(row.dx),
+        "dx": dx and _side(dx),
         "correlation": c and {"value": c.value, "stderr": c.stderr, "wide": c.wide},
-        "dead": {"y": row.y.dead, "dx": row.dx.dead},
-        "nonfinite": {"y": row.y.nonfinite, "dx": row.dx.nonfinite},
+        "dead": {"y": row.y.dead, "dx": dx and dx.dead},
+        "nonfinite": {"y": row.y.nonfinite, "dx": dx and dx.nonfinite},
     }
 
 
@@ -144,7 +182,7 @@ def _side(side: Side) -> dict[str, Any]:
     }
 
 
-def _valued(found: Typical | Ensemble | Factor | None) -> dict[str, Any] | None:
+def _valued(found: Typical | Ensemble | Factor | Ratio | Exponent | None) -> dict[str, Any] | None:
     if found is None:
         return None
     return {"value": finite(found.value), "interval": _interval(found.interval)}

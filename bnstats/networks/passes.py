@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from bnstats.backends import numpy_backend
 from bnstats.networks.engines import ENGINES, Backward, Engine, Source, gram
+from bnstats.networks.reduce import Drawn
 from bnstats.networks.stack import Stack
 from bnstats.networks.stages import Add, Dense, Elementwise, Skip
 
 _LARGE = 64  # powers of two from 1 beyond which a root mean square is brought back to it
-
-
-class Drawn(NamedTuple):
-    """Of every network, (networks, layers), and of its input and its output.
-
-    Attributes
-    ----------
-    ln_y, ln_dx
-        Logarithm of the mean square of y and dx over units and inputs; −inf of a network that is
-        dead there, nan of one that is not finite.
-    correlation
-        Of y between inputs: the mean over pairs of their cosine. None of one input.
-    """
-
-    ln_y: Any
-    ln_dx: Any
-    correlation: Any
 
 
 def draw(stack: Stack, engine: Engine, generator: np.random.Generator, networks: int) -> Drawn:
@@ -44,22 +27,24 @@ class _Pass:
         self, stack: Stack, engine: Engine, generator: np.random.Generator, networks: int
     ) -> None:
         self.stack, self.dense, self.generator = stack, ENGINES[engine], generator
-        self.shape = (networks, stack.width, stack.inputs)
-        self.source = Source(generator, math.prod(self.shape))
+        self.shape = (networks, stack.width, stack.batch)
+        most = stack.width if engine == "matrices" else stack.batch
+        self.source = Source(generator, networks * stack.width * max(most, stack.batch))
 
     def run(self) -> Drawn:
-        ln_y, correlation, tape = self._forward()
-        ln_dx = self._backward(tape)
-        cosines = np.stack(correlation, 1) if correlation else None
-        return Drawn(np.stack(ln_y, 1), np.stack(ln_dx, 1), cosines)
+        inners, shifts, tape = self._forward()
+        ln_y = self._log_means(inners, shifts)
+        cosines = _cosines(inners) if self.stack.batch > 1 else None
+        inners, shifts = self._backward(tape)
+        return Drawn(ln_y, self._log_means(inners, shifts)[:, ::-1], cosines)
 
-    def _forward(self) -> tuple[list[Any], list[Any], list[Backward | Skip | Add]]:
+    def _forward(self) -> tuple[Any, Any, list[Backward | Skip | Add]]:
+        """Return Gram matrices (networks, layers, batch, batch), their scales, and the tape."""
         h = self.generator.standard_normal(self.shape)
         inner = gram(h)
         shift = np.zeros(self.shape[0])
-        ln_y, correlation = [], []
+        inners, shifts, trunks = [], [], []
         tape: list[Backward | Skip | Add] = []
-        trunks = []
         for _ in range(self.stack.depth):
             for stage in self.stack.stages:
                 if isinstance(stage, Dense):
@@ -75,18 +60,18 @@ class _Pass:
                     h = trunks.pop() + stage.alpha * h
                     tape.append(stage)
                 inner = gram(h)
-                ln_y.append(self._log_mean(inner) + shift)
-                if self.stack.inputs > 1:
-                    correlation.append(_cosine(inner))
+                inners.append(inner)
+                shifts.append(shift)
             if self.stack.homogeneous:
-                h, inner, shift = _rescaled(h, inner, ln_y[-1], shift)
-        return ln_y, correlation, tape
+                h, inner, shift = _rescaled(h, inner, shift)
+        return np.stack(inners, 1), np.stack(shifts, 1), tape
 
-    def _backward(self, tape: list[Backward | Skip | Add]) -> list[Any]:
+    def _backward(self, tape: list[Backward | Skip | Add]) -> tuple[Any, Any]:
+        """Return Gram matrices of the gradients, from the output back, and their scales."""
         d = self.generator.standard_normal(self.shape)
         inner = gram(d)
         shift = np.zeros(self.shape[0])
-        ln_dx, trunks = [], []
+        inners, shifts, trunks = [], [], []
         for at, step in enumerate(reversed(tape), 1):
             if isinstance(step, Add):
                 trunks.append(d)
@@ -96,10 +81,11 @@ class _Pass:
             else:
                 d = step(d, inner)
             inner = gram(d)
-            ln_dx.append(self._log_mean(inner) + shift)
+            inners.append(inner)
+            shifts.append(shift)
             if at % len(self.stack.stages) == 0:
-                d, inner, shift = _rescaled(d, inner, ln_dx[-1], shift)
-        return ln_dx[::-1]
+                d, inner, shift = _rescaled(d, inner, shift)
+        return np.stack(inners, 1), np.stack(shifts, 1)
 
     def _elementwise(self, stage: Elementwise, x: Any) -> tuple[Any, Backward]:
         bound = stage.spec.bound
@@ -119,34 +105,31 @@ class _Pass:
         y = y.reshape(x.shape)
         return y if stage.forward == 1 else y * stage.forward, backward
 
-    def _log_mean(self, inner: Any) -> Any:
-        """Return ln of the mean square, from Gram matrices."""
-        ln = np.log(np.trace(inner, axis1=1, axis2=2) / (self.shape[1] * self.shape[2]))
+    def _log_means(self, inners: Any, shifts: Any) -> Any:
+        """Return ln of the mean squares, (networks, layers), from Gram matrices."""
+        totals = np.einsum("rlbb->rl", inners)
+        ln = np.log(totals / (self.shape[1] * self.shape[2])) + shifts
         ln[ln == math.inf] = math.nan
         return ln
 
 
-def _cosine(inner: Any) -> Any:
-    squares = np.diagonal(inner, axis1=1, axis2=2)
-    first, second = _pairs(squares.shape[1])
-    norms = np.sqrt(squares[:, first] * squares[:, second])
-    return (inner[:, first, second] / norms).mean(axis=1)
+def _cosines(inners: Any) -> Any:
+    """Return the mean over pairs of inputs of their cosine, (networks, layers)."""
+    squares = np.einsum("rlbb->rlb", inners)
+    first, second = np.triu_indices(squares.shape[2], 1)
+    norms = np.sqrt(squares[:, :, first] * squares[:, :, second])
+    return (inners[:, :, first, second] / norms).mean(axis=2)
 
 
-@lru_cache(maxsize=8)
-def _pairs(inputs: int) -> tuple[Any, Any]:
-    first, second = np.triu_indices(inputs, 1)
-    return first, second
-
-
-def _rescaled(v: Any, inner: Any, ln: Any, shift: Any) -> tuple[Any, Any, Any]:
+def _rescaled(v: Any, inner: Any, shift: Any) -> tuple[Any, Any, Any]:
     """Divide by a power of two of each network's own where it has become very large or small.
 
     Return that, its Gram matrices, and the logarithm of what M was divided by so far.
     """
-    power = (ln - shift) / (2 * math.log(2))
-    if np.all(np.abs(power) < _LARGE):
+    total = np.einsum("rbb->r", inner) / (v.shape[1] * v.shape[2])
+    if np.all((total > 4.0**-_LARGE) & (total < 4.0**_LARGE)):
         return v, inner, shift
+    power = np.log2(total) / 2
     power = np.where(np.isfinite(power), np.round(power), 0.0)
     factor = np.exp2(-power)[:, None, None]
     return v * factor, inner * factor**2, shift + power * 2 * math.log(2)

@@ -7,16 +7,52 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
-
-from bnstats.networks.passes import Drawn
 
 KEPT_NUMBERS = 2**22  # logarithms of mean squares that are kept for quantiles
 RELIABLE = 100.0  # networks that are left of n when e^(−s²) of them count
 _LEAST_FOR_SPREAD = 100  # networks, for 2.5 % of them to be more than two
+
+
+class Drawn(NamedTuple):
+    """Of every network, (networks, layers), and of its input and its output.
+
+    Attributes
+    ----------
+    ln_y, ln_dx
+        Logarithm of the mean square of y and dx over units and inputs; −inf of a network that is
+        dead there, nan of one that is not finite.
+    correlation
+        Of y between inputs: the mean over pairs of their cosine. None of one input.
+    """
+
+    ln_y: Any
+    ln_dx: Any
+    correlation: Any
+
+
+class Label(NamedTuple):
+    """What a row is of: the number of its block, its name, its layer, and if it has a gradient."""
+
+    depth: int
+    name: str
+    layer: str
+    has_dx: bool = True
+
+
+class Ends(NamedTuple):
+    """The rows that lines over the depth are fitted to, of y and of dx."""
+
+    y: Sequence[int]
+    dx: Sequence[int]
+
+    @classmethod
+    def of_blocks(cls, layers: int, block: int) -> Ends:
+        """Return where blocks of so many layers end, and begin."""
+        return cls(range(block - 1, layers, block), range(0, layers, block))
 
 
 @dataclass(frozen=True)
@@ -129,16 +165,18 @@ class Tally:
     dx: Direction
     correlation: Spread | None
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader should know of how they were drawn."""
+        return ()
+
     @classmethod
-    def of(cls, drawn: Drawn, block: int) -> Tally:
-        """Reduce drawn networks of blocks of so many layers."""
-        layers = drawn.ln_y.shape[1]
-        first = range(0, layers, block)
-        last = range(block - 1, layers, block)
+    def of(cls, drawn: Drawn, ends: Ends) -> Tally:
+        """Reduce drawn networks."""
         return cls(
             len(drawn.ln_y),
-            Direction.of(drawn.ln_y, last),
-            Direction.of(drawn.ln_dx, first),
+            Direction.of(drawn.ln_y, ends.y),
+            Direction.of(drawn.ln_dx, ends.dx),
             None if drawn.correlation is None else Spread.of(drawn.correlation),
         )
 
@@ -147,11 +185,12 @@ class Tally:
         correlation = None
         if self.correlation is not None and other.correlation is not None:
             correlation = self.correlation.merged(other.correlation)
-        return Tally(
-            self.networks + other.networks,
-            self.y.merged(other.y),
-            self.dx.merged(other.dx),
-            correlation,
+        return replace(
+            self,
+            networks=self.networks + other.networks,
+            y=self.y.merged(other.y),
+            dx=self.dx.merged(other.dx),
+            correlation=correlation,
         )
 
 

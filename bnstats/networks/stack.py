@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Real
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
 
 from bnstats.backends import numpy_backend
 from bnstats.custom import load_typed
-from bnstats.errors import ArgumentError, BnstatsError, hint_for, printable
-from bnstats.layers import Init, Law, ParameterError, weights
+from bnstats.errors import ArgumentError, BnstatsError, printable
+from bnstats.layers import Law, ParameterError, weights
+from bnstats.networks.inits import drawn_by
 from bnstats.networks.predictions import square_means
+from bnstats.networks.reduce import Label
 from bnstats.networks.stages import Add, Dense, Elementwise, Skip, Stage
 from bnstats.specs.spec import Spec, parse
 
+if TYPE_CHECKING:
+    from bnstats.networks.shapes.stack import ShapedStack
+
+AnyStack = TypeVar("AnyStack", "Stack", "ShapedStack")
 Scale = Literal["none", "forward", "backward", "separate"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 
-# What a short name stands for: an init of the catalogue and its gain (None: its own).
-_INITS: Mapping[str, tuple[Init, float | None]] = {
-    "he": ("kaiming_normal", None),
-    "lecun": ("kaiming_normal", 1.0),
-    "xavier": ("xavier_normal", None),
-    "torch": ("kaiming_uniform", 1 / math.sqrt(3)),
-}
-_ALL_INITS = (*_INITS, *get_args(Init))
 _MOST_NUMBERS = 2**27  # of all weights of a network, 1 GB
 
 
@@ -43,8 +40,8 @@ class Stack:
         Specs, and the words ``skip`` and ``add``.
     width, depth
         Units of every layer, and repetitions of the block.
-    inputs
-        That pass through one network.
+    batch
+        Inputs that pass through one network.
     init
         A name of the catalogue, or ``he``, ``lecun``, ``xavier`` or ``torch``.
     gain
@@ -64,21 +61,14 @@ class Stack:
     block: tuple[str, ...]
     width: int = 256
     depth: int = 1
-    inputs: int = 2
+    batch: int = 2
     init: str = "he"
     gain: float | None = None
     bias_std: float = 0.0
     scale: Scale = "none"
 
     def __post_init__(self) -> None:
-        if self.scale not in SCALES:
-            given = printable(str(self.scale), 60)
-            raise ArgumentError(f"scale '{given}' is not one of {', '.join(SCALES)}")
-        for name, value, least in (("bias_std", self.bias_std, 0.0), ("gain", self.gain, 1e-9)):
-            number = isinstance(value, Real) and not isinstance(value, bool)
-            if value is not None and not (number and least <= value <= 1e9):
-                given = printable(str(value), 60)
-                raise ArgumentError(f"{name} {given} is not a number from {least:g} to 1e9")
+        check_choices(self.scale, self.bias_std, self.gain)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Stack, tuple(getattr(self, f.name) for f in fields(self))  # not the stages
@@ -100,6 +90,15 @@ class Stack:
         if open_branches:
             raise BnstatsError("skip without an add after it", hint="skip … linear add")
         return found
+
+    @property
+    def labels(self) -> list[Label]:
+        """What each row is of."""
+        return [
+            Label(block, f"{block}.{stage.name.partition(':')[0]}", stage.name)
+            for block in range(1, self.depth + 1)
+            for stage in self.stages
+        ]
 
     @cached_property
     def gaussian(self) -> bool:
@@ -125,6 +124,16 @@ class Stack:
         return True
 
     @property
+    def kept(self) -> tuple[int, float]:
+        """How many layers of a block have weights, and what the others make of E[x²]."""
+        factors = (
+            square_means(s.spec, 1.0)[0].value * s.forward**2
+            for s in self.stages
+            if isinstance(s, Elementwise)
+        )
+        return sum(isinstance(s, Dense) for s in self.stages), math.prod(factors)
+
+    @property
     def matrix_numbers(self) -> int:
         """Weights of one network."""
         return self.width**2 * self.depth * sum(isinstance(s, Dense) for s in self.stages)
@@ -143,7 +152,7 @@ class Stack:
         if word == "skip" and not given:
             return Skip()
         if word == "add":
-            return Add(text, _alpha(given) if given else 1.0)
+            return Add(text, alpha_of(given) if given else 1.0)
         spec = parse(text, load_typed)
         inputs = spec.bound.inputs
         if spec.layer.name == "linear":
@@ -172,26 +181,52 @@ class Stack:
             raise BnstatsError(
                 f"{unknown.pop()} is the width of the stack", hint=f"`width={self.width}`"
             )
-        name = own.get("init", self.init)
-        if name not in _ALL_INITS:
-            raise BnstatsError(
-                f"unknown init '{printable(name, 60)}'",
-                hint=hint_for(name, _ALL_INITS, f"one of {', '.join(_ALL_INITS)}"),
-            )
-        init, gain = _INITS.get(name, (name, None))
-        gain = float(own["gain"]) if "gain" in own else gain if self.gain is None else self.gain
+        drawn = drawn_by(self.init, self.gain, self.bias_std, own, self.width)
         mode: Any = own.get("mode", "fan_in")
         try:
-            law = weights(init, mode, gain, (self.width, self.width))  # type: ignore[arg-type]
+            law = weights(drawn.init, mode, drawn.gain, (self.width, self.width))
         except ParameterError as error:
             raise BnstatsError(str(error), hint="another `init`, or no `gain`") from None
         normal = law.scaled and law.drawn.distribution == "normal"
-        if name == "torch":
-            return Dense(text, law, normal, 1 / math.sqrt(3 * self.width), "uniform")
-        return Dense(text, law, normal, self.bias_std)
+        return Dense(text, law, normal, drawn.bias_std, drawn.bias_law)
 
 
-def _alpha(given: str) -> float:
+def chosen(plain: AnyStack, init: str | None, gain: float | Literal["auto"] | None) -> AnyStack:
+    """Return a stack with its init and gain, chosen where none is given.
+
+    He's weights are for relu. Where activations are scaled, or their gain is asked for, weights are
+    neutral; a gain of ``"auto"`` makes up for what the other layers make of E[x²].
+
+    Raises
+    ------
+    BnstatsError
+        A gain is to be found, and there is none.
+    """
+    neutral = plain.scale != "none" or gain == "auto"
+    name = init or ("lecun" if neutral else "he")
+    stack = replace(plain, init=name, gain=None if gain == "auto" else gain)
+    if gain != "auto":
+        return stack
+    weighted, kept = stack.kept
+    if not weighted or not 0 < kept < math.inf:
+        raise BnstatsError("no gain keeps this block's scale", hint="e.g. `gain=1.4`")
+    return replace(stack, gain=kept ** (-0.5 / weighted))
+
+
+def check_choices(scale: str, bias_std: float, gain: float | None) -> None:
+    """Raise ArgumentError for a scale that there is not, or a number out of range."""
+    if scale not in SCALES:
+        given = printable(str(scale), 60)
+        raise ArgumentError(f"scale '{given}' is not one of {', '.join(SCALES)}")
+    for name, value, least in (("bias_std", bias_std, 0.0), ("gain", gain, 1e-9)):
+        number = isinstance(value, Real) and not isinstance(value, bool)
+        if value is not None and not (number and least <= value <= 1e9):
+            given = printable(str(value), 60)
+            raise ArgumentError(f"{name} {given} is not a number from {least:g} to 1e9")
+
+
+def alpha_of(given: str) -> float:
+    """Return the factor of a branch from what follows ``add:``."""
     key, _, value = given.partition("=")
     try:
         alpha = float(value)

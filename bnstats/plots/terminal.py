@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from bnstats.networks.propagation import WAYS, Propagation
 from bnstats.networks.sweep import Sweep
-from bnstats.plots import layers, sweeps
+from bnstats.plots import layers, networks, sweeps
 from bnstats.plots.style import module
 from bnstats.result import Result
 from bnstats.statistics.quantities import ALL_QUANTITIES
@@ -53,6 +54,21 @@ def of_sweep(sweep: Sweep, width: int, *, colour: bool) -> str:
         scale = math.log10 if sweep.over.log else float
         lines = [one._replace(x=[scale(x) for x in one.x]) for one in lines if one.x]
         parts.append(_drawn(title, lines, width, colour=colour, log=sweep.over.log))
+    return "\n\n".join(parts)
+
+
+def of_networks(runs: Sequence[Propagation], width: int, *, colour: bool) -> str:
+    """Return log₂ σ forward and backward over the depth of runs, one below the other."""
+    parts = []
+    for way in WAYS:
+        found = [(networks.name_of(run), networks.line(run, way)) for run in runs]
+        lines = [
+            _Line(name, one.at, [math.log2(side.typical.value) for side in one.sides])
+            for name, one in found
+            if one.at
+        ]
+        title = f"log2 σ[{way}] of a typical network over the depth"
+        parts.append(_drawn(title, lines, width, colour=colour))
     return "\n\n".join(parts)
 
 

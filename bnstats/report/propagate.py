@@ -9,6 +9,7 @@ from bnstats.notation import deviation, percent, plural, signed
 from bnstats.report.page import PIPED, Page, aligned
 
 _STEPS = (1, 2, 5)  # and times powers of ten: the depths that are shown
+_MOST_ROWS = 40  # of a model
 _WAYS = {"y": "forward", "dx": "backward"}
 _LEAST = ("z", "alone", "wide", "c")  # columns that a narrow page lacks, in order
 
@@ -35,29 +36,20 @@ def _block(
     seconds: float | None,
     all_rows: bool,
 ) -> Iterator[str]:
-    head = f"{page.style(result['layer'], 'name')} ×{result['depth']}"
-    parts = [f"width {result['width']}", result["init"], "x, dy ~ N(0, 1)"]
-    if result["gain"] is not None:
-        parts.insert(2, f"gain {result['gain']:.6g}")
-    if result["scale"] != "none":
-        parts.insert(2, f"scaled {result['scale']}")
-    if result["bias_std"]:
-        parts.insert(2, f"σ_b {result['bias_std']:g}")
-    yield f"{head}   {' · '.join(parts)}"
+    yield from page.folded("", "   ".join(_head(result, page)), 2)
     for way, name in _WAYS.items():
         yield ""
-        rows = _chosen(result, way, all_rows)
+        rows = chosen(result, way, all_rows)
         yield from _table(rows, way, name, provenance["confidence"], page)
     yield ""
     yield from _said(result, page)
     for warning in result["warnings"]:
         yield from page.folded("  ! ", warning)
     yield ""
-    engine = "no matrices" if result["engine"] == "exact" else "matrices"
     parts = [
         plural(result["networks"], "network"),
-        plural(result["inputs"], "input") + " each",
-        engine,
+        plural(result["batch"], "input") + " each",
+        "no matrices" if result["engine"] == "exact" else result["engine"],
         f"seed {provenance['seed']}",
     ]
     if seconds is not None:
@@ -65,11 +57,36 @@ def _block(
     yield from page.folded("  ", " · ".join(parts))
 
 
-def _chosen(result: Mapping[str, Any], way: str, all_rows: bool) -> Sequence[Mapping[str, Any]]:
-    """Return the rows that are shown: where blocks end, or begin on the way back."""
-    rows: Sequence[Mapping[str, Any]] = result["rows"]
-    if all_rows:
+def _head(result: Mapping[str, Any], page: Page) -> Iterator[str]:
+    times = f" ×{result['depth']}" if result["depth"] else ""
+    yield page.style(result["layer"], "name") + times
+    parts = [f"input {result['input']}"] if result["input"] else [f"width {result['width']}"]
+    if result["init"]:
+        parts.append(result["init"])
+    if result["gain"] is not None:
+        parts.append(f"gain {result['gain']:.6g}")
+    if result["scale"] not in ("none", None):
+        parts.append(f"scaled {result['scale']}")
+    if result["bias_std"]:
+        parts.append(f"σ_b {result['bias_std']:g}")
+    if result["mode"]:
+        parts.append(result["mode"])
+    tokens = (result["input"] or "").startswith("tokens")
+    parts.append("dy ~ N(0, 1)" if tokens else "x, dy ~ N(0, 1)")
+    yield " · ".join(parts)
+
+
+def chosen(result: Mapping[str, Any], way: str, all_rows: bool) -> Sequence[Mapping[str, Any]]:
+    """Return the rows that are shown: where blocks end, or begin on the way back.
+
+    Of a long model every so many, and both ends.
+    """
+    rows = [row for row in result["rows"] if row[way]]
+    if all_rows or result["depth"] == 1:
         return rows
+    if not result["depth"]:
+        step = -(-len(rows) // _MOST_ROWS)
+        return [r for i, r in enumerate(rows) if i % step == 0 or r in (rows[0], rows[-1])]
     per_block = len(rows) // result["depth"]
     ends = rows[per_block - 1 :: per_block] if way == "y" else rows[::per_block]
     last = ends[-1]["depth"]
@@ -83,17 +100,22 @@ def _table(
     """Yield a table; a page that is too narrow lacks its least important columns."""
     columns = {
         name: [row["name"] for row in rows],
-        f"σ[{way}]": [_short(row[way]["typical"]["value"]) for row in rows],
-        percent(confidence): [_interval(row[way]["typical"]["interval"]) for row in rows],
+        f"σ[{way}]": [short(row[way]["typical"]["value"]) for row in rows],
+        percent(confidence): [interval(row[way]["typical"]["interval"]) for row in rows],
         "one network": [_range(row[way]["spread"]) for row in rows],
         "ensemble": [_ensemble(row[way]["ensemble"]) for row in rows],
-        "wide": [_short(row[way]["wide"]) for row in rows],
-        "alone": [_short(row[way]["isolated"]) for row in rows],
-        "z": [_z(row[way]["z_isolated"]) for row in rows],
-        "c": [_short(row["correlation"]["value"]) if row["correlation"] else "" for row in rows],
+        "wide": [short(row[way]["wide"]) for row in rows],
+        "alone": [short(row[way]["isolated"]) for row in rows],
+        "z": [z_text(row[way]["z_isolated"]) for row in rows],
+        "c": [short(row["correlation"]["value"]) if row["correlation"] else "" for row in rows],
     }
     if way == "dx" or not any(columns["c"]):
         del columns["c"]
+    for empty in ("wide", "alone", "z", "one network"):
+        if all(cell == "–" for cell in columns[empty]):
+            del columns[empty]
+    if "alone" not in columns and not any(row[way]["ensemble"]["reliable"] for row in rows):
+        del columns["ensemble"]  # nothing to compare it with, and no interval to believe
     for least in ("", *_LEAST):
         columns.pop(least, None)
         lines = ["  ".join(cells).rstrip() for cells in aligned(list(_cells(columns)))]
@@ -109,15 +131,16 @@ def _cells(columns: Mapping[str, Sequence[str]]) -> Iterator[Sequence[str]]:
 
 
 def _ensemble(entry: Mapping[str, Any]) -> str:
-    return _short(entry["value"]) + ("" if entry["reliable"] else "?")
+    return short(entry["value"]) + ("" if entry["reliable"] else "?")
 
 
-def _z(z: float | None) -> str:
+def z_text(z: float | None) -> str:
+    """Return a z, or a dash for nothing."""
     return "–" if z is None else deviation(z)
 
 
 def _range(ends: Sequence[float] | None) -> str:
-    return "–" if ends is None or None in ends else "–".join(map(_short, ends))
+    return "–" if ends is None or None in ends else "–".join(map(short, ends))
 
 
 def _said(result: Mapping[str, Any], page: Page) -> Iterator[str]:
@@ -127,34 +150,40 @@ def _said(result: Mapping[str, Any], page: Page) -> Iterator[str]:
         factor = result["factor"][way]
         growth = ""
         if factor is not None:
-            growth = f"   ×{_digits(factor['value'], 5)} a block {_interval(factor['interval'], 5)}"
-        yield f"  {name.ljust(8)}  {page.style(verdict, kind)}{growth}"
-    if any(not row[way]["ensemble"]["reliable"] for row in result["rows"] for way in _WAYS):
+            value = f"×{figures(factor['value'], 5)} a {result['per']}"
+            growth = f"   {value} {interval(factor['interval'], 5)}"
+        yield f"  {name.ljust(8)}  {page.style(verdict.ljust(9), kind)}{growth}".rstrip()
+    sides = [row[way] for row in result["rows"] for way in _WAYS if row[way]]
+    reliable = [side["ensemble"]["reliable"] for side in sides]
+    if not all(reliable) and (any(reliable) or result["engine"] != "torch"):
         text = (
             f"of the {plural(result['networks'], 'network')} "
-            f"{_digits(result['effective'] or 0.0, 2)} count where they differ most: an ensemble "
+            f"{figures(result['effective'] or 0.0, 2)} count where they differ most: an ensemble "
             "with a question mark may lack the few large ones that make it up"
         )
         yield from page.folded("  ? ", text)
     y = result["rows"][-1]["y"]["spread"]
     if y and y[0]:
-        spread = f"{_digits((y[1] / y[0]) ** 0.5, 3)}"
+        spread = f"{figures((y[1] / y[0]) ** 0.5, 3)}"
         text = f"one network says σ[y] at the end within a factor of {spread}"
         yield from page.folded("  ", f"{text}, however many inputs it averages")
 
 
-def _short(value: float | None) -> str:
-    return "–" if value is None else _digits(value, 3)
+def short(value: float | None) -> str:
+    """Return three figures, or a dash for nothing."""
+    return "–" if value is None else figures(value, 3)
 
 
-def _digits(value: float, digits: int) -> str:
+def figures(value: float, count: int) -> str:
+    """Return so many figures of a number, with an exponent if it is far from 1."""
     if 1e-3 <= abs(value) < 1e5:
-        text = f"{value:#.{digits}g}".removesuffix(".")
+        text = f"{value:#.{count}g}".removesuffix(".")
         return signed(text)
-    return signed(f"{value:.{max(digits - 2, 0)}e}") if value else "0"
+    return signed(f"{value:.{max(count - 2, 0)}e}") if value else "0"
 
 
-def _interval(ends: Sequence[float] | None, digits: int = 3) -> str:
+def interval(ends: Sequence[float] | None, count: int = 3) -> str:
+    """Return both ends, or a dash for nothing."""
     if ends is None or None in ends:
         return "–"
-    return f"[{', '.join(_digits(e, digits) for e in ends)}]"
+    return f"[{', '.join(figures(e, count) for e in ends)}]"

@@ -12,9 +12,9 @@ from scipy import special, stats
 
 import bnstats
 from bnstats.networks.engines import Engine
-from bnstats.networks.passes import Drawn, draw
+from bnstats.networks.passes import draw
 from bnstats.networks.propagation import Side
-from bnstats.networks.reduce import Direction, Tally
+from bnstats.networks.reduce import Direction, Drawn, Ends, Tally
 from bnstats.networks.stack import Scale, Stack
 
 NEAR = pytest.approx
@@ -27,7 +27,8 @@ def drawn(stack: Stack, engine: Engine, networks: int, seed: int = 0) -> Tally:
         draw(stack, engine, np.random.Generator(np.random.SFC64([seed, k])), 64)
         for k in range(networks // 64)
     )
-    return reduce(Tally.merged, (Tally.of(p, len(stack.block)) for p in pieces))
+    ends = Ends.of_blocks(len(stack.labels), len(stack.block))
+    return reduce(Tally.merged, (Tally.of(p, ends) for p in pieces))
 
 
 def log_factor_of_relu(width: int) -> tuple[float, float]:
@@ -64,7 +65,7 @@ def test_relu_networks_follow_their_exact_law(engine: Engine, networks: int) -> 
     of_layer, of_input = log_factor_of_relu(width), log_norm_of_normals(width)
     mean, variance = (depth * f + i for f, i in zip(of_layer, of_input, strict=True))
     assert (mean, variance) == NEAR((-0.8178, 1.6917), abs=1e-4)
-    found = drawn(Stack(("linear", "relu"), width, depth, inputs=1), engine, networks)
+    found = drawn(Stack(("linear", "relu"), width, depth, batch=1), engine, networks)
     assert_law(found.y, -1, mean, variance)
     assert_law(found.dx, 0, mean, variance)
     assert_law(found.y, 9, 5 * of_layer[0] + of_input[0], 5 * of_layer[1] + of_input[1])
@@ -74,7 +75,7 @@ def test_relu_networks_follow_their_exact_law(engine: Engine, networks: int) -> 
 def test_linear_networks_follow_their_exact_law(engine: Engine) -> None:
     width, depth = 16, 6
     of_layer = log_norm_of_normals(width)
-    stack = Stack(("linear",), width, depth, inputs=1, init="lecun")
+    stack = Stack(("linear",), width, depth, batch=1, init="lecun")
     found = drawn(stack, engine, 6_400)
     for way, end in ((found.y, -1), (found.dx, 0)):
         assert_law(way, end, *((depth + 1) * m for m in of_layer))
@@ -83,12 +84,12 @@ def test_linear_networks_follow_their_exact_law(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("block", "settings"),
     [
-        ("linear relu", {"inputs": 1}),
-        ("linear relu", {"inputs": 2}),
-        ("linear tanh", {"inputs": 3, "bias_std": 0.4}),
-        ("linear gelu", {"inputs": 2, "scale": "separate"}),
-        ("skip relu linear add:alpha=0.7", {"inputs": 2}),
-        ("skip linear elu linear:gain=0.5,init=kaiming_normal add dropout", {"inputs": 1}),
+        ("linear relu", {"batch": 1}),
+        ("linear relu", {"batch": 2}),
+        ("linear tanh", {"batch": 3, "bias_std": 0.4}),
+        ("linear gelu", {"batch": 2, "scale": "separate"}),
+        ("skip relu linear add:alpha=0.7", {"batch": 2}),
+        ("skip linear elu linear:gain=0.5,init=kaiming_normal add dropout", {"batch": 1}),
     ],
 )
 def test_networks_without_matrices_are_those_with_matrices(
@@ -110,7 +111,7 @@ def test_networks_without_matrices_are_those_with_matrices(
 
 def test_more_inputs_than_units_leave_nothing_of_a_matrix_to_chance() -> None:
     """Their Gram matrix is singular, and W known on all of its space."""
-    stack = Stack(("linear", "sigmoid"), 6, 3, inputs=9, bias_std=0.1)
+    stack = Stack(("linear", "sigmoid"), 6, 3, batch=9, bias_std=0.1)
     ours, theirs = drawn(stack, "exact", 2_560), drawn(stack, "matrices", 2_560, seed=1)
     for a, b in ((ours.y, theirs.y), (ours.dx, theirs.dx)):
         error = np.sqrt(a.ln.variance / a.ln.count + b.ln.variance / b.ln.count)
@@ -162,7 +163,7 @@ def test_a_typical_network_shrinks_as_its_exact_law_says(
     block: str, width: int, init: str, exponent: float
 ) -> None:
     """Sussillo and Abbott 2014 fit √2·exp(1.2/(n − 2.4)) to the gain that stops it."""
-    options = {"width": width, "depth": 12, "networks": 4_000, "inputs": 1, "init": init}
+    options = {"width": width, "depth": 12, "networks": 4_000, "batch": 1, "init": init}
     shrinks = bnstats.propagate(block, **options, confidence=0.9999)  # type: ignore[arg-type]
     for factor in shrinks.factor.values():
         assert factor is not None
@@ -207,7 +208,7 @@ def test_torch_draws_weights_that_shrink_and_biases_that_take_over() -> None:
 
 def test_orthogonal_weights_keep_every_norm() -> None:
     """Not only the mean: Saxe et al. 2014."""
-    stack = Stack(("linear",), 16, 5, inputs=2, init="orthogonal")
+    stack = Stack(("linear",), 16, 5, batch=2, init="orthogonal")
     got = draw(stack, "matrices", np.random.Generator(np.random.SFC64(1)), 20)
     assert np.ptp(got.ln_y, axis=1) == NEAR(np.zeros(20), abs=1e-12)
     assert np.ptp(got.ln_dx, axis=1) == NEAR(np.zeros(20), abs=1e-12)
@@ -237,7 +238,7 @@ def test_scaling_divides_by_the_constants_of_either_direction(
 def test_a_dead_network_is_counted_and_not_averaged() -> None:
     """P(dead) = 1 − (1 − 2^−n)^L: all units of some layer below 0."""
     networks, share = 4_096, 1 - (1 - 2**-8) ** 10
-    found = bnstats.propagate("linear relu", width=8, depth=10, networks=networks, inputs=1)
+    found = bnstats.propagate("linear relu", width=8, depth=10, networks=networks, batch=1)
     end = found.rows[-1].y
     assert abs(end.dead - networks * share) < FAR * math.sqrt(networks * share)
     assert end.typical.value > 0
@@ -276,9 +277,10 @@ def test_tallies_pool_to_what_all_networks_give_at_once() -> None:
     ln = generator.normal(size=(90, 4))
     ln[3, 2], ln[40, 1] = -np.inf, np.nan
     cosines = generator.uniform(size=(90, 4))
-    whole = Tally.of(Drawn(ln, ln[:, ::-1], cosines), 2)
+    ends = Ends.of_blocks(4, 2)
+    whole = Tally.of(Drawn(ln, ln[:, ::-1], cosines), ends)
     parts = [
-        Tally.of(Drawn(ln[s], ln[s][:, ::-1], cosines[s]), 2) for s in np.split(np.arange(90), 9)
+        Tally.of(Drawn(ln[s], ln[s][:, ::-1], cosines[s]), ends) for s in np.split(np.arange(90), 9)
     ]
     pooled = reduce(Tally.merged, parts)
     assert pooled.networks == 90
@@ -301,9 +303,9 @@ def test_tallies_pool_to_what_all_networks_give_at_once() -> None:
 
 
 def test_intervals_are_students_on_the_logarithm_and_the_delta_methods_on_the_mean() -> None:
-    found = bnstats.propagate("linear relu", width=16, depth=3, networks=150, inputs=1, seed=4)
+    found = bnstats.propagate("linear relu", width=16, depth=3, networks=150, batch=1, seed=4)
     again = [
-        draw(found.stack, "exact", np.random.Generator(np.random.SFC64(0)), 1)
+        draw(found.subject, "exact", np.random.Generator(np.random.SFC64(0)), 1)
     ]  # the shape of a draw, from which the numbers below are not taken
     assert again[0].ln_y.shape == (1, 6)
     side = found.rows[-1].y
@@ -329,7 +331,7 @@ def test_an_ensemble_is_reliable_where_enough_networks_count(
 
 
 def test_the_spread_between_networks_holds_what_it_says() -> None:
-    many = bnstats.propagate("linear relu", width=32, depth=5, networks=4_000, inputs=1)
+    many = bnstats.propagate("linear relu", width=32, depth=5, networks=4_000, batch=1)
     spread = many.rows[-1].y.spread
     generator = np.random.default_rng(8)
     coins = generator.binomial(32, 0.5, (10**6, 5))

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import special, stats
 
-from bnstats.networks.propagation import Interval, sides
+from bnstats.networks.estimates import sides
+from bnstats.networks.propagation import Interval
 from bnstats.networks.reduce import Direction
 
 WIDTHS, DEPTHS, NETWORKS = (16, 64, 512), (1, 10, 30, 100), (10, 100, 400, 1000)

@@ -1,0 +1,66 @@
+"""What --require asks of networks, and whether they meet it."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import click
+
+from bnstats.errors import BnstatsError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bnstats.networks.propagation import Interval, Propagation
+
+
+class Requirement(NamedTuple):
+    """A verdict, or bounds of a typical σ where its direction ends."""
+
+    way: Literal["y", "dx"]
+    bounds: Interval
+
+
+def requirement(text: str) -> tuple[Requirement, ...]:
+    """Read ``steady`` or ``std_dx in 0.5..2``.
+
+    Raises
+    ------
+    BnstatsError
+        The text is neither.
+    """
+    from bnstats.networks.propagation import STEADY
+
+    if text == "steady":
+        return (Requirement("y", STEADY), Requirement("dx", STEADY))
+    number = r"(\d+\.?\d*|\.\d+)"
+    match = re.fullmatch(rf"\s*std_(y|dx)\s+in\s+{number}\.\.{number}\s*", text, re.ASCII)
+    if match is None or not float(match[2]) < float(match[3]):
+        raise BnstatsError(
+            f"--require '{printable(text, 60)}' is no requirement",
+            hint="steady, 'std_y in 0.5..2' or 'std_dx in 0.5..2'",
+        )
+    way: Literal["y", "dx"] = "y" if match[1] == "y" else "dx"
+    return (Requirement(way, (float(match[2]), float(match[3]))),)
+
+
+def answers(found: Propagation, texts: Sequence[str]) -> list[bool | None]:
+    """Say on stderr which requirements are not met, or undecided, and return the answers."""
+    all_answers = []
+    for text in texts:
+        answer = _answer(found, requirement(text))
+        all_answers.append(answer)
+        if answer is not True:
+            word = "undecided" if answer is None else "not met"
+            click.echo(f"required: {printable(text)}: {word}", err=True)
+    return all_answers
+
+
+def _answer(found: Propagation, wanted: tuple[Requirement, ...]) -> bool | None:
+    from bnstats.networks.estimates import within
+
+    each = [within(found.end(r.way), r.bounds) for r in wanted]
+    if False in each:
+        return False
+    return None if None in each else True

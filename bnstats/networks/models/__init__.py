@@ -1,0 +1,1 @@
+"""Models of the user's own, in torch: made anew for every draw and watched from outside."""

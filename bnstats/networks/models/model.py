@@ -1,0 +1,310 @@
+"""A model of the user's as a subject of propagation: one draw of it, and a tally of draws."""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+
+from bnstats.custom.calls import mistake
+from bnstats.errors import BnstatsError, kind_of, printable
+from bnstats.networks.models.factory import Factory
+from bnstats.networks.models.inputs import InputShape
+from bnstats.networks.models.watching import Call, Watcher, first_tensor
+from bnstats.networks.reduce import Drawn, Ends, Label, Tally
+from bnstats.networks.running import Chunk
+from bnstats.sampling.iid import stream
+
+Mode = Literal["train", "eval"]
+_LEAST_BLOCKS = 3  # for a line through them to say something
+_SHOWN = 3  # names in a message
+
+
+@dataclass(frozen=True)
+class Model:
+    """Models of the user's, and what goes into them.
+
+    Attributes
+    ----------
+    factory
+        Makes a new one for every draw.
+    input
+        The shape of one input.
+    batch
+        Inputs that pass through a model together.
+    mode
+        Whether it trains or is evaluated.
+    rows
+        A pattern of the names of layers that are watched, as in a shell: ``h.*``.
+    """
+
+    factory: Factory
+    input: InputShape
+    batch: int = 8
+    mode: Mode = "train"
+    rows: str = "*"
+
+    @property
+    def text(self) -> str:
+        """All of it in a line, the identity of the random streams."""
+        values = ",".join(f"{k}={v}" for k, v in self.factory.values)
+        return f"{self.factory.name} {values} {self.input} {self.batch} {self.mode}"
+
+
+class Weight(NamedTuple):
+    """What tells whether a parameter was drawn anew: two sums of it, and if all of it is alike."""
+
+    name: str
+    sums: tuple[float, float]
+    constant: bool
+
+
+@dataclass(frozen=True)
+class ModelTally(Tally):
+    """A tally of models that must have the same rows, and must not have the same weights.
+
+    Attributes
+    ----------
+    labels
+        What each row is of.
+    weights
+        Of the first model.
+    stuck
+        Parameters that are the same in every draw and not constant.
+    name
+        Of what makes the models.
+    per
+        What lines over the depth go through: a class of modules, or ``layer``.
+    """
+
+    labels: tuple[Label, ...] = ()
+    weights: tuple[Weight, ...] = ()
+    stuck: tuple[str, ...] = ()
+    name: str = ""
+    per: str = "layer"
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """Which parameters are not drawn anew."""
+        if not self.stuck:
+            return ()
+        more = ", …" if len(self.stuck) > _SHOWN else ""
+        some = ", ".join(printable(name, 60) for name in self.stuck[:_SHOWN])
+        return (f"{len(self.stuck)} parameters are the same in every draw: {some}{more}",)
+
+    def merged(self, other: Tally) -> ModelTally:
+        """Pool two tallies.
+
+        Raises
+        ------
+        BnstatsError
+            Their models differ in their layers, or have the same weights.
+        """
+        assert isinstance(other, ModelTally)
+        self._check_rows(other)
+        merged = super().merged(other)
+        assert isinstance(merged, ModelTally)
+        if not (self.networks == 1 and other.weights):
+            return merged
+        pairs = zip(self.weights, other.weights, strict=True)
+        random_ones = [(a, b) for a, b in pairs if not (a.constant and b.constant)]
+        stuck = tuple(a.name for a, b in random_ones if a.sums == b.sums)
+        if random_ones and len(stuck) == len(random_ones):
+            raise BnstatsError(
+                f"{self.name} does not draw its weights anew: two models have the same ones",
+                hint="it may set a seed, load a checkpoint or return one model twice",
+            )
+        return replace(merged, stuck=stuck)
+
+    def _check_rows(self, other: ModelTally) -> None:
+        if self.labels == other.labels:
+            return
+        pairs = zip(self.labels, other.labels, strict=False)
+        ours, theirs = next(
+            ((a.name, b.name) for a, b in pairs if a != b),
+            (f"{len(self.labels)} layers", f"{len(other.labels)} layers"),
+        )
+        raise BnstatsError(
+            f"{self.name} calls other layers in other draws: '{ours}', then '{theirs}'",
+            hint="layers that are left out by chance in training are all there with `mode='eval'`",
+        )
+
+
+@dataclass(frozen=True)
+class ModelTask:
+    """Draws models, one at a time, each under a seed of its own."""
+
+    model: Model
+    seed: int
+
+    engine: ClassVar = "torch"
+    size: ClassVar = 1
+    default: ClassVar = 20
+
+    @property
+    def subject(self) -> Model:
+        """The model."""
+        return self.model
+
+    def processes(self, workers: int, networks: int) -> int:
+        """Return how many processes are worth their start: a model takes longer than that."""
+        return min(workers, networks)
+
+    def labels(self, tally: Tally) -> Sequence[Label]:
+        """Return what each row of a tally is of."""
+        assert isinstance(tally, ModelTally)
+        return tally.labels
+
+    def per(self, tally: Tally) -> str:
+        """Return what a factor is of."""
+        assert isinstance(tally, ModelTally)
+        return tally.per
+
+    def predicted(self) -> None:
+        """Return nothing: what a model does is not known to us."""
+
+    def tally(self, chunk: Chunk) -> ModelTally:
+        """Draw one model and send a batch through it, forward and backward."""
+        seeds = stream(self.seed, f"propagate {self.model.text}", chunk.number)
+        with _seeded(seeds), _one_thread():
+            return _drawn(self.model, seeds, keeps_weights=chunk.number < 2)
+
+
+def _drawn(model: Model, seeds: np.random.Generator, *, keeps_weights: bool) -> ModelTally:
+    made = model.factory()
+    gone = weakref.ref(made)
+    made.train(model.mode == "train")
+    watcher = Watcher(made, model.batch, model.rows)
+    _pass(model, made, watcher, torch.Generator().manual_seed(_seed(seeds)))
+    weights = tuple(_weights(made)) if keeps_weights else ()
+    rows, blocks = watcher.rows, watcher.blocks
+    del made, watcher
+    if gone() is not None:  # a cycle holds it, and memory must not grow with the draws
+        gc.collect()
+    if not rows:
+        raise BnstatsError(
+            f"no layer of {_name(model)} is called '{printable(model.rows, 60)}'",
+            hint="e.g. `rows='*'`",
+        )
+    labels = tuple(Label(i, c.name, c.layer, c.dx is not None) for i, c in enumerate(rows, 1))
+    per, ends = _ends(labels, blocks if model.rows == "*" else {})
+    ln_y = np.array([[c.y.ln if c.y else math.nan for c in rows]])
+    ln_dx = np.array([[c.dx.ln if c.dx else math.nan for c in rows]])
+    cosines = np.array([[c.y.cosine if c.y else math.nan for c in rows]])
+    tally = Tally.of(Drawn(ln_y, ln_dx, cosines if model.batch > 1 else None), ends)
+    return ModelTally(**vars(tally), labels=labels, weights=weights, name=_name(model), per=per)
+
+
+def _pass(model: Model, made: Any, watcher: Watcher, generator: torch.Generator) -> None:
+    """Send normal x forward and normal dy backward."""
+    like = next((p for p in made.parameters() if p.is_floating_point()), torch.empty(0))
+    x = leaf = model.input.draw(model.batch, generator).to(like.device)
+    if leaf.is_floating_point():
+        leaf = leaf.to(like.dtype).requires_grad_()
+        x = leaf.clone()  # which a model may overwrite
+    try:
+        with torch.enable_grad(), watcher.watching():
+            y = made(x)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit as well
+        raise _failed(model, watcher.open, error) from error
+    found = first_tensor(y)
+    if found is None:
+        what = f"a tensor of {y.dtype}" if isinstance(y, torch.Tensor) else kind_of(y)
+        raise BnstatsError(
+            f"the forward of {_name(model)} returned {what}, not a tensor of floats",
+            hint="a tensor, or a tuple or dict that holds one; the first one counts",
+        )
+    sources = [leaf] if leaf.is_floating_point() else watcher.sources
+    if not found.requires_grad or not sources:
+        raise BnstatsError(
+            f"no gradient leads from the output of {_name(model)} to its layers",
+            hint="its forward runs without torch.no_grad() and .detach()",
+        )
+    dy = torch.randn(found.shape, generator=generator).to(found)
+    try:
+        torch.autograd.grad(found, sources, dy, allow_unused=True)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise mistake(f"the backward of {_name(model)}", error) from error
+
+
+def _failed(model: Model, calls: Sequence[Call], error: BaseException) -> BnstatsError:
+    """Return the error for a forward that raised in a layer, the innermost that had begun."""
+    told = mistake(f"the forward of {_name(model)}", error)
+    if isinstance(error, BnstatsError) or not calls:
+        return told
+    call = calls[-1]
+    return BnstatsError(
+        f"{told.message}; in {printable(call.name, 60)} ({call.layer}), which got {call.got}",
+        where=told.where,
+        hint="`input` is the shape of one input, without the batch"
+        if isinstance(error, RuntimeError | ValueError | IndexError | TypeError)
+        else told.hint,
+    )
+
+
+def _name(model: Model) -> str:
+    return printable(model.factory.name, 80)
+
+
+def _weights(made: Any) -> Iterator[Weight]:
+    for name, p in made.named_parameters():
+        if p.numel() and p.is_floating_point():
+            p = p.detach()
+            flat = p.reshape(1, -1)
+            norm = torch.linalg.vector_norm(flat, dim=1, dtype=torch.float64)
+            sums = float(flat.sum(dtype=torch.float64)), float(norm)
+            low, high = torch.aminmax(p)
+            yield Weight(name, sums, bool(low == high))
+
+
+def _ends(labels: Sequence[Label], blocks: dict[str, list[tuple[int, int]]]) -> tuple[str, Ends]:
+    """Return the blocks of which there are most, the outermost, and their ends; or all rows."""
+    with_dx = [i for i, label in enumerate(labels) if label.has_dx]
+    name = max(blocks, key=lambda b: (len(blocks[b]), -blocks[b][0][0]), default="")
+    often = blocks.get(name, [])
+    if len(often) < _LEAST_BLOCKS:
+        return "layer", Ends(range(len(labels)), with_dx)
+    begins = [first for first, _ in often if first in with_dx]
+    return name, Ends([last for _, last in often], begins)
+
+
+def _seed(seeds: np.random.Generator) -> int:
+    return int(seeds.integers(2**63))
+
+
+@contextmanager
+def _seeded(seeds: np.random.Generator) -> Iterator[None]:
+    """Seed torch, numpy's old generator and random's for one draw, and put them back."""
+    numpys, pythons = np.random.get_state(), random.getstate()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_seed(seeds))
+            np.random.seed(int(seeds.integers(2**32)))  # noqa: NPY002
+            random.seed(_seed(seeds))
+            yield
+    finally:
+        np.random.set_state(numpys)  # noqa: NPY002
+        random.setstate(pythons)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: more change the order of sums, and hang in a forked process."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

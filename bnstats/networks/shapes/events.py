@@ -1,0 +1,146 @@
+"""How a layer of the registry, which knows one event, works on a whole batch of maps.
+
+An event is what a layer looks at together: a channel's map for a pool, all that a channel has in a
+batch for batch normalisation. The axes of an event go first and all others become its draws.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bnstats.backends import numpy_backend
+from bnstats.layers import Backward
+from bnstats.specs.spec import Spec
+
+Shape = tuple[int, ...]
+_ROWS = {"softmax", "softmin", "log_softmax", "sparsemax", "standardize"}
+
+
+@dataclass(frozen=True)
+class Event:
+    """Which axes of (groups?, *shape, batch) a layer takes together, and what that sets.
+
+    Attributes
+    ----------
+    axes
+        In order; the batch is the last axis, −1.
+    values
+        Parameters of the layer that the shape decides, as a spec has them.
+    groups
+        Into which the channels are split first; 0 for none.
+    """
+
+    axes: tuple[int, ...]
+    values: Mapping[str, str]
+    groups: int = 0
+
+
+def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Event | str:
+    """Return the event of a structured layer on inputs of a shape, or what it wants instead."""
+    sides = int(found[1]) if (found := re.search(r"(\d)d$", name)) else 0
+    every = tuple(range(len(shape)))
+    if sides:
+        if len(shape) != sides + 1:
+            return "channels" + "".join(f" x {s}" for s in (["depth", "height", "width"][-sides:]))
+        size = {"input_size": by_x(shape[1:])}
+        if "conv" not in name:
+            return Event(every[1:], size)
+        channels = {"in_channels": str(shape[0])}
+        return Event(every, size | channels | _as_many("out_channels", shape[0], given))
+    if name == "linear":
+        if len(shape) > 2:
+            return "features, as flatten gives them"
+        features = {"in_features": str(shape[-1])}
+        return Event((every[-1],), features | _as_many("out_features", shape[-1], given))
+    if name in _ROWS:
+        axis = every[-1] if len(shape) < 3 else 0
+        return Event((axis,), {"n": str(shape[axis])})
+    if name in ("drop_path", "feature_alpha_dropout"):
+        axes = every if name == "drop_path" else every[1:]
+        return Event(axes, {"elements": str(math.prod(shape[a] for a in axes))})
+    return _norm(name, shape, batch, given)
+
+
+def _norm(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Event | str:
+    every, spatial = tuple(range(len(shape))), math.prod(shape[1:])
+    if name == "batch_norm":
+        return Event((*every[1:], -1), {"batch_size": str(spatial * batch)})
+    if name in ("layer_norm", "rms_norm"):
+        axes = every if len(shape) > 2 else every[-1:]
+        return Event(axes, {"normalized_shape": str(math.prod(shape[a] for a in axes))})
+    if name == "instance_norm":
+        return Event(every[1:], {"input_size": str(spatial)})
+    if name == "group_norm":
+        groups = int(given.get("num_groups", 8))
+        sizes = {"num_channels": str(shape[0]), "input_size": str(spatial)}
+        return Event(tuple(range(1, len(shape) + 1)), sizes, groups)
+    return "no shape that a stack has"
+
+
+def _as_many(name: str, count: int, given: Mapping[str, str]) -> dict[str, str]:
+    return {} if name in given else {name: str(count)}
+
+
+def by_x(sides: Shape) -> str:
+    """Return sides as a spec and a person write them.
+
+    >>> by_x((3, 32, 32))
+    '3x32x32'
+    """
+    return "x".join(map(str, sides))
+
+
+def out_shape(spec: Spec, event: Event, shape: Shape) -> Shape:
+    """Return the shape of y without the batch."""
+    x, y = (spec.bound.inputs[name].shape for name in ("x", "dy"))
+    if x == y or event.groups:
+        return shape
+    out = list(shape)
+    for axis, size in zip(event.axes, y, strict=True):
+        out[axis] = size
+    return tuple(out)
+
+
+def through(
+    spec: Spec, event: Event, x: Any, numbers: Callable[[Any, int], Any]
+) -> tuple[Any, Backward]:
+    """Return y of x (*shape, batch), and the function from dy to dx.
+
+    ``numbers(given, n)`` draws n draws of an `Input`; the weights of a layer have one draw.
+    """
+    inputs = spec.bound.inputs
+    whole = x.shape
+    if event.groups:
+        x = x.reshape(event.groups, -1, *whole[1:])
+    axes = tuple(a % x.ndim for a in event.axes)
+    front = tuple(range(len(axes)))
+    moved = np.moveaxis(x, axes, front)
+    sides, rest = moved.shape[: len(axes)], moved.shape[len(axes) :]
+    n = math.prod(rest)
+    draws = {
+        name: numbers(given, 1 if name == "weight" else n)
+        for name, given in inputs.items()
+        if name not in ("x", "dy")
+    }
+    flat = np.ascontiguousarray(moved).reshape(*inputs["x"].shape, n)
+    y, pull = spec.bound.forward(numpy_backend, {"x": flat, **draws})
+    out = inputs["dy"].shape if len(inputs["dy"].shape) == len(axes) else sides
+
+    def apart(v: Any, sides: Shape) -> Any:
+        return np.moveaxis(v.reshape(*sides, *rest), front, axes)
+
+    y = apart(y, out)
+
+    def backward(dy: Any) -> Any:
+        if event.groups:
+            dy = dy.reshape(event.groups, -1, *whole[1:])
+        dy = np.ascontiguousarray(np.moveaxis(dy, axes, front))
+        return apart(pull(dy.reshape(*inputs["dy"].shape, n)), sides).reshape(whole)
+
+    return y.reshape(whole) if event.groups else y, backward

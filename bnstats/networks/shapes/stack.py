@@ -1,0 +1,264 @@
+"""A stack of layers with shapes: each layer placed where its input comes from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, TypeAlias
+
+from bnstats.custom import load_typed
+from bnstats.errors import BnstatsError, printable
+from bnstats.layers import Law
+from bnstats.networks.inits import drawn_by
+from bnstats.networks.models.inputs import InputShape
+from bnstats.networks.predictions import square_means
+from bnstats.networks.reduce import Label
+from bnstats.networks.shapes.events import Event, Shape, by_x, event_of, out_shape
+from bnstats.networks.stack import Scale, alpha_of, check_choices
+from bnstats.networks.stages import Add, Skip
+from bnstats.specs.names import resolve
+from bnstats.specs.spec import Spec, parse
+
+WORDS = ("skip", "add", "flatten")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A layer of the registry at its place.
+
+    Attributes
+    ----------
+    name
+        As it was written.
+    spec
+        With the parameters that its place decides.
+    event
+        What it takes together; None of an elementwise layer.
+    shape
+        Of its output, without the batch.
+    squares
+        What it makes of the mean squares of standard normal x and dy; nan where that is not known.
+    forward, backward
+        Factors on y and dx.
+    bias_std, bias_law
+        Of biases, one a channel or feature.
+    """
+
+    name: str
+    spec: Spec
+    event: Event | None
+    shape: Shape
+    squares: tuple[float, float]
+    forward: float = 1.0
+    backward: float = 1.0
+    bias_std: float = 0.0
+    bias_law: str = "normal"
+
+
+@dataclass(frozen=True)
+class Flatten:
+    """All sides as one."""
+
+    shape: Shape
+    name: str = "flatten"
+
+
+Step: TypeAlias = Placed | Flatten | Skip | Add
+
+
+@dataclass(frozen=True)
+class ShapedStack:
+    """A block of layers, repeated, on inputs of a shape.
+
+    Attributes
+    ----------
+    block
+        Specs, and the words ``skip``, ``add`` and ``flatten``.
+    input
+        The shape of one input.
+    depth, batch
+        Repetitions of the block; inputs that pass through together.
+    init, gain, bias_std, scale
+        As of `bnstats.networks.stack.Stack`.
+
+    Raises
+    ------
+    BnstatsError
+        A layer whose input has a shape that it cannot take, or that is none of such a stack.
+    """
+
+    block: tuple[str, ...]
+    input: InputShape
+    depth: int = 1
+    batch: int = 2
+    init: str = "he"
+    gain: float | None = None
+    bias_std: float = 0.0
+    scale: Scale = "none"
+
+    def __post_init__(self) -> None:
+        check_choices(self.scale, self.bias_std, self.gain)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShapedStack, tuple(getattr(self, f.name) for f in fields(self))  # not the steps
+
+    @property
+    def text(self) -> str:
+        """All of it in a line, the identity of the random streams."""
+        return " ".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self))
+
+    @property
+    def labels(self) -> list[Label]:
+        """What each row is of."""
+        return [
+            Label(
+                at // len(self.block) + 1, _named(at // len(self.block) + 1, step.name), step.name
+            )
+            for at, step in enumerate(self.steps)
+        ]
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """All layers of all blocks, in order."""
+        steps: list[Step] = []
+        shape, trunks = self.input.sides, list[Shape]()
+        for at in range(self.depth * len(self.block)):
+            text = self.block[at % len(self.block)]
+            word, _, given = text.partition(":")
+            step: Step
+            if word == "skip" and not given:
+                trunks.append(shape)
+                step = Skip()
+            elif word == "add":
+                if not trunks:
+                    raise BnstatsError("add without a skip before it", hint="skip … conv2d add")
+                trunk = trunks.pop()
+                if trunk != shape:
+                    raise self._misfit(at, shape, f"{by_x(trunk)}, the shape of its trunk")
+                step = Add(text, alpha_of(given) if given else 1.0)
+            elif text == "flatten":
+                step = Flatten((math.prod(shape),))
+                shape = step.shape
+            else:
+                step = self._placed(at, text, shape)
+                shape = step.shape
+            steps.append(step)
+        if trunks:
+            raise BnstatsError("skip without an add after it", hint="skip … conv2d add")
+        return tuple(steps)
+
+    @property
+    def kept(self) -> tuple[int, float]:
+        """How many layers have weights, and what the others make of E[x²]."""
+        placed = [s for s in self.steps if isinstance(s, Placed)]
+        weighted = [s for s in placed if "weight" in s.spec.bound.inputs]
+        factors = (s.squares[0] * s.forward**2 for s in placed if s not in weighted)
+        return len(weighted), math.prod(factors)
+
+    @property
+    def numbers(self) -> int:
+        """Numbers of all signals of one network, which the way back needs."""
+        sizes = (math.prod(s.shape) for s in self.steps if isinstance(s, Placed | Flatten))
+        return self.batch * (sum(sizes) + math.prod(self.input.sides))
+
+    def _placed(self, at: int, text: str, shape: Shape) -> Placed:
+        name, _, items = text.partition(":")
+        found = resolve(name)
+        layer = parse(text, load_typed).layer if found is None else found[0]
+        required = {p.name for p in layer.parameters}
+        event: Event | None = None
+        values: dict[str, str] = {}
+        given = dict(i.split("=", 1) for i in items.split(",") if "=" in i)
+        if _is_structured(layer.name, layer.family):
+            wanted = event_of(layer.name, shape, self.batch, given)
+            if isinstance(wanted, str):
+                raise self._misfit(at, shape, wanted)
+            event, values = wanted, {k: v for k, v in wanted.values.items() if k in required}
+        for key, value in values.items():
+            if key in given and not _alike(given[key], value):
+                raise self._misfit(at, shape, f"{key}={printable(given[key], 40)}")
+        weighted = "init" in required
+        law: dict[str, str] = {}
+        drawn = None
+        if weighted:
+            fan = _fan_in(given, values, shape)
+            drawn = drawn_by(self.init, self.gain, self.bias_std, given, fan)
+            law = {"init": drawn.init}
+            law |= {} if drawn.gain is None else {"gain": repr(drawn.gain)}
+        whole = ",".join(f"{k}={v}" for k, v in (given | values | law).items())
+        try:
+            spec = parse(f"{name}:{whole}" if whole else text, load_typed)
+        except BnstatsError as error:
+            if not values:
+                raise
+            raise BnstatsError(
+                f"layer {at + 1}, {printable(text, 60)}, gets {by_x(shape)}: "
+                f"{error.message.removeprefix(f'{layer.name}: ')}",
+                hint=error.hint,
+            ) from error
+        if event is None and any(i.shape for i in spec.bound.inputs.values()):
+            raise BnstatsError(
+                f"{printable(text, 60)} is no layer of a stack with shapes",
+                hint="linear, convolutions, pools, norms, softmax, activations, dropout, flatten, "
+                "skip and add",
+            )
+        out = shape if event is None else out_shape(spec, event, shape)
+        if drawn is not None:
+            biases = drawn.bias_std, drawn.bias_law
+            return Placed(text, spec, event, out, isolated(spec), 1.0, 1.0, *biases)
+        return self._scaled(text, spec if event else spec.under(Law()), event, out)
+
+    def _scaled(self, text: str, spec: Spec, event: Event | None, out: Shape) -> Placed:
+        squares = isolated(spec)
+        if self.scale == "none":
+            return Placed(text, spec, event, out, squares)
+        y, dx = (v**-0.5 if v > 0 else math.nan for v in squares)
+        forward = dx if self.scale == "backward" else y
+        backward = y if self.scale == "forward" else dx
+        if not math.isfinite(forward + backward):
+            raise BnstatsError(f"{text} has no constant to divide by", hint="`scale='none'`")
+        return Placed(text, spec, event, out, squares, forward, backward)
+
+    def _misfit(self, at: int, got: Shape, wanted: str) -> BnstatsError:
+        text = printable(self.block[at % len(self.block)], 60)
+        again = at >= len(self.block)
+        return BnstatsError(
+            f"layer {at + 1}, {text}, gets {by_x(got)}; it wants {wanted}",
+            hint="the block is repeated and has changed the shape: `depth=1`" if again else None,
+        )
+
+
+def isolated(spec: Spec) -> tuple[float, float]:
+    """Return E[y²] and E[dx²] of a layer alone under standard normals; nan where not known."""
+    y, dx = square_means(spec, 1.0)
+    return y.value, dx.value
+
+
+def _is_structured(name: str, family: str) -> bool:
+    """Whether a layer takes several numbers together; gated layers have no place in a stack."""
+    kinds = ("normalization", "softmax", "linear", "convolution", "max_pooling", "average_pooling")
+    others = ("lp_pooling", "fractional_pooling")
+    return family in (*kinds, *others) or bool(
+        family == "dropout" and (name[-1] == "d" or name in ("drop_path", "feature_alpha_dropout"))
+    )
+
+
+def _fan_in(given: Mapping[str, str], values: Mapping[str, str], shape: Shape) -> int:
+    """Return how many inputs an output sums, for torch's biases."""
+    kernel = 1
+    if "in_channels" in values:
+        sides = given.get("kernel_size", "3").split("x")
+        kernel = math.prod(map(int, sides)) if len(sides) > 1 else int(sides[0]) ** (len(shape) - 1)
+    channels = int(values.get("in_channels", values.get("in_features", "1")))
+    return channels * kernel // int(given.get("groups", "1"))
+
+
+def _alike(given: str, value: str) -> bool:
+    """Whether a size is the same, 8 for 8x8."""
+    return given == value or set(value.split("x")) == {given}
+
+
+def _named(block: int, text: str) -> str:
+    return f"{block}.{text.partition(':')[0]}"

@@ -1,0 +1,191 @@
+"""Draws of stacks with shapes, one network at a time, and what is expected of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from bnstats.backends import numpy_backend
+from bnstats.layers import LAYERS, Input
+from bnstats.networks.predictions import Predictions
+from bnstats.networks.reduce import Drawn, Ends, Label, Tally
+from bnstats.networks.running import Chunk
+from bnstats.networks.shapes.events import through
+from bnstats.networks.shapes.stack import Flatten, Placed, ShapedStack
+from bnstats.networks.stages import Add, Skip
+from bnstats.sampling.iid import stream
+
+Backward: TypeAlias = Callable[[Any], Any]
+_SHARE_NUMBERS = 2**24  # numbers that pass through layers, worth a process
+
+
+@dataclass(frozen=True)
+class ShapedTask:
+    """Everything that fixes the digits of a run, except how many networks."""
+
+    stack: ShapedStack
+    seed: int
+
+    engine: ClassVar = "matrices"
+    default: ClassVar = 200
+    size: ClassVar = 1
+
+    @property
+    def subject(self) -> ShapedStack:
+        """The stack."""
+        return self.stack
+
+    def processes(self, workers: int, networks: int) -> int:
+        """Return how many processes are worth their start."""
+        placed = (s for s in self.stack.steps if isinstance(s, Placed))
+        if any(s.spec.layer.name not in LAYERS for s in placed):
+            return 1  # a user's function may run threads, torch's or jax's, which no fork survives
+        return min(workers, 1 + networks * self.stack.numbers // _SHARE_NUMBERS)
+
+    def labels(self, tally: Tally) -> Sequence[Label]:
+        """Return what each row is of."""
+        return self.stack.labels
+
+    def per(self, tally: Tally) -> str:
+        """Return what a factor is of."""
+        return "block"
+
+    def tally(self, chunk: Chunk) -> Tally:
+        """Draw one network and send a batch through it, forward and backward."""
+        generator = stream(self.seed, f"propagate shapes {self.stack.text}", chunk.number)
+        with np.errstate(all="ignore"):  # what is not finite is counted
+            drawn = _Pass(self.stack, generator).run()
+        block = len(self.stack.block)
+        return Tally.of(drawn, Ends.of_blocks(len(self.stack.steps), block))
+
+    def predicted(self) -> Predictions:
+        """Return the layers one by one; of a wide network of such layers nothing is known here."""
+        steps = self.stack.steps
+        none = [math.nan] * len(steps)
+        return Predictions(list(_forward(steps)), list(_backward(steps))[::-1], none, none, none)
+
+
+class _Pass:
+    """One network, and a batch as the last axis of every array."""
+
+    def __init__(self, stack: ShapedStack, generator: np.random.Generator) -> None:
+        self.stack, self.generator = stack, generator
+
+    def run(self) -> Drawn:
+        """Send normal x forward and normal dy backward."""
+        h = self.generator.standard_normal((*self.stack.input.sides, self.stack.batch))
+        tape: list[Backward | Skip | Add] = []
+        found, trunks = [], []
+        for step in self.stack.steps:
+            if isinstance(step, Placed):
+                h, backward = self._placed(step, h)
+                tape.append(backward)
+            elif isinstance(step, Flatten):
+                tape.append(_reshaped(h.shape))
+                h = h.reshape(*step.shape, -1)
+            elif isinstance(step, Skip):
+                trunks.append(h)
+                tape.append(step)
+            else:
+                h = trunks.pop() + step.alpha * h
+                tape.append(step)
+            found.append(_numbers(h))
+        ln_y, cosines = zip(*found, strict=True)
+        ln_dx = self._backward(tape, h.shape)
+        rows = (np.array([values]) for values in (ln_y, ln_dx, cosines))
+        y, dx, c = rows
+        return Drawn(y, dx, c if self.stack.batch > 1 else None)
+
+    def _backward(
+        self, tape: Sequence[Backward | Skip | Add], shape: tuple[int, ...]
+    ) -> list[float]:
+        d = self.generator.standard_normal(shape)
+        found, trunks = [], []
+        for step in reversed(tape):
+            if isinstance(step, Add):
+                trunks.append(d)
+                d = step.alpha * d
+            elif isinstance(step, Skip):
+                d = d + trunks.pop()
+            else:
+                d = step(d)
+            found.append(_numbers(d)[0])
+        return found[::-1]
+
+    def _placed(self, step: Placed, x: Any) -> tuple[Any, Backward]:
+        if step.event is None:
+            y, pull = self._elementwise(step, x)
+        else:
+            y, pull = through(step.spec, step.event, x, self._draw)
+        if step.bias_std:
+            axis = 0 if len(step.shape) > 2 else len(step.shape) - 1
+            sides = [1] * y.ndim
+            sides[axis] = y.shape[axis]
+            y = y + step.bias_std * self._bias(step, y.shape[axis]).reshape(sides)
+        if step.forward != 1:
+            y = y * step.forward
+        return y, pull if step.backward == 1 else lambda d: pull(d) * step.backward
+
+    def _elementwise(self, step: Placed, x: Any) -> tuple[Any, Backward]:
+        extra = {k: i for k, i in step.spec.bound.inputs.items() if k not in ("x", "dy")}
+        draws = {name: self._draw(given, x.size) for name, given in extra.items()}
+        y, pull = step.spec.bound.forward(numpy_backend, {"x": x.reshape(-1), **draws})
+        return y.reshape(x.shape), lambda d: pull(d.reshape(-1)).reshape(x.shape)
+
+    def _draw(self, given: Input, n: int) -> Any:
+        shape = (*given.shape, n)
+        if given.distribution == "normal":
+            return self.generator.standard_normal(shape)
+        return self.generator.random(shape)
+
+    def _bias(self, step: Placed, count: int) -> Any:
+        if step.bias_law == "uniform":
+            return math.sqrt(12) * (self.generator.random(count) - 0.5)
+        return self.generator.standard_normal(count)
+
+
+def _reshaped(shape: tuple[int, ...]) -> Backward:
+    return lambda d: d.reshape(shape)
+
+
+def _numbers(h: Any) -> tuple[float, float]:
+    """Return ln of the mean square, and the mean cosine between inputs."""
+    flat = h.reshape(-1, h.shape[-1])
+    squares = np.einsum("db,db->b", flat, flat)
+    total, batch = float(squares.sum()), flat.shape[1]
+    if not math.isfinite(total):
+        return math.nan, math.nan
+    ln = math.log(total / flat.size) if total else -math.inf
+    if batch == 1 or not squares.all():
+        return ln, math.nan
+    together = flat @ squares**-0.5
+    return ln, float((together @ together - batch) / (batch * (batch - 1)))
+
+
+def _forward(steps: Sequence[Any]) -> Iterator[float]:
+    square, trunks = 1.0, []
+    for step in steps:
+        if isinstance(step, Skip):
+            trunks.append(square)
+        elif isinstance(step, Add):
+            square = trunks.pop() + step.alpha**2 * square
+        elif isinstance(step, Placed):
+            square = square * step.squares[0] * step.forward**2 + step.bias_std**2
+        yield math.sqrt(square)
+
+
+def _backward(steps: Sequence[Any]) -> Iterator[float]:
+    square, trunks = 1.0, []
+    for step in reversed(steps):
+        if isinstance(step, Add):
+            trunks.append(square)
+            square *= step.alpha**2
+        elif isinstance(step, Skip):
+            square += trunks.pop()
+        elif isinstance(step, Placed):
+            square *= step.squares[1] * step.backward**2
+        yield math.sqrt(square)
