@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class BnstatsError(Exception):
@@ -73,6 +73,16 @@ def printable(text: str, limit: int = 200) -> str:
         for c in short
     )
     return shown.replace("##[", "#\\x23[")
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:

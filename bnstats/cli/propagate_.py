@@ -111,14 +111,15 @@ def command(
     from bnstats.custom import load_here
     from bnstats.networks.documents import propagation_document
     from bnstats.networks.propagate import propagate
-    from bnstats.specs.spec import parse
+    from bnstats.specs.names import split
 
     wanted = [_requirement(text) for text in required]
     opt.import_named(imports)
     words = [word for text in block for word in text.split()]
     for word in words:
-        if word.partition(":")[0] not in ("skip", "add"):
-            parse(word, load_here)
+        name, known = split(word)
+        if not known and name not in ("skip", "add"):
+            load_here(name)
     start = time.monotonic()
     with (
         interruptible() as interrupted,

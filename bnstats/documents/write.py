@@ -58,6 +58,8 @@ def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str])
 def result_entry(record: Record[Any]) -> dict[str, Any]:
     """Return the entry of a layer; that of a reference has no sampled fields."""
     entry: dict[str, Any] = {"layer": record.layer}
+    if record.spec.assumed:
+        entry["assumed"] = dict(record.spec.assumed)
     if isinstance(record, Result):
         entry |= {
             "status": record.status,

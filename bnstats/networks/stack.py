@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -17,6 +18,7 @@ from bnstats.errors import ArgumentError, BnstatsError, hint_for, printable
 from bnstats.layers import Init, Law, ParameterError, weights
 from bnstats.networks.predictions import square_means
 from bnstats.networks.stages import Add, Dense, Elementwise, Skip, Stage
+from bnstats.specs.names import split
 from bnstats.specs.spec import Spec, parse
 
 Scale = Literal["none", "forward", "backward", "separate"]
@@ -144,10 +146,11 @@ class Stack:
             return Skip()
         if word == "add":
             return Add(text, _alpha(given) if given else 1.0)
+        name, found = split(text)
+        if found and found[0].name == "linear":
+            return self._dense(text, name)
         spec = parse(text, load_typed)
         inputs = spec.bound.inputs
-        if spec.layer.name == "linear":
-            return self._dense(text, spec)
         if all(i.shape == () for i in inputs.values()):
             return self._elementwise(text, spec)
         raise BnstatsError(
@@ -166,12 +169,15 @@ class Stack:
             raise BnstatsError(f"{text} has no constant to divide by", hint="`scale='none'`")
         return Elementwise(text, spec, forward, backward)
 
-    def _dense(self, text: str, spec: Spec) -> Dense:
-        own = dict(item.split("=") for item in spec.text.partition(":")[2].split(",") if item)
-        if unknown := {"in_features", "out_features"} & own.keys():
+    def _dense(self, text: str, layer: str) -> Dense:
+        if unknown := re.search("(in|out)_features", text):
             raise BnstatsError(
-                f"{unknown.pop()} is the width of the stack", hint=f"`width={self.width}`"
+                f"{unknown[0]} is the width of the stack", hint=f"`width={self.width}`"
             )
+        # A library's name asks for sizes.
+        sizes = f"in_features={self.width},out_features={self.width}"
+        spec = parse(f"{text}{':' if text == layer else ','}{sizes}")
+        own = dict(item.split("=") for item in spec.text.partition(":")[2].split(",") if item)
         name = own.get("init", self.init)
         if name not in _ALL_INITS:
             raise BnstatsError(
@@ -185,8 +191,8 @@ class Stack:
             law = weights(init, mode, gain, (self.width, self.width))  # type: ignore[arg-type]
         except ParameterError as error:
             raise BnstatsError(str(error), hint="another `init`, or no `gain`") from None
-        normal = law.scaled and law.drawn.distribution == "normal"
-        if name == "torch":
+        normal = law.fans is not None and law.drawn.distribution == "normal"
+        if name == "torch" and own.get("bias", str("init" not in own)).lower() == "true":
             return Dense(text, law, normal, 1 / math.sqrt(3 * self.width), "uniform")
         return Dense(text, law, normal, self.bias_std)
 

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.errors import BnstatsError, listed, printable, suggestion
 from bnstats.layers import BoundLayer, Law, Layer, Parameter, ParameterError
-from bnstats.specs.libraries import PARAMETERS
-from bnstats.specs.names import Load, refuse, split
+from bnstats.specs.expressions import evaluate, parsed
+from bnstats.specs.libraries import our_word
+from bnstats.specs.names import Load, is_a_librarys, refuse, split
 
 _MAX_LENGTH = 1000
 _SIDES = "sides are written with an x between them: 3x2"
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
-# The text that a value of each kind has, and what it is called.
+# The text that a value of each kind has, and what it is called; numbers are read otherwise.
 _FORMS = {
     "word": (r"[\w.+-]+", "a word"),
     "bool": ("[tT]rue|[fF]alse", "true or false"),
     "int": (r"[+-]?\d{1,9}(\.0*)?", "a whole number below 10^9"),
-    "float": (_NUMBER, "a number"),
-    "number": (_NUMBER, "a number"),
     "size": (r"[+-]?\d{1,9}(x\d{1,9}){0,5}", "a size such as 3 or 3x3"),
 }
 _MAX_ELEMENTS = 2**22  # of x and dy: exact values may look at every position
@@ -41,11 +41,14 @@ class Spec:
         The canonical spec.
     layer, bound
         The registry's entry, and the layer with its parameters bound: the experiment of one draw.
+    assumed
+        Values that nobody gave and that change the numbers, by parameter: sizes, an initialisation.
     """
 
     text: str
     layer: Layer
     bound: BoundLayer = field(compare=False)  # its functions are new ones at every parsing
+    assumed: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return parse, (self.text,)  # a bound layer holds functions that do not pickle
@@ -62,7 +65,7 @@ def parse(text: str, load: Load = refuse) -> Spec:
     ----------
     text
         A name and parameters, e.g. ``"max_pool2d:kernel_size=3,stride=2"``; values are ints,
-        floats, true/false, words and sizes like 3x3.
+        floats, which may be expressions such as sqrt(2), true/false, words and sizes like 3x3.
     load
         What is done about a name that is not known yet. By default nothing is imported and the name
         is refused; `bnstats.custom.load_typed` and its kin import the user's code.
@@ -71,7 +74,8 @@ def parse(text: str, load: Load = refuse) -> Spec:
     ------
     BnstatsError
         The layer or a parameter is unknown, or a value is missing, ill-typed or out of range; the
-        message shows the place.
+        message shows the place. Of a library's layer, sizes that change the numbers are not
+        assumed: they are missing where neither the name nor the text says them.
 
     Examples
     --------
@@ -87,11 +91,17 @@ def parse(text: str, load: Load = refuse) -> Spec:
     values = _values(layer, carried, carried, 0) if carried else {}
     if text != name:
         values |= _values(layer, text, text[len(name) + 1 :], len(name) + 1)
-    missing = [p.name for p in layer.parameters if p.required and p.name not in values]
-    if missing:
+    left = {p.name: p for p in layer.parameters if p.name not in values}
+    assumed = {key: p.default for key, p in left.items() if p.assumed}
+    asked = assumed if assumed and is_a_librarys(name) else {}
+    if missing := [key for key, p in left.items() if p.required or key in asked]:
+        example = example_specs(layer)[0]
+        if asked:
+            items = ",".join(f"{key}={value_text(value)}" for key, value in asked.items())
+            example = f"{text}{',' if text != name else ':'}{items}"
         raise BnstatsError(
-            f"{layer.name} needs {' and '.join(missing)}",
-            hint=f"e.g. {example_specs(layer)[0]}  (bnstats show {layer.name})",
+            f"{name if asked else layer.name} needs {listed(missing)}",
+            hint=f"e.g. {example}  (bnstats show {layer.name})",
         )
     try:
         bound = layer.bind(**values)
@@ -109,7 +119,7 @@ def parse(text: str, load: Load = refuse) -> Spec:
             where=printable(text),
             hint="a smaller kernel, width or input_size",
         )
-    return Spec(_canonical(layer, values), layer, bound)
+    return Spec(_canonical(layer, values), layer, bound, assumed)
 
 
 def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
@@ -124,8 +134,7 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
             raise _at(text, at, item, f"{name}: expected key=value", expected)
         if key not in known:
             what = f"{name} has no parameter '{printable(key)}'"
-            near = PARAMETERS.get(key)
-            near = near if near in known else suggestion(key, known)
+            near = our_word(key, known) or suggestion(key, known)
             raise _at(text, at, key, what, _expected(layer, near))
         if key in values:
             raise _at(text, at, key, f"{name}: parameter '{key}' is given twice", None)
@@ -174,7 +183,7 @@ def _collapsed(value: Any) -> Any:
 def _value(parameter: Parameter, text: str) -> Any:
     value = _typed(parameter, text)
     for part in value if isinstance(value, tuple) else (value,):
-        if parameter.range is not None and part not in parameter.range:
+        if parameter.range and not isinstance(part, str) and part not in parameter.range:
             given = f"{parameter.name}={printable(text, 40)}"
             raise ValueError(f"{given} is outside {parameter.range.text}")
     return value
@@ -183,22 +192,27 @@ def _value(parameter: Parameter, text: str) -> Any:
 def _typed(parameter: Parameter, text: str) -> Any:
     kind, wrong = parameter.kind, f"{parameter.name}={printable(text, 40)} is not "
     text = dict(parameter.synonyms).get(text, text)
-    if parameter.choices:
-        if text not in parameter.choices:
-            raise ValueError(f"{wrong}one of {', '.join(parameter.choices)}")
+    if text in parameter.choices:
         return text
+    if parameter.choices and kind == "word":
+        raise ValueError(f"{wrong}one of {', '.join(parameter.choices)}")
+    if kind == "float" or (kind == "number" and not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII)):
+        try:
+            value = float(text) if re.fullmatch(_NUMBER, text, re.ASCII) else evaluate(parsed(text))
+        except (ValueError, ArithmeticError):
+            raise ValueError(f"{wrong}a number") from None
+        if not math.isfinite(value):
+            raise ValueError(f"{wrong}a finite number")
+        return value + 0.0  # -0.0 is 0.0
     pattern, what = _FORMS[kind]
+    if parameter.choices:
+        what += f", nor {' or '.join(parameter.choices)}"
     if not re.fullmatch(pattern, text, re.ASCII):
         raise ValueError(f"{wrong}{what}")
     if kind == "word":
         return text
     if kind == "bool":
         return text in ("true", "True")
-    if kind == "float" or (kind == "number" and not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII)):
-        value = float(text)
-        if not math.isfinite(value):
-            raise ValueError(f"{wrong}a finite number")
-        return value + 0.0  # -0.0 is 0.0
     # torch's norm_type is 2.0
     sides = tuple(int(part.partition(".")[0]) for part in text.split("x"))
     return sides if len(sides) > 1 else sides[0]

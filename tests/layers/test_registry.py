@@ -23,6 +23,7 @@ ENDS = {
     "rate": _PROBABILITY,
     "padding": _SIZE_FROM_ZERO,
     "output_padding": _SIZE_FROM_ZERO,
+    "a": _NOT_NEGATIVE,
     "alpha": _POSITIVE,
     "b": _POSITIVE,
     "beta": _POSITIVE,
