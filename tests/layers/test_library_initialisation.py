@@ -1,7 +1,7 @@
 """What torch, flax and keras draw for their layers, beside what bnstats says of their names.
 
-The libraries' own layers are made again and again, with seeds: their weights and biases are compared
-with ours in law, and the variances of their y and dx with our exact values, within standard errors.
+The libraries' own layers are made again and again, with seeds. Their weights and biases are
+compared with ours in law, and the variance of their y with our exact value.
 """
 
 from __future__ import annotations

@@ -37,6 +37,11 @@ ENDS = {
     "threshold": _NOT_NEGATIVE,
     # one element has no spread, and alone it is all of a sum
     "batch_norm.batch_size": _TWO,
+    "truncated_normal.lower": (("-8", "1.9"), ("-8.1",)),
+    "truncated_normal.upper": (("8", "-1.9"), ("8.1",)),
+    "complex_truncated_normal.upper": (("8", "1e-3"), ("0", "8.1")),
+    "scale": _POSITIVE,
+    "std": _POSITIVE,
     "layer_norm.normalized_shape": _TWO,
     "instance_norm.input_size": _TWO,
     "log_softmax.n": _TWO,
