@@ -110,7 +110,16 @@ def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
         near = suggestion(name, [*LAYERS, *ALIASES, *USER_LAYERS, *others, *last_names()])
     if near:
         hint = f"did you mean '{near}'?  ({hint})"
-    if dot and not near and all(word.isidentifier() for word in name.split(".")):
+    called, bracket, _ = name.partition("(")
+    if bracket and (found := resolve(called)):
+        layer, carried = found
+        given = {item.partition("=")[0] for item in carried.split(",")}
+        left = [p for p in layer.parameters if p.name not in given]
+        items = ",".join(f"{p.name}=…" for p in left if p.required or p.assumed)
+        hint = (
+            f"parameters follow a colon: {called}:{items or 'KEY=VALUE'}  (bnstats show {called})"
+        )
+    elif dot and not near and all(word.isidentifier() for word in name.split(".")):
         hint = f"code is named with a colon: {printable(f'{module}:{attribute}', 60)}"
     return BnstatsError(f"unknown layer '{printable(name, 60)}'", hint=hint)
 

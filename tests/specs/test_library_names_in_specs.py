@@ -263,6 +263,23 @@ def test_every_name_that_is_left_out_says_why() -> None:
             "code is named with a colon: acts:soft_step",
         ),
         ("torch", "unknown layer 'torch'", "bnstats list layers"),
+        (
+            "torch.nn.Linear(9, 4)",
+            "unknown layer 'torch.nn.Linear(9, 4)'",
+            "parameters follow a colon: torch.nn.Linear:in_features=…,out_features=…  "
+            "(bnstats show torch.nn.Linear)",
+        ),
+        (
+            "torch.nn.LayerNorm(64)",
+            "unknown layer 'torch.nn.LayerNorm(64)'",
+            "parameters follow a colon: torch.nn.LayerNorm:normalized_shape=…  "
+            "(bnstats show torch.nn.LayerNorm)",
+        ),
+        (
+            "nn.LeakyReLU(0.2)",
+            "unknown layer 'nn.LeakyReLU(0.2)'",
+            "parameters follow a colon: nn.LeakyReLU:KEY=VALUE  (bnstats show nn.LeakyReLU)",
+        ),
     ],
 )
 def test_what_is_no_layer_says_so(text: str, message: str, hint: str) -> None:
