@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 
 from bnstats.errors import printable
-from bnstats.specs.expressions import MAX_LENGTH, evaluate, parsed
+from bnstats.specs.expressions import MAX_LENGTH, MODULE, evaluate, parsed
 
 _DECIMAL = re.compile(
     r"[+-]?(?:\d+\.(?P<decimals>\d*)|\.(?P<bare>\d+)|\d+(?=[eE]))"
@@ -23,7 +23,7 @@ _UNCERTAIN = re.compile(  # 0.7071(3), 0.7071(3)e-1 and 0.7071 ± 0.0001
 )
 _ROUNDED = 3  # significant digits from which on a decimal in an expression is a rounded number
 _COVERAGE = 2  # standard uncertainties, the parenthesised ones, to each side
-_ROOT = re.compile(r"sqrt\(([^()]*)\)", re.ASCII)
+_ROOT = re.compile(rf"{MODULE}sqrt\(([^()]*)\)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def parse_value(text: str) -> Printed:
     --------
     >>> parse_value("0.2123").half_width
     5e-05
-    >>> parse_value("sqrt(1/2)").value
-    0.7071067811865476
+    >>> parse_value("sqrt(1/2)").value, parse_value("math.sqrt(1/2)").value
+    (0.7071067811865476, 0.7071067811865476)
     >>> parse_value("sqrt(1.55)").digits  # between √1.545 and √1.555
     3
     >>> f'{parse_value("1/0.5838").half_width:.1e}', f'{parse_value("0.7071(3)").half_width:.1e}'

@@ -146,9 +146,9 @@ class Stack:
             return Skip()
         if word == "add":
             return Add(text, _alpha(given) if given else 1.0)
-        name, found = split(text)
+        found = split(text)[1]
         if found and found[0].name == "linear":
-            return self._dense(text, name)
+            return self._dense(text)
         spec = parse(text, load_typed)
         inputs = spec.bound.inputs
         if all(i.shape == () for i in inputs.values()):
@@ -169,14 +169,13 @@ class Stack:
             raise BnstatsError(f"{text} has no constant to divide by", hint="`scale='none'`")
         return Elementwise(text, spec, forward, backward)
 
-    def _dense(self, text: str, layer: str) -> Dense:
+    def _dense(self, text: str) -> Dense:
         if unknown := re.search("(in|out)_features", text):
             raise BnstatsError(
                 f"{unknown[0]} is the width of the stack", hint=f"`width={self.width}`"
             )
         # A library's name asks for sizes.
-        sizes = f"in_features={self.width},out_features={self.width}"
-        spec = parse(f"{text}{':' if text == layer else ','}{sizes}")
+        spec = parse(text, given={"in_features": self.width, "out_features": self.width})
         own = dict(item.split("=") for item in spec.text.partition(":")[2].split(",") if item)
         name = own.get("init", self.init)
         if name not in _ALL_INITS:

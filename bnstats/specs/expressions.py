@@ -8,7 +8,8 @@ import operator
 import re
 
 MAX_LENGTH = 200
-_EXPRESSION = re.compile(r"(?:[0-9.+\-*/() \t]|sqrt|exp|log|pi|[0-9][eE])+", re.ASCII)
+MODULE = r"(?:(?:math|np|numpy)\.)?"  # as code writes it
+_EXPRESSION = re.compile(rf"(?:[0-9.+\-*/() \t]|{MODULE}(?:sqrt|exp|log|pi)|[0-9][eE])+", re.ASCII)
 _BINARY = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -61,7 +62,7 @@ def _evaluate(node: ast.expr) -> float:
     match node:
         case ast.Constant(value=int() | float() as number):
             return float(number)
-        case ast.Name(id="pi"):
+        case ast.Name(id="pi") | ast.Attribute(value=ast.Name(), attr="pi"):
             return math.pi
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_evaluate(operand)
@@ -69,6 +70,10 @@ def _evaluate(node: ast.expr) -> float:
             return _evaluate(operand)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return float(_BINARY[type(op)](_evaluate(left), _evaluate(right)))
-        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in _FUNCTIONS:
+        case ast.Call(
+            func=ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name),
+            args=[argument],
+            keywords=[],
+        ) if name in _FUNCTIONS:
             return _FUNCTIONS[name](_evaluate(argument))
     raise ValueError("not arithmetic")

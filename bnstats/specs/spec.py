@@ -10,9 +10,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any
 
-from bnstats.errors import BnstatsError, listed, printable, suggestion
+from bnstats.errors import BnstatsError, kind_of, listed, printable, suggestion
 from bnstats.layers import BoundLayer, Law, Layer, Parameter, ParameterError
 from bnstats.specs.expressions import evaluate, parsed
 from bnstats.specs.libraries import our_word
@@ -29,6 +30,12 @@ _FORMS = {
     "size": (r"[+-]?\d{1,9}(x\d{1,9}){0,5}", "a size such as 3 or 3x3"),
 }
 _MAX_ELEMENTS = 2**22  # of x and dy: exact values may look at every position
+
+
+class UnknownParameterError(BnstatsError):
+    """A parameter that a layer does not have; ``key`` is its name."""
+
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ class Spec:
         return self if self.bound.under is None else replace(self, bound=self.bound.under(law))
 
 
-def parse(text: str, load: Load = refuse) -> Spec:
+def parse(text: str, load: Load = refuse, given: Mapping[str, Any] | None = None) -> Spec:
     """Parse a spec, the only way from text to a layer.
 
     Parameters
@@ -69,6 +76,8 @@ def parse(text: str, load: Load = refuse) -> Spec:
     load
         What is done about a name that is not known yet. By default nothing is imported and the name
         is refused; `bnstats.custom.load_typed` and its kin import the user's code.
+    given
+        Further parameters, as a program has them: numbers, words, True, sizes such as (3, 5).
 
     Raises
     ------
@@ -89,19 +98,37 @@ def parse(text: str, load: Load = refuse) -> Spec:
     name, found = split(text)
     layer, carried = found or (load(name), "")
     values = _values(layer, carried, carried, 0) if carried else {}
+    written: dict[str, Any] = {}
     if text != name:
-        values |= _values(layer, text, text[len(name) + 1 :], len(name) + 1)
-    left = {p.name: p for p in layer.parameters if p.name not in values}
-    assumed = {key: p.default for key, p in left.items() if p.assumed}
-    asked = assumed if assumed and is_a_librarys(name) else {}
-    if missing := [key for key, p in left.items() if p.required or key in asked]:
-        example = example_specs(layer)[0]
-        if asked:
-            items = ",".join(f"{key}={value_text(value)}" for key, value in asked.items())
-            example = f"{text}{',' if text != name else ':'}{items}"
+        written = _values(layer, text, text[len(name) + 1 :], len(name) + 1)
+    values |= written
+    for key, value in given_values(layer, given or {}).items():
+        if key in written:
+            raise BnstatsError(f"{name}: parameter '{key}' is given twice", where=printable(text))
+        values[key] = value
+    assumed = _assumed(layer, values)
+    if assumed and is_a_librarys(name):
+        items = ",".join(f"{key}={value_text(value)}" for key, value in assumed.items())
         raise BnstatsError(
-            f"{name if asked else layer.name} needs {listed(missing)}",
-            hint=f"e.g. {example}  (bnstats show {layer.name})",
+            f"{name} needs {listed([*assumed])}",
+            hint=f"e.g. {text}{',' if text != name else ':'}{items}  (bnstats show {layer.name})",
+        )
+    return bind(layer, values, text)
+
+
+def bind(layer: Layer, values: Mapping[str, Any], text: str) -> Spec:
+    """Return a layer with parameters, which the text shows in errors.
+
+    Raises
+    ------
+    BnstatsError
+        A parameter is missing, or the values make no layer or too large a one.
+    """
+    missing = [p.name for p in layer.parameters if p.required and p.name not in values]
+    if missing:
+        raise BnstatsError(
+            f"{layer.name} needs {listed(missing)}",
+            hint=f"e.g. {example_specs(layer)[0]}  (bnstats show {layer.name})",
         )
     try:
         bound = layer.bind(**values)
@@ -119,7 +146,11 @@ def parse(text: str, load: Load = refuse) -> Spec:
             where=printable(text),
             hint="a smaller kernel, width or input_size",
         )
-    return Spec(_canonical(layer, values), layer, bound, assumed)
+    return Spec(_canonical(layer, values), layer, bound, _assumed(layer, values))
+
+
+def _assumed(layer: Layer, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {p.name: p.default for p in layer.parameters if p.assumed and p.name not in values}
 
 
 def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
@@ -133,9 +164,8 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
             expected = _SIDES if sides and values else _expected(layer)
             raise _at(text, at, item, f"{name}: expected key=value", expected)
         if key not in known:
-            what = f"{name} has no parameter '{printable(key)}'"
-            near = our_word(key, known) or suggestion(key, known)
-            raise _at(text, at, key, what, _expected(layer, near))
+            unknown = _no_parameter(layer, key)
+            raise _at(text, at, key, unknown.message, unknown.hint)
         if key in values:
             raise _at(text, at, key, f"{name}: parameter '{key}' is given twice", None)
         try:
@@ -145,6 +175,54 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
             raise BnstatsError(f"{name}: {error}", hint=hint) from None
         at += len(item) + 1
     return values
+
+
+def given_values(layer: Layer, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check parameters that a program gives, as those of a text are checked.
+
+    Raises
+    ------
+    BnstatsError
+        The layer has no such parameter, or a value is none of it.
+    """
+    known, values = {p.name: p for p in layer.parameters}, dict[str, Any]()
+    for key, value in given.items():
+        if key not in known:
+            raise _no_parameter(layer, key)
+        if value is None and known[key].default is None and not known[key].required:
+            continue
+        try:
+            values[key] = _value(known[key], _as_text(key, value))
+        except ValueError as error:
+            raise BnstatsError(f"{layer.name}: {error}") from None
+    return values
+
+
+def _as_text(key: str, value: Any) -> str:
+    """Return what a spec would hold for a value of Python's."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()  # a number of numpy's, torch's or jax'
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return value_text(value)
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, Real):
+        return repr(float(value))
+    if isinstance(value, tuple | list) and value and all(isinstance(v, int) for v in value):
+        return value_text(tuple(value))
+    what = "None" if value is None else kind_of(value)
+    raise ValueError(f"{key} is {what}, not a number, a word, true or false, or a size")
+
+
+def _no_parameter(layer: Layer, key: str) -> UnknownParameterError:
+    known = [p.name for p in layer.parameters]
+    near = our_word(key, known) or suggestion(key, known)
+    what = f"{layer.name} has no parameter '{printable(key)}'"
+    error = UnknownParameterError(what, hint=_expected(layer, near))
+    error.key = key
+    return error
 
 
 def example_specs(layer: Layer) -> tuple[str, ...]:
@@ -163,7 +241,7 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
-def _canonical(layer: Layer, values: dict[str, Any]) -> str:
+def _canonical(layer: Layer, values: Mapping[str, Any]) -> str:
     values = {k: _collapsed(v) for k, v in values.items()}
     changed = []
     for p in sorted(layer.parameters, key=lambda p: p.name):
