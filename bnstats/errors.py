@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class BnstatsError(Exception):
@@ -90,6 +90,16 @@ def first_line(error: BaseException) -> str:
 def described(error: BaseException) -> str:
     """Return the type of an exception, and the first line of what it says."""
     return f"{type(error).__name__}: {first_line(error)}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    *others, last = words
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:

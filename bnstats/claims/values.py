@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import math
-import operator
 import re
 from dataclasses import dataclass, replace
 
 from bnstats.errors import printable
+from bnstats.specs.expressions import MAX_LENGTH, MODULE, evaluate, parsed
 
-_MAX_LENGTH = 200
 _DECIMAL = re.compile(
     r"[+-]?(?:\d+\.(?P<decimals>\d*)|\.(?P<bare>\d+)|\d+(?=[eE]))"
     r"(?:[eE](?P<exponent>[+-]?\d{1,4}))?",
@@ -24,17 +23,7 @@ _UNCERTAIN = re.compile(  # 0.7071(3), 0.7071(3)e-1 and 0.7071 ± 0.0001
 )
 _ROUNDED = 3  # significant digits from which on a decimal in an expression is a rounded number
 _COVERAGE = 2  # standard uncertainties, the parenthesised ones, to each side
-_OF = r"(?:(?:math|np|numpy)\.)?"  # as code writes it
-_ROOT = re.compile(rf"{_OF}sqrt\(([^()]*)\)", re.ASCII)
-_EXPRESSION = re.compile(rf"(?:[0-9.+\-*/() \t]|{_OF}(?:sqrt|exp|log|pi)|[0-9][eE])+", re.ASCII)
-_BINARY = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Pow: math.pow,
-}
-_FUNCTIONS = {"sqrt": math.sqrt, "exp": math.exp, "log": math.log}
+_ROOT = re.compile(rf"{MODULE}sqrt\(([^()]*)\)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -88,8 +77,8 @@ def parse_value(text: str) -> Printed:
     ('1.5e-04', '6.0e-04')
     """
     text = text.strip()
-    if len(text) > _MAX_LENGTH:
-        raise ValueError(f"a value of {len(text)} characters; the limit is {_MAX_LENGTH}")
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"a value of {len(text)} characters; the limit is {MAX_LENGTH}")
     try:
         printed = _decimal(text) or _uncertain(text)
         root = _ROOT.fullmatch(text)
@@ -99,10 +88,8 @@ def parse_value(text: str) -> Printed:
                 under, text=text, value=value, half_width=under.half_width / value / 2
             )
         if printed is None:
-            if not _EXPRESSION.fullmatch(text):
-                raise ValueError
             printed = _expression(text)
-    except (ValueError, SyntaxError, ArithmeticError, RecursionError, MemoryError):
+    except (ValueError, ArithmeticError):
         raise ValueError(f"value '{printable(text, 60)}' is not a number") from None
     if not (math.isfinite(printed.value) and math.isfinite(printed.half_width)):
         raise ValueError(f"value '{printable(text, 60)}' is not a finite number")
@@ -146,8 +133,8 @@ def _uncertain(text: str) -> Printed | None:
 
 def _expression(text: str) -> Printed:
     """Evaluate an expression; decimals of three digits and more claim these in it, but eighths."""
-    tree = ast.parse(text, mode="eval").body
-    value, half_width, digits = _evaluate(tree), 0.0, []
+    tree = parsed(text)
+    value, half_width, digits = evaluate(tree), 0.0, []
     for node in ast.walk(tree):
         if not isinstance(node, ast.Constant):
             continue
@@ -157,7 +144,7 @@ def _expression(text: str) -> Printed:
         ends = []
         for end in (rounded.value - rounded.half_width, rounded.value + rounded.half_width):
             node.value = end
-            ends.append(_evaluate(tree))
+            ends.append(evaluate(tree))
         node.value = rounded.value
         half_width += abs(ends[1] - ends[0]) / 2
         digits.append(rounded.digits or 0)
@@ -179,24 +166,3 @@ def decimal_parts(text: str) -> tuple[int, str, int] | None:
     if found["exponent"] is None:
         return decimals, "", 0
     return decimals, text[found.start("exponent") - 1 :], int(found["exponent"])
-
-
-def _evaluate(node: ast.expr) -> float:
-    match node:
-        case ast.Constant(value=int() | float() as number):
-            return float(number)
-        case ast.Name(id="pi") | ast.Attribute(value=ast.Name(), attr="pi"):
-            return math.pi
-        case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_evaluate(operand)
-        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _evaluate(operand)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return float(_BINARY[type(op)](_evaluate(left), _evaluate(right)))
-        case ast.Call(
-            func=ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name),
-            args=[argument],
-            keywords=[],
-        ) if name in _FUNCTIONS:
-            return _FUNCTIONS[name](_evaluate(argument))
-    raise ValueError

@@ -75,7 +75,7 @@ class Console:
         """The page for text that is folded, also where it is piped."""
         from bnstats.report.page import Page
 
-        return Page(self.width, self.style)
+        return Page(self.width, self.style, self.quiet)
 
     @property
     def page_of_lines(self) -> Page:

@@ -29,6 +29,11 @@ EXAMPLES = {
         "propagate linear relu --width 256 --depth 30",
         "propagate linear tanh --scale forward --require steady",
     ),
+    "sweep": (
+        "sweep tanh --over x_std=0.1:10:log --quantity linear_share gain_y --plot tanh.svg",
+        "sweep relu leaky_relu --over x_mean=-1:1",
+        "sweep sigmoid --over x_std=0.1:10:log --find std_y=0.2",
+    ),
     "table": ("table", "table --check", "table constants --out mine"),
     "verify": (
         "verify nfnets",

@@ -58,7 +58,9 @@ def _layer(text: str, page: Page) -> Iterator[str]:
                 f"no layer or claim set '{printable(name, 60)}'", hint=f"did you mean '{near}'?"
             ) from None
         raise
-    spec = parse(text if text != name or carried else example_specs(layer)[0]).under(STANDARD)
+    if text == name:  # of a library's layer no sizes are asked: the page says what they may be
+        text = f"{layer.name}:{carried}" if carried else example_specs(layer)[0]
+    spec = parse(text).under(STANDARD)
     yield from _title(layer.name, layer.summary, page)
     yield ""
     for label, said in _facts(spec):
@@ -164,7 +166,8 @@ def _code(layer: Layer) -> str:
 def _parameter(p: Parameter) -> str:
     from bnstats.specs.spec import value_text
 
-    kind = " | ".join(p.choices) or {"size": "int or 3x3"}.get(p.kind, p.kind)
+    kind = "" if p.kind == "word" and p.choices else {"size": "int or 3x3"}.get(p.kind, p.kind)
+    kind = " | ".join(filter(None, (kind, *p.choices)))
     parts = [kind]
     if p.range is not None:
         parts.append(f"in {p.range.text}")

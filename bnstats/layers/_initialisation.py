@@ -12,7 +12,7 @@ from math import prod
 from typing import Annotated, Literal, NamedTuple
 
 from bnstats.layers._bound import Array, Input, Namespace
-from bnstats.layers._parameters import ParameterError, Range, Synonyms
+from bnstats.layers._parameters import Assumed, ParameterError, Range, Synonyms
 
 Init = Literal[
     "unit_fan_in",
@@ -27,18 +27,23 @@ Init = Literal[
     "lecun_uniform",
     "truncated_normal",
     "orthogonal",
+    "torch",
+    "keras",
+    "flax",
 ]
 _SYNONYMS = Synonyms((("glorot_uniform", "xavier_uniform"), ("he_uniform", "kaiming_uniform")))
-InitName = Annotated[Init, _SYNONYMS]
+InitName = Annotated[Init, _SYNONYMS, Assumed()]
 Mode = Literal["fan_in", "fan_out"]
 Gain = Annotated[float | None, Range("(0, inf)")]
+Slope = Annotated[float, Range("[0, inf)")]
+Bias = Annotated[bool, Assumed()]
 Distribution = Literal["normal", "uniform", "truncated_normal"]
 
 CITE = (
     "unit: arXiv:1603.01431; xavier: Glorot and Bengio, AISTATS 2010; kaiming: arXiv:1502.01852; "
     "lecun: LeCun et al., Efficient BackProp, 1998; orthogonal: arXiv:1312.6120; "
     "glorot_normal, he_normal, lecun_normal and truncated_normal as in jax and keras: cut at ±2σ, "
-    "σ corrected for it"
+    "σ corrected for it; torch, keras and flax: what their layers do unless told otherwise"
 )
 
 # gain², the fan that divides it (None: as `mode` says) and the law of the elements
@@ -52,7 +57,11 @@ _SCALED: dict[Init, tuple[float, Literal["fan_in", "fan_avg"] | None, Distributi
     "lecun_normal": (1.0, "fan_in", "truncated_normal"),
     "lecun_uniform": (1.0, "fan_in", "uniform"),
     "truncated_normal": (1.0, None, "truncated_normal"),
+    "torch": (1 / 3, "fan_in", "uniform"),  # kaiming_uniform with a = √5
+    "keras": (1.0, "fan_avg", "uniform"),  # glorot_uniform
+    "flax": (1.0, "fan_in", "truncated_normal"),  # lecun_normal
 }
+_LIBRARIES = ("torch", "keras", "flax")
 
 _BELOW_TWO = 0.5 * math.erfc(math.sqrt(2))  # Φ(−2)
 _TRUNCATED_STD = 0.87962566103423978  # of a standard normal cut at ±2
@@ -69,14 +78,14 @@ class Weights(NamedTuple):
         E[W²] of an element.
     tensor
         ``tensor(xp, draws)`` returns it, its draws on the last axis.
-    scaled
-        Whether its scale comes from the fans of its shape.
+    fans
+        Those that its scale comes from, in and out; None where it comes from no fan.
     """
 
     drawn: Input
     ms: float
     tensor: Callable[[Namespace, Array], Array]
-    scaled: bool = False
+    fans: tuple[int, int] | None = None
 
 
 def weights(
@@ -85,6 +94,7 @@ def weights(
     gain: float | None,
     shape: tuple[int, ...],
     *,
+    a: float = 0.0,
     groups: int = 1,
     transposed: bool = False,
 ) -> Weights:
@@ -97,36 +107,67 @@ def weights(
         ``unit_fan_out`` those of each input on the unit sphere over its outputs, uniformly: normals
         divided by their norm. ``orthogonal`` is torch's: Haar on the semi-orthogonal matrices of
         shape (shape[0], the rest). The others scale independent elements by the fans that
-        torch.nn.init reads off the shape: shape[1] and shape[0], times the kernel.
+        torch.nn.init reads off the shape: shape[1] and shape[0], times the kernel. ``torch``,
+        ``keras`` and ``flax`` are what the layers of these libraries do; flax reads the fans of a
+        transposed convolution the other way round.
     mode
         Which fan scales ``kaiming_*`` and ``truncated_normal``; no other has a choice.
     gain
-        A factor on all weights. Defaults to √2 for kaiming and he, and to 1.
+        A factor on all weights. Defaults to √(2/(1 + a²)) for kaiming, √2 for he, and 1.
     shape
         As torch stores it: (outputs, inputs/groups, *kernel), or for a transposed convolution
         (inputs, outputs/groups, *kernel).
+    a
+        The negative slope of the leaky relu that ``kaiming_*`` makes up for.
     groups, transposed
         Those of the convolution: they tell ``unit_*`` which weights share an output or an input.
 
     Raises
     ------
     ParameterError
-        A mode or a gain that would have no effect.
+        A mode, a gain or a slope that would have no effect.
     """
     scaled = _SCALED.get(init)
     if mode != "fan_in" and (scaled is None or scaled[1] is not None):
         raise ParameterError(f"mode has no effect with init={init}")
-    if gain is not None and init.startswith("unit"):
+    if gain is not None and (init.startswith("unit") or init in _LIBRARIES):
         raise ParameterError(f"gain has no effect with init={init}")
+    if a and not init.startswith("kaiming"):
+        raise ParameterError(f"a has no effect with init={init}")
+    if a and gain is not None:
+        raise ParameterError("a stands for gain=sqrt(2/(1+a^2)): give one of them")
     if scaled is not None:
         square, fan, distribution = scaled
         fan_in, fan_out = fans_of(shape)
+        if init == "flax" and transposed:
+            fan_in, fan_out = fan_out, fan_in
         fans = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}
-        std = math.sqrt((square if gain is None else gain**2) / fans[fan or mode])
-        return _independent(distribution, std, shape)._replace(scaled=True)
+        square = square / (1 + a**2) if gain is None else gain**2
+        std = math.sqrt(square / fans[fan or mode])
+        return independent(distribution, std, shape)._replace(fans=(fan_in, fan_out))
     if init == "orthogonal":
         return _orthogonal(1.0 if gain is None else gain, shape)
     return _unit_norm(shape, groups, by_first=(init == "unit_fan_in") != transposed)
+
+
+def biases(init: Init, shape: tuple[int, ...], channels: int) -> Weights | None:
+    """Return the biases of a layer with such weights; None where all of them are 0.
+
+    torch draws them by the law of its default weights, U(±1/√fan_in); keras and flax begin at 0.
+
+    Raises
+    ------
+    ParameterError
+        An initialisation of weights alone.
+    """
+    if init not in _LIBRARIES:
+        raise ParameterError(
+            f"init={init} is one of weights alone; bias=true needs init=torch, keras or flax"
+        )
+    if init != "torch":
+        return None
+    square, _, distribution = _SCALED["torch"]
+    return independent(distribution, math.sqrt(square / fans_of(shape)[0]), (channels,))
 
 
 def fans_of(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -134,7 +175,8 @@ def fans_of(shape: tuple[int, ...]) -> tuple[int, int]:
     return prod(shape[1:]), shape[0] * prod(shape[2:])
 
 
-def _independent(distribution: Distribution, std: float, shape: tuple[int, ...]) -> Weights:
+def independent(distribution: Distribution, std: float, shape: tuple[int, ...]) -> Weights:
+    """Return independent elements of a law and a standard deviation."""
     if distribution == "normal":
         return Weights(Input(shape), std**2, lambda xp, w: w * std)
     if distribution == "uniform":

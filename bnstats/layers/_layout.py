@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import gcd, prod
+from typing import Any, Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Namespace
 from bnstats.layers._parameters import ParameterError, Size
@@ -26,9 +27,9 @@ SHARED_OUT = {
 WHOLE_MAP = {1: ("input_size=7",), 2: ("input_size=7",), 3: ("input_size=4",)}
 
 
-def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:
-    """Return one int per side; a tuple of another length raises ParameterError."""
-    if isinstance(value, int):
+def per_side(name: str, value: Size | str, sides: int) -> tuple[Any, ...]:
+    """Return one int, or word, per side; a tuple of another length raises ParameterError."""
+    if isinstance(value, int | str):
         return (value,) * sides
     if len(value) != sides:
         text = "x".join(map(str, value))
@@ -36,7 +37,7 @@ def per_side(name: str, value: Size, sides: int) -> tuple[int, ...]:
     return value
 
 
-def by_side(sides: int, **sizes: Size) -> list[tuple[int, ...]]:
+def by_side(sides: int, **sizes: Size | str) -> list[tuple[Any, ...]]:
     """Return the sizes along each side in turn; see `per_side`."""
     return list(zip(*(per_side(name, size, sides) for name, size in sizes.items()), strict=True))
 
@@ -53,7 +54,7 @@ def windows(
     sides: int,
     kernel_size: Size,
     stride: Size | None,
-    padding: Size,
+    padding: Size | Literal["same"],
     input_size: Size | None,
     dilation: Size = 1,
     *,
@@ -63,7 +64,9 @@ def windows(
 ) -> Windows:
     """Lay out sliding windows; sizes as in torch, ``stride=None`` is the kernel's.
 
-    Padding above half the kernel is refused, as by torch's pooling, unless ``any_padding``.
+    ``same`` is the padding by which a map of n positions has ⌈n/stride⌉ windows, the odd one after
+    the map, as in torch, keras and jax. Padding above half the kernel is refused, as by torch's
+    pooling, unless ``any_padding``.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def windows(
     slid = {"kernel_size": kernel_size, "stride": stride, "padding": padding, "dilation": dilation}
     each = by_side(sides, **slid)
     for k, _, p, _ in each:
-        if p > k // 2 and not any_padding:
+        if not any_padding and p > k // 2:
             raise ParameterError(f"padding={p} is more than half of kernel_size={k}")
     if input_size is None:
         if region != "all":
@@ -106,13 +109,24 @@ def _interior(kernel: int, stride: int, dilation: int) -> Side:
 
 
 def _finite(
-    kernel: int, stride: int, padding: int, dilation: int, size: int, *, ceil_mode: bool
+    kernel: int,
+    stride: int,
+    padding: int | Literal["same"],
+    dilation: int,
+    size: int,
+    *,
+    ceil_mode: bool,
 ) -> Side:
     """Lay out the windows of a finite map by torch's rule (pooling_output_shape)."""
     reach = dilation * (kernel - 1) + 1
-    available = size + 2 * padding
+    if padding == "same":
+        both = max((-(-size // stride) - 1) * stride + reach - size, 0)
+        before, after = both // 2, both - both // 2
+    else:
+        before = after = padding
+    available = before + size + after
     count = (available - reach + (stride - 1 if ceil_mode else 0)) // stride + 1
-    if ceil_mode and (count - 1) * stride >= size + padding:
+    if ceil_mode and (count - 1) * stride >= before + size:
         count -= 1  # a window that would start in the padding after the map
     if count < 1:
         dilated = f" at dilation={dilation} reaches over {reach} positions," if dilation > 1 else ""
@@ -123,8 +137,8 @@ def _finite(
     return Side(
         size=size,
         stretches=(Stretch(0, stride, count, kernel, dilation),),
-        padding=(padding, padding + overhang),
-        margin=padding,
+        padding=(before, after + overhang),
+        margin=before,
     )
 
 
@@ -184,9 +198,9 @@ def in_region(bound: BoundLayer, w: Windows) -> BoundLayer:
     return replace(bound, forward=forward)
 
 
-def idle_hints(padding: Size, *, ceil_mode: bool = False) -> tuple[str, ...]:
-    """Say which parameters have no effect in the interior view."""
-    padded = any(padding) if isinstance(padding, tuple) else padding > 0
+def idle_hints(padding: Size | str, *, ceil_mode: bool = False) -> tuple[str, ...]:
+    """Say which parameters have no effect in the interior view, of which same is true as it is."""
+    padded = any(padding) if isinstance(padding, tuple) else padding not in (0, "same")
     idle = [name for name, given in (("padding", padded), ("ceil_mode", ceil_mode)) if given]
     if not idle:
         return ()

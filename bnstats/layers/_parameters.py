@@ -37,6 +37,14 @@ class Synonyms:
     words: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class Assumed:
+    """Marks a parameter whose default is an assumption that changes the numbers.
+
+    A reader is told the value that was assumed. A library's name asks for it, unless it carries it.
+    """
+
+
 class ParameterError(ValueError):
     """Parameter values that make no layer; raised by a layer's builder."""
 
@@ -47,12 +55,14 @@ Kind: TypeAlias = Literal["int", "float", "number", "bool", "word", "size"]
 
 # What most parameters are.
 Count = Annotated[int, Range("[1, inf)")]
-Several = Annotated[int, Range("[2, inf)")]
+Width = Annotated[Count, Assumed()]
+Elements = Annotated[int, Range("[2, inf)"), Assumed()]
 Positive = Annotated[float, Range("(0, inf)")]
 NonNegative = Annotated[float, Range("[0, inf)")]
 Probability = Annotated[float, Range("[0, 1)")]
 Sizes = Annotated[Size, Range("[1, inf)")]
 Padding = Annotated[Size, Range("[0, inf)")]
+PaddingOrSame = Annotated[Size | Literal["same"], Range("[0, inf)")]
 Stride = Annotated[Size | None, Range("[1, inf)"), Follows("kernel_size")]
 MapSize = Annotated[Size | None, Range("[1, inf)")]
 
@@ -62,7 +72,8 @@ class Parameter:
     """A parameter of a layer, as read off the signature of its builder.
 
     A word without choices is any word, a number an int or a float as it is written: only a user's
-    layer has such.
+    layer has such. A size may also be one of its choices, which are words. ``assumed`` is explained
+    by `Assumed`.
     """
 
     name: str
@@ -73,6 +84,7 @@ class Parameter:
     range: Range | None = None
     follows: str | None = None
     synonyms: tuple[tuple[str, str], ...] = ()
+    assumed: bool = False
 
 
 def parameters_of(build: Callable[..., Any]) -> tuple[Parameter, ...]:
@@ -100,6 +112,7 @@ def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
         notes = tuple(rest)
     among = typing.get_args(hint)
     is_choice = typing.get_origin(hint) is Literal
+    words = [typing.get_args(t) for t in among if typing.get_origin(t) is Literal]
     kinds: dict[Kind, bool] = {
         "word": is_choice or hint is str,
         "size": tuple[int, ...] in among,
@@ -117,8 +130,9 @@ def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
         kind=kind,
         default=None if required else default,
         required=required,
-        choices=among if is_choice else (),
+        choices=among if is_choice else sum(words, ()),
         range=next((n for n in notes if isinstance(n, Range)), None),
         follows=next((n.name for n in notes if isinstance(n, Follows)), None),
         synonyms=next((n.words for n in notes if isinstance(n, Synonyms)), ()),
+        assumed=any(isinstance(n, Assumed) for n in notes),
     )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._initialisation import Weights, fans_of
+from bnstats.layers._initialisation import Init, Weights, biases
 from bnstats.layers._known import ExactMoments, Known
 from bnstats.layers._parameters import ParameterError
 from bnstats.layers._windows import Windows
@@ -26,10 +26,11 @@ def weighted_layer(
     in_channels: int,
     out_channels: int,
     *,
+    bias: Init | None = None,
     groups: int = 1,
     transposed: bool = False,
 ) -> BoundLayer:
-    """Return the layer of a convolution without bias, or of a transposed one.
+    """Return the layer of a convolution, or of a transposed one.
 
     Parameters
     ----------
@@ -37,6 +38,8 @@ def weighted_layer(
         The windows of the input's map, or if transposed those of the output's.
     weights
         `bnstats.layers._initialisation.weights` with an initialisation chosen.
+    bias
+        The initialisation that draws a bias for each channel of y; None for no bias.
     in_channels, out_channels, groups
         The channels of x and y; each is split into ``groups``, and a group of outputs sees one
         group of inputs.
@@ -46,7 +49,7 @@ def weighted_layer(
     Raises
     ------
     ParameterError
-        Channels that do not split into the groups.
+        Channels that do not split into the groups, or an initialisation without biases.
     """
     for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
         if channels % groups:
@@ -56,6 +59,7 @@ def weighted_layer(
     rows, columns = outer // groups, inner // groups
     shape = (outer, columns, *w.kernel)
     weight = weights(shape, groups=groups, transposed=transposed)
+    offset = biases(bias, shape, out_channels) if bias else None
     stretched = (slice(None),) * 3 + (None,) * len(w.kernel) + (slice(None),)
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
@@ -80,9 +84,12 @@ def weighted_layer(
             dx = w.crop(map_of(blank, xp.reshape(dy, window_shape)))
             return xp.reshape(dx, (inner, *dx.shape[2:]))
 
-        if transposed:
-            return to_map(draws["x"]), to_windows
-        return to_windows(draws["x"]), to_map
+        there, back = (to_map, to_windows) if transposed else (to_windows, to_map)
+        y = there(draws["x"])
+        if offset is not None:
+            b = offset.tensor(xp, draws["bias"])
+            y = y + xp.reshape(b, (out_channels, *(1,) * len(w.kernel), n))
+        return y, back
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
         # Weights have mean 0 and are uncorrelated, so that E[x]² adds to the power of x.
@@ -91,18 +98,20 @@ def weighted_layer(
         to_y, to_dx = (to_position, to_window) if transposed else (to_window, to_position)
         return ExactMoments(
             mean_y=Known(0.0),
-            var_y=Known(to_y * (law.x_std**2 + law.x_mean**2)),
+            var_y=Known(to_y * (law.x_std**2 + law.x_mean**2) + (offset.ms if offset else 0.0)),
             ms_dx=Known(to_dx * law.dy_std**2),
         )
 
     on_map, on_windows = Input((inner, *w.size)), Input((outer, *w.count))
     x, dy = (on_windows, on_map) if transposed else (on_map, on_windows)
+    inputs = {"x": x, "dy": dy, "weight": weight.drawn}
+    if offset is not None:
+        inputs["bias"] = offset.drawn
     hints: tuple[str, ...] = ()
-    if weight.scaled and (groups > 1 or transposed):
-        fan_in, fan_out = fans_of(shape)
-        stored = "x".join(map(str, shape))
-        hints = (f"fans as torch reads them off the weight, {stored}: in {fan_in}, out {fan_out}",)
-    return BoundLayer({"x": x, "dy": dy, "weight": weight.drawn}, forward, moments, hints=hints)
+    if weight.fans and (groups > 1 or transposed):
+        stored, (fan_in, fan_out) = "x".join(map(str, shape)), weight.fans
+        hints = (f"fans of the weight, {stored} as torch stores it: in {fan_in}, out {fan_out}",)
+    return BoundLayer(inputs, forward, moments, hints=hints)
 
 
 def _by_channel(

@@ -8,31 +8,47 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from typing import Annotated
 
 from bnstats.layers._bound import BoundLayer
-from bnstats.layers._initialisation import CITE, Gain, InitName, Mode, weights
+from bnstats.layers._initialisation import CITE, Bias, Gain, InitName, Mode, Slope, weights
 from bnstats.layers._layout import by_side, idle_hints, in_region, windows
-from bnstats.layers._parameters import Count, MapSize, Padding, ParameterError, Sizes
+from bnstats.layers._parameters import (
+    Assumed,
+    Count,
+    MapSize,
+    Padding,
+    PaddingOrSame,
+    ParameterError,
+    Sizes,
+    Width,
+)
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._weighted import weighted_layer
 from bnstats.layers._windows import Region, Side
 
 
 @structured_by_sides(
-    "y_o,w = Σ_c Σ_k W_o,c,k·x_c,w+k,  W drawn by init",
+    "y_o,w = b_o + Σ_c Σ_k W_o,c,k·x_c,w+k,  W and b drawn by init",
     "dx_c,i = Σ_o Σ_w W_o,c,i−w·dy_o,w",
     name="conv{}d",
     cite=CITE,
+    aliases=(
+        "torch.Conv{}d:bias=true,init=torch",
+        "torch.conv{}d:bias=false",
+        "keras.Conv{}D:bias=true,init=keras",
+        "flax.Conv{}d:bias=true,init=flax,padding=same",
+    ),
     examples={1: ("",), 2: ("init=unit_fan_out", "init=unit_fan_in", "stride=2"), 3: ("",)},
 )
 def conv(
     sides: int,
     *,
-    in_channels: Count = 2,
-    out_channels: Count = 2,
-    kernel_size: Sizes = 3,
+    in_channels: Width = 2,
+    out_channels: Width = 2,
+    kernel_size: Annotated[Sizes, Assumed()] = 3,
     stride: Sizes = 1,
-    padding: Padding = 0,
+    padding: PaddingOrSame = 0,
     dilation: Sizes = 1,
     groups: Count = 1,
     input_size: MapSize = None,
@@ -40,28 +56,37 @@ def conv(
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Gain = None,
+    a: Slope = 0.0,
+    bias: Bias = False,
 ) -> BoundLayer:
-    """Convolution without bias; the numbers are over fresh weights for every draw."""
+    """Convolution, its weights drawn afresh for every draw; b is 0 unless bias=true."""
     w = windows(
         sides, kernel_size, stride, padding, input_size, dilation, region=region, any_padding=True
     )
-    drawn = partial(weights, init, mode, gain)
-    return in_region(weighted_layer(w, drawn, in_channels, out_channels, groups=groups), w)
+    drawn, offset = partial(weights, init, mode, gain, a=a), init if bias else None
+    bound = weighted_layer(w, drawn, in_channels, out_channels, bias=offset, groups=groups)
+    return in_region(bound, w)
 
 
 @structured_by_sides(
-    "y_o,i = Σ_c Σ_w W_c,o,i−w·x_c,w,  W drawn by init",
+    "y_o,i = b_o + Σ_c Σ_w W_c,o,i−w·x_c,w,  W and b drawn by init",
     "dx_c,w = Σ_o Σ_k W_c,o,k·dy_o,w+k",
     name="conv_transpose{}d",
     cite=CITE,
+    aliases=(
+        "torch.ConvTranspose{}d:bias=true,init=torch",
+        "torch.conv_transpose{}d:bias=false",
+        "keras.Conv{}DTranspose:bias=true,init=keras",
+        "flax.ConvTranspose{}d:bias=true,init=flax",
+    ),
     examples={1: ("",), 2: ("stride=2",), 3: ("",)},
 )
 def conv_transpose(
     sides: int,
     *,
-    in_channels: Count = 2,
-    out_channels: Count = 2,
-    kernel_size: Sizes = 3,
+    in_channels: Width = 2,
+    out_channels: Width = 2,
+    kernel_size: Annotated[Sizes, Assumed()] = 3,
     stride: Sizes = 1,
     padding: Padding = 0,
     output_padding: Padding = 0,
@@ -71,8 +96,10 @@ def conv_transpose(
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Gain = None,
+    a: Slope = 0.0,
+    bias: Bias = False,
 ) -> BoundLayer:
-    """Transposed convolution without bias: a convolution's backward as the forward, and back."""
+    """Transposed convolution: a convolution's backward as the forward, and back."""
     output_size = None
     if input_size is not None:
         slid = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
@@ -85,8 +112,10 @@ def conv_transpose(
     if input_size is not None:  # output_padding ≥ stride has room for further windows
         n = (size for (size,) in by_side(sides, input_size=input_size))
         w = replace(w, sides=tuple(map(_with_windows, w.sides, n)))
-    drawn = partial(weights, init, mode, gain)
-    bound = weighted_layer(w, drawn, in_channels, out_channels, groups=groups, transposed=True)
+    drawn, offset = partial(weights, init, mode, gain, a=a), init if bias else None
+    bound = weighted_layer(
+        w, drawn, in_channels, out_channels, bias=offset, groups=groups, transposed=True
+    )
     return in_region(bound, w)
 
 

@@ -6,16 +6,15 @@ One draw is the pair (or the k pieces) that makes one output, or the one input t
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import ExactMoments, Known, summed
-from bnstats.layers._parameters import Count
+from bnstats.layers._parameters import Width
 from bnstats.layers._registry import Pointwise, structured
 from bnstats.layers.max_pooling import max_pool
 from bnstats.layers.rectifiers import relu
 from bnstats.layers.sigmoidal import sigmoid
-from bnstats.layers.smooth import gelu, silu
+from bnstats.layers.smooth import Approximate, gelu, silu
 
 _GRADIENT = "da = dy·{0}(b),  db = dy·a·{0}′(b)"
 _CITE = "arXiv:2002.05202"
@@ -81,7 +80,7 @@ def swiglu() -> BoundLayer:
     cite=_CITE,
     examples=("", "approximate=tanh"),
 )
-def geglu(*, approximate: Literal["none", "tanh"] = "none") -> BoundLayer:
+def geglu(*, approximate: Approximate = "none") -> BoundLayer:
     """Linear unit gated by gelu; x is one element of each half."""
     return _gated(partial(gelu, approximate=approximate))
 
@@ -98,7 +97,7 @@ def reglu() -> BoundLayer:
     cite="arXiv:1302.4389",
     examples=("", "k=4"),
 )
-def maxout(*, k: Count = 2) -> BoundLayer:
+def maxout(*, k: Width = 2) -> BoundLayer:
     """Maximum of k pieces; the same as max pooling over a window of k."""
     return max_pool(1, kernel_size=k)
 

@@ -5,18 +5,25 @@ from __future__ import annotations
 from functools import partial
 
 from bnstats.layers._bound import BoundLayer
-from bnstats.layers._initialisation import CITE, Gain, InitName, Mode, weights
+from bnstats.layers._initialisation import CITE, Bias, Gain, InitName, Mode, Slope, weights
 from bnstats.layers._layout import windows
-from bnstats.layers._parameters import Count
+from bnstats.layers._parameters import Width
 from bnstats.layers._registry import structured
 from bnstats.layers._weighted import weighted_layer
 
 
 @structured(
-    "y = W·x,  W (out_features, in_features) drawn by init",
+    "y = W·x + b,  W (out_features, in_features) and b drawn by init",
     "dx = Wᵀ·dy",
     cite=CITE,
-    aliases=("dense",),
+    aliases=(
+        "dense",
+        "torch.Linear:bias=true,init=torch",
+        "torch.linear:bias=false",
+        "keras.Dense:bias=true,init=keras",
+        "flax.Dense:bias=true,init=flax",
+        "flax.Linear:bias=true,init=flax",
+    ),
     examples=(
         "init=unit_fan_out",
         "init=unit_fan_in",
@@ -29,12 +36,14 @@ from bnstats.layers._weighted import weighted_layer
 )
 def linear(
     *,
-    in_features: Count = 4,
-    out_features: Count = 4,
+    in_features: Width = 4,
+    out_features: Width = 4,
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Gain = None,
+    a: Slope = 0.0,
+    bias: Bias = False,
 ) -> BoundLayer:
-    """Linear layer without bias; the numbers are over fresh weights for every draw."""
-    point = windows(0, (), (), (), ())
-    return weighted_layer(point, partial(weights, init, mode, gain), in_features, out_features)
+    """Linear layer, its weights drawn afresh for every draw; b is 0 unless bias=true."""
+    point, drawn = windows(0, (), (), (), ()), partial(weights, init, mode, gain, a=a)
+    return weighted_layer(point, drawn, in_features, out_features, bias=init if bias else None)

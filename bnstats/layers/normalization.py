@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import CONSTANT, UNKNOWN, ExactMoments, Known
-from bnstats.layers._parameters import Count, NonNegative, ParameterError, Several
+from bnstats.layers._parameters import Elements, NonNegative, ParameterError, Width
 from bnstats.layers._registry import structured
 
 _FORMULA = "y = (x − μ)/√(v + eps),  μ = mean x,  v = mean (x − μ)²"
@@ -113,7 +113,7 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     aliases=("keras.BatchNormalization:eps=0.001",),
     examples=("", "batch_size=8"),
 )
-def batch_norm(*, batch_size: Several = 64, eps: NonNegative = 1e-5) -> BoundLayer:
+def batch_norm(*, batch_size: Elements = 64, eps: NonNegative = 1e-5) -> BoundLayer:
     """Batch normalisation in training; batch_size counts N, or N·H·W, elements."""
     return _normalization(batch_size, eps)
 
@@ -125,7 +125,7 @@ def batch_norm(*, batch_size: Several = 64, eps: NonNegative = 1e-5) -> BoundLay
     aliases=("flax.LayerNorm:eps=1e-6", "keras.LayerNormalization:eps=0.001"),
     examples=("", "normalized_shape=8"),
 )
-def layer_norm(*, normalized_shape: Several = 64, eps: NonNegative = 1e-5) -> BoundLayer:
+def layer_norm(*, normalized_shape: Elements = 64, eps: NonNegative = 1e-5) -> BoundLayer:
     """Layer normalisation; a normalized_shape of several sides is their product."""
     return _normalization(normalized_shape, eps)
 
@@ -137,7 +137,7 @@ def layer_norm(*, normalized_shape: Several = 64, eps: NonNegative = 1e-5) -> Bo
     aliases=("flax.RMSNorm:eps=1e-6", "keras.RMSNormalization:eps=1e-6"),
     examples=("", "normalized_shape=8"),
 )
-def rms_norm(*, normalized_shape: Count = 64, eps: NonNegative = _DOUBLE_EPS) -> BoundLayer:
+def rms_norm(*, normalized_shape: Width = 64, eps: NonNegative = _DOUBLE_EPS) -> BoundLayer:
     """Root mean square normalisation; eps defaults to float64's; torch's is 1.2e-7 in float32."""
     bound = _normalization(normalized_shape, eps, centred=False)
 
@@ -157,9 +157,9 @@ def rms_norm(*, normalized_shape: Count = 64, eps: NonNegative = _DOUBLE_EPS) ->
 )
 def group_norm(
     *,
-    num_groups: Count = 8,
-    num_channels: Count = 32,
-    input_size: Count = 16,
+    num_groups: Width = 8,
+    num_channels: Width = 32,
+    input_size: Width = 16,
     eps: NonNegative = 1e-5,
 ) -> BoundLayer:
     """Group normalisation; input_size counts the elements of a channel, H·W."""
@@ -180,7 +180,7 @@ def group_norm(
     aliases=("flax.InstanceNorm:eps=1e-6",),
     examples=("", "input_size=8"),
 )
-def instance_norm(*, input_size: Several = 64, eps: NonNegative = 1e-5) -> BoundLayer:
+def instance_norm(*, input_size: Elements = 64, eps: NonNegative = 1e-5) -> BoundLayer:
     """Instance normalisation; input_size counts the elements of a channel, H·W."""
     return _normalization(input_size, eps)
 
@@ -191,6 +191,6 @@ def instance_norm(*, input_size: Several = 64, eps: NonNegative = 1e-5) -> Bound
     cite="jax.nn.standardize",
     examples=("", "n=8"),
 )
-def standardize(*, n: Several = 64, epsilon: NonNegative = 1e-5) -> BoundLayer:
+def standardize(*, n: Elements = 64, epsilon: NonNegative = 1e-5) -> BoundLayer:
     """Standardisation over n elements; jax's layer normalisation."""
     return _normalization(n, epsilon)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from bnstats.layers._bound import Array, Namespace
-from bnstats.layers._parameters import Positive
+from bnstats.layers._parameters import Positive, Synonyms
 from bnstats.layers._registry import Pair, elementwise
 from bnstats.layers.sigmoidal import logistic
+
+# keras' and jax' word for the tanh form is a boolean.
+Approximate = Annotated[Literal["none", "tanh"], Synonyms((("true", "tanh"), ("false", "none")))]
 
 
 @elementwise(
@@ -18,7 +21,7 @@ from bnstats.layers.sigmoidal import logistic
     aliases=("jax.gelu:approximate=tanh",),
     examples=("", "approximate=tanh"),
 )
-def gelu(xp: Namespace, x: Array, *, approximate: Literal["none", "tanh"] = "none") -> Pair:
+def gelu(xp: Namespace, x: Array, *, approximate: Approximate = "none") -> Pair:
     """Gaussian error linear unit; jax's default is the tanh form, torch's the exact one."""
     if approximate == "tanh":
         c = math.sqrt(8 / math.pi)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import CONSTANT, ExactMoments, Known
-from bnstats.layers._parameters import Several
+from bnstats.layers._parameters import Elements
 from bnstats.layers._registry import structured
 
 _WIDEST = 24.0
@@ -115,7 +115,7 @@ def _softmax(n: int, sign: float) -> BoundLayer:
 @structured(
     "y = e^x/Σ e^x", "dx = y·(dy − Σ y·dy)", cite="Bridle, NIPS 1989", examples=("", "n=2", "n=100")
 )
-def softmax(*, n: Several = 10) -> BoundLayer:
+def softmax(*, n: Elements = 10) -> BoundLayer:
     """Softmax over n elements."""
     return _softmax(n, 1.0)
 
@@ -123,7 +123,7 @@ def softmax(*, n: Several = 10) -> BoundLayer:
 @structured(
     "y = e^−x/Σ e^−x", "dx = −y·(dy − Σ y·dy)", cite="torch.nn.functional", examples=("", "n=2")
 )
-def softmin(*, n: Several = 10) -> BoundLayer:
+def softmin(*, n: Elements = 10) -> BoundLayer:
     """Softmax of −x over n elements."""
     return _softmax(n, -1.0)
 
@@ -134,7 +134,7 @@ def softmin(*, n: Several = 10) -> BoundLayer:
     cite="torch.nn.functional",
     examples=("", "n=2", "n=100"),
 )
-def log_softmax(*, n: Several = 10) -> BoundLayer:
+def log_softmax(*, n: Elements = 10) -> BoundLayer:
     """Logarithm of the softmax over n elements."""
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
@@ -181,7 +181,7 @@ def log_softmax(*, n: Several = 10) -> BoundLayer:
     cite="arXiv:1602.02068",
     examples=("", "n=2"),
 )
-def sparsemax(*, n: Several = 10) -> BoundLayer:
+def sparsemax(*, n: Elements = 10) -> BoundLayer:
     """Sparsemax: the projection of n elements onto the probability simplex."""
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:

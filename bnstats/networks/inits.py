@@ -16,7 +16,7 @@ _SHORT: Mapping[str, tuple[Init, float | None]] = {
     "xavier": ("xavier_normal", None),
     "torch": ("kaiming_uniform", 1 / math.sqrt(3)),
 }
-INITS = (*_SHORT, *get_args(Init))
+INITS = tuple(dict.fromkeys((*_SHORT, *get_args(Init))))
 
 
 class Drawn(NamedTuple):
@@ -63,6 +63,7 @@ def drawn_by(
         )
     known: tuple[Init, float | None] = _SHORT.get(name) or (name, None)  # type: ignore[assignment]
     chosen = float(own["gain"]) if "gain" in own else known[1] if gain is None else gain
-    if name == "torch":
+    # The stack's init is all that torch draws; a layer's own names its bias itself.
+    if name == "torch" and own.get("bias", str("init" not in own)).lower() == "true":
         return Drawn(known[0], chosen, 1 / math.sqrt(3 * fan_in), "uniform")
     return Drawn(known[0], chosen, bias_std, "normal")

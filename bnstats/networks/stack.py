@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Real
@@ -18,6 +19,7 @@ from bnstats.networks.inits import drawn_by
 from bnstats.networks.predictions import square_means
 from bnstats.networks.reduce import Label
 from bnstats.networks.stages import Add, Dense, Elementwise, Skip, Stage
+from bnstats.specs.names import split
 from bnstats.specs.spec import Spec, parse
 
 if TYPE_CHECKING:
@@ -153,10 +155,11 @@ class Stack:
             return Skip()
         if word == "add":
             return Add(text, alpha_of(given) if given else 1.0)
+        found = split(text)[1]
+        if found and found[0].name == "linear":
+            return self._dense(text)
         spec = parse(text, load_typed)
         inputs = spec.bound.inputs
-        if spec.layer.name == "linear":
-            return self._dense(text, spec)
         if all(i.shape == () for i in inputs.values()):
             return self._elementwise(text, spec)
         raise BnstatsError(
@@ -175,19 +178,21 @@ class Stack:
             raise BnstatsError(f"{text} has no constant to divide by", hint="`scale='none'`")
         return Elementwise(text, spec, forward, backward)
 
-    def _dense(self, text: str, spec: Spec) -> Dense:
-        own = dict(item.split("=") for item in spec.text.partition(":")[2].split(",") if item)
-        if unknown := {"in_features", "out_features"} & own.keys():
+    def _dense(self, text: str) -> Dense:
+        if unknown := re.search("(in|out)_features", text):
             raise BnstatsError(
-                f"{unknown.pop()} is the width of the stack", hint=f"`width={self.width}`"
+                f"{unknown[0]} is the width of the stack", hint=f"`width={self.width}`"
             )
+        # A library's name asks for sizes.
+        spec = parse(text, given={"in_features": self.width, "out_features": self.width})
+        own = dict(item.split("=") for item in spec.text.partition(":")[2].split(",") if item)
         drawn = drawn_by(self.init, self.gain, self.bias_std, own, self.width)
         mode: Any = own.get("mode", "fan_in")
         try:
             law = weights(drawn.init, mode, drawn.gain, (self.width, self.width))
         except ParameterError as error:
             raise BnstatsError(str(error), hint="another `init`, or no `gain`") from None
-        normal = law.scaled and law.drawn.distribution == "normal"
+        normal = law.fans is not None and law.drawn.distribution == "normal"
         return Dense(text, law, normal, drawn.bias_std, drawn.bias_law)
 
 

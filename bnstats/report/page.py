@@ -27,10 +27,13 @@ class Page:
         Columns to fold text for.
     style
         ``style(text, kind)`` colours a text by what it is, such as a name or a verdict.
+    quiet
+        Whether remarks are left out.
     """
 
     width: int = WIDTH
     style: Style = plain
+    quiet: bool = False
 
     def folded(self, head: str, text: str, indent: int | None = None) -> list[str]:
         """Fold a text after a head; its further lines begin below its first, or at an indent.

@@ -12,7 +12,7 @@ from bnstats.report import rows
 from bnstats.report.options import as_options
 from bnstats.report.page import PIPED, WIDTH, Page, aligned
 from bnstats.result import Record
-from bnstats.specs.spec import Spec
+from bnstats.specs.spec import Spec, value_text
 from bnstats.statistics.quantities import ALL_QUANTITIES, ON_SCREEN
 
 _NO_BOUND = "it is infinite, or its integral is beyond what quadrature can tell"
@@ -53,6 +53,9 @@ def _block(
     seconds: float | None,
 ) -> Iterator[str]:
     yield from _heading(spec, provenance["law"], page)
+    if spec.assumed and not page.quiet:
+        assumed = (f"{key}={value_text(value)}" for key, value in spec.assumed.items())
+        yield from page.folded("  assumed: ", ", ".join(assumed))
     yield ""
     sampled = "samples" in result
     yield from (

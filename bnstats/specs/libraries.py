@@ -6,7 +6,7 @@ tests/studies/coverage_of_libraries.py`` writes them from the libraries themselv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -14,16 +14,21 @@ from typing import Any, NamedTuple, TypeAlias
 FILE = "libraries.json"
 LIBRARIES = ("torch", "jax", "flax", "keras")
 
-# The other libraries' words for torch's parameters.
+# The other libraries' words for torch's parameters; a word may stand for several.
 PARAMETERS = {
-    "dilation_rate": "dilation",
-    "epsilon": "eps",
-    "filters": "out_channels",
-    "pool_size": "kernel_size",
-    "rate": "p",
-    "strides": "stride",
-    "units": "out_features",
-    "window_shape": "kernel_size",
+    "dilation_rate": ("dilation",),
+    "epsilon": ("eps",),
+    "features": ("out_features", "out_channels"),
+    "filters": ("out_channels",),
+    "in_features": ("in_channels",),
+    "kernel_init": ("init",),
+    "kernel_initializer": ("init",),
+    "pool_size": ("kernel_size",),
+    "rate": ("p",),
+    "strides": ("stride",),
+    "units": ("out_features",),
+    "use_bias": ("bias",),
+    "window_shape": ("kernel_size",),
 }
 
 # The namespaces of the libraries, as people import them; tensorflow's activations are keras'.
@@ -48,6 +53,15 @@ def names_of(layer: str) -> Names:
     """
     layers: Mapping[str, Names] = _data()["layers"]
     return layers.get(layer, {})
+
+
+def our_word(key: str, known: Container[str]) -> str | None:
+    """Return what a layer with these parameters calls another library's; None if it has none.
+
+    >>> our_word("features", {"in_channels", "out_channels"})
+    'out_channels'
+    """
+    return next((ours for ours in PARAMETERS.get(key, ()) if ours in known), None)
 
 
 def folded(name: str) -> str:

@@ -51,6 +51,19 @@ def resolve(name: str) -> tuple[Layer, str] | None:
     return found
 
 
+def is_a_librarys(name: str) -> bool:
+    """Whether a name is one of torch, jax, flax or keras, and none of bnstats or the user.
+
+    >>> is_a_librarys("keras.Dense"), is_a_librarys("Linear"), is_a_librarys("linear")
+    (True, True, False)
+    """
+    if ":" in name or name in LAYERS or name in USER_LAYERS:
+        return False
+    if name.partition(".")[0] in LIBRARIES:
+        return True
+    return name not in ALIASES and meaning(name) is not None
+
+
 def _is_current(name: str, layer: Layer) -> bool:
     """Whether a path still leads to the object that the layer was made of, and to no newer one."""
     module, _, attribute = name.partition(":")
@@ -82,7 +95,8 @@ def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
                 hint=f"name one: {' or '.join((theirs.path, *theirs.others))}",
             )
         if theirs.layers:
-            layers = " or ".join(f"{layer}:{c}" if c else layer for layer, c in theirs.layers)
+            library = theirs.path.partition(".")[0]
+            layers = " or ".join(_alias(library, *one) for one in theirs.layers)
             return BnstatsError(f"{theirs.path} is several layers here", hint=f"name one: {layers}")
         return BnstatsError(
             f"{theirs.path} is no layer here ({theirs.reason})", hint="bnstats list layers"
@@ -96,9 +110,27 @@ def unknown_layer(name: str, others: Iterable[str] = ()) -> BnstatsError:
         near = suggestion(name, [*LAYERS, *ALIASES, *USER_LAYERS, *others, *last_names()])
     if near:
         hint = f"did you mean '{near}'?  ({hint})"
-    if dot and not near and all(word.isidentifier() for word in name.split(".")):
+    called, bracket, _ = name.partition("(")
+    if bracket and (found := resolve(called)):
+        layer, carried = found
+        given = {item.partition("=")[0] for item in carried.split(",")}
+        left = [p for p in layer.parameters if p.name not in given]
+        items = ",".join(f"{p.name}=…" for p in left if p.required or p.assumed)
+        hint = (
+            f"parameters follow a colon: {called}:{items or 'KEY=VALUE'}  (bnstats show {called})"
+        )
+    elif dot and not near and all(word.isidentifier() for word in name.split(".")):
         hint = f"code is named with a colon: {printable(f'{module}:{attribute}', 60)}"
     return BnstatsError(f"unknown layer '{printable(name, 60)}'", hint=hint)
+
+
+def _alias(library: str, layer: str, carried: str) -> str:
+    """Return a library's alias for a layer and the parameters that it carries, or both."""
+    if not carried:
+        return layer
+    found = (alias for alias, target in ALIASES.items() if target == (layer, carried))
+    own = (alias for alias in found if alias.startswith(f"{library}."))
+    return next(own, f"{layer}:{carried}")
 
 
 def not_loaded(name: str) -> BnstatsError:

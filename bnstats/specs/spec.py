@@ -13,21 +13,20 @@ from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any
 
-from bnstats.errors import BnstatsError, kind_of, printable, suggestion
+from bnstats.errors import BnstatsError, kind_of, listed, printable, suggestion
 from bnstats.layers import BoundLayer, Law, Layer, Parameter, ParameterError
-from bnstats.specs.libraries import PARAMETERS
-from bnstats.specs.names import Load, refuse, split
+from bnstats.specs.expressions import evaluate, parsed
+from bnstats.specs.libraries import our_word
+from bnstats.specs.names import Load, is_a_librarys, refuse, split
 
 _MAX_LENGTH = 1000
 _SIDES = "sides are written with an x between them: 3x2"
 _NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
-# The text that a value of each kind has, and what it is called.
+# The text that a value of each kind has, and what it is called; numbers are read otherwise.
 _FORMS = {
     "word": (r"[\w.+-]+", "a word"),
     "bool": ("[tT]rue|[fF]alse", "true or false"),
     "int": (r"[+-]?\d{1,9}(\.0*)?", "a whole number below 10^9"),
-    "float": (_NUMBER, "a number"),
-    "number": (_NUMBER, "a number"),
     "size": (r"[+-]?\d{1,9}(x\d{1,9}){0,5}", "a size such as 3 or 3x3"),
 }
 _MAX_ELEMENTS = 2**22  # of x and dy: exact values may look at every position
@@ -49,11 +48,14 @@ class Spec:
         The canonical spec.
     layer, bound
         The registry's entry, and the layer with its parameters bound: the experiment of one draw.
+    assumed
+        Values that nobody gave and that change the numbers, by parameter: sizes, an initialisation.
     """
 
     text: str
     layer: Layer
     bound: BoundLayer = field(compare=False)  # its functions are new ones at every parsing
+    assumed: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return parse, (self.text,)  # a bound layer holds functions that do not pickle
@@ -70,7 +72,7 @@ def parse(text: str, load: Load = refuse, given: Mapping[str, Any] | None = None
     ----------
     text
         A name and parameters, e.g. ``"max_pool2d:kernel_size=3,stride=2"``; values are ints,
-        floats, true/false, words and sizes like 3x3.
+        floats, which may be expressions such as sqrt(2), true/false, words and sizes like 3x3.
     load
         What is done about a name that is not known yet. By default nothing is imported and the name
         is refused; `bnstats.custom.load_typed` and its kin import the user's code.
@@ -81,7 +83,8 @@ def parse(text: str, load: Load = refuse, given: Mapping[str, Any] | None = None
     ------
     BnstatsError
         The layer or a parameter is unknown, or a value is missing, ill-typed or out of range; the
-        message shows the place.
+        message shows the place. Of a library's layer, sizes that change the numbers are not
+        assumed: they are missing where neither the name nor the text says them.
 
     Examples
     --------
@@ -103,6 +106,13 @@ def parse(text: str, load: Load = refuse, given: Mapping[str, Any] | None = None
         if key in written:
             raise BnstatsError(f"{name}: parameter '{key}' is given twice", where=printable(text))
         values[key] = value
+    assumed = _assumed(layer, values)
+    if assumed and is_a_librarys(name):
+        items = ",".join(f"{key}={value_text(value)}" for key, value in assumed.items())
+        raise BnstatsError(
+            f"{name} needs {listed([*assumed])}",
+            hint=f"e.g. {text}{',' if text != name else ':'}{items}  (bnstats show {layer.name})",
+        )
     return bind(layer, values, text)
 
 
@@ -117,7 +127,7 @@ def bind(layer: Layer, values: Mapping[str, Any], text: str) -> Spec:
     missing = [p.name for p in layer.parameters if p.required and p.name not in values]
     if missing:
         raise BnstatsError(
-            f"{layer.name} needs {' and '.join(missing)}",
+            f"{layer.name} needs {listed(missing)}",
             hint=f"e.g. {example_specs(layer)[0]}  (bnstats show {layer.name})",
         )
     try:
@@ -136,7 +146,11 @@ def bind(layer: Layer, values: Mapping[str, Any], text: str) -> Spec:
             where=printable(text),
             hint="a smaller kernel, width or input_size",
         )
-    return Spec(_canonical(layer, values), layer, bound)
+    return Spec(_canonical(layer, values), layer, bound, _assumed(layer, values))
+
+
+def _assumed(layer: Layer, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {p.name: p.default for p in layer.parameters if p.assumed and p.name not in values}
 
 
 def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
@@ -204,8 +218,7 @@ def _as_text(key: str, value: Any) -> str:
 
 def _no_parameter(layer: Layer, key: str) -> UnknownParameterError:
     known = [p.name for p in layer.parameters]
-    near = PARAMETERS.get(key)
-    near = near if near in known else suggestion(key, known)
+    near = our_word(key, known) or suggestion(key, known)
     what = f"{layer.name} has no parameter '{printable(key)}'"
     error = UnknownParameterError(what, hint=_expected(layer, near))
     error.key = key
@@ -248,7 +261,7 @@ def _collapsed(value: Any) -> Any:
 def _value(parameter: Parameter, text: str) -> Any:
     value = _typed(parameter, text)
     for part in value if isinstance(value, tuple) else (value,):
-        if parameter.range is not None and part not in parameter.range:
+        if parameter.range and not isinstance(part, str) and part not in parameter.range:
             given = f"{parameter.name}={printable(text, 40)}"
             raise ValueError(f"{given} is outside {parameter.range.text}")
     return value
@@ -257,22 +270,27 @@ def _value(parameter: Parameter, text: str) -> Any:
 def _typed(parameter: Parameter, text: str) -> Any:
     kind, wrong = parameter.kind, f"{parameter.name}={printable(text, 40)} is not "
     text = dict(parameter.synonyms).get(text, text)
-    if parameter.choices:
-        if text not in parameter.choices:
-            raise ValueError(f"{wrong}one of {', '.join(parameter.choices)}")
+    if text in parameter.choices:
         return text
+    if parameter.choices and kind == "word":
+        raise ValueError(f"{wrong}one of {', '.join(parameter.choices)}")
+    if kind == "float" or (kind == "number" and not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII)):
+        try:
+            value = float(text) if re.fullmatch(_NUMBER, text, re.ASCII) else evaluate(parsed(text))
+        except (ValueError, ArithmeticError):
+            raise ValueError(f"{wrong}a number") from None
+        if not math.isfinite(value):
+            raise ValueError(f"{wrong}a finite number")
+        return value + 0.0  # -0.0 is 0.0
     pattern, what = _FORMS[kind]
+    if parameter.choices:
+        what += f", nor {' or '.join(parameter.choices)}"
     if not re.fullmatch(pattern, text, re.ASCII):
         raise ValueError(f"{wrong}{what}")
     if kind == "word":
         return text
     if kind == "bool":
         return text in ("true", "True")
-    if kind == "float" or (kind == "number" and not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII)):
-        value = float(text)
-        if not math.isfinite(value):
-            raise ValueError(f"{wrong}a finite number")
-        return value + 0.0  # -0.0 is 0.0
     # torch's norm_type is 2.0
     sides = tuple(int(part.partition(".")[0]) for part in text.split("x"))
     return sides if len(sides) > 1 else sides[0]

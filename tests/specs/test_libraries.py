@@ -57,7 +57,7 @@ def test_every_layer_of_the_installed_libraries_is_accounted_for() -> None:
         (named("jax.nn.leaky_relu"), ("leaky_relu",)),
         (named("flax.linen.leaky_relu", home="jax"), ("leaky_relu",)),
         (named("jax.nn.swish", own="silu"), ("silu",)),
-        (named("keras.layers.Dense"), ("dense",)),
+        (named("keras.layers.Dense"), ("keras.Dense",)),
         (named("flax.linen.max_pool"), tuple(f"flax.max_pool{n}d" for n in "123")),
         (named("torch.nn.functional.threshold_of_nothing"), ()),
         (named("torch.nn.ZeLU"), ()),

@@ -9,11 +9,11 @@ import pytest
 
 from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError
-from bnstats.layers import ALIASES, LAYERS
+from bnstats.layers import ALIASES, LAYERS, Layer
 from bnstats.specs import libraries
 from bnstats.specs.libraries import PARAMETERS, meaning
 from bnstats.specs.names import resolve, split
-from bnstats.specs.spec import example_specs, parse
+from bnstats.specs.spec import example_specs, parse, value_text
 
 DATA = json.loads(Path(libraries.__file__).with_name(libraries.FILE).read_text("utf-8"))
 
@@ -29,8 +29,8 @@ def refusal(text: str) -> tuple[str, str | None]:
     [
         ("ReLU", "relu"),
         ("SiLU", "silu"),
-        ("Linear", "linear"),
-        ("BatchNorm1d", "batch_norm"),
+        ("Linear:in_features=9,out_features=4", "linear:bias=true,in_features=9,init=torch"),
+        ("BatchNorm1d:batch_size=8", "batch_norm:batch_size=8"),
         ("torch.nn.SiLU", "silu"),
         ("nn.SiLU", "silu"),
         ("torch.SiLU", "silu"),
@@ -40,20 +40,32 @@ def refusal(text: str) -> tuple[str, str | None]:
         ("flax.linen.gelu", "gelu:approximate=tanh"),
         ("torch.nn.functional.gelu", "gelu"),
         ("GELU:approximate=tanh", "gelu:approximate=tanh"),
-        ("keras.Dense", "linear"),
-        ("keras.layers.Dense", "linear"),
+        ("keras.Dense:in_features=4,out_features=4", "linear:bias=true,init=keras"),
+        (
+            "keras.layers.Dense:in_features=4,out_features=4,bias=false",
+            "linear:init=keras",
+        ),
+        ("F.linear:in_features=4,out_features=4,init=torch", "linear:init=torch"),
+        (
+            "Conv2d:in_channels=2,out_channels=2,kernel_size=3,padding=same",
+            "conv2d:bias=true,init=torch,padding=same",
+        ),
+        (
+            "flax.Conv1d:in_channels=2,out_channels=2,kernel_size=3",
+            "conv1d:bias=true,init=flax,padding=same",
+        ),
         ("keras.MaxPool2D", "max_pool2d:kernel_size=2"),
         ("keras.layers.MaxPool2D:kernel_size=3", "max_pool2d:kernel_size=3"),
-        ("LayerNormalization", "layer_norm:eps=0.001"),
-        ("LayerNorm", "layer_norm"),
-        ("flax.nnx.LayerNorm", "layer_norm:eps=1e-06"),
+        ("LayerNormalization:normalized_shape=64", "layer_norm:eps=0.001"),
+        ("LayerNorm:normalized_shape=64", "layer_norm"),
+        ("flax.nnx.LayerNorm:normalized_shape=8", "layer_norm:eps=1e-06,normalized_shape=8"),
         ("PReLU", "prelu"),
         ("flax.PReLU", "prelu:weight=0.01"),
         ("F.silu", "silu"),
         ("F.leaky_relu:negative_slope=0.2", "leaky_relu:negative_slope=0.2"),
         ("nn.functional.gelu", "gelu"),
         ("nn.gelu", "gelu:approximate=tanh"),
-        ("nn.Dense", "linear"),
+        ("nn.Dense:in_features=4,out_features=4", "linear:bias=true,init=flax"),
         ("linen.gelu", "gelu:approximate=tanh"),
         ("tf.nn.relu", "keras_relu"),
         ("tf.nn.silu", "silu"),
@@ -68,6 +80,13 @@ def refusal(text: str) -> tuple[str, str | None]:
 def test_a_librarys_own_name_is_a_spec(text: str, canonical: str) -> None:
     assert parse(text).text == canonical
     assert parse(text, load_typed).text == canonical
+
+
+def with_sizes(text: str, layer: Layer, given: set[str]) -> str:
+    """Return the spec with what a name leaves open: the layer's own defaults."""
+    left = [p for p in layer.parameters if p.assumed and p.name not in given]
+    items = ",".join(f"{p.name}={value_text(p.default)}" for p in left)
+    return f"{text}{',' if ':' in text else ':'}{items}" if left else text
 
 
 def test_every_public_name_resolves_to_the_layer_with_the_librarys_defaults() -> None:
@@ -88,7 +107,12 @@ def test_every_public_name_resolves_to_the_layer_with_the_librarys_defaults() ->
                         keys = {i.partition("=")[0] for i in carried.split(",")}
                         more = [i for i in example.split(",") if i.partition("=")[0] not in keys]
                         text = ":".join(filter(None, (path, ",".join(more))))
-                        assert parse(text).layer is LAYERS[layer]
+                        sized = with_sizes(text, LAYERS[layer], {*keys, *given})
+                        assert parse(sized).layer is LAYERS[layer]
+                        if sized != text:
+                            message, hint = refusal(text)
+                            assert message.startswith(f"{path} needs ")
+                            assert hint == f"e.g. {sized}  (bnstats show {layer})"
 
 
 IMPORTED = {
@@ -133,6 +157,9 @@ def test_a_name_as_imported_is_the_full_one_or_refused_where_libraries_differ() 
         ("keras.layers.MaxPool2D:pool_size=2", "kernel_size"),
         ("keras.layers.MaxPool2D:strides=2", "stride"),
         ("keras.layers.Dense:units=3", "out_features"),
+        ("flax.linen.Dense:features=3", "out_features"),
+        ("flax.Conv2d:features=3", "out_channels"),
+        ("keras.layers.Dense:use_bias=false", "bias"),
         ("keras.layers.Conv2D:filters=3", "out_channels"),
         ("keras.layers.Conv2D:dilation_rate=3", "dilation"),
         ("keras.layers.Dropout:rate=0.1", "p"),
@@ -151,7 +178,7 @@ def test_another_librarys_word_for_a_parameter_is_told_in_ours(text: str, ours: 
 
 def test_the_other_libraries_words_are_for_parameters_that_exist() -> None:
     ours = {p.name for layer in LAYERS.values() for p in layer.parameters}
-    assert set(PARAMETERS.values()) <= ours
+    assert {word for words in PARAMETERS.values() for word in words} <= ours
 
 
 def test_every_name_that_is_left_out_says_why() -> None:
@@ -188,7 +215,7 @@ def test_every_name_that_is_left_out_says_why() -> None:
         (
             "flax.linen.Conv:kernel_size=3",
             "flax.linen.Conv is several layers here",
-            "name one: conv1d or conv2d or conv3d",
+            "name one: flax.Conv1d or flax.Conv2d or flax.Conv3d",
         ),
         (
             "nn.PReLU",  # 0.25 and 0.01
@@ -236,6 +263,23 @@ def test_every_name_that_is_left_out_says_why() -> None:
             "code is named with a colon: acts:soft_step",
         ),
         ("torch", "unknown layer 'torch'", "bnstats list layers"),
+        (
+            "torch.nn.Linear(9, 4)",
+            "unknown layer 'torch.nn.Linear(9, 4)'",
+            "parameters follow a colon: torch.nn.Linear:in_features=…,out_features=…  "
+            "(bnstats show torch.nn.Linear)",
+        ),
+        (
+            "torch.nn.LayerNorm(64)",
+            "unknown layer 'torch.nn.LayerNorm(64)'",
+            "parameters follow a colon: torch.nn.LayerNorm:normalized_shape=…  "
+            "(bnstats show torch.nn.LayerNorm)",
+        ),
+        (
+            "nn.LeakyReLU(0.2)",
+            "unknown layer 'nn.LeakyReLU(0.2)'",
+            "parameters follow a colon: nn.LeakyReLU:KEY=VALUE  (bnstats show nn.LeakyReLU)",
+        ),
     ],
 )
 def test_what_is_no_layer_says_so(text: str, message: str, hint: str) -> None:

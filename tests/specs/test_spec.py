@@ -83,7 +83,11 @@ def test_aliases_lead_to_registered_layers():
     for alias, (name, carried) in ALIASES.items():
         keys = {item.partition("=")[0] for item in carried.split(",")}
         example = example_specs(LAYERS[name])[0].partition(":")[2].split(",")
-        more = [item for item in example if item and item.partition("=")[0] not in keys]
+        example += [
+            f"{p.name}={value_text(p.default)}" for p in LAYERS[name].parameters if p.assumed
+        ]
+        given = {item.partition("=")[0]: item for item in example if item}
+        more = [item for key, item in given.items() if key not in keys]
         whole = ",".join(filter(None, (carried, *more)))
         assert parse(":".join(filter(None, (alias, ",".join(more))))).text == (
             parse(":".join(filter(None, (name, whole)))).text
@@ -137,7 +141,7 @@ def test_value_text(value, text):
         ("linear:in_features=0", "in_features=0 is outside [1, inf)", None),
         ("linear:init=glorot", "init=glorot is not one of unit_fan_in, unit_fan_out", None),
         ("linear:gain=0", "gain=0 is outside (0, inf)", None),
-        ("gelu:approximate=true", "approximate=true is not one of none, tanh", None),
+        ("gelu:approximate=yes", "approximate=yes is not one of none, tanh", None),
         (
             "avg_pool1d:kernel_size=2,count_include_pad=TRUE",
             "count_include_pad=TRUE is not true or false",

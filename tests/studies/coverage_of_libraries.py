@@ -36,7 +36,7 @@ from bnstats.documents.files import write_atomically
 from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS, Parameter
 from bnstats.report.markdown import table
-from bnstats.specs.libraries import FILE, LIBRARIES, PARAMETERS, folded
+from bnstats.specs.libraries import FILE, LIBRARIES, folded, our_word
 from bnstats.specs.spec import parse
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,10 @@ _WORDS = {
     "normalization": "norm",
     "convolution": "conv",
 }
-_MODES = {"training"}  # not a parameter of the layer: the statistics are those of training
+# "training" is no parameter of the layer: the statistics are those of training. What an init draws
+# is compared in tests/layers/test_library_initialisation.py.
+_ELSEWHERE = {"training", "init"}
+_PADDING = {"same": "same", "valid": 0}
 
 
 # From a library's name to ours
@@ -284,14 +287,18 @@ def differing_defaults(name: LibraryName, ours: str) -> Iterator[str]:
     """Yield the parameters of the same meaning that have another default there, or none."""
     layer, carried = target(ours)
     given = dict(item.split("=") for item in carried.split(",") if item)
-    theirs = {PARAMETERS.get(n, n): value for n, value in defaults(name.thing).items()}
-    demanded = {PARAMETERS.get(n, n) for n in required(name.thing)}
+    known = {p.name for p in LAYERS[layer].parameters}
+    theirs = {our_word(n, known) or n: value for n, value in defaults(name.thing).items()}
+    demanded = {our_word(n, known) or n for n in required(name.thing)}
     yield from (f"{name.path}: {n} has no default, {ours} carries one" for n in demanded & {*given})
     for p in LAYERS[layer].parameters:
         there = theirs.get(p.name)
-        # Padding by a word, SAME or valid, depends on the map; in its interior there is none.
-        if p.name in _MODES or there is None or (p.kind == "size" and isinstance(there, str)):
+        if p.name in _ELSEWHERE or there is None:
             continue
+        if p.kind == "size" and isinstance(there, str):
+            there = _PADDING[there.lower()]
+            if there not in (0, *p.choices):
+                continue  # it depends on the map; in its interior there is none
         here = given.get(p.name, spelling(p, p.default))
         if here != spelling(p, there) and not _same_number(here, spelling(p, there)):
             yield f"{name.path}: {p.name} is {there!r} by default, {here} in {ours}"

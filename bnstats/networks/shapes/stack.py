@@ -166,7 +166,11 @@ class ShapedStack:
     def _placed(self, at: int, text: str, shape: Shape) -> Placed:
         name, _, items = text.partition(":")
         found = resolve(name)
-        layer = parse(text, load_typed).layer if found is None else found[0]
+        if found is None:
+            layer = parse(text, load_typed).layer
+        else:
+            layer, carried = found
+            name, items = layer.name, f"{carried},{items}"
         required = {p.name for p in layer.parameters}
         event: Event | None = None
         values: dict[str, str] = {}
@@ -185,6 +189,7 @@ class ShapedStack:
         if weighted:
             fan = _fan_in(given, values, shape)
             drawn = drawn_by(self.init, self.gain, self.bias_std, given, fan)
+            given.pop("bias", None)  # which is the stack's to draw
             law = {"init": drawn.init}
             law |= {} if drawn.gain is None else {"gain": repr(drawn.gain)}
         whole = ",".join(f"{k}={v}" for k, v in (given | values | law).items())

@@ -1,0 +1,79 @@
+"""Arithmetic in texts, such as sqrt(2) or 5/3, which is read and never run as code."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+
+MAX_LENGTH = 200
+MODULE = r"(?:(?:math|np|numpy)\.)?"  # as code writes it
+_EXPRESSION = re.compile(rf"(?:[0-9.+\-*/() \t]|{MODULE}(?:sqrt|exp|log|pi)|[0-9][eE])+", re.ASCII)
+_BINARY = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: math.pow,
+}
+_FUNCTIONS = {"sqrt": math.sqrt, "exp": math.exp, "log": math.log}
+
+
+def parsed(text: str) -> ast.expr:
+    """Return the tree of an expression of numbers, pi, + - * / **, sqrt, exp and log.
+
+    Raises
+    ------
+    ValueError
+        Another text, or one longer than 200 characters.
+    """
+    if len(text) > MAX_LENGTH or not _EXPRESSION.fullmatch(text):
+        raise ValueError("not an expression")
+    try:
+        return ast.parse(text, mode="eval").body
+    except (SyntaxError, RecursionError, MemoryError):
+        raise ValueError("not an expression") from None
+
+
+def evaluate(tree: ast.expr) -> float:
+    """Return the value of a tree.
+
+    Raises
+    ------
+    ValueError
+        Something in it is no arithmetic, a root or logarithm of a negative number, or nested too
+        deeply.
+    ArithmeticError
+        A division by zero, or a number beyond float64's range.
+
+    Examples
+    --------
+    >>> evaluate(parsed("sqrt(2)"))
+    1.4142135623730951
+    """
+    try:
+        return _evaluate(tree)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _evaluate(node: ast.expr) -> float:
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            return float(number)
+        case ast.Name(id="pi") | ast.Attribute(value=ast.Name(), attr="pi"):
+            return math.pi
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_evaluate(operand)
+        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+            return _evaluate(operand)
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
+            return float(_BINARY[type(op)](_evaluate(left), _evaluate(right)))
+        case ast.Call(
+            func=ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name),
+            args=[argument],
+            keywords=[],
+        ) if name in _FUNCTIONS:
+            return _FUNCTIONS[name](_evaluate(argument))
+    raise ValueError("not arithmetic")
