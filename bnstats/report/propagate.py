@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bnstats.notation import deviation, percent, plural, signed
+from bnstats.notation import deviation, percent, plural, shortest, signed, significant
 from bnstats.report.page import PIPED, Page, aligned
 
 _STEPS = (1, 2, 5)  # and times powers of ten: the depths that are shown
@@ -38,11 +38,11 @@ def _block(
     head = f"{page.style(result['layer'], 'name')} ×{result['depth']}"
     parts = [f"width {result['width']}", result["init"], "x, dy ~ N(0, 1)"]
     if result["gain"] is not None:
-        parts.insert(2, f"gain {result['gain']:.6g}")
+        parts.insert(2, f"gain {shortest(result['gain'], 6)}")
     if result["scale"] != "none":
         parts.insert(2, f"scaled {result['scale']}")
     if result["bias_std"]:
-        parts.insert(2, f"σ_b {result['bias_std']:g}")
+        parts.insert(2, f"σ_b {shortest(result['bias_std'], 6)}")
     yield f"{head}   {' · '.join(parts)}"
     for way, name in _WAYS.items():
         yield ""
@@ -148,10 +148,7 @@ def _short(value: float | None) -> str:
 
 
 def _digits(value: float, digits: int) -> str:
-    if 1e-3 <= abs(value) < 1e5:
-        text = f"{value:#.{digits}g}".removesuffix(".")
-        return signed(text)
-    return signed(f"{value:.{max(digits - 2, 0)}e}") if value else "0"
+    return signed(significant(value, digits))
 
 
 def _interval(ends: Sequence[float] | None, digits: int = 3) -> str:

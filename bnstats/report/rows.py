@@ -6,9 +6,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bnstats.layers import CONSTANT
-from bnstats.notation import bounds, concise, decimals_for, deviation, exact_text, percent
+from bnstats.notation import (
+    bound_digits,
+    bounds,
+    concise,
+    deviation,
+    exact_digits,
+    exact_text,
+    last_place,
+    percent,
+    rounded,
+    shortest,
+    within,
+)
 from bnstats.statistics.alarm import FIRST_THRESHOLD
 from bnstats.statistics.quantities import ON_SCREEN
+
+_ALL = -400  # a place beyond every digit of a float64
 
 
 def is_sampled(document: Mapping[str, Any]) -> bool:
@@ -26,8 +40,8 @@ def exact_cell(entry: Mapping[str, Any]) -> str:
     exact, stderr = entry["exact"], entry.get("stderr")
     if not exact:
         return ""
-    decimals = max(8, decimals_for(stderr) if stderr else 0)
-    return exact_text(exact["value"], exact["error"], decimals)
+    beside = [last_place(stderr)] if stderr else []
+    return exact_text(exact["value"], exact["error"], min([-8, *beside]))
 
 
 def _is_constant(entry: Mapping[str, Any]) -> bool:
@@ -72,3 +86,26 @@ def z_cell(entry: Mapping[str, Any]) -> str:
 def quantity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the quantities shown to people, in their order."""
     return ((name, result[name]) for name in ON_SCREEN if name in result)
+
+
+def known_digits(value: float, key: str, beside: Mapping[str, Any]) -> str:
+    """Write a number of a document with the digits that are known, as programs read them.
+
+    Parameters
+    ----------
+    value, key
+        The number and its name, e.g. ``value`` or ``low``.
+    beside
+        What stands beside it, itself included: its standard error, or a bound on its error.
+    """
+    if key == "value" and "error" in beside:
+        return exact_digits(value, beside["error"], _ALL)
+    if key == "error":
+        return bound_digits(value)
+    if key == "value" and beside.get("stderr"):
+        return rounded(value, last_place(beside["stderr"]))
+    if key in ("low", "high") and None not in beside.values():
+        return within(value, (beside["high"] - beside["low"]) / 4)
+    if key == "z":
+        return rounded(value, -2)
+    return shortest(value, 2 if key == "stderr" else 6)

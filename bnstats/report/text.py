@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from bnstats.notation import plural, signed
+from bnstats.notation import plural, shortest, signed, with_bound
 from bnstats.report import rows
 from bnstats.report.options import as_options
 from bnstats.report.page import PIPED, WIDTH, Page, aligned
@@ -94,11 +94,11 @@ def _law(law: Mapping[str, float]) -> str:
 
 
 def _short(value: float) -> str:
-    return signed(f"{value:g}")
+    return signed(shortest(value))
 
 
 def _square(value: float) -> str:
-    return "1" if value == 1 else f"{value:g}²"
+    return "1" if value == 1 else f"{_short(value)}²"
 
 
 def _columns(cells: Sequence[tuple[str, ...]], page: Page, least: int) -> Iterator[str]:
@@ -127,9 +127,8 @@ def _exact_table(result: Mapping[str, Any], spec: Spec, page: Page) -> Iterator[
     cells = [("", "exact", "error about" if estimated else "error below", "by")]
     for name in QUANTITIES:
         if name in result and (exact := result[name]["exact"]):
-            error = f"{exact['error']:.0e}" if exact["error"] else "0"
-            value = signed(f"{exact['value']:.16g}")
-            cells.append((QUANTITIES[name].symbol, value, error, exact["by"]))
+            shown = with_bound(exact["value"], exact["error"])
+            cells.append((QUANTITIES[name].symbol, *shown, exact["by"]))
     yield from _columns(cells, page, least=3)
     unknown = [n for n in QUANTITIES if not result.get(n, {}).get("exact")]
     yield from inexact_lines(unknown, spec.bound.why_inexact or _NO_BOUND, page)
