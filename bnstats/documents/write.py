@@ -11,7 +11,7 @@ from typing import Any, get_args
 from bnstats.claims.verdict import Verdict
 from bnstats.result import Record, Result, Status
 from bnstats.sampling.settings import Sampling
-from bnstats.specs.spec import Spec
+from bnstats.specs.spec import Spec, value_text
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
@@ -57,7 +57,7 @@ def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str])
 
 def result_entry(record: Record[Any]) -> dict[str, Any]:
     """Return the entry of a layer; that of a reference has no sampled fields."""
-    entry: dict[str, Any] = {"layer": record.layer}
+    entry: dict[str, Any] = {"layer": record.layer, "parameters": _parameters(record.spec)}
     if isinstance(record, Result):
         entry |= {
             "status": record.status,
@@ -72,6 +72,12 @@ def result_entry(record: Record[Any]) -> dict[str, Any]:
     entry["warnings"] = list(record.warnings)
     entry["claims"] = claims_entry(record.claims)
     return entry
+
+
+def _parameters(spec: Spec) -> dict[str, Any]:
+    """Return all parameters of a layer; sizes of several sides are text, as in a spec."""
+    sides = {name: value_text(v) for name, v in spec.values.items() if isinstance(v, tuple)}
+    return {**spec.values, **sides}
 
 
 def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:

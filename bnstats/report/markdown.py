@@ -20,15 +20,29 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """Return the document's quantities as a Markdown table."""
+    """Return the document's quantities as a Markdown table.
+
+    Of one layer, every quantity has a row; of several, every layer has one, whose cells hold the
+    estimate, or the exact value where nothing was sampled.
+    """
+    sampled, results = rows.is_sampled(document), document["results"]
+    if len(results) > 1:
+        names = rows.paper_columns(document)
+        cell = _marked if sampled else rows.exact_cell
+        lines = ([f"`{r['layer']}`", *(cell(r[n]) for n in names if n in r)] for r in results)
+        return table(("layer", *(QUANTITIES[name].symbol for name in names)), lines)
     columns = {"exact": rows.exact_cell}
-    if rows.is_sampled(document):
+    if sampled:
         interval = rows.interval_title(document["provenance"])
         columns = {"estimate(SE)": rows.estimate_cell, interval: rows.interval_cell} | columns
         columns["z"] = rows.z_cell
     lines = (
-        (f"`{r['layer']}`", QUANTITIES[name].symbol, *(cell(entry) for cell in columns.values()))
-        for r in document["results"]
+        [f"`{r['layer']}`", QUANTITIES[name].symbol, *(cell(entry) for cell in columns.values())]
+        for r in results
         for name, entry in rows.quantity_rows(r)
     )
     return table(("layer", "quantity", *columns), lines)
+
+
+def _marked(entry: Mapping[str, Any]) -> str:
+    return f"{rows.estimate_cell(entry)}{'' if rows.is_believable(entry) else ' unreliable'}"

@@ -20,7 +20,7 @@ from bnstats.notation import (
     within,
 )
 from bnstats.statistics.alarm import FIRST_THRESHOLD
-from bnstats.statistics.quantities import ON_SCREEN
+from bnstats.statistics.quantities import GAINS, ON_SCREEN
 
 _ALL = -400  # a place beyond every digit of a float64
 
@@ -85,7 +85,16 @@ def z_cell(entry: Mapping[str, Any]) -> str:
 
 def quantity_rows(result: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the quantities shown to people, in their order."""
-    return ((name, result[name]) for name in ON_SCREEN if name in result)
+    return ((name, result[name]) for name in (*ON_SCREEN, *GAINS) if name in result)
+
+
+def paper_columns(document: Mapping[str, Any]) -> list[str]:
+    """Return the quantities of a paper's table, in which every row is a layer.
+
+    Those that the others tell are left out: E[dx], which is 0, and Var[dx].
+    """
+    wanted = (*(n for n in ON_SCREEN if n not in ("mean_dx", "var_dx")), *GAINS)
+    return [name for name in wanted if any(name in r for r in document["results"])]
 
 
 def known_digits(value: float, key: str, beside: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -144,26 +143,22 @@ def inexact_lines(unknown: Sequence[str], reason: str, page: Page) -> Iterator[s
 
 
 def _claims(result: Mapping[str, Any], page: Page) -> Iterator[str]:
-    """Yield the claims on quantities shown, with verdicts, and the sets with further claims."""
-    claims = [c for c in result["claims"] if c["quantity"] in ON_SCREEN]
-    others = [c for c in result["claims"] if c["quantity"] not in ON_SCREEN]
+    """Yield the claims on a layer, each with its verdict beside it, or below where it is long."""
+    claims = result["claims"]
     heads = [
-        f"  published ({c['set']})  {QUANTITIES[c['quantity']].symbol} = {c['printed']}   "
+        f"  published ({c['set']})  {QUANTITIES[c['quantity']].symbol} = {c['printed']}"
         for c in claims
     ]
-    indent = min(max(map(len, heads), default=0), page.width - 28)
-    for head, claim in zip(heads, claims, strict=True):
-        first, *rest = textwrap.wrap(f"{claim['verdict']}: {claim['remark']}", page.width - indent)
-        if len(head) > indent:
-            yield head.rstrip()
-            head = ""
-        yield head.ljust(indent) + first.replace(
-            claim["verdict"], page.style(claim["verdict"], claim["verdict"]), 1
-        )
-        for line in rest:
-            yield " " * indent + line
-    if others:
-        symbols = dict.fromkeys(QUANTITIES[c["quantity"]].symbol for c in others)
-        sets = dict.fromkeys(c["set"] for c in others)
-        text = f"also {', '.join(symbols)}: bnstats verify {' '.join(sets)}"
-        yield from page.folded("  ", text, indent=4)
+    said = [f"{c['verdict']}: {c['remark']}" for c in claims]
+    fit = [len(f"{h}   {s}") <= page.width for h, s in zip(heads, said, strict=True)]
+    width = max((len(h) for h, beside in zip(heads, fit, strict=True) if beside), default=0)
+    for head, text, claim in zip(heads, said, claims, strict=True):
+        verdict, styled = claim["verdict"], page.style(claim["verdict"], claim["verdict"])
+        line = f"{head.ljust(width)}   {text}"
+        if len(line) <= page.width:
+            yield line.replace(verdict, styled, 1)
+        else:
+            yield head
+            first, *more = page.folded("      ", text)
+            yield first.replace(verdict, styled, 1)
+            yield from more

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -41,11 +42,14 @@ class Spec:
         The canonical spec.
     layer, bound
         The registry's entry, and the layer with its parameters bound: the experiment of one draw.
+    values
+        All parameters by name, defaults as well.
     """
 
     text: str
     layer: Layer
     bound: BoundLayer = field(compare=False)  # its functions are new ones at every parsing
+    values: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return parse, (self.text,)  # a bound layer holds functions that do not pickle
@@ -109,7 +113,7 @@ def parse(text: str, load: Load = refuse) -> Spec:
             where=printable(text),
             hint="a smaller kernel, width or input_size",
         )
-    return Spec(_canonical(layer, values), layer, bound)
+    return Spec(_canonical(layer, values), layer, bound, _complete(layer, values))
 
 
 def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
@@ -164,6 +168,13 @@ def _canonical(layer: Layer, values: dict[str, Any]) -> str:
         if p.name in values and (value != default or differs):
             changed.append(f"{p.name}={repr(value) if p.kind == 'number' else value_text(value)}")
     return f"{layer.name}:{','.join(changed)}" if changed else layer.name
+
+
+def _complete(layer: Layer, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of all parameters; some follow another one where they are not given."""
+    found = {p.name: _collapsed(values.get(p.name, p.default)) for p in layer.parameters}
+    follow = {p.name: p.follows for p in layer.parameters if p.follows and p.name not in values}
+    return found | {name: found[followed] for name, followed in follow.items()}
 
 
 def _collapsed(value: Any) -> Any:

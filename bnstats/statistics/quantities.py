@@ -38,3 +38,4 @@ QUANTITIES: dict[str, Quantity] = {
 }
 
 ON_SCREEN = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx")
+GAINS = ("gain_y", "gain_rms_y", "gain_dx")  # shown below them
