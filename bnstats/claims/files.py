@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from bnstats.claims.parsing import ParsingError, read_json, read_toml
 from bnstats.claims.places import Place, places
@@ -19,7 +19,10 @@ from bnstats.specs.names import Load
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.quantities import QUANTITIES
 
-_FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "source", "remark")
+Kind = Literal["moment", "placeholder", "rule of thumb"]
+
+_FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "kind", "source", "remark")
+_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 _ABOUT = ("title", "url", "convention")  # of the whole file
 _MAX_BYTES = 2_000_000
 _MAX_CLAIMS = 10_000
@@ -43,7 +46,11 @@ class Claim:
         The value as it stands in the source. Its half-width is the claim's tolerance, if it has
         one.
     samples
-        The number of Monte Carlo draws behind it; None if the source does not say.
+        The number of Monte Carlo draws behind it; None if the source does not say. A wrong value is
+        not excused by their error, but explained.
+    kind
+        ``moment``, the quantity itself; or what else the source gives in its place, which is shown
+        beside the quantity and not refuted.
     source, remark
         Where it was published, and what a reader should know about it.
     place
@@ -55,6 +62,7 @@ class Claim:
     quantity: str
     printed: Printed
     samples: int | None = None
+    kind: Kind = "moment"
     source: str = ""
     remark: str = ""
     place: Place | None = None
@@ -183,6 +191,11 @@ def _parse(text: str, name: str) -> dict[str, Any]:
 def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:
     rows = csv.DictReader(io.StringIO(text), strict=True)
     header = rows.fieldnames or ()
+    if len(header) == 1 and ";" in header[0]:
+        raise BnstatsError(
+            f"{name}: the fields are separated by semicolons",
+            hint="commas separate fields, and a point decimals: relu,std_y,0.58",
+        )
     # The time that a row takes is proportional to the header's length, however short the row is.
     if len(header) > 2 * len(_FIELDS) or len(set(header)) < len(header):
         raise BnstatsError(
@@ -225,13 +238,18 @@ def _claim(row: Any, set_name: str, at: str, load: Load = load_trusted) -> Claim
         raise BnstatsError(f"{at}: {error}{context}") from None
     if "tolerance" in fields:
         tolerance = _tolerance(fields["tolerance"], at + context)
-        printed = replace(printed, half_width=tolerance)
+        printed = replace(printed, half_width=tolerance, tolerance=tolerance)
+    kind = fields.get("kind", "moment")
+    if kind not in _KINDS:
+        hint = hint_for(kind, _KINDS, f"kinds: {', '.join(_KINDS)}")
+        raise BnstatsError(f"{at}: unknown kind '{printable(kind, 40)}'{context}", hint=hint)
     return Claim(
         set=set_name,
         spec=spec,
         quantity=quantity,
         printed=printed,
         samples=_samples(fields.get("samples"), at + context),
+        kind=_KINDS[kind],
         source=printable(fields.get("source", "")),
         remark=printable(fields.get("remark", "")),
     )

@@ -150,8 +150,8 @@ def _claim_set(name: str, page: Page) -> Iterator[str]:
     cells, remarks = [], []
     for claim in claims.claims:
         verdicts = [v for v in exact(claim.spec).claims if v.claim is claim]
-        verdict = verdicts[0].outcome if verdicts else "no exact value"
-        cells.append((claim.spec.text, claim.quantity, claim.printed.text, verdict))
+        verdict = verdicts[0].grade if verdicts else "no exact value"
+        cells.append((claim.spec.text, claim.quantity, claim.printed.claimed, verdict))
         remarks.append(verdicts[0].remark if verdicts else "bnstats verify decides it by sampling")
     for (*facts, outcome), remark in zip(aligned(cells), remarks, strict=True):
         fits = len("  ".join(["", *facts, outcome, remark])) <= page.width

@@ -87,7 +87,9 @@ def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
             "set": v.claim.set,
             "quantity": v.claim.quantity,
             "printed": v.claim.printed.text,
+            "tolerance": v.claim.printed.tolerance,
             "verdict": v.outcome,
+            "grade": v.grade,
             "remark": v.remark,
             "decided_by": v.decided_by,
             "relative_error": number(v.relative_error),
@@ -96,6 +98,7 @@ def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
             "samples_needed": v.samples_needed,
             "equal_error_samples": number(v.equal_error_samples),
             "samples": v.claim.samples,
+            "kind": v.claim.kind,
             "source": v.claim.source,
             "note": v.claim.remark,
         }

@@ -149,16 +149,15 @@ def _claims(result: Mapping[str, Any], page: Page) -> Iterator[str]:
         f"  published ({c['set']})  {QUANTITIES[c['quantity']].symbol} = {c['printed']}"
         for c in claims
     ]
-    said = [f"{c['verdict']}: {c['remark']}" for c in claims]
+    said = [f"{c['grade']}: {c['remark']}" for c in claims]
     fit = [len(f"{h}   {s}") <= page.width for h, s in zip(heads, said, strict=True)]
     width = max((len(h) for h, beside in zip(heads, fit, strict=True) if beside), default=0)
     for head, text, claim in zip(heads, said, claims, strict=True):
-        verdict, styled = claim["verdict"], page.style(claim["verdict"], claim["verdict"])
-        line = f"{head.ljust(width)}   {text}"
-        if len(line) <= page.width:
-            yield line.replace(verdict, styled, 1)
+        grade, styled = claim["grade"], page.style(claim["grade"], claim["grade"])
+        if len(f"{head.ljust(width)}   {text}") <= page.width:
+            yield f"{head.ljust(width)}   {styled}{text.removeprefix(grade)}"
         else:
             yield head
             first, *more = page.folded("      ", text)
-            yield first.replace(verdict, styled, 1)
+            yield first.replace(grade, styled, 1)
             yield from more

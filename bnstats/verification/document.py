@@ -43,6 +43,7 @@ def _check_entry(check: Check) -> dict[str, Any]:
         "value": number(estimate.value if estimate else None),
         "stderr": number(estimate.stderr if estimate else None),
         "z": number(check.z),
+        "z_wanted": number(check.z_wanted),
         "reason": check.reason,
         "command": check.command,
         "file": printable(str(place.path)) if place else None,
