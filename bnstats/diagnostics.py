@@ -65,13 +65,16 @@ def more_draws(result: Result, direction: Direction) -> str:
     Where the exact fourth moment is known it tells; a sample that has missed what is rare cannot.
     """
     std, samples = result.quantities[f"std_{direction}"], result.samples
-    known = std.exact
-    if known is None and not result.spec.bound.why_inexact and std.n_eff < _FEW:
+    known, is_heavy = std.exact, not std.n_eff and std.interval is not None
+    is_rare = std.n_eff < _FEW and not result.spec.bound.why_inexact
+    if known is None and (is_heavy or is_rare):
+        mean = result.quantities[f"mean_{direction}"].exact
+        what = f"σ[{direction}]" if mean else f"E[{direction}] and no exact σ[{direction}]"
         return (
-            "no exact σ is known: it is infinite, or its integral is beyond float64, and no "
-            "`samples` is sure to help"
+            f"no exact {what} is known: infinite, or an integral beyond float64, and no `samples` "
+            "is sure to help"
         )
-    if not std.n_eff and std.interval is not None:
+    if is_heavy:
         return "their fourth moment is not known to be finite, and no `samples` is sure to help"
     seen = max(std.n_eff, 1.0) / samples
     if known is not None and known.asymptotic_std is not None and known.value > 0:

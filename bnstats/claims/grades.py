@@ -33,6 +33,7 @@ OUTCOMES: Mapping[Grade, VerdictOutcome] = {
     "not a moment": "not a moment",
     "undecided": "undecided",
 }
+GRADES = tuple(OUTCOMES)
 
 # A symbolic claim may be off by what float64 leaves.
 FLOAT64 = 1e-12

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from bnstats.specs.spec import Spec
 
 
+_GAINS = {
+    "gain_rms_y": "before a linear layer",
+    "gain_y": "where the mean is removed",
+    "gain_dx": "to keep gradients",
+}
+_CALLS = "std of weights: gain/√fan_in, backward gain/√fan_out   (bnstats help gains)"
+
+
 @click.command("show")
 @click.argument("name", shell_complete=opt.layers_and_sets)
 @opt.IMPORT
@@ -77,6 +85,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
     yield "  examples"
     for example in example_specs(layer):
         yield f"    bnstats compute {example}"
+    yield from _gains(spec)
     claims = [
         ("    ", f"{c.spec.text}  {c.quantity} = {c.printed.text}  ({c.set})")
         for s in claim_sets()
@@ -84,6 +93,27 @@ def _layer(text: str, page: Page) -> Iterator[str]:
         if c.spec.layer is layer
     ]
     yield from _section("published values (bnstats show SET judges them)", claims, page, indent=6)
+
+
+def _gains(spec: Spec) -> Iterator[str]:
+    """Yield each gain of a layer, what it is for, and what it makes of the other direction."""
+    from bnstats.api import exact  # imports numpy
+    from bnstats.notation import exact_text, rounded
+    from bnstats.statistics.quantities import QUANTITIES
+
+    known = exact(spec).quantities
+    others = {"y": "std_dx", "dx": "rms_y"}
+    found = [n for n in _GAINS if n in known and others[QUANTITIES[n].direction] in known]
+    if not found:
+        return
+    yield ""
+    yield "  which gain"
+    for name in found:
+        gain, other = known[name], others[QUANTITIES[name].direction]
+        value = exact_text(gain.value, gain.error, -6).ljust(10)
+        cost = f"{QUANTITIES[other].symbol} becomes {rounded(gain.value * known[other].value, -3)}"
+        yield f"    {QUANTITIES[name].symbol.ljust(8)} {value} {_GAINS[name].ljust(25)}  {cost}"
+    yield f"    {_CALLS}"
 
 
 def _section(

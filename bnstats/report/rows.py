@@ -47,8 +47,11 @@ def exact_cell(entry: Mapping[str, Any]) -> str:
 def _is_constant(entry: Mapping[str, Any]) -> bool:
     """Whether theory knows the same value for every draw, and the estimate is that value."""
     exact, z = entry["exact"], entry["z"]
-    constant = exact is not None and exact["by"] == CONSTANT
-    return constant and z is not None and abs(z) <= FIRST_THRESHOLD
+    if not exact:
+        return False
+    if exact["value"] == 0 and entry["stderr"] is None:  # nothing varies
+        return entry["value"] is not None and abs(entry["value"]) <= exact["error"]
+    return exact["by"] == CONSTANT and z is not None and abs(z) <= FIRST_THRESHOLD
 
 
 def is_believable(entry: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from bnstats.claims.grades import OUTCOMES, beside
+from bnstats.claims.grades import GRADES, beside
 from bnstats.notation import deviation, exact_text, plural, significant
 from bnstats.report.page import UNFOLDED, Page
 from bnstats.statistics.exact import Exact
@@ -15,7 +15,7 @@ from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.check import Check
 
 _INDENT = " " * len("undecided ")
-_GRADES = tuple(dict.fromkeys(("verified", *OUTCOMES, "failed", "undecided")))
+_GRADES = ("verified", *GRADES[:-1], "failed", "undecided")
 
 
 def checks_text(checks: Sequence[Check], page: Page = UNFOLDED) -> str:
