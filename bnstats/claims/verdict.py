@@ -127,6 +127,8 @@ def judge(
 def _by_exact(
     claim: Claim, reference: Exact, estimate: Estimate | None, exact: Mapping[str, Exact]
 ) -> Verdict:
+    if abs(reference.value) <= reference.error:
+        reference = replace(reference, value=0.0)  # what is left is rounding
     printed, truth = claim.printed, reference.value
     distance = abs(printed.value - truth)
     # The slack covers the rounding of the printed value to a float: 0.13 is right for 1/8.
@@ -241,6 +243,6 @@ def _draws_that_decide(spread: float, printed: Printed, z: float) -> int | None:
 def _advice(needed: int | None, samples: int) -> str:
     if needed is None:
         return "no number of draws can tell so many digits: fewer, or a tolerance, can be told"
-    if samples >= needed:
+    if 2 * samples >= needed:  # what is needed is itself known roughly
         return "the truth is next to an end of what is claimed: fewer digits can be told"
     return f"{count_text(needed)} draws decide nine in ten such values"

@@ -412,7 +412,7 @@ def test_a_results_document_never_imports_code(home: Path, cli: Cli) -> None:
 def test_verify_judges_what_was_named(home: Path, cli: Cli) -> None:
     outcome = cli("verify", hostile(home), "--import", "plugin:f", "-n", "1e5")
     assert outcome.code == 0, outcome.err
-    assert "1 verified" in outcome.out
+    assert "1 reproduced" in outcome.out
     assert (home / "imported").exists()
 
 
@@ -449,7 +449,7 @@ def test_a_project_names_the_modules_of_its_layers(project: Path) -> None:
     for where in (project, project / "below"):
         outcome = spawn("verify", cwd=where)
         assert outcome.code == 0, outcome.err
-        assert outcome.out.splitlines()[-1].endswith("2 verified, 0 failed, 0 undecided")
+        assert outcome.out.splitlines()[-1].endswith("2 layers: 2 reproduced")
     of_project(project, '["ownacts:steep"]')  # which imports the module and so the other one
     assert spawn("verify", cwd=project).code == 0
     of_project(project, "[]")

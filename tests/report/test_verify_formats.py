@@ -154,7 +154,7 @@ def test_github_annotates_the_line_of_each_value_that_did_not_pass(cli: Cli, min
     code, out, err = cli("verify", mine, "--output-format", "github", "--seed", "3", *QUICK)
     assert (code, err) == (1, "")
     *lines, last = out.splitlines()
-    assert last == "4 constants of 2 layers: 1 verified, 2 failed, 1 undecided"
+    assert last == "4 constants of 2 layers: 1 reproduced, 2 wrong, 1 undecided"
     commands = [read_command(line) for line in lines]
     heads = [(level, p["file"], p["line"], p["title"]) for level, p, _ in commands]
     assert heads == [
@@ -204,7 +204,7 @@ def test_the_summary_is_appended_to_what_other_steps_wrote(
     cli("verify", mine, "--output-format", "github", "-n", "1e5")
     text = path.read_text("utf-8")
     assert text.startswith("# before\n## bnstats verify\n")
-    assert text.count("## bnstats verify\n\n4 constants of 2 layers: 1 verified, 2 failed,") == 2
+    assert text.count("## bnstats verify\n\n4 constants of 2 layers: 1 reproduced, 2 wrong,") == 2
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 * 5
     assert {len(cells(row)) for row in table} == {9}
