@@ -41,6 +41,20 @@ def percent(share: float) -> str:
     return f"{(100 * Decimal(repr(share))).normalize():f} %"
 
 
+def percent_off(share: float, digits: int | None = None) -> str:
+    """Return a relative error in per cent with its sign, to so many digits or whole.
+
+    >>> percent_off(0.0026, 2), percent_off(-0.4584), percent_off(3e9)
+    ('+0.26 %', '−46 %', '+3e11 %')
+    """
+    off = 100 * share
+    if digits is None:
+        text = rounded(off, 0) if abs(off) < _PLAIN[1] else significant(off, 1)
+    else:
+        text = shortest(off, digits)
+    return signed(f"{'+' if off > 0 and float(text) else ''}{text} %")
+
+
 def deviation(z: float) -> str:
     """Return a number of standard errors with its sign; 0.00 has no sign.
 
@@ -62,7 +76,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def power_of(value: float, digits: int = _DIGITS) -> int:
+def power_of(value: float | Decimal, digits: int = _DIGITS) -> int:
     """Return the power of ten of the first digit of a number, once it is rounded to some digits.
 
     >>> power_of(0.0996), power_of(0.0996, 2)
@@ -80,13 +94,13 @@ def last_place(stderr: float) -> int:
     return power_of(stderr, 2) - 1
 
 
-def rounded(value: float, place: int) -> str:
+def rounded(value: float | Decimal, place: int) -> str:
     """Return a number rounded to a multiple of a power of ten, as programs read it.
 
     >>> rounded(0.2116763, -6), rounded(3725999.0, 4), rounded(-2.6e-18, -19), rounded(-2e-9, -4)
     ('0.211676', '3.73e6', '-2.6e-18', '0.0000')
     """
-    exponent = _exponent(abs(value), place)
+    exponent = _exponent(abs(float(value)), place)
     return f"{_mantissa(value, place, exponent)}{_power(exponent)}"
 
 
@@ -109,8 +123,8 @@ def shortest(value: float, digits: int = _DIGITS) -> str:
     """
     if digits < _DIGITS or not value or not math.isfinite(value):
         return _trimmed(significant(value, digits))
-    last = Decimal(repr(float(value))).normalize().as_tuple().exponent
-    return _trimmed(rounded(value, min(int(last), 0)))
+    exact = Decimal(repr(float(value))).normalize()
+    return _trimmed(rounded(exact, min(int(exact.as_tuple().exponent), 0)))
 
 
 def concise(value: float, stderr: float | None) -> str:
@@ -231,14 +245,13 @@ def _trimmed(text: str) -> str:
 
 def _exponent(size: float, place: int) -> int:
     """Return the power of ten that is written after a number of a size; 0 means none."""
-    unit = float(f"1e{place}")
-    size = max(size, unit)
+    size = max(size, float(f"1e{place}"))
     if place <= 0 and _PLAIN[0] <= size < _PLAIN[1]:
         return 0
     return power_of(size, max(power_of(size) - place + 1, 1))
 
 
-def _mantissa(value: float, place: int, exponent: int) -> str:
+def _mantissa(value: float | Decimal, place: int, exponent: int) -> str:
     # A decimal holds a float64 exactly, so that it is rounded once.
     scaled = Decimal(value).scaleb(-exponent, _EXACT)
     text = f"{scaled.quantize(Decimal(1).scaleb(place - exponent), context=_EXACT):f}"

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bnstats.claims import Claim
 from bnstats.claims.values import Printed, decimal_parts
-from bnstats.notation import exact_text, last_place, shortest, signed
+from bnstats.notation import exact_text, last_place, percent_off, shortest, signed
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
 
@@ -84,8 +84,7 @@ def _off(printed: Printed, truth: Exact, digits: int) -> str:
     if not truth.value:
         return "0 is exact"
     if digits < 2:
-        percent = 100 * (printed.value - truth.value) / truth.value
-        return f"off by {signed(f'{percent:+.0f}' if abs(percent) < 1e6 else f'{percent:+.0e}')} %"
+        return f"off by {percent_off((printed.value - truth.value) / truth.value)}"
     of_printed = printed.digits and printed.digits > digits + 1
     return f"{digits}{f' of {printed.digits}' if of_printed else ''} digits right"
 

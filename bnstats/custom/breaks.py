@@ -74,7 +74,7 @@ def resolution_of(function: Callable[[Any], Any], law: Law) -> Resolution:
             np.asarray(function(x)),
             np.asarray(function(x.astype(np.float32).astype(float))),
         )
-        moved = np.asarray(function(x + 1e-3 * law.x_std))
+        moved = np.asarray(function(x + 1e-5 * (np.abs(x) + law.x_std)))
         single = y.astype(np.float32)
     casts_x = np.array_equal(y, of_cast, equal_nan=True) and np.mean(moved != y) > 0.5
     odd = single[np.isfinite(single)].view(np.uint32) & 1

@@ -17,6 +17,7 @@ from bnstats.notation import (
     percent,
     rounded,
     shortest,
+    significant,
     within,
 )
 from bnstats.statistics.alarm import FIRST_THRESHOLD
@@ -120,4 +121,4 @@ def known_digits(value: float, key: str, beside: Mapping[str, Any]) -> str:
         return within(value, (beside["high"] - beside["low"]) / 4)
     if key == "z":
         return rounded(value, -2)
-    return shortest(value, 2 if key == "stderr" else 6)
+    return significant(value, 2) if key == "stderr" else shortest(value, 6)

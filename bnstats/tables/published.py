@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from bnstats.claims import ClaimSet, claim_sets
 from bnstats.claims.grades import GRADES
 from bnstats.claims.values import parse_value
-from bnstats.notation import shortest, signed
+from bnstats.notation import percent_off, shortest
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, interval_title
 from bnstats.statistics.quantities import QUANTITIES
@@ -158,7 +158,7 @@ def _remark(a: Audited) -> str:
 
 
 def _percent(error: float) -> str:
-    return signed(f"{100 * error:+.2g} %")
+    return percent_off(error, digits=2)
 
 
 def _together(by_set: Mapping[str, Sequence[Audited]]) -> Iterator[str]:
