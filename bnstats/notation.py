@@ -94,13 +94,15 @@ def last_place(stderr: float) -> int:
     return power_of(stderr, 2) - 1
 
 
-def rounded(value: float | Decimal, place: int) -> str:
+def rounded(value: float | Decimal, place: int, beside: float = 0.0) -> str:
     """Return a number rounded to a multiple of a power of ten, as programs read it.
+
+    It is written with a power of ten where a number as large as the one beside it would be.
 
     >>> rounded(0.2116763, -6), rounded(3725999.0, 4), rounded(-2.6e-18, -19), rounded(-2e-9, -4)
     ('0.211676', '3.73e6', '-2.6e-18', '0.0000')
     """
-    exponent = _exponent(abs(float(value)), place)
+    exponent = _exponent(abs(float(value)), place, beside)
     return f"{_mantissa(value, place, exponent)}{_power(exponent)}"
 
 
@@ -156,16 +158,19 @@ def bounds(interval: tuple[float, float]) -> str:
     low, high = interval
     width = high - low
     told_apart = math.isfinite(width) and width > 0
-    ends = (within(end, width / 4) if told_apart else shortest(end) for end in interval)
+    ends = (
+        within(end, width / 4, max(map(abs, interval))) if told_apart else shortest(end)
+        for end in interval
+    )
     return signed(f"[{', '.join(ends)}]")
 
 
-def within(end: float, stderr: float) -> str:
+def within(end: float, stderr: float, beside: float = 0.0) -> str:
     """Return the end of an interval, with two digits of its standard error.
 
-    An end that is no 0 is not written as one.
+    An end that is no 0 is not written as one. The size beside it is that of the larger end.
     """
-    text = rounded(end, max(last_place(stderr), power_of(end) - _DIGITS + 1))
+    text = rounded(end, max(last_place(stderr), power_of(end) - _DIGITS + 1), beside)
     return text if float(text) else significant(end, 2)
 
 
@@ -243,10 +248,10 @@ def _trimmed(text: str) -> str:
     return f"{mantissa}{e}{power}"
 
 
-def _exponent(size: float, place: int) -> int:
+def _exponent(size: float, place: int, beside: float = 0.0) -> int:
     """Return the power of ten that is written after a number of a size; 0 means none."""
     size = max(size, float(f"1e{place}"))
-    if place <= 0 and _PLAIN[0] <= size < _PLAIN[1]:
+    if place <= 0 and _PLAIN[0] <= max(size, beside) < _PLAIN[1]:
         return 0
     return power_of(size, max(power_of(size) - place + 1, 1))
 

@@ -118,7 +118,7 @@ def known_digits(value: float, key: str, beside: Mapping[str, Any]) -> str:
     if key == "value" and beside.get("stderr"):
         return rounded(value, last_place(beside["stderr"]))
     if key in ("low", "high") and None not in beside.values():
-        return within(value, (beside["high"] - beside["low"]) / 4)
+        return within(value, (beside["high"] - beside["low"]) / 4, max(map(abs, beside.values())))
     if key == "z":
         return rounded(value, -2)
     return significant(value, 2) if key == "stderr" else shortest(value, 6)
