@@ -38,6 +38,7 @@ GRADES = tuple(OUTCOMES)
 # A symbolic claim may be off by what float64 leaves.
 FLOAT64 = 1e-12
 _WITHIN = 2  # standard errors of its own draws, by which a value that is right may be off
+_UNROUNDED = 8  # digits that a program printed and nobody rounded: more than float32 has
 # The draws of simulations: a larger error is no noise, a smaller one has another cause.
 _SIMULATED = (1e3, 1e12)
 
@@ -72,8 +73,8 @@ def refuted(claim: Claim, truth: Exact, other: str | None) -> tuple[Grade, str]:
             return "last digits are noise", f"{shown}; {why}, within {own}"
         return "wrong", f"{shown}; {why}, {errors:.1f} standard errors off, beyond {own}"
     draws = equal_error_samples(claim, truth)
-    more_digits = digits > 1 and (printed.digits or 0) > digits + 1
-    if more_digits and draws is not None and _SIMULATED[0] <= draws < _SIMULATED[1]:
+    unrounded = digits > 1 and (printed.digits or 0) >= _UNROUNDED
+    if unrounded and draws is not None and _SIMULATED[0] <= draws < _SIMULATED[1]:
         typical = f"an error typical of a simulation with {float(f'{draws:.0e}'):,.0f} draws"
         return "last digits are noise", f"{shown}; {why}, {typical}"
     return "wrong", f"{shown}; {why}"
@@ -123,8 +124,10 @@ def other_conventions(name: str, truth: float, exact: Mapping[str, Exact]) -> st
     found: dict[str, list[str]] = {}
     for other, q in QUANTITIES.items():
         alike = q.power == wanted.power and "mean" not in (q.moment, wanted.moment)
-        if alike and other in exact and f"{exact[other].value:.4g}" != f"{truth:.4g}":
-            found.setdefault(f"{exact[other].value:.4g}", []).append(q.symbol)
+        if alike and other in exact:
+            shown = signed(shortest(exact[other].value, 4))
+            if shown != signed(shortest(truth, 4)):
+                found.setdefault(shown, []).append(q.symbol)
     return "".join(f"; {' and '.join(symbols)}: {value}" for value, symbols in found.items())
 
 

@@ -533,7 +533,7 @@ def test_the_gain_of_what_did_not_vary_is_undecided(samples):
 def test_a_claim_on_what_is_next_to_nothing_is_refuted():
     """Φ(−37) = 5.7e-300: neither shares of it nor squares of its inverse are numbers to print."""
     tail = "threshold:threshold=37,value=0"
-    assert "off by +2e+151 %" in against("0.5", tail, "std_dx").remark
+    assert "off by +2e151 %" in against("0.5", tail, "std_dx").remark
     assert against("0.5", tail, "gain_dx").outcome == "refuted"
     assert against("4.179e149", tail, "gain_dx").outcome == "reproduced"
     nearly = claim("4.1791753e149", tail, "gain_dx")

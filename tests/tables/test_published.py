@@ -298,7 +298,7 @@ def test_the_page_holds_every_claim_the_surprising_first(document):
         ]
         assert errors
         assert errors == sorted(errors, reverse=True)
-    assert (rows[0]["set"], rows[0]["layer"]) == ("feng2016-repost", "`dropout`")
+    assert (rows[0]["set"], rows[0]["layer"]) == ("torch-24991", "`tanh`")
     counts = Counter(row["verdict"] for row in rows)
     assert all(f"{count} {grade}" in page for grade, count in counts.items())
     (gamma,) = (r for r in rows if r["printed"] == "1.7139588594436646")
