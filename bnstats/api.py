@@ -1,24 +1,26 @@
-"""compute and exact: from a spec to a record."""
+"""compute, exact and gain: from a layer to a record, or to a number."""
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from bnstats.backends import chosen, load
 from bnstats.claims import claims_on
 from bnstats.claims.verdict import Verdict, judge
 from bnstats.custom import load_typed
+from bnstats.custom.objects import spec_of
 from bnstats.diagnostics import doubts
-from bnstats.errors import BnstatsError, kind_of
-from bnstats.layers import STANDARD, BoundLayer, Law
+from bnstats.errors import ArgumentError, BnstatsError, kind_of, printable, suggestion
+from bnstats.layers import STANDARD, BoundLayer, Law, Layer
 from bnstats.result import Reference, Result, Status
 from bnstats.sampling.crossings import crossings
 from bnstats.sampling.iid import check_size, chunk_draws
-from bnstats.sampling.run import run
+from bnstats.sampling.run import run, stream_name
 from bnstats.sampling.settings import (
     MAX_DRAWS,
     Directions,
@@ -29,7 +31,7 @@ from bnstats.sampling.settings import (
 )
 from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
 from bnstats.sampling.watch import Target, Watch
-from bnstats.specs.spec import Spec, parse
+from bnstats.specs.spec import Spec, UnknownParameterError, parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator
 from bnstats.statistics.exact import (
     Exact,
@@ -62,7 +64,8 @@ def default_samples(bound: BoundLayer, sampler: Sampler = "iid") -> int:
 
 
 def compute(
-    spec: str | Spec,
+    layer: Any,
+    /,
     *,
     samples: int | float | None = None,
     seed: int = 0,
@@ -76,16 +79,21 @@ def compute(
     backend: str = "numpy",
     device: str | None = None,
     law: Law = STANDARD,
+    x_mean: float | None = None,
+    x_std: float | None = None,
+    dy_std: float | None = None,
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    **parameters: Any,
 ) -> Result:
     """Estimate E[y], σ[y], E[dx], σ[dx] and their kin by sampling.
 
     Parameters
     ----------
-    spec
-        A layer, e.g. ``"sigmoid"`` or ``"max_pool2d:kernel_size=3,stride=2"``; also the path of a
-        function, ``"mypkg.mymodule:my_act"``, which is imported for it.
+    layer
+        A layer by name, e.g. ``"sigmoid"`` or ``"max_pool2d:kernel_size=3,stride=2"``; the path of
+        a function, ``"mypkg.mymodule:my_act"``, which is imported for it; or the layer itself: an
+        elementwise function of an array, or a torch module such as ``nn.GELU()``.
     samples
         Independent draws, at most 1e18; memory does not depend on it. The default holds about
         2e7 random numbers: 1e7 draws of a scalar activation, fewer of larger events.
@@ -116,10 +124,14 @@ def compute(
         by default.
     law
         Law of the inputs: ``Law(x_mean, x_std, dy_std)``.
+    x_mean, x_std, dy_std
+        Fields of the law that replace those of ``law``.
     on_progress
         Called with the draws so far and their merged moments.
     should_stop
         Asked between chunks; once true, the partial result is returned as ``interrupted``.
+    parameters
+        Parameters of the layer: ``compute("elu", alpha=2)`` is ``compute("elu:alpha=2")``.
 
     Returns
     -------
@@ -141,7 +153,7 @@ def compute(
     >>> abs(r.std_dx.z) < 4
     True
     """
-    spec = checked_spec(spec)
+    spec = checked_spec(layer, parameters)
     sampling = Sampling(
         samples,
         seed,
@@ -154,13 +166,17 @@ def compute(
         workers,
         backend,
         device,
-        law,
+        _law(law, x_mean, x_std, dy_std),
     )
     return sample(spec, sampling, Watch(on_progress=on_progress, should_stop=should_stop))
 
 
-def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result:
+def sample(
+    spec: Spec, sampling: Sampling, watch: Watch | None = None, draw: Callable[..., Any] = run
+) -> Result:
     """Do what `compute` does, of options that travel as one value, in sight of a watch.
+
+    ``draw`` is called as `bnstats.sampling.run.run`, and may have its result at hand.
 
     Raises
     ------
@@ -184,7 +200,7 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
     target = Target(ends, sampling.precision, estimator)
     supervised = _Supervised(watch, target, spec.bound, sampling.max_time)
     watch.begins(target)
-    tally, done = run(
+    tally, done = draw(
         spec, sampling, samples, devices=devices, enough=supervised.enough, watch=supervised
     )
     status: Status
@@ -196,7 +212,8 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
         status = "complete"
     else:
         status = "target_not_met"
-    found = estimator.estimates(tally)
+    stream = stream_name(spec, sampling)
+    found = {n: replace(e, stream=stream) for n, e in estimator.estimates(tally).items()}
     result = Result(
         spec=spec,
         quantities=found,
@@ -262,10 +279,20 @@ class _Supervised(Watch):
         self.warnings.append(text)
 
 
-def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
+def exact(
+    layer: Any,
+    /,
+    *,
+    law: Law = STANDARD,
+    x_mean: float | None = None,
+    x_std: float | None = None,
+    dy_std: float | None = None,
+    **parameters: Any,
+) -> Reference:
     """Return the exact values of a layer, without sampling.
 
-    Each has a ``value``, a bound on its ``error`` and says how it was found (``by``).
+    Each has a ``value``, a bound on its ``error`` and says how it was found (``by``). The arguments
+    are those of `compute`.
 
     Raises
     ------
@@ -276,25 +303,107 @@ def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
     --------
     >>> round(exact("relu").std_dx.value, 12)
     0.707106781187
+    >>> exact("elu", alpha=2, x_std=2).layer
+    'elu:alpha=2'
     """
-    spec = checked_spec(spec).under(checked_law(law))
+    spec = checked_spec(layer, parameters)
+    law = checked_law(_law(law, x_mean, x_std, dy_std))
+    spec = spec.under(law)
     values = exact_values(spec.bound, law)
     return Reference(spec, values, verdicts_on(spec, law, values), spec.bound.hints, law)
 
 
-def checked_spec(spec: str | Spec) -> Spec:
-    """Return a layer from its text, or as it is."""
-    if isinstance(spec, Spec):
-        return spec
-    if isinstance(spec, str):
-        return parse(spec, load_typed)
-    given: Any = spec
+def gain(
+    layer: Any,
+    /,
+    *,
+    direction: Literal["forward", "backward"] = "forward",
+    mean_removed: bool = False,
+    law: Law = STANDARD,
+    x_mean: float | None = None,
+    x_std: float | None = None,
+    dy_std: float | None = None,
+    **parameters: Any,
+) -> Exact | Estimate:
+    """Return the factor that makes a layer keep the scale of what passes through it.
+
+    Parameters
+    ----------
+    layer, law, x_mean, x_std, dy_std, parameters
+        As for `compute`.
+    direction
+        ``"forward"`` for y, ``"backward"`` for the gradient dx.
+    mean_removed
+        Whether the mean of y is removed behind the layer, as by a norm or by standardised weights.
+        Then the gain is 1/σ[y]; otherwise it is 1/rms[y], which makes E[y²] one.
+
+    Returns
+    -------
+    Exact or Estimate
+        The gain with its error: the exact value, or where none is known that of `compute`.
+        ``float()`` of it is the number alone.
+
+    Raises
+    ------
+    BnstatsError
+        An unknown layer or parameter, or an argument outside its range.
+
+    Examples
+    --------
+    >>> round(float(gain("relu")), 12)
+    1.414213562373
+    >>> round(float(gain("gelu", mean_removed=True)), 4)
+    1.7009
+    >>> round(float(gain("leaky_relu", direction="backward", negative_slope=0.2)), 4)
+    1.3868
+    """
+    if direction not in ("forward", "backward"):
+        shown = printable(str(direction), 60)
+        raise ArgumentError(f"direction '{shown}' is not forward or backward")
+    name = "gain_y" if mean_removed else "gain_rms_y"
+    name = "gain_dx" if direction == "backward" else name
+    law = checked_law(_law(law, x_mean, x_std, dy_std))
+    spec = checked_spec(layer, parameters)
+    found = exact(spec, law=law).quantities.get(name)
+    return found or sample(spec, Sampling(law=law, direction=direction)).quantities[name]
+
+
+def checked_spec(layer: Any, parameters: Mapping[str, Any] | None = None) -> Spec:
+    """Return a layer from its text, from a function or a module, or as it is.
+
+    Raises
+    ------
+    BnstatsError
+        It is no layer, or does not have these parameters.
+    """
+    try:
+        if isinstance(layer, str):
+            return parse(layer, load_typed, parameters)
+        if isinstance(layer, Spec) and not parameters:
+            return layer
+        if isinstance(layer, Spec):
+            return parse(layer.text, load_typed, parameters)
+        if callable(layer) or isinstance(layer, Layer):
+            return spec_of(layer, parameters or {})
+    except UnknownParameterError as error:
+        near = suggestion(error.key, inspect.signature(compute).parameters)
+        if near and near not in ("layer", "parameters"):
+            raise BnstatsError(error.message, hint=f"did you mean the argument {near}?") from None
+        raise
     hint = 'e.g. "relu", or "elu:alpha=2"'
-    if isinstance(given, list | tuple | set):
+    if isinstance(layer, list | tuple | set):
         hint = "one layer at a time"
-    elif callable(given):
-        hint = 'bnstats.register(function, name="my_act"), and then "my_act"'
-    raise BnstatsError(f"a layer is named by text, not by {kind_of(given)}", hint=hint)
+    raise BnstatsError(
+        f"a layer is a name, a function or a torch module, not {kind_of(layer)}", hint=hint
+    )
+
+
+def _law(law: Law, *fields: float | None) -> Law:
+    """Return a law with those fields replaced that are given, in their order."""
+    if all(value is None for value in fields):
+        return law
+    given = zip(Law._fields, fields, strict=True)
+    return checked_law(law)._replace(**{name: v for name, v in given if v is not None})
 
 
 def _is_hopeless(tally: Tally, bound: BoundLayer, heavy: tuple[Direction, ...]) -> bool:
@@ -313,12 +422,10 @@ def verdicts_on(
     found: dict[str, Estimate] | None = None,
     samples: int = 0,
 ) -> tuple[Verdict, ...]:
-    """Judge the published claims on a layer; they are about standard normal inputs only."""
-    if law != STANDARD:
-        return ()
+    """Judge the published claims on a layer under a law of its inputs."""
     known = exact.keys() if found is None else found.keys()
     return tuple(
         judge(claim, exact, found, samples=samples)
-        for claim in claims_on(spec.text)
+        for claim in claims_on(spec.text, law)
         if claim.quantity in known
     )
