@@ -233,7 +233,8 @@ class FreshDraws:
         elif alarm.confirmed(first_z, z, self.threshold if threshold is None else threshold):
             outcome, reason = "fail", disagreement
         found = self.check(name, outcome, reason)
-        return replace(found, estimate=estimate, z=z, command=self._command(drawn, name))
+        found = replace(found, estimate=estimate, command=self._command(drawn, name))
+        return replace(found, z_wanted=z) if estimate.exact is None else replace(found, z=z)
 
     def check(self, name: str, outcome: Outcome, reason: str) -> Check:
         """Return the check of a quantity that the draws have not been compared with."""
