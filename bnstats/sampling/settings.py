@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, Literal, get_args
 
 from bnstats.backends import check_name
@@ -76,6 +77,11 @@ class Sampling:
         Device of the backend; None for its fastest.
     law
         Law of the inputs.
+    cluster
+        Address, scheduler file or ``distributed.Client`` of a dask cluster whose workers draw, or
+        ``"local"`` or ``"local:4"`` for one on this machine; None for none.
+    checkpoint
+        Directory that keeps the moments drawn so far; None for none.
 
     Raises
     ------
@@ -95,6 +101,8 @@ class Sampling:
     backend: str = "numpy"
     device: str | None = None
     law: Law = STANDARD
+    cluster: Any = field(default=None, compare=False)
+    checkpoint: str | PathLike[str] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         checked_law(self.law)
