@@ -30,6 +30,7 @@ _COMMANDS = (
     "propagate",
     "table",
     "verify",
+    "merge",
     "list",
     "show",
     "completion",

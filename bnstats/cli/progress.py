@@ -23,8 +23,8 @@ _Update = Callable[[int, Callable[[], float], Callable[[], str]], None]
 class Interruptible(Watch):
     """A watch that ends the work at Ctrl-C, at an error or at a deadline, and shows nothing."""
 
-    def __init__(self, interrupted: Callable[[], bool]) -> None:
-        self._interrupted = interrupted
+    def __init__(self, console: Console, interrupted: Callable[[], bool]) -> None:
+        self._console, self._interrupted = console, interrupted
         self.failure: BnstatsError | None = None
         self.deadline = math.inf
 
@@ -41,6 +41,10 @@ class Interruptible(Watch):
         """Tell whether Ctrl-C was pressed, an error was met or the time is over."""
         return self._interrupted() or self.failure is not None or self.late
 
+    def note(self, text: str) -> None:
+        """Print a note at once."""
+        self._console.warn(text)
+
     def failed(self, error: BnstatsError) -> None:
         """Keep an error until what was done before it is printed."""
         self.failure = error
@@ -49,8 +53,10 @@ class Interruptible(Watch):
 class _Shown(Interruptible):
     """Shows the samples, rate, estimate and time left of one layer, or which of many is drawn."""
 
-    def __init__(self, interrupted: Callable[[], bool], update: _Update) -> None:
-        super().__init__(interrupted)
+    def __init__(
+        self, console: Console, interrupted: Callable[[], bool], update: _Update
+    ) -> None:
+        super().__init__(console, interrupted)
         self._update, self._target, self._start = update, Target(), time.monotonic()
         self._layer: tuple[str, int, int] | None = None
 
@@ -90,10 +96,10 @@ def watching(
 ) -> Iterator[Interruptible]:
     """Yield a watch over the sampling of one layer, or over work on many."""
     if not console.progress:
-        yield Interruptible(interrupted)
+        yield Interruptible(console, interrupted)
         return
     with _bar(name) as update:
-        yield _Shown(interrupted, update)
+        yield _Shown(console, interrupted, update)
 
 
 @contextmanager

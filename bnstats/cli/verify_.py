@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Same as --output-format json.")
 @opt.WORKERS
 @opt.backend_options
+@opt.far_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -119,7 +120,11 @@ def command(
     with interruptible() as interrupted, watching(console, "verify", interrupted) as watch:
         watch.ends_after(max_time)
         settings = replace(
-            settings, on_layer=watch.layer, should_stop=watch.stopping, on_failure=watch.failed
+            settings,
+            on_layer=watch.layer,
+            should_stop=watch.stopping,
+            on_failure=watch.failed,
+            on_note=watch.note,
         )
         for source in sources:
             try:

@@ -77,6 +77,23 @@ class Kept:
         """Hear that the run is over, complete or not."""
 
 
+class Both(Kept):
+    """Keeps what another keeps, and all that was drawn or taken up, a last leaf as well."""
+
+    def __init__(self, kept: Kept, drawn: Subtrees) -> None:
+        self._kept, self._drawn = kept, drawn
+        self.known = kept.known
+
+    def keep(self, span: Span, tally: Tally) -> None:
+        """Keep a span in both places."""
+        self._kept.keep(span, tally)
+        self._drawn.add(span, tally)
+
+    def close(self) -> None:
+        """Hear that the run is over."""
+        self._kept.close()
+
+
 def taken_up(
     spans: Iterable[Span], known: Known, compute: Callable[[Iterator[Span]], Drawn]
 ) -> Drawn:

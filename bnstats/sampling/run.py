@@ -32,7 +32,7 @@ def run(
     devices: Sequence[Device] = (),
     enough: Callable[[Tally], bool] = lambda tally: False,
     watch: Watch | None = None,
-    keeping: Callable[[Layout], Kept] = lambda layout: Kept(),
+    keeping: Callable[[Layout, str], Kept] = lambda layout, device: Kept(),
     part: tuple[int, int] | None = None,
 ) -> tuple[Tally, int]:
     """Draw ``samples`` events and return their moments and how many were drawn.
@@ -54,13 +54,14 @@ def run(
     watch
         Told of each span, and asked between them whether to stop.
     keeping
-        Returns, for the layout of the run, what is known of it and what keeps the rest.
+        Returns, for the layout of the run and the name of the device, what is known of the run and
+        what keeps the rest.
     part
         Draw only the ``part[0]``-th of ``part[1]`` parts.
     """
     watch = watch or Watch()
     engine = _engine(spec, sampling, samples, devices, watch)
-    kept = keeping(engine.layout)
+    kept = keeping(engine.layout, engine.device)
     within = engine.layout.part(*part) if part else None
     spans = engine.layout.spans(known=kept.known, within=within, wanted=engine.wanted)
     drawn = taken_up(spans, kept.known, engine.draw)
@@ -71,10 +72,11 @@ def run(
 
 
 class _Engine(NamedTuple):
-    """How a run is cut, what draws its spans, and how many leaves these should have."""
+    """How a run is cut, what draws its spans and where, and how many leaves these should have."""
 
     layout: Layout
     draw: Callable[[Iterator[Span]], Drawn]
+    device: str = "cpu"
     wanted: Callable[[int], int] | None = None
 
 
@@ -86,11 +88,12 @@ def _engine(
         from bnstats.sampling.cluster import Crew  # here: it needs dask
 
         crew = Crew(spec, sampling, samples, pivot, watch)
-        return _Engine(crew.layout, crew.drawn, crew.wanted)
+        return _Engine(crew.layout, crew.drawn, crew.device, crew.wanted)
     if sampling.backend != "numpy":
         lanes = lanes_on(devices, spec, sampling, pivot, watch)
         layout = lanes_layout(lanes, samples)
-        return _Engine(layout, lambda spans: accelerated(lanes, layout, spans, watch))
+        names = ", ".join(device.name for device in devices)
+        return _Engine(layout, lambda spans: accelerated(lanes, layout, spans, watch), names)
     layout = numpy_layout(spec.bound, sampling, samples)
     workers = min(sampling.workers, 1 + samples // (2 * layout.leaf * layout.largest_chunk))
     if sampling.sampler == "sobol":

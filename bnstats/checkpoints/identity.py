@@ -1,0 +1,123 @@
+"""What the digits of a run depend on, as plain data: moments of two runs go together if it agrees.
+
+The number of draws is no part of it, nor is anything about who draws them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bnstats.custom.sources import source_digest
+from bnstats.errors import BnstatsError, printable
+from bnstats.sampling.layout import Layout
+from bnstats.sampling.settings import Sampling
+from bnstats.specs.spec import Spec
+from bnstats.version import __version__
+
+_ROOT = Path(__file__).parents[1]
+_DRAWING = ("layers", "backends", "sampling", "statistics/moments.py", "custom")
+
+
+def identity(spec: Spec, sampling: Sampling, layout: Layout, device: str) -> dict[str, Any]:
+    """Return what the digits of a run depend on, but for the number of draws.
+
+    Parameters
+    ----------
+    spec, sampling
+        What is drawn, and how.
+    layout
+        How it is cut.
+    device
+        Name of the device that computes, of another backend than numpy.
+
+    Raises
+    ------
+    BnstatsError
+        The source of a function of the user's cannot be read.
+    """
+    found: dict[str, Any] = {
+        "layer": spec.text,
+        "source": source_digest(spec.layer),
+        "law": {name: float(value) for name, value in sampling.law._asdict().items()},
+        "seed": sampling.seed,
+        "sampler": sampling.sampler,
+        "dtype": sampling.dtype,
+        "direction": sampling.direction,
+        "backend": sampling.backend,
+        "leaf": layout.leaf,
+        "bnstats": __version__,
+        "drawing": drawing_code(),
+        "arithmetic": arithmetic(),
+    }
+    libraries = ["scipy"] if sampling.sampler == "sobol" else []
+    if sampling.backend != "numpy":
+        libraries.append(sampling.backend)
+        found["device"] = device
+    return found | {name: import_module(name).__version__ for name in libraries}
+
+
+def check_identity(found: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Raise BnstatsError where moments were drawn otherwise than they would be here and now."""
+    for name in {*found, *here}:
+        if found.get(name) != here.get(name) and name != "arithmetic":
+            told = _TOLD.get(name, name)
+            raise BnstatsError(
+                f"the moments of {printable(str(found.get('layer')))} were drawn with another "
+                f"{told} than is here",
+                hint="merge them where they were drawn",
+            )
+
+
+_TOLD = {
+    "source": "source of that function",
+    "drawing": "code of bnstats",
+    "leaf": "size of chunks",
+}
+
+
+def digest_of(facts: Mapping[str, Any]) -> str:
+    """Return a digest of plain data."""
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def drawing_code() -> str:
+    """Return a digest of the modules of bnstats that digits come from."""
+    digest = hashlib.sha256()
+    for path in sorted(_files(_ROOT / name for name in _DRAWING)):
+        digest.update(path.relative_to(_ROOT).as_posix().encode())
+        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()[:16]
+
+
+def _files(paths: Iterable[Path]) -> Iterable[Path]:
+    for path in paths:
+        yield from path.rglob("*.py") if path.is_dir() else [path]
+
+
+@cache
+def arithmetic() -> str:
+    """Return a digest of the values of numpy's functions on a few thousand numbers.
+
+    They differ in the last digit from one version of numpy to another, and from one kind of
+    processor to another, and with them the digits of a run.
+    """
+    digest = hashlib.sha256(sys.byteorder.encode())
+    grid = np.linspace(-9.0, 9.0, 4099)
+    with np.errstate(all="ignore"):
+        for dtype in (np.float32, np.float64):
+            x = grid.astype(dtype)
+            for function in (np.exp, np.expm1, np.log, np.log1p, np.sin, np.cos, np.tanh, np.sqrt):
+                digest.update(np.nan_to_num(function(np.abs(x) if function is np.log else x)))
+            digest.update(np.float64([x @ x, np.sum(x * x), np.mean(x * x)]))
+    return digest.hexdigest()[:16]
