@@ -7,25 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from bnstats.custom.sources import source_digest
 from bnstats.errors import BnstatsError, printable
 from bnstats.sampling.layout import Layout
 from bnstats.sampling.settings import Sampling
+from bnstats.sampling.versions import arithmetic, drawing_code
 from bnstats.specs.spec import Spec
 from bnstats.version import __version__
-
-_ROOT = Path(__file__).parents[1]
-_DRAWING = ("layers", "backends", "sampling", "statistics/moments.py", "custom")
-
 
 def identity(spec: Spec, sampling: Sampling, layout: Layout, device: str) -> dict[str, Any]:
     """Return what the digits of a run depend on, but for the number of draws.
@@ -88,36 +80,3 @@ def digest_of(facts: Mapping[str, Any]) -> str:
     """Return a digest of plain data."""
     text = json.dumps(facts, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@cache
-def drawing_code() -> str:
-    """Return a digest of the modules of bnstats that digits come from."""
-    digest = hashlib.sha256()
-    for path in sorted(_files(_ROOT / name for name in _DRAWING)):
-        digest.update(path.relative_to(_ROOT).as_posix().encode())
-        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
-    return digest.hexdigest()[:16]
-
-
-def _files(paths: Iterable[Path]) -> Iterable[Path]:
-    for path in paths:
-        yield from path.rglob("*.py") if path.is_dir() else [path]
-
-
-@cache
-def arithmetic() -> str:
-    """Return a digest of the values of numpy's functions on a few thousand numbers.
-
-    They differ in the last digit from one version of numpy to another, and from one kind of
-    processor to another, and with them the digits of a run.
-    """
-    digest = hashlib.sha256(sys.byteorder.encode())
-    grid = np.linspace(-9.0, 9.0, 4099)
-    with np.errstate(all="ignore"):
-        for dtype in (np.float32, np.float64):
-            x = grid.astype(dtype)
-            for function in (np.exp, np.expm1, np.log, np.log1p, np.sin, np.cos, np.tanh, np.sqrt):
-                digest.update(np.nan_to_num(function(np.abs(x) if function is np.log else x)))
-            digest.update(np.float64([x @ x, np.sum(x * x), np.mean(x * x)]))
-    return digest.hexdigest()[:16]

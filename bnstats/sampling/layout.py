@@ -96,8 +96,10 @@ class Layout:
 
     def part(self, number: int, parts: int) -> tuple[int, int]:
         """Return the leaves of one of several parts, from 1 on, where units follow each other."""
-        all_leaves = self.units * self.leaves
-        return all_leaves * (number - 1) // parts, all_leaves * number // parts
+        # No chunk is cut: in a unit that is not longer than one, bands are chunks.
+        grain = self.largest_chunk if self.leaves > self.largest_chunk else self.leaves
+        grains = self.units * self.leaves // grain if grain > 1 else self.units * self.leaves
+        return grains * (number - 1) // parts * grain, grains * number // parts * grain
 
     def spans(
         self,
@@ -116,7 +118,7 @@ class Layout:
             The leaves of a `part`; by default all.
         wanted
             Given how many leaves are left, returns how many a span should have, at most; by
-            default a chunk's.
+            default a chunk's, and never fewer: chunks are always the same.
         """
         known = known or {}
         begin, end = within or (0, self.units * self.leaves)
@@ -132,7 +134,8 @@ class Layout:
                     else:
                         left = (self.units - unit) * (stop - first)
                         left += self.units * (self.leaves - min(high, self.leaves))
-                        most = self.largest_chunk if wanted is None else wanted(left)
+                        most = self.largest_chunk
+                        most = most if wanted is None else max(most, wanted(left))
                         size = min(first & -first or 1, _power(stop - first), _power(most))
                         while size > 1 and any(
                             u == unit and first < f < first + size for u, f in known
