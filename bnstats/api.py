@@ -10,10 +10,7 @@ from os import PathLike
 from typing import Any
 
 from bnstats.backends import Device, chosen, load
-from bnstats.checkpoints.document import RunMoments
-from bnstats.checkpoints.folder import Checkpoint
-from bnstats.checkpoints.identity import check_identity, identity
-from bnstats.checkpoints.parts import united
+from bnstats.checkpoints.keeping import Keeping
 from bnstats.claims import claims_on
 from bnstats.claims.verdict import Verdict, judge
 from bnstats.custom import load_typed
@@ -23,8 +20,6 @@ from bnstats.layers import STANDARD, BoundLayer, Law
 from bnstats.result import Reference, Result, Status
 from bnstats.sampling.crossings import crossings
 from bnstats.sampling.iid import check_size, chunk_draws
-from bnstats.sampling.kept import Both, Kept, Subtrees
-from bnstats.sampling.layout import Layout, Merged
 from bnstats.sampling.run import run
 from bnstats.sampling.settings import (
     MAX_DRAWS,
@@ -186,10 +181,8 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
         A backend or a device that is not here.
     """
     watch = watch or Watch()
-    run_ = _prepared(spec, sampling)
-    supervised = _Supervised(watch, run_.target, run_.spec.bound, sampling.max_time)
-    watch.begins(run_.target)
-    tally, done, device = run_.draw(supervised)
+    run_ = prepared(spec, sampling)
+    tally, done, kept = run_.draw(watch)
     status: Status
     if watch.stopping():
         status = "interrupted"
@@ -199,72 +192,11 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
         status = "complete"
     else:
         status = "target_not_met"
-    return run_.result(tally, done, status, device, supervised.warnings)
-
-
-def sample_part(
-    spec: Spec, sampling: Sampling, part: tuple[int, int], watch: Watch | None = None
-) -> RunMoments:
-    """Draw one of several parts of a run, of which `merged` makes the whole.
-
-    Parameters
-    ----------
-    spec, sampling
-        The whole run: its ``samples`` are those of all parts.
-    part
-        Which part, from 1 on, of how many.
-    watch
-        Told of what is drawn, and asked whether to stop.
-
-    Raises
-    ------
-    BnstatsError
-        As `sample`; or a precision is asked for, which no part can judge.
-    """
-    number, parts = part
-    if not 1 <= number <= parts:
-        raise BnstatsError(f"part {number}/{parts} is none of 1/{parts} to {parts}/{parts}")
-    if sampling.precision is not None:
-        raise BnstatsError("a part of a run cannot judge its `precision`", hint="give `samples`")
-    watch = watch or Watch()
-    run_ = _prepared(spec, sampling)
-    watch.begins(run_.target)
-    supervised = _Supervised(watch, run_.target, run_.spec.bound, sampling.max_time)
-    return run_.draw_part(part, supervised)
-
-
-def merged(parts: Sequence[RunMoments], *, confidence: float = 0.95) -> Result:
-    """Return the result of a whole run from the moments of its parts.
-
-    Parameters
-    ----------
-    parts
-        Parts of one run; what is in several of them counts once.
-    confidence
-        Probability that an interval covers the truth.
-
-    Raises
-    ------
-    BnstatsError
-        The parts are of several runs, were drawn by another bnstats or on another kind of machine
-        than each other, or something is missing.
-    """
-    run_of, known = united(parts)
-    spec = checked_spec(run_of["layer"])
-    names = ("seed", "dtype", "direction", "sampler", "backend")
-    how: dict[str, Any] = {name: run_of[name] for name in names}
-    law = Law(**run_of["law"])
-    sampling = Sampling(known.layout.samples, confidence=confidence, law=law, **how)
-    run_ = _prepared(spec, sampling, drawn_before=True)
-    check_identity(run_of, run_.identity(known.layout, run_of.get("device", "cpu")))
-    whole = Merged(known.layout)
-    for span in known.layout.spans(known=known.known):
-        whole.push(span, known.known[span.unit, span.first][1])
-    return run_.result(whole.total(), whole.draws, "complete", run_of.get("device", "cpu"))
+    return run_.result(tally, done, status, kept)
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """A run that may begin: what it draws and what its estimates need."""
 
     spec: Spec
@@ -273,47 +205,53 @@ class _Run:
     devices: Sequence[Device]
     target: Target
 
-    def draw(self, supervised: _Supervised) -> tuple[Tally, int, str]:
-        kept = _Keeping(self, supervised)
-        how = {"devices": self.devices, "enough": supervised.enough, "watch": supervised}
-        tally, done = run(self.spec, self.sampling, self.samples, keeping=kept, **how)
-        return tally, done, kept.device
+    def draw(self, watch: Watch, part: tuple[int, int] | None = None) -> tuple[Tally, int, Keeping]:
+        """Draw the run or a part of it; return its moments, its draws and what is kept of it."""
+        supervised = _Supervised(watch, self.target, self.spec.bound, self.sampling.max_time)
+        watch.begins(self.target)
+        kept = Keeping(self.spec, self.sampling, part, watch.note)
+        tally, done = run(
+            self.spec,
+            self.sampling,
+            self.samples,
+            devices=self.devices,
+            enough=supervised.enough,
+            watch=supervised,
+            keeping=kept,
+            part=part,
+        )
+        kept.warnings = supervised.warnings
+        return tally, done, kept
 
-    def draw_part(self, part: tuple[int, int], supervised: _Supervised) -> RunMoments:
-        kept = _Keeping(self, supervised, part)
-        how = {"devices": self.devices, "watch": supervised}
-        run(self.spec, self.sampling, self.samples, keeping=kept, part=part, **how)
-        return RunMoments(self.identity(kept.layout, kept.device), kept.drawn, part)
-
-    def identity(self, layout: Layout, device: str) -> dict[str, Any]:
-        return identity(self.spec, self.sampling, layout, device)
-
-    def result(
-        self,
-        tally: Tally,
-        done: int,
-        status: Status,
-        device: str,
-        warnings: Sequence[str] = (),
-    ) -> Result:
+    def result(self, tally: Tally, done: int, status: Status, kept: Keeping) -> Result:
+        """Return the record of moments: estimates, verdicts and doubts."""
         estimator, bound = self.target.estimator, self.spec.bound
         found = estimator.estimates(tally)
         result = Result(
             spec=self.spec,
             quantities=found,
-            claims=verdicts_on(self.spec, self.sampling.law, estimator.exact, found, done),
+            claims=verdicts_on(self.spec, self.sampling.law, dict(estimator.exact), found, done),
             sampling=self.sampling,
             samples=done,
             chunk=_chunk(bound, self.sampling),
-            device=device,
+            device=kept.device,
             status=status,
             nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
-            notes=tuple(dict.fromkeys((*bound.hints, *warnings))),
+            notes=tuple(dict.fromkeys((*bound.hints, *kept.warnings))),
         )
         return replace(result, warnings=(*result.notes, *doubts(result)))
 
 
-def _prepared(spec: Spec, sampling: Sampling, *, drawn_before: bool = False) -> _Run:
+def prepared(spec: Spec, sampling: Sampling, *, drawn_before: bool = False) -> Run:
+    """Return the run of a layer; one that was drawn before needs no device.
+
+    Raises
+    ------
+    BnstatsError
+        A layer that cannot be sampled so.
+    HostError
+        A backend or a device that is not here.
+    """
     spec = spec.under(sampling.law)
     check_size(spec)
     devices = []
@@ -325,28 +263,7 @@ def _prepared(spec: Spec, sampling: Sampling, *, drawn_before: bool = False) -> 
     jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
     estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps)
     ends = math.inf if sampling.samples is None and sampling.max_time is not None else samples
-    return _Run(spec, sampling, samples, devices, Target(ends, sampling.precision, estimator))
-
-
-class _Keeping:
-    """Opens what keeps a run, once its layout is known, and remembers what was drawn of a part."""
-
-    def __init__(
-        self, run_: _Run, watch: Watch, part: tuple[int, int] | None = None
-    ) -> None:
-        self._run, self._watch, self._part = run_, watch, part
-        self.device = "cpu"
-
-    def __call__(self, layout: Layout, device: str) -> Kept:
-        self.layout, self.device = layout, device
-        folder, kept = self._run.sampling.checkpoint, Kept()
-        if folder is not None:
-            facts = self._run.identity(layout, device)
-            kept = Checkpoint(folder, facts, layout, self._part, self._watch.note)
-        if self._part is None:
-            return kept
-        self.drawn = Subtrees(layout)
-        return Both(kept, self.drawn)
+    return Run(spec, sampling, samples, devices, Target(ends, sampling.precision, estimator))
 
 
 def _most_samples(bound: BoundLayer, sampling: Sampling) -> int:

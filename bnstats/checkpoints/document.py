@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bnstats.checkpoints.identity import digest_of
-from bnstats.claims.parsing import read_json
 from bnstats.errors import BnstatsError, printable
 from bnstats.sampling.kept import Subtrees
 from bnstats.sampling.layout import Layout, Span
@@ -97,12 +96,16 @@ def _read(value: Any, like: Any) -> Any:
 
 def _tally(entry: Mapping[str, Any]) -> Tally:
     names = {field.name for field in fields(Moments)}
+    directions: tuple[Direction, ...] = get_args(Direction)
     found: Tally = {}
-    for direction, numbers in entry.items():
-        if direction not in get_args(Direction) or numbers.keys() != names:
+    for direction in (d for d in directions if d in entry):
+        numbers = entry[direction]
+        if numbers.keys() != names:
             raise ValueError("not moments")
         read = {name: _read(value, getattr(_EMPTY, name)) for name, value in numbers.items()}
         found[direction] = Moments(**read)
+    if found.keys() != entry.keys():
+        raise ValueError("not moments")
     return found
 
 
@@ -124,7 +127,7 @@ def read_moments(path: Path) -> list[RunMoments]:
     except (OSError, ValueError):
         raise BnstatsError(f"{shown} cannot be read") from None
     try:
-        document = read_json(text)
+        document = json.loads(text)
         schema = document["schema"]
     except _DAMAGED:
         raise BnstatsError(f"{shown} is damaged, or no moments of bnstats") from None
@@ -162,6 +165,7 @@ def _run(entry: Mapping[str, Any]) -> RunMoments:
 
 def render(document: Mapping[str, Any]) -> str:
     """Return a document as text, a line for each subtree."""
-    return json.dumps(document, ensure_ascii=True, allow_nan=False).replace(
-        '{"unit"', '\n{"unit"'
-    ) + "\n"
+    return (
+        json.dumps(document, ensure_ascii=True, allow_nan=False).replace('{"unit"', '\n{"unit"')
+        + "\n"
+    )

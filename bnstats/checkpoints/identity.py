@@ -19,6 +19,7 @@ from bnstats.sampling.versions import arithmetic, drawing_code
 from bnstats.specs.spec import Spec
 from bnstats.version import __version__
 
+
 def identity(spec: Spec, sampling: Sampling, layout: Layout, device: str) -> dict[str, Any]:
     """Return what the digits of a run depend on, but for the number of draws.
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from bnstats.api import sample_part
 from bnstats.checkpoints.document import moments_document, render
 from bnstats.cli.console import Console
 from bnstats.cli.interrupt import interruptible
@@ -15,6 +14,7 @@ from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
 from bnstats.cli.progress import watching
 from bnstats.documents.files import write_atomically
 from bnstats.errors import printable
+from bnstats.parts import sample_part
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
 

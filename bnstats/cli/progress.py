@@ -53,9 +53,7 @@ class Interruptible(Watch):
 class _Shown(Interruptible):
     """Shows the samples, rate, estimate and time left of one layer, or which of many is drawn."""
 
-    def __init__(
-        self, console: Console, interrupted: Callable[[], bool], update: _Update
-    ) -> None:
+    def __init__(self, console: Console, interrupted: Callable[[], bool], update: _Update) -> None:
         super().__init__(console, interrupted)
         self._update, self._target, self._start = update, Target(), time.monotonic()
         self._layer: tuple[str, int, int] | None = None

@@ -19,7 +19,7 @@ from itertools import count
 from typing import Any
 
 from bnstats.errors import BnstatsError, HostError, printable
-from bnstats.sampling.cluster_worker import Refused, Task, about, draw, task_for
+from bnstats.sampling.cluster_worker import RefusedError, Task, about, draw, task_for
 from bnstats.sampling.connection import connected
 from bnstats.sampling.kept import Drawn
 from bnstats.sampling.layout import Layout, Span
@@ -175,10 +175,10 @@ class Crew:
             before = self._leaf_seconds or each
             self._leaf_seconds = max((before + each) / 2, 1e-9)
             return True
-        if isinstance(error, BnstatsError | MemoryError) and not isinstance(error, Refused):
+        if isinstance(error, BnstatsError | MemoryError) and not isinstance(error, RefusedError):
             raise error
         self._look_after()
-        if isinstance(error, Refused | ImportError | AttributeError):
+        if isinstance(error, RefusedError | ImportError | AttributeError):
             self._leave_out()
         parcel.losses += 1
         if parcel.losses > _MOST_LOSSES:

@@ -26,8 +26,8 @@ from bnstats.statistics.moments import Tally
 _lanes_lock = threading.Lock()  # a worker may have several threads
 
 
-class Refused(HostError):
-    """This worker has other versions than whoever asks."""
+class RefusedError(HostError):
+    """A worker has other versions than whoever asks."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,7 @@ def task_for(spec: Spec, sampling: Sampling, pivot: float) -> Task:
             )
     own = replace(sampling, cluster=None, checkpoint=None, workers=1, samples=None, precision=None)
     own = replace(own, max_time=None)
-    return Task(
-        spec.text, module, own, pivot, source_digest(spec.layer), tuple(versions().items())
-    )
+    return Task(spec.text, module, own, pivot, source_digest(spec.layer), tuple(versions().items()))
 
 
 def about(task: Task) -> dict[str, Any]:
@@ -98,7 +96,7 @@ def about(task: Task) -> dict[str, Any]:
 def draw(task: Task, span: Span) -> tuple[Tally, float]:
     """Return the moments of a span, and how many seconds they took."""
     if dict(task.versions) != versions():
-        raise Refused("this worker has other versions")
+        raise RefusedError("this worker has other versions")
     assert task.layout is not None
     begin = time.perf_counter()
     span = Span(*span)

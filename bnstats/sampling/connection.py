@@ -69,7 +69,7 @@ def connected(where: Any) -> Any:
                 f"cluster {printable(name, 120)} is neither an address nor a file",
                 hint="tcp://HOST:PORT, a scheduler file, local or local:4",
             )
-        _open[name] = Client(**options)
+        _open[name] = Client(**options)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, KeyError, TimeoutError, ImportError) as error:
         told = printable(str(error).partition("\n")[0], 160)
         raise HostError(
@@ -91,12 +91,9 @@ def _local(name: str) -> str:
 
 
 def _close() -> None:
-    for process in _processes:
-        with suppress(OSError):
-            process.kill()  # its workers follow
     for client in _open.values():
         with suppress(Exception):
             client.close(timeout=1)
     for process in _processes:
-        with suppress(OSError):
-            process.communicate(timeout=5)
+        process.kill()  # its workers follow
+        process.communicate()

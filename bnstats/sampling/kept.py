@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from types import MappingProxyType
 
 from bnstats.sampling.layout import Known, Layout, Span, merge_tallies
 from bnstats.statistics.moments import Tally
@@ -68,7 +69,7 @@ class Subtrees:
 class Kept:
     """What is kept of a run; this keeps nothing, a subclass does."""
 
-    known: Known = {}
+    known: Known = MappingProxyType({})
 
     def keep(self, span: Span, tally: Tally) -> None:
         """Keep a span that was drawn."""

@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import sys
+from typing import Any
 
 from bnstats.errors import HostError
 
@@ -46,7 +47,7 @@ def _serve(workers: int) -> None:
     from distributed import LocalCluster
 
     dask.config.set({"distributed.scheduler.allowed-failures": _KILLED_IS_NOT_TO_BLAME})
-    cluster = LocalCluster(
+    cluster: Any = LocalCluster(  # type: ignore[no-untyped-call]
         n_workers=workers,
         threads_per_worker=1,
         dashboard_address=None,

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,8 +55,8 @@ def arithmetic() -> str:
     grid = np.linspace(-9.0, 9.0, 4099)
     with np.errstate(all="ignore"):
         for dtype in (np.float32, np.float64):
-            x = grid.astype(dtype)
+            x: Any = grid.astype(dtype)
             for function in (np.exp, np.expm1, np.log, np.log1p, np.sin, np.cos, np.tanh, np.sqrt):
-                digest.update(np.nan_to_num(function(np.abs(x) if function is np.log else x)))
-            digest.update(np.float64([x @ x, np.sum(x * x), np.mean(x * x)]))
+                digest.update(np.nan_to_num(function(np.abs(x))).tobytes())
+            digest.update(np.array([x @ x, np.sum(x * x), np.mean(x * x)]).tobytes())
     return digest.hexdigest()[:16]

@@ -84,10 +84,7 @@ class Draws(NamedTuple):
     def whole(self, units: Iterator[int], chunks: int) -> Tally:
         spec, _, pivot = bound(self.text)
         how = Sampling(seed=self.seed)
-        parts = (
-            chunk_tally(spec, how, pivot, Chunk(next(units), 0, SMALL))
-            for _ in range(chunks)
-        )
+        parts = (chunk_tally(spec, how, pivot, Chunk(next(units), 0, SMALL)) for _ in range(chunks))
         return reduce(merge_tallies, parts)
 
 

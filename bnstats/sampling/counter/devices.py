@@ -89,7 +89,7 @@ def accelerated(lanes: Lanes, layout: Layout, spans: Iterable[Span], watch: Watc
         if not number:
             first = _prepared(lanes, layout)
         lane = lanes[chunk.unit % len(lanes)]
-        waiting.append((leaf, lane.begin(chunk) if chunk.unit else lambda: first))
+        waiting.append((leaf, lane.begin(chunk) if chunk.unit else partial(dict, first)))
         if len(waiting) > len(lanes):
             leaf, finish = waiting.popleft()
             yield leaf, finish()
