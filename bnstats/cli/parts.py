@@ -12,7 +12,7 @@ from bnstats.cli.console import Console
 from bnstats.cli.interrupt import interruptible
 from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
 from bnstats.cli.progress import watching
-from bnstats.documents.files import write_atomically
+from bnstats.documents.files import check_writable, write_atomically
 from bnstats.errors import printable
 from bnstats.parts import sample_part
 from bnstats.sampling.settings import Sampling
@@ -29,6 +29,7 @@ def export_part(
     """Draw a part of the run of each layer, write its moments, and return the exit code."""
     if len(export) != 1 or export[0].suffix != ".json":
         raise click.UsageError("--part needs one --export FILE.json, which holds the moments")
+    check_writable(export[0])
     runs, failure = [], None
     with interruptible() as interrupted:
         for spec in layers:

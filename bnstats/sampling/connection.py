@@ -54,7 +54,7 @@ def connected(where: Any) -> Any:
     if known is not None and known.status == "running":
         return known
     if not _open:
-        atexit.register(_close)
+        atexit.register(close)
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # we tell what is lost
     options: dict[str, Any] = {"timeout": _TIMEOUT, "set_as_default": False, "name": "bnstats"}
     try:
@@ -90,10 +90,13 @@ def _local(name: str) -> str:
     return address
 
 
-def _close() -> None:
+def close() -> None:
+    """Leave all clusters that were asked for, and end the local ones."""
     for client in _open.values():
         with suppress(Exception):
             client.close(timeout=1)
     for process in _processes:
         process.kill()  # its workers follow
         process.communicate()
+    _open.clear()
+    _processes.clear()
