@@ -23,6 +23,7 @@ from bnstats.sampling.cluster_worker import RefusedError, Task, about, draw, tas
 from bnstats.sampling.connection import connected
 from bnstats.sampling.kept import Drawn
 from bnstats.sampling.layout import Layout, Span
+from bnstats.sampling.run import numpy_layout
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.versions import versions
 from bnstats.sampling.watch import Watch
@@ -74,8 +75,10 @@ class Crew:
         self._client, self._where = connected(sampling.cluster), sampling.cluster
         self._watch = watch
         task = task_for(spec, sampling, pivot)
-        self._threads = self._awaited()
-        found = self._examined(task)
+        found: dict[str, Any] = {}
+        while not found:
+            self._threads = self._awaited()
+            found = self._examined(task)
         bad = {worker: why for worker, why in found.items() if isinstance(why, str)}
         if bad:
             raise HostError(_refusal(bad), hint="the same versions everywhere")
@@ -83,13 +86,10 @@ class Crew:
         self.device = facts[0]["device"]
         if len({f["arithmetic"] for f in facts}) > 1:
             watch.note("the workers' arithmetic differs: last digits depend on who draws what")
-        self.layout = Layout(samples, *facts[0]["sizes"])
-        if sampling.sampler == "sobol":
-            from bnstats.sampling.sobol import sobol_layout
-
-            self.layout = sobol_layout(samples)
-        elif sampling.backend != "numpy":
-            self.layout = Layout(samples, min(f["sizes"][0] for f in facts))
+        if sampling.backend == "numpy":
+            self.layout = numpy_layout(spec.bound, sampling, samples)
+        else:
+            self.layout = Layout(samples, min(f["leaf"] for f in facts))
         self._task = replace(task, layout=self.layout)
         self._only: list[str] | None = None
         self._done: queue.SimpleQueue[tuple[_Parcel, Handle[Any]]] = queue.SimpleQueue()
@@ -191,10 +191,10 @@ class Crew:
         """Give no more work to workers that have come since and have other versions."""
         found = self._examined(self._task)
         bad = {worker: why for worker, why in found.items() if isinstance(why, str)}
-        self._only = [worker for worker in found if worker not in bad]
+        self._only = [worker for worker in found if worker not in bad] if bad else None
         if bad:
             self._watch.note(f"{_refusal(bad)}: it draws nothing")
-        if not self._only:
+        if bad and not self._only:
             raise HostError(_refusal(bad), hint="the same versions everywhere")
 
     def _look_after(self) -> None:
@@ -243,7 +243,7 @@ class Crew:
         deadline = time.monotonic() + PATIENCE
         while not (threads := sum(self._answer(self._client.nthreads).values())):
             if self._watch.stopping():
-                return 1
+                raise HostError(f"stopped before a worker came to {self._shown}")
             if time.monotonic() > deadline:
                 raise HostError(
                     f"no worker has come to {self._shown} within {PATIENCE:g} s",
@@ -259,6 +259,8 @@ class Crew:
         for worker, facts in told.items():
             if isinstance(facts, BnstatsError) and not isinstance(facts, HostError):
                 raise facts
+            if isinstance(facts, OSError):
+                continue  # it was lost while it was asked
             if isinstance(facts, BaseException):
                 why = printable(f"{type(facts).__name__}: {facts}".partition("\n")[0], 120)
                 found[worker] = f"cannot draw: {why}"

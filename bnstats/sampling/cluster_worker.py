@@ -17,6 +17,7 @@ from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
 from bnstats.sampling.counter.devices import Lanes, accelerated, lanes_layout, lanes_on
 from bnstats.sampling.layout import Layout, Span, Tree
+from bnstats.sampling.run import span_tally
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.versions import arithmetic, versions
 from bnstats.sampling.watch import Watch
@@ -78,19 +79,17 @@ def task_for(spec: Spec, sampling: Sampling, pivot: float) -> Task:
 
 
 def about(task: Task) -> dict[str, Any]:
-    """Return what this worker is: its versions, its arithmetic, and how it would cut a run."""
+    """Return what this worker is: its versions, its arithmetic, its device and the leaf for it."""
     facts: dict[str, Any] = {"versions": versions(), "arithmetic": arithmetic(), "source": None}
+    facts["device"] = "cpu"
     if dict(task.versions) != versions():
         return facts
     spec = _spec(task)
     facts["source"] = source_digest(spec.layer)
     if task.sampling.backend != "numpy":
         lanes, facts["device"] = _lanes(replace(task, layout=None))
-        return facts | {"sizes": (lanes_layout(lanes, 1).leaf,)}
-    from bnstats.sampling.run import numpy_layout
-
-    layout = numpy_layout(spec.bound, task.sampling, 1)
-    return facts | {"device": "cpu", "sizes": (layout.leaf, layout.units, layout.largest_chunk)}
+        facts["leaf"] = lanes_layout(lanes, 1).leaf
+    return facts
 
 
 def draw(task: Task, span: Span) -> tuple[Tally, float]:
@@ -107,8 +106,6 @@ def draw(task: Task, span: Span) -> tuple[Tally, float]:
             for leaf, tally in accelerated(lanes, task.layout, iter([span]), Watch()):
                 tree.push(leaf, tally)
         return tree.total(), time.perf_counter() - begin
-    from bnstats.sampling.run import span_tally
-
     tally = span_tally(_spec(task), task.sampling, task.pivot, task.layout, span)
     return tally, time.perf_counter() - begin
 

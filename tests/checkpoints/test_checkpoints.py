@@ -141,7 +141,7 @@ CHANGES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_the_digits_depend_on_has_a_file_of_its_own(change: Any, tmp_path: Path) -> None:
-    how = {"spec": "elu", "samples": 400_000, "checkpoint": tmp_path}
+    how = {"spec": "elu", "samples": 600_000, "checkpoint": tmp_path}
     compute(**how)
     assert len(list(tmp_path.iterdir())) == 1
     other = digits(compute(**(how | change)))
@@ -153,7 +153,7 @@ def test_the_source_of_a_function_is_part_of_the_key(
     user_modules: Path, cli: Cli, tmp_path: Path
 ) -> None:
     module = user_modules / "grown.py"
-    argv = ("compute", "grown:act", "-n", "200000", "--checkpoint", tmp_path / "kept", "--get")
+    argv = ("compute", "grown:act", "-n", "600000", "--checkpoint", tmp_path / "kept", "--get")
     for slope in ("1.0", "2.0"):
         module.write_text(f"def act(x):\n    return {slope} * x, {slope} + 0 * x\n")
         found = subprocess.run(
@@ -175,9 +175,9 @@ def test_the_code_and_the_arithmetic_are_part_of_the_key(
     from bnstats.checkpoints import identity
 
     for name in ("drawing_code", "arithmetic"):
-        compute("elu", samples=100_000, checkpoint=tmp_path)
+        compute("elu", samples=600_000, checkpoint=tmp_path)
         monkeypatch.setattr(identity, name, lambda n=name: f"another {n}")
-    compute("elu", samples=100_000, checkpoint=tmp_path)
+    compute("elu", samples=600_000, checkpoint=tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -186,8 +186,9 @@ def test_another_code_has_another_digest(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     before = versions.drawing_code()
     monkeypatch.setattr(versions, "_ROOT", tmp_path)
-    for name in ("layers", "statistics"):
-        (tmp_path / name).mkdir()
+    for name in versions._DRAWING:
+        path = tmp_path / name
+        (path.parent if path.suffix else path).mkdir(exist_ok=True)
     (tmp_path / "statistics" / "moments.py").write_text("a = 1\n")
     found = {before}
     for text in ("b = 1\n", "b = 2\n"):
@@ -242,7 +243,7 @@ def test_a_damaged_file_is_told_and_left_alone(
 def test_other_files_of_the_folder_stay_as_they_are(tmp_path: Path) -> None:
     other = tmp_path / "notes.txt"
     other.write_text("mine")
-    compute("elu", samples=100_000, checkpoint=tmp_path)
+    compute("elu", samples=600_000, checkpoint=tmp_path)
     assert other.read_text() == "mine"
 
 
@@ -346,7 +347,7 @@ def test_the_commands_that_draw_keep_what_they_draw(cli: Cli, tmp_path: Path) ->
     claims = tmp_path / "claims.toml"
     claims.write_text('[[claims]]\nlayer = "sigmoid"\nquantity = "std_dx"\nvalue = 0.2117457\n')
     kept = tmp_path / "kept"
-    argv = ("verify", claims, "-n", "300000", "--json")
+    argv = ("verify", claims, "-n", "600000", "--json")
     expected = json.loads(cli(*argv).out)
     found = json.loads(cli(*argv, "--checkpoint", kept).out)
     again = json.loads(cli(*argv, "--checkpoint", kept).out)

@@ -37,9 +37,7 @@ def parts(cli: Cli, folder: Path, run: tuple[str, ...], count: int, *more: str) 
 
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("count", [1, 3, 5])
-def test_parts_have_the_digits_of_the_whole(
-    run: Any, count: int, cli: Cli, tmp_path: Path
-) -> None:
+def test_parts_have_the_digits_of_the_whole(run: Any, count: int, cli: Cli, tmp_path: Path) -> None:
     whole = json.loads(cli("compute", *run, "--json").out)
     paths = parts(cli, tmp_path, run, count)
     found = cli("merge", *reversed(paths), "--json")

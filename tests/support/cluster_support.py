@@ -85,8 +85,10 @@ def _process(
 ) -> subprocess.Popen[bytes]:
     module, *rest = argv
     return subprocess.Popen(
-        [*prefix, sys.executable, "-m", f"distributed.cli.{module}", "--scheduler-file", file]
-        + rest,
+        [
+            *(*prefix, sys.executable, "-m", f"distributed.cli.{module}"),
+            *("--scheduler-file", file, *rest),
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
