@@ -36,9 +36,9 @@ _COUNT_EVERY = 2.0  # seconds between two counts of the workers
 _UNDER_WAY, _AHEAD = 2, 8  # spans for each thread of a worker: submitted, and not yet merged
 _MOST_LOSSES = 5  # of one span, after which the scheduler itself has tried several workers
 
-# A span takes a worker this long. A scheduler spends some 2 ms on a task, and no more than a fifth
+# A span takes a worker this long. A scheduler spends some 3 ms on a task, and no more than a fifth
 # of its time on all of them if a span is the longer, the more workers there are.
-_SPAN_SECONDS, _SPAN_SECONDS_PER_WORKER = 1.0, 0.01
+_SPAN_SECONDS, _SPAN_SECONDS_PER_WORKER = 1.0, 0.02
 
 _numbers = count()
 
