@@ -208,6 +208,7 @@ class Run:
     def draw(self, watch: Watch, part: tuple[int, int] | None = None) -> tuple[Tally, int, Keeping]:
         """Draw the run or a part of it; return its moments, its draws and what is kept of it."""
         supervised = _Supervised(watch, self.target, self.spec.bound, self.sampling.max_time)
+        supervised.may_end = part is not None  # of which any leaf is worth keeping
         watch.begins(self.target)
         kept = Keeping(self.spec, self.sampling, part, watch.note)
         tally, done = run(
@@ -289,12 +290,12 @@ class _Supervised(Watch):
     ) -> None:
         self._watch, self._target, self._bound = watch, target, bound
         self._deadline = math.inf if max_time is None else time.monotonic() + max_time
-        self._begun = False
+        self.may_end = False
         self.warnings: list[str] = []
 
     def enough(self, tally: Tally) -> bool:
         """Whether the target is met, or will never be."""
-        self._begun = True
+        self.may_end = True
         if self._target.precision is None:
             return False
         return self._target.is_met(tally) or _is_hopeless(
@@ -305,8 +306,8 @@ class _Supervised(Watch):
         self._watch.progress(draws, tally)
 
     def stopping(self) -> bool:
-        # However short the time, the first checkpoint is reached: an empty result helps nobody.
-        late = self._begun and time.monotonic() > self._deadline
+        # However short the time, the first milestone is reached: an empty result helps nobody.
+        late = self.may_end and time.monotonic() > self._deadline
         return late or self._watch.stopping()
 
     def failed(self, error: BnstatsError) -> None:

@@ -101,7 +101,8 @@ def test_parts_of_another_bnstats_are_refused(
         found = cli("merge", *paths)
         assert found.code == 2
         assert "drawn with another code of bnstats than is here" in found.err
-        third = parts(cli, tmp_path, RUNS[0], 2)[1]
+        (tmp_path / "b").mkdir()
+        third = parts(cli, tmp_path / "b", RUNS[0], 2)[1]
     found = cli("merge", paths[0], third)
     assert "by different versions of bnstats" in found.err
 
@@ -168,7 +169,7 @@ def test_a_part_with_a_checkpoint_goes_on(cli: Cli, tmp_path: Path) -> None:
     for _ in range(2):
         kept = parts(cli, tmp_path, RUNS[0], 3, "--checkpoint", str(tmp_path / "kept"))
         assert [p.read_bytes() for p in kept] == plain
-    assert len(list((tmp_path / "kept").iterdir())) == 3
+    assert len(list((tmp_path / "kept").iterdir())) == 2  # the third part has no whole leaf
 
 
 def test_a_part_is_short_however_long_the_run(cli: Cli, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def _throughput(found: dict[str, Any]) -> list[str]:
     rates = {name: median(values) for name, values in found["rates"].items()}
     low, high = found["dask_over_forked"][0], found["dask_over_forked"][-1]
     one, two = "--workers 1", "--workers 2"
-    lines = [
+    return [
         "## Processes",
         "",
         f"Runs of {found['samples']:,} draws, or half of them, in turns. Median of",
@@ -35,13 +35,11 @@ def _throughput(found: dict[str, Any]) -> list[str]:
         *(f"| `{name}` | {rate / 1e6:.1f} |" for name, rate in rates.items()),
         "",
         f"Two workers of dask reach {median(found['dask_over_forked']):.2f} of the throughput of",
-        f"`--workers 2` ({low:.2f} to {high:.2f}). Two processes over one: {rates[two] / rates[one]:.2f}",
-        f"times the draws in the same time (weak), {rates[two] / rates[one + ', all of it']:.2f} times"
-        " the speed",
-        "on the same draws (strong); of dask",
+        f"`--workers 2` ({low:.2f} to {high:.2f}). Two processes draw",
+        f"{rates[two] / rates[one]:.2f} times as much as one in the same time (weak), and are",
+        f"{rates[two] / rates[one + ', all of it']:.2f} times as fast on the same draws (strong); dask",
         f"{rates['--cluster, 2 workers'] / rates['--cluster, 1 worker']:.2f} (weak).",
     ]
-    return lines
 
 
 def _start(found: dict[str, Any]) -> list[str]:
@@ -59,11 +57,12 @@ def _task(found: dict[str, Any]) -> list[str]:
     return [
         "## A task",
         "",
-        f"Over {found['spans']:,} spans of 20 ms on two workers, a span costs {found['bytes']:,.0f} bytes",
-        f"on the wire, both ways and dask's own messages included, and {cost * 1e3:.2f} ms of the",
-        "scheduler's processor. A span takes a worker 1 s, or 10 ms for each worker of the cluster if",
-        f"that is more, so that a scheduler spends at most {min(cost * 100, 9.99):.0%} of a processor on",
-        "spans however many workers there are: what limits their number is dask's own upkeep of them.",
+        f"Over {found['spans']:,} spans of 20 ms on two workers, a span costs",
+        f"{found['bytes']:,.0f} bytes on all wires together, dask's own messages included, and",
+        f"{cost * 1e3:.2f} ms of the scheduler's processor. A span takes a worker 1 s, or 20 ms for",
+        "each worker of the cluster if that is more. So a scheduler spends at most",
+        f"{cost * 50:.0%} of a processor on spans, however many workers there are; what limits their",
+        "number is dask's own upkeep of them.",
     ]
 
 
@@ -75,8 +74,8 @@ def _hosts(found: dict[str, Any]) -> list[str]:
     return [
         "## Hosts",
         "",
-        f"A run of {found['samples']:,} draws. Client and scheduler are in one network namespace, two",
-        "workers in another; delays are those of a round trip, losses those of each way.",
+        f"A run of {found['samples']:,} draws. Client and scheduler are in one network",
+        "namespace, two workers in another; delays are of a round trip, losses of each way.",
         "",
         "| network | seconds | digits |",
         "|---|--:|---|",
