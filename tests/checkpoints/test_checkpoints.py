@@ -345,7 +345,7 @@ def test_killed_with_9_it_goes_on(tmp_path: Path) -> None:
 
 def test_the_commands_that_draw_keep_what_they_draw(cli: Cli, tmp_path: Path) -> None:
     claims = tmp_path / "claims.toml"
-    claims.write_text('[[claims]]\nlayer = "sigmoid"\nquantity = "std_dx"\nvalue = 0.2117457\n')
+    claims.write_text('[[claim]]\nlayer = "sigmoid"\nquantity = "std_dx"\nvalue = 0.2117457\n')
     kept = tmp_path / "kept"
     argv, found = ("verify", claims, "-n", "600000", "--json"), list[Any]()
     for more in ((), ("--checkpoint", kept), ("--checkpoint", kept)):

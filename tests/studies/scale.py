@@ -199,6 +199,14 @@ def namespaces(netem: str) -> Iterator[Hosts]:
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)
 
 
+def _has(netem: str) -> bool:
+    try:
+        with namespaces(netem):
+            return True
+    except subprocess.CalledProcessError:
+        return False
+
+
 def apart(asked: argparse.Namespace) -> dict[str, Any]:
     """Return the seconds of one run, the client and the scheduler on one host, workers beyond."""
     rate = 10**8 / seconds_of(samples=10**8, workers=2)
@@ -207,6 +215,9 @@ def apart(asked: argparse.Namespace) -> dict[str, Any]:
     argv = [sys.executable, "-m", "bnstats", "compute", LAYER, "-n", str(samples)]
     found: dict[str, Any] = {"samples": samples, "networks": {}}
     for name, netem in NETWORKS.items():
+        if not _has(netem):
+            found["networks"][name] = {"refused": "this kernel has no netem"}
+            continue
         with namespaces(netem) as both, TemporaryDirectory() as folder:
             processes = Processes(
                 Path(folder),

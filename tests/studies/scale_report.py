@@ -37,8 +37,9 @@ def _throughput(found: dict[str, Any]) -> list[str]:
         f"Two workers of dask reach {median(found['dask_over_forked']):.2f} of the throughput of",
         f"`--workers 2` ({low:.2f} to {high:.2f}). Two processes draw",
         f"{rates[two] / rates[one]:.2f} times as much as one in the same time (weak), and are",
-        f"{rates[two] / rates[one + ', all of it']:.2f} times as fast on the same draws (strong); dask",
-        f"{rates['--cluster, 2 workers'] / rates['--cluster, 1 worker']:.2f} (weak).",
+        f"{rates[two] / rates[one + ', all of it']:.2f} times as fast on the same draws (strong);",
+        "two workers of dask draw",
+        f"{rates['--cluster, 2 workers'] / rates['--cluster, 1 worker']:.2f} times as much as one.",
     ]
 
 
@@ -59,16 +60,18 @@ def _task(found: dict[str, Any]) -> list[str]:
         "",
         f"Over {found['spans']:,} spans of 20 ms on two workers, a span costs",
         f"{found['bytes']:,.0f} bytes on all wires together, dask's own messages included, and",
-        f"{cost * 1e3:.2f} ms of the scheduler's processor. A span takes a worker 1 s, or 20 ms for",
-        "each worker of the cluster if that is more. So a scheduler spends at most",
-        f"{cost * 50:.0%} of a processor on spans, however many workers there are; what limits their",
-        "number is dask's own upkeep of them.",
+        f"{cost * 1e3:.2f} ms of the scheduler's processor. A span takes a worker 1 s, or 20 ms",
+        "for each worker of the cluster if that is more. So a scheduler spends at most",
+        f"{cost * 50:.0%} of a processor on spans, however many workers there are; what limits",
+        "their number is dask's own upkeep of them.",
     ]
 
 
 def _hosts(found: dict[str, Any]) -> list[str]:
     rows = [
-        f"| {name} | {row['seconds']:.1f} | {'the same' if row['same_digits'] else 'OTHER'} |"
+        f"| {name} | {row['refused']} | |"
+        if "refused" in row
+        else f"| {name} | {row['seconds']:.1f} | {'the same' if row['same_digits'] else 'OTHER'} |"
         for name, row in found["networks"].items()
     ]
     return [
