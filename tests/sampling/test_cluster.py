@@ -265,8 +265,11 @@ def test_no_worker_at_all_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         alone.close()
 
 
-def _task_count(dask_scheduler: Any) -> int:
-    return sum(str(key).startswith("bnstats") for key in dask_scheduler.tasks)
+def _tasks(client: Any) -> int:
+    def count(dask_scheduler: Any) -> int:  # within, so that it travels as a whole
+        return sum(str(key).startswith("bnstats") for key in dask_scheduler.tasks)
+
+    return int(client.run_on_scheduler(count))
 
 
 def test_stopping_gives_what_is_drawn_and_cancels_the_tasks(processes: Processes) -> None:
@@ -283,7 +286,7 @@ def test_stopping_gives_what_is_drawn_and_cancels_the_tasks(processes: Processes
     assert digits(result) == digits(compute(POOL, samples=result.samples))
     with distributed.Client(processes.address, set_as_default=False) as client:
         deadline = time.monotonic() + 30
-        while client.run_on_scheduler(_task_count):
+        while _tasks(client):
             assert time.monotonic() < deadline
             time.sleep(0.1)
 
@@ -295,7 +298,7 @@ def test_the_scheduler_holds_few_tasks_at_any_n(processes: Processes) -> None:
 
     def progress(draws: int, tally: object) -> None:
         seen.append(draws)
-        counts.append(client.run_on_scheduler(_task_count))
+        counts.append(_tasks(client))
 
     with client:
         compute(

@@ -42,7 +42,7 @@ from bnstats.version import __version__
 
 LAYER = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
 CHUNK = chunk_draws(parse(LAYER).bound)
-SAMPLES = 150 * CHUNK + 5  # half a second for one process
+SAMPLES = 40 * CHUNK + 5  # half a second for one process
 LIMIT = 180  # seconds, after which a run counts as one that hangs
 RUNS = {
     "workers killed": 200,
