@@ -18,6 +18,7 @@ from bnstats.version import __version__ as __version__
 if TYPE_CHECKING:
     from bnstats.api import compute as compute
     from bnstats.api import exact as exact
+    from bnstats.api import gain as gain
     from bnstats.claims import Claim as Claim
     from bnstats.claims import ClaimSet as ClaimSet
     from bnstats.claims import claim_set as claim_set
@@ -35,13 +36,14 @@ if TYPE_CHECKING:
     from bnstats.result import Result as Result
     from bnstats.statistics.estimate import Estimate as Estimate
     from bnstats.statistics.exact import Exact as Exact
+    from bnstats.statistics.uncertain import Difference as Difference
     from bnstats.verification.check import Check as Check
     from bnstats.verification.gate import VerifySettings as VerifySettings
     from bnstats.verification.sources import verify as verify
 
 # Imported on first use, so that `import bnstats` loads neither numpy nor scipy.
 _EXPORTS = {
-    "api": "compute exact",
+    "api": "compute exact gain",
     "claims": "Claim ClaimSet claim_set",
     "claims.verdict": "Verdict",
     "custom": "register",
@@ -53,6 +55,7 @@ _EXPORTS = {
     "result": "Reference Result",
     "statistics.estimate": "Estimate",
     "statistics.exact": "Exact",
+    "statistics.uncertain": "Difference",
     "verification.check": "Check",
     "verification.gate": "VerifySettings",
     "verification.sources": "verify",

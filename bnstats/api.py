@@ -1,26 +1,26 @@
-"""compute and exact: from a spec to a record."""
+"""compute, exact and gain: from a layer to a record, or to a number."""
 
 from __future__ import annotations
 
+import inspect
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 from bnstats.backends import Device, chosen, load
-from bnstats.checkpoints.keeping import Keeping
-from bnstats.claims import claims_on
-from bnstats.claims.verdict import Verdict, judge
+from bnstats.claims.judging import verdicts_on
 from bnstats.custom import load_typed
+from bnstats.custom.objects import spec_of
 from bnstats.diagnostics import doubts
-from bnstats.errors import BnstatsError, kind_of
-from bnstats.layers import STANDARD, BoundLayer, Law
+from bnstats.errors import ArgumentError, BnstatsError, kind_of, printable, suggestion
+from bnstats.layers import STANDARD, BoundLayer, Law, Layer
 from bnstats.result import Reference, Result, Status
+from bnstats.sampling.checkpoints.keeping import Keeping
 from bnstats.sampling.crossings import crossings
 from bnstats.sampling.iid import check_size, chunk_draws
-from bnstats.sampling.run import run
+from bnstats.sampling.run import run, stream_name
 from bnstats.sampling.settings import (
     MAX_DRAWS,
     Directions,
@@ -30,8 +30,9 @@ from bnstats.sampling.settings import (
     checked_law,
 )
 from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
+from bnstats.sampling.supervised import Supervised
 from bnstats.sampling.watch import Target, Watch
-from bnstats.specs.spec import Spec, parse
+from bnstats.specs.spec import Spec, UnknownParameterError, parse
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator
 from bnstats.statistics.exact import (
     Exact,
@@ -64,7 +65,8 @@ def default_samples(bound: BoundLayer, sampler: Sampler = "iid") -> int:
 
 
 def compute(
-    spec: str | Spec,
+    layer: Any,
+    /,
     *,
     samples: int | float | None = None,
     seed: int = 0,
@@ -78,18 +80,23 @@ def compute(
     backend: str = "numpy",
     device: str | None = None,
     law: Law = STANDARD,
+    x_mean: float | None = None,
+    x_std: float | None = None,
+    dy_std: float | None = None,
     cluster: Any = None,
     checkpoint: str | PathLike[str] | None = None,
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    **parameters: Any,
 ) -> Result:
     """Estimate E[y], σ[y], E[dx], σ[dx] and their kin by sampling.
 
     Parameters
     ----------
-    spec
-        A layer, e.g. ``"sigmoid"`` or ``"max_pool2d:kernel_size=3,stride=2"``; also the path of a
-        function, ``"mypkg.mymodule:my_act"``, which is imported for it.
+    layer
+        A layer by name, e.g. ``"sigmoid"`` or ``"max_pool2d:kernel_size=3,stride=2"``; the path of
+        a function, ``"mypkg.mymodule:my_act"``, which is imported for it; or the layer itself: an
+        elementwise function of an array, or a torch module such as ``nn.GELU()``.
     samples
         Independent draws, at most 1e18; memory does not depend on it. The default holds about
         2e7 random numbers: 1e7 draws of a scalar activation, fewer of larger events.
@@ -120,6 +127,8 @@ def compute(
         by default.
     law
         Law of the inputs: ``Law(x_mean, x_std, dy_std)``.
+    x_mean, x_std, dy_std
+        Fields of the law that replace those of ``law``.
     cluster
         A dask cluster whose workers draw: the address of its scheduler, a scheduler file or a
         ``distributed.Client``; or ``"local"`` or ``"local:4"`` for one of this machine.
@@ -129,6 +138,8 @@ def compute(
         Called with the draws so far and their merged moments.
     should_stop
         Asked between chunks; once true, the partial result is returned as ``interrupted``.
+    parameters
+        Parameters of the layer: ``compute("elu", alpha=2)`` is ``compute("elu:alpha=2")``.
 
     Returns
     -------
@@ -150,7 +161,7 @@ def compute(
     >>> abs(r.std_dx.z) < 4
     True
     """
-    spec = checked_spec(spec)
+    spec = checked_spec(layer, parameters)
     sampling = Sampling(
         samples,
         seed,
@@ -163,15 +174,19 @@ def compute(
         workers,
         backend,
         device,
-        law,
+        _law(law, x_mean, x_std, dy_std),
         cluster,
         checkpoint,
     )
     return sample(spec, sampling, Watch(on_progress=on_progress, should_stop=should_stop))
 
 
-def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result:
+def sample(
+    spec: Spec, sampling: Sampling, watch: Watch | None = None, draw: Callable[..., Any] = run
+) -> Result:
     """Do what `compute` does, of options that travel as one value, in sight of a watch.
+
+    ``draw`` is called as `bnstats.sampling.run.run`, and may have its result at hand.
 
     Raises
     ------
@@ -182,7 +197,7 @@ def sample(spec: Spec, sampling: Sampling, watch: Watch | None = None) -> Result
     """
     watch = watch or Watch()
     run_ = prepared(spec, sampling)
-    tally, done, kept = run_.draw(watch)
+    tally, done, kept = run_.draw(watch, by=draw)
     status: Status
     if watch.stopping():
         status = "interrupted"
@@ -205,13 +220,22 @@ class Run:
     devices: Sequence[Device]
     target: Target
 
-    def draw(self, watch: Watch, part: tuple[int, int] | None = None) -> tuple[Tally, int, Keeping]:
+    def draw(
+        self, watch: Watch, part: tuple[int, int] | None = None, by: Callable[..., Any] = run
+    ) -> tuple[Tally, int, Keeping]:
         """Draw the run or a part of it; return its moments, its draws and what is kept of it."""
-        supervised = _Supervised(watch, self.target, self.spec.bound, self.sampling.max_time)
+        heavy = self.target.estimator.heavy_tailed
+        supervised = Supervised(
+            watch,
+            self.target,
+            self.sampling.max_time,
+            lambda tally: _is_hopeless(tally, self.spec.bound, heavy),
+        )
         supervised.may_end = part is not None  # of which any leaf is worth keeping
         watch.begins(self.target)
         kept = Keeping(self.spec, self.sampling, part, watch.note)
-        tally, done = run(
+        kept.device = ", ".join(device.name for device in self.devices) or "cpu"
+        tally, done = by(
             self.spec,
             self.sampling,
             self.samples,
@@ -227,7 +251,8 @@ class Run:
     def result(self, tally: Tally, done: int, status: Status, kept: Keeping) -> Result:
         """Return the record of moments: estimates, verdicts and doubts."""
         estimator, bound = self.target.estimator, self.spec.bound
-        found = estimator.estimates(tally)
+        stream = stream_name(self.spec, self.sampling)
+        found = {n: replace(e, stream=stream) for n, e in estimator.estimates(tally).items()}
         result = Result(
             spec=self.spec,
             quantities=found,
@@ -282,48 +307,20 @@ def _chunk(bound: BoundLayer, sampling: Sampling) -> int | None:
     return CHUNK_POINTS if sampling.sampler == "sobol" else chunk_draws(bound)
 
 
-class _Supervised(Watch):
-    """A run under way: ended by its watch, its target or its time, and heard out."""
-
-    def __init__(
-        self, watch: Watch, target: Target, bound: BoundLayer, max_time: float | None
-    ) -> None:
-        self._watch, self._target, self._bound = watch, target, bound
-        self._deadline = math.inf if max_time is None else time.monotonic() + max_time
-        self.may_end = False
-        self.warnings: list[str] = []
-
-    def enough(self, tally: Tally) -> bool:
-        """Whether the target is met, or will never be."""
-        self.may_end = True
-        if self._target.precision is None:
-            return False
-        return self._target.is_met(tally) or _is_hopeless(
-            tally, self._bound, self._target.estimator.heavy_tailed
-        )
-
-    def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
-        self._watch.progress(draws, tally)
-
-    def stopping(self) -> bool:
-        # However short the time, the first milestone is reached: an empty result helps nobody.
-        late = self.may_end and time.monotonic() > self._deadline
-        return late or self._watch.stopping()
-
-    def failed(self, error: BnstatsError) -> None:
-        self._watch.failed(error)
-
-    def note(self, text: str) -> None:
-        self._watch.note(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-
-def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
+def exact(
+    layer: Any,
+    /,
+    *,
+    law: Law = STANDARD,
+    x_mean: float | None = None,
+    x_std: float | None = None,
+    dy_std: float | None = None,
+    **parameters: Any,
+) -> Reference:
     """Return the exact values of a layer, without sampling.
 
-    Each has a ``value``, a bound on its ``error`` and says how it was found (``by``).
+    Each has a ``value``, a bound on its ``error`` and says how it was found (``by``). The arguments
+    are those of `compute`.
 
     Raises
     ------
@@ -334,25 +331,107 @@ def exact(spec: str | Spec, *, law: Law = STANDARD) -> Reference:
     --------
     >>> round(exact("relu").std_dx.value, 12)
     0.707106781187
+    >>> exact("elu", alpha=2, x_std=2).layer
+    'elu:alpha=2'
     """
-    spec = checked_spec(spec).under(checked_law(law))
+    spec = checked_spec(layer, parameters)
+    law = checked_law(_law(law, x_mean, x_std, dy_std))
+    spec = spec.under(law)
     values = exact_values(spec.bound, law)
     return Reference(spec, values, verdicts_on(spec, law, values), spec.bound.hints, law)
 
 
-def checked_spec(spec: str | Spec) -> Spec:
-    """Return a layer from its text, or as it is."""
-    if isinstance(spec, Spec):
-        return spec
-    if isinstance(spec, str):
-        return parse(spec, load_typed)
-    given: Any = spec
+def gain(
+    layer: Any,
+    /,
+    *,
+    direction: Literal["forward", "backward"] = "forward",
+    mean_removed: bool = False,
+    law: Law = STANDARD,
+    x_mean: float | None = None,
+    x_std: float | None = None,
+    dy_std: float | None = None,
+    **parameters: Any,
+) -> Exact | Estimate:
+    """Return the factor that makes a layer keep the scale of what passes through it.
+
+    Parameters
+    ----------
+    layer, law, x_mean, x_std, dy_std, parameters
+        As for `compute`.
+    direction
+        ``"forward"`` for y, ``"backward"`` for the gradient dx.
+    mean_removed
+        Whether the mean of y is removed behind the layer, as by a norm or by standardised weights.
+        Then the gain is 1/σ[y]; otherwise it is 1/rms[y], which makes E[y²] one.
+
+    Returns
+    -------
+    Exact or Estimate
+        The gain with its error: the exact value, or where none is known that of `compute`.
+        ``float()`` of it is the number alone.
+
+    Raises
+    ------
+    BnstatsError
+        An unknown layer or parameter, or an argument outside its range.
+
+    Examples
+    --------
+    >>> round(float(gain("relu")), 12)
+    1.414213562373
+    >>> round(float(gain("gelu", mean_removed=True)), 4)
+    1.7009
+    >>> round(float(gain("leaky_relu", direction="backward", negative_slope=0.2)), 4)
+    1.3868
+    """
+    if direction not in ("forward", "backward"):
+        shown = printable(str(direction), 60)
+        raise ArgumentError(f"direction '{shown}' is not forward or backward")
+    name = "gain_y" if mean_removed else "gain_rms_y"
+    name = "gain_dx" if direction == "backward" else name
+    law = checked_law(_law(law, x_mean, x_std, dy_std))
+    spec = checked_spec(layer, parameters)
+    found = exact(spec, law=law).quantities.get(name)
+    return found or sample(spec, Sampling(law=law, direction=direction)).quantities[name]
+
+
+def checked_spec(layer: Any, parameters: Mapping[str, Any] | None = None) -> Spec:
+    """Return a layer from its text, from a function or a module, or as it is.
+
+    Raises
+    ------
+    BnstatsError
+        It is no layer, or does not have these parameters.
+    """
+    try:
+        if isinstance(layer, str):
+            return parse(layer, load_typed, parameters)
+        if isinstance(layer, Spec) and not parameters:
+            return layer
+        if isinstance(layer, Spec):
+            return parse(layer.text, load_typed, parameters)
+        if callable(layer) or isinstance(layer, Layer):
+            return spec_of(layer, parameters or {})
+    except UnknownParameterError as error:
+        near = suggestion(error.key, inspect.signature(compute).parameters)
+        if near and near not in ("layer", "parameters"):
+            raise BnstatsError(error.message, hint=f"did you mean the argument {near}?") from None
+        raise
     hint = 'e.g. "relu", or "elu:alpha=2"'
-    if isinstance(given, list | tuple | set):
+    if isinstance(layer, list | tuple | set):
         hint = "one layer at a time"
-    elif callable(given):
-        hint = 'bnstats.register(function, name="my_act"), and then "my_act"'
-    raise BnstatsError(f"a layer is named by text, not by {kind_of(given)}", hint=hint)
+    raise BnstatsError(
+        f"a layer is a name, a function or a torch module, not {kind_of(layer)}", hint=hint
+    )
+
+
+def _law(law: Law, *fields: float | None) -> Law:
+    """Return a law with those fields replaced that are given, in their order."""
+    if all(value is None for value in fields):
+        return law
+    given = zip(Law._fields, fields, strict=True)
+    return checked_law(law)._replace(**{name: v for name, v in given if v is not None})
 
 
 def _is_hopeless(tally: Tally, bound: BoundLayer, heavy: tuple[Direction, ...]) -> bool:
@@ -361,22 +440,4 @@ def _is_hopeless(tally: Tally, bound: BoundLayer, heavy: tuple[Direction, ...]) 
         m.points + m.nonfinite >= default_samples(bound)
         and (d in heavy or m.mean_b - m.mean_a**2 <= 0)
         for d, m in tally.items()
-    )
-
-
-def verdicts_on(
-    spec: Spec,
-    law: Law,
-    exact: dict[str, Exact],
-    found: dict[str, Estimate] | None = None,
-    samples: int = 0,
-) -> tuple[Verdict, ...]:
-    """Judge the published claims on a layer; they are about standard normal inputs only."""
-    if law != STANDARD:
-        return ()
-    known = exact.keys() if found is None else found.keys()
-    return tuple(
-        judge(claim, exact, found, samples=samples)
-        for claim in claims_on(spec.text)
-        if claim.quantity in known
     )

@@ -40,6 +40,13 @@ class BnstatsError(Exception):
             if note:
                 self.add_note(note)
 
+    def lines(self) -> list[str]:
+        """Return what a person is told: what is wrong, where, and a remedy."""
+        lines = [f"error: {self.message}"]
+        lines += [f"       {line}" for line in (self.where or "").split("\n") if line]
+        lines += [f"hint:  {self.hint}"] if self.hint else []
+        return [printable(line, 4000) for line in lines]  # they may hold what another has written
+
 
 class ArgumentError(BnstatsError):
     """An argument outside its range, which the message names as Python spells it: max_time."""
@@ -73,6 +80,16 @@ def printable(text: str, limit: int = 200) -> str:
         for c in short
     )
     return shown.replace("##[", "#\\x23[")
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, safe to print."""
+    return printable(str(error).partition("\n")[0], 160)
+
+
+def described(error: BaseException) -> str:
+    """Return the type of an exception, and the first line of what it says."""
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def suggestion(word: str, known: Iterable[str]) -> str | None:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from bnstats.api import checked_spec, prepared
-from bnstats.checkpoints.document import RunMoments
-from bnstats.checkpoints.identity import check_identity, identity
-from bnstats.checkpoints.keeping import Keeping
-from bnstats.checkpoints.parts import united
 from bnstats.errors import BnstatsError
 from bnstats.layers import Law
 from bnstats.result import Result
+from bnstats.sampling.checkpoints.document import RunMoments
+from bnstats.sampling.checkpoints.identity import check_identity, identity
+from bnstats.sampling.checkpoints.keeping import Keeping
+from bnstats.sampling.checkpoints.parts import united
 from bnstats.sampling.layout import Merged
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch

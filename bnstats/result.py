@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from html import escape
+from importlib import import_module
+from typing import Any, Generic, Literal, TypeVar
 
 from bnstats.claims.verdict import Verdict
-from bnstats.errors import suggestion
+from bnstats.errors import HostError, suggestion
 from bnstats.layers import STANDARD, Law
+from bnstats.notation import bounds, count_text, deviation, percent
 from bnstats.sampling.settings import DType, Sampler, Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import Estimate
-from bnstats.statistics.exact import Exact
-from bnstats.statistics.quantities import QUANTITIES, Direction
+from bnstats.statistics.exact import Exact, exact_entry
+from bnstats.statistics.quantities import ON_SCREEN, QUANTITIES, Direction
+from bnstats.statistics.uncertain import finite
 
 T = TypeVar("T", Estimate, Exact)
 Status = Literal["complete", "target_not_met", "interrupted"]  # from the best to the worst
+
+
+def _caption(layer: str, law: Law, *more: str) -> str:
+    return " ".join((layer, *(f"{k}={v:g}" for k, v in law.changes.items()), *more))
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,6 +66,62 @@ class Record(Generic[T]):
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self.quantities]
 
+    @property
+    def _caption(self) -> str:
+        """What was asked for, in a line."""
+        return self.layer
+
+    def _numbers(self) -> dict[str, Any]:
+        """Return the numbers as plain data."""
+        raise NotImplementedError
+
+    def _row(self, number: T) -> dict[str, Any]:
+        """Return what a data frame has of a number, by column."""
+        raise NotImplementedError
+
+    def _cells(self, number: T) -> dict[str, str]:
+        """Return what a notebook shows of a number, by the heads of the columns."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data that JSON can hold: an item of ``results`` in a document of bnstats."""
+        said = {"warnings": list(self.warnings), "claims": [v.to_dict() for v in self.claims]}
+        return {"layer": self.layer} | self._numbers() | said
+
+    def to_pandas(self) -> Any:
+        """Return a pandas.DataFrame with a row for each quantity, by its name.
+
+        Raises
+        ------
+        HostError
+            pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ModuleNotFoundError:
+            raise HostError("pandas is not installed", hint="pip install pandas") from None
+        rows = {name: self._row(number) for name, number in self.quantities.items()}
+        return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+
+    def _repr_html_(self) -> str:
+        """Return the table that a notebook shows."""
+        lines: list[str] = []
+        for name in ON_SCREEN:
+            if name in self.quantities:
+                cells: dict[str, str] = self._cells(self.quantities[name])
+                lines = lines or [_html_row("th", ("", *cells))]
+                lines.append(_html_row("td", (QUANTITIES[name].symbol, *cells.values())))
+        notes = "".join(f"<p>warning: {escape(said)}</p>" for said in self.warnings)
+        return f"<table><caption>{escape(self._caption)}</caption>{''.join(lines)}</table>{notes}"
+
+    def __repr__(self) -> str:
+        shown: list[str] = [f"{n}={self.quantities[n]}" for n in ON_SCREEN if n in self.quantities]
+        return f"{type(self).__name__}({', '.join((repr(self._caption), *shown))})"
+
+
+def _html_row(tag: str, cells: Iterable[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
 
 @dataclass(frozen=True, repr=False)
 class Reference(Record[Exact]):
@@ -78,9 +142,18 @@ class Reference(Record[Exact]):
         """Names of the quantities without an exact value."""
         return tuple(name for name in QUANTITIES if name not in self.quantities)
 
-    def __repr__(self) -> str:
-        known = ", ".join(f"{k}={v.value!r}" for k, v in self.quantities.items())
-        return f"Reference({self.layer!r}, {known})"
+    @property
+    def _caption(self) -> str:
+        return _caption(self.layer, self.law)
+
+    def _numbers(self) -> dict[str, Any]:
+        return {name: {"exact": exact_entry(self.quantities.get(name))} for name in QUANTITIES}
+
+    def _row(self, number: Exact) -> dict[str, Any]:
+        return number.to_dict()
+
+    def _cells(self, number: Exact) -> dict[str, str]:
+        return {"exact": str(number), "by": number.by}
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,6 +224,39 @@ class Result(Record[Estimate]):
         """The smallest effective number of draws among the quantities."""
         return min((q.n_eff for q in self.quantities.values()), default=0.0)
 
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{k}={v}" for k, v in self.quantities.items() if "gain" not in k)
-        return f"Result({self.layer!r}, samples={self.samples}, {shown})"
+    @property
+    def _caption(self) -> str:
+        return _caption(self.layer, self.law, f"n={count_text(self.samples)}")
+
+    def _numbers(self) -> dict[str, Any]:
+        return {
+            "status": self.status,
+            "samples": self.samples,
+            "chunk": self.chunk,
+            "n_eff": finite(self.n_eff),
+            "nonfinite": dict(self.nonfinite),
+            **{name: estimate.to_dict() for name, estimate in self.quantities.items()},
+        }
+
+    def _row(self, number: Estimate) -> dict[str, Any]:
+        low, high = number.interval or (None, None)
+        exact = number.exact
+        return {
+            "value": number.value,
+            "stderr": number.stderr,
+            "low": low,
+            "high": high,
+            "n_eff": number.n_eff,
+            "reliable": number.reliable,
+            "exact": exact.value if exact else None,
+            "z": number.z,
+        }
+
+    def _cells(self, number: Estimate) -> dict[str, str]:
+        interval = number.interval if number.reliable else None
+        return {
+            "estimate(SE)": str(number),
+            f"{percent(self.confidence)} interval": bounds(interval) if interval else "unreliable",
+            "exact": str(number.exact) if number.exact else "",
+            "z": "" if number.z is None else deviation(number.z),
+        }

@@ -16,6 +16,7 @@ from bnstats.cli.main import main
 from bnstats.layers import USER_LAYERS
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras' own default is tensorflow
+os.environ["XDG_CACHE_HOME"] = os.devnull  # a test that wants a cache has one of its own
 
 
 _LIBRARIES = ("torch", "array_api_compat", "jax", "flax", "keras", "matplotlib")

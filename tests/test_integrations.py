@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -70,7 +71,7 @@ def test_verify_alone_checks_what_the_project_names(cli: Cli, project: Path) -> 
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "1 constant of 1 layer: 1 verified, 0 failed, 0 undecided"
     (project / "constants.toml").write_text(BAD)
-    code, out, err = cli("verify", "--output-format", "github")
+    code, out, err = cli("verify", "--format", "github")
     assert (code, err) == (1, "")
     assert out.startswith("::error file=../../constants.toml,line=4,")
     assert "; to reproduce: bnstats exact gelu" in out
@@ -117,7 +118,7 @@ def test_options_of_the_project_yield_to_the_command_line(
         (
             'claim = ["a.toml"]',
             "unknown key 'claim'",
-            "did you mean 'claims'?  keys: claims, import, samples, seed, family-error",
+            "did you mean 'claims'?  keys: claims, import, samples, seed, family-error, quantity",
         ),
         ('claims = "a.toml"', "claims is not a list of files", 'claims = ["constants.toml"]'),
         ('claims = [""]', "claims is not a list of files", 'claims = ["constants.toml"]'),
@@ -239,23 +240,44 @@ def test_the_fixture_fails_with_the_message_of_the_command_line(
             bnstats_verify("max_pool2d:kernel_size=3", "std_dx", 1 / 3, samples=20_000)
 
         def test_own(bnstats_verify, monkeypatch):
-            with pytest.raises(bnstats.BnstatsError, match="no module 'fixtureacts'"):
+            with pytest.raises(pytest.fail.Exception, match="no module 'fixtureacts'"):
                 bnstats_verify("fixtureacts:steep", "std_dx", 3.0)
             monkeypatch.syspath_prepend("own")
             bnstats_verify("fixtureacts:steep:alpha=3", "std_dx", 3.0, samples=20_000)
 
+        def test_object(bnstats_verify):
+            bnstats_verify(lambda x: 3 * x, "std_y", "3.0", samples=20_000)
+
         def test_misspelt(bnstats_verify):
-            with pytest.raises(bnstats.BnstatsError, match="^bnstats_verify: unknown layer 'gelo'"):
-                bnstats_verify("gelo", "gain_y", "1.7015")
-            with pytest.raises(bnstats.BnstatsError, match="value '1,7' is not a number"):
+            bnstats_verify("elo:alpha=2", "gain_y", "1.7015")
+
+        def test_misspelt_argument(bnstats_verify):
+            bnstats_verify("gelu", "gain_y", "1.7015", sampels=20_000)
+
+        def test_no_number(bnstats_verify):
+            with pytest.raises(pytest.fail.Exception, match="value '1,7' is not a number"):
                 bnstats_verify("gelu", "gain_y", "1,7")
+            with pytest.raises(pytest.fail.Exception, match="family_error 2 is outside"):
+                bnstats_verify("gelu", "gain_y", "1.7", family_error=2)
         """,
     )
-    result.assert_outcomes(passed=4, failed=2)
+    result.assert_outcomes(passed=5, failed=4)
+    for name, lines in {
+        "test_misspelt": ["error: unknown layer 'elo'", "hint:  did you mean 'elu'?"],
+        "test_misspelt_argument": [
+            "error: bnstats_verify has no argument 'sampels'",
+            "hint:  did you mean 'samples'?",
+        ],
+    }.items():
+        (at,) = (i for i, x in enumerate(result.outlines) if re.fullmatch(f"_+ {name} _+", x))
+        said = result.outlines[at + 1 : at + 3]  # no traceback between name and message
+        assert [line[: len(wanted)] for line, wanted in zip(said, lines, strict=True)] == lines
     Path("a.toml").write_text(BAD)
     said = cli("verify", "a.toml", "-n", "20000", "--seed", "3").out.splitlines()[:-1]
-    assert said[0].startswith("FAIL      a.toml:4: gelu 1/σ[y]: claimed 1.7015, exact 1.70092624,")
-    said[0] = said[0].replace("a.toml:4: ", "")  # a call of the fixture is in no file
+    assert said[0].startswith(
+        "FAIL      a.toml:4:9: gelu 1/σ[y]: claimed 1.7015, exact 1.70092624,"
+    )
+    said[0] = said[0].replace("a.toml:4:9: ", "")  # a call of the fixture is in no file
     at = result.outlines.index(said[0])
     assert result.outlines[at : at + 3] == said
     assert "test_wrong" in result.outlines[at - 1]  # no traceback between name and message
@@ -309,25 +331,28 @@ def test_the_hook_stops_a_commit_fixes_the_file_and_lets_it_pass(
         site = sysconfig.get_path("purelib")
         home = str(tmp_path / "home")
         argv = (sys.executable, "-m", "pre_commit", "run", *changed.split())
-        return run(*argv, cwd=user, PRE_COMMIT_HOME=home, PYTHONPATH=site)
+        env = {"PRE_COMMIT_HOME": home, "PYTHONPATH": site, "XDG_CACHE_HOME": home}
+        return run(*argv, cwd=user, **env)
 
     commit(user)
     done = hook()
     assert done.returncode == 1, done.stderr
     assert "- hook id: bnstats-verify\n- exit code: 1\n" in done.stdout
-    assert "FAIL      numbers.toml:4: gelu 1/σ[y]: claimed 1.7015, exact 1.70092" in done.stdout
+    assert "FAIL      numbers.toml:4:9: gelu 1/σ[y]: claimed 1.7015, exact 1.70092" in done.stdout
     assert list(tmp_path.glob("home/repo*/*/lib/*/site-packages/bnstats/version.py"))
     done = hook("--fix")
     assert done.returncode == 1
     assert "- files were modified by this hook" in done.stdout
-    assert "fixed     numbers.toml:4: gelu 1/σ[y]: 1.7015 -> 1.7009" in done.stdout
+    assert "fixed     numbers.toml:4:9: gelu 1/σ[y]: 1.7015 -> 1.7009" in done.stdout
     assert (user / "numbers.toml").read_text() == GOOD
     (user / "other.csv").write_text("layer,quantity,value\nrelu,std_dx,0.8\n")
-    (user / "code.py").write_text("")
+    (user / "acts.py").write_text("")  # a layer may stand in it
+    (user / "notes.md").write_text("")
     for args, changed, code, last in [
         ((), "--all-files", 0, "Passed"),
         ((), "--files pyproject.toml", 0, "Passed"),
-        ((), "--files code.py", 0, "Skipped"),
+        ((), "--files acts.py", 0, "Passed"),
+        ((), "--files notes.md", 0, "Skipped"),
         (("numbers.toml", "other.csv"), "--files other.csv", 1, "0 undecided"),
     ]:
         done = hook(*args, changed=changed)
@@ -336,6 +361,9 @@ def test_the_hook_stops_a_commit_fixes_the_file_and_lets_it_pass(
 
 
 # --- GitHub ------------------------------------------------------------------------------------
+
+
+VERIFY = 1  # the step that another one installs bnstats for
 
 
 class Action:
@@ -353,15 +381,15 @@ class Action:
             '[tool.bnstats]\nclaims = ["constants.toml"]\nsamples = "2e4"\n'
         )
 
-    def __call__(self, **inputs: str) -> list[subprocess.CompletedProcess[str]]:
-        """Return what each step left behind, up to the first that failed."""
+    def __call__(self, first: int = 0, **inputs: str) -> list[subprocess.CompletedProcess[str]]:
+        """Return what each step left behind, from the given one to the first that failed."""
         declared = self.definition["inputs"]
         given = {name.replace("_", "-"): value for name, value in inputs.items()}
         assert given.keys() <= declared.keys()
         values = {name: given.get(name, entry["default"]) for name, entry in declared.items()}
         assert self.definition["runs"]["using"] == "composite"
         done: list[subprocess.CompletedProcess[str]] = []
-        for step in self.definition["runs"]["steps"]:
+        for step in self.definition["runs"]["steps"][first:]:
             assert step["shell"] == "bash"  # a composite step must name its shell
             assert "${{" not in step["run"], "an input in a script is a hole for code"
             env = {k: substituted(v, values) for k, v in step.get("env", {}).items()}
@@ -407,12 +435,15 @@ def test_the_action_annotates_and_fails(action: Action) -> None:
     assert (action.site / "bnstats" / "version.py").exists()
     assert (verify.returncode, verify.stderr) == (1, "")
     first, last = verify.stdout.splitlines()
-    assert first.startswith("::error file=constants.toml,line=4,title=gelu gain_y is wrong::gelu")
+    assert first.startswith(
+        "::error file=constants.toml,line=4,col=9,title=gelu gain_y is wrong::gelu"
+    )
     assert first.endswith("bnstats exact gelu")
     assert last == "1 constant of 1 layer: 0 verified, 1 failed, 0 undecided"
     assert "| fail | `gelu` | 1/σ[y]" in action.summary.read_text("utf-8")
     (action.workspace / "constants.toml").write_text(GOOD)
-    assert [step.returncode for step in action()] == [0, 0]
+    (verify,) = action(VERIFY)
+    assert verify.returncode == 0
 
 
 def test_the_action_runs_no_code_of_the_repository_that_it_checks(action: Action) -> None:
@@ -433,7 +464,7 @@ def test_the_action_may_be_told_to_read_no_project(action: Action) -> None:
     _, verify = action(isolated="true", what="constants.toml", samples="20000")
     assert verify.returncode == 1
     assert not (action.workspace / "ran").exists()
-    _, verify = action()  # the module is the project's own, and is run; it ends nothing
+    (verify,) = action(VERIFY)  # the module is the project's own, and is run; it ends nothing
     assert verify.returncode == 2
     assert (action.workspace / "ran").exists()
 
@@ -446,12 +477,12 @@ def test_the_actions_inputs_reach_the_command(action: Action) -> None:
     assert verify.returncode == 2
     assert "$(touch,hacked)" in verify.stderr
     assert not (action.workspace / "hacked").exists()
-    _, verify = action(what="constants.toml\nb.toml\n", samples="3000")
+    (verify,) = action(VERIFY, what="constants.toml\nb.toml\n", samples="3000")
     assert verify.returncode == 1
     assert verify.stdout.splitlines()[-1].startswith("2 constants of 2 layers: 0 verified, 2 f")
     # Without an exact value two streams judge; the second, four times as long, is the witness.
     assert "bnstats compute sparsemax -n 1.2e4 --seed 2" in verify.stdout
-    _, verify = action(family_error="7")
+    (verify,) = action(VERIFY, family_error="7")
     assert verify.returncode == 2
     assert "--family-error" in verify.stderr
 
@@ -480,3 +511,19 @@ def test_what_reproduces_a_failure_reproduces_it(cli: Cli, project: Path) -> Non
     assert words[:3] == ["bnstats", "compute", "sparsemax"]
     again = compute("sparsemax", samples=int(float(words[4])), seed=int(words[6]))
     assert again.gain_y.value == check["value"]
+
+
+# --- the project's own workflows ------------------------------------------------------------------
+
+
+def test_the_tests_run_on_every_python_that_the_package_names() -> None:
+    folder = Path(ROOT, ".github", "workflows")
+    flows = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in folder.glob("*.yml")}
+    matrix = flows["tests"]["jobs"]["tests"]["strategy"]["matrix"]
+    project = tomllib.loads(Path(ROOT, "pyproject.toml").read_text("utf-8"))["project"]
+    prefix = "Programming Language :: Python :: 3."
+    named = [c.removeprefix(prefix[:-2]) for c in project["classifiers"] if c.startswith(prefix)]
+    assert matrix["python"] == named
+    for name, job in (("tests", "all"), ("release", "build")):
+        assert {"run": ".ci/run"} in flows[name]["jobs"][job]["steps"]
+        assert flows[name]["permissions"] == {"contents": "read"}

@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from bnstats.errors import BnstatsError, HostError, hint_for, printable
+from bnstats.errors import BnstatsError, HostError, described, hint_for, printable
 
 ACCELERATORS = {"torch": "torch", "jax": "jax"}  # backend: the package whose arrays it has
 BACKENDS = ("numpy", *ACCELERATORS)
@@ -106,9 +106,8 @@ def load(name: str) -> Any:
     try:
         return import_module(f"bnstats.backends.{name}_backend")
     except Exception as error:
-        told = printable(str(error).partition("\n")[0], 160)
         raise HostError(
-            f"backend '{name}': importing {package} raised {type(error).__name__}: {told}",
+            f"backend '{name}': importing {package} raised {described(error)}",
             hint=f"python -c 'import {package}' shows the whole of it",
         ) from error
 
@@ -138,8 +137,7 @@ def found_devices(name: str, backend: Accelerator) -> list[Device]:
     try:
         return backend.devices()
     except Exception as error:
-        told = printable(str(error).partition("\n")[0], 160)
-        raise HostError(f"{name} finds no devices: {type(error).__name__}: {told}") from error
+        raise HostError(f"{name} finds no devices: {described(error)}") from error
 
 
 def chosen(name: str, backend: Accelerator, wanted: str | None) -> list[Device]:

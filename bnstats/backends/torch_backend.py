@@ -14,7 +14,7 @@ import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from bnstats.backends import Device, Keys, Launch, Warn, chain
-from bnstats.errors import BnstatsError, printable
+from bnstats.errors import BnstatsError, described
 
 _WORD = 0xFFFFFFFF  # words are int64: torch has next to no arithmetic for unsigned types
 # Otherwise the kernel that sums a and b is not fused with the sums of a·b and b²: draws are stored.
@@ -117,7 +117,7 @@ def launcher(block: Callable[[Any, Any, Any], Any], size: int, device: Device) -
                     mistaken = isinstance(error, BnstatsError)  # in a function of the user's
                     if run is block or mistaken or is_out_of_memory(error):
                         raise
-                    unfused = f"torch could not fuse it, and ran it unfused: {_first_line(error)}"
+                    unfused = f"torch could not fuse it, and ran it unfused: {described(error)}"
                     run = block
                     found = run(*inputs)
                 sums = sums + found
@@ -138,10 +138,6 @@ def one_graph(block: Callable[..., Any], *inputs: Any) -> Any:
     # As torch does itself: on a GPU a gradient would run, and be traced, in another thread.
     with torch.autograd.set_multithreading_enabled(False):
         return make_fx(block, tracing_mode="fake", _allow_non_fake_inputs=True)(*inputs)
-
-
-def _first_line(error: BaseException) -> str:
-    return printable(f"{type(error).__name__}: {error}".partition("\n")[0], 160)
 
 
 def host(sums: Any) -> Any:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-from bnstats.claims.files import Claim, ClaimSet, read_claims
+from bnstats.claims.claim import Claim, ClaimSet
+from bnstats.claims.files import read_claims
 from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.layers import STANDARD, Law
 from bnstats.specs.names import resolve
 
 __all__ = ["Claim", "ClaimSet", "claim_set", "claim_sets", "claims_on", "read_claims", "set_names"]
@@ -56,6 +58,7 @@ def claim_sets() -> Iterator[ClaimSet]:
     return map(claim_set, set_names())
 
 
-def claims_on(layer: str) -> tuple[Claim, ...]:
+def claims_on(layer: str, law: Law = STANDARD) -> tuple[Claim, ...]:
     """Return the published claims about a layer, which is named by its canonical spec."""
-    return tuple(c for s in claim_sets() for c in s.claims if c.spec.text == layer)
+    found = (c for s in claim_sets() for c in s.claims if c.spec.text == layer)
+    return tuple(c for c in found if c.law == law)

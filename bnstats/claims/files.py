@@ -1,116 +1,58 @@
-"""Reading claims from TOML, JSON or CSV."""
+"""Reading claims from TOML, JSON, CSV, and from dicts in Python files."""
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bnstats.claims.parsing import ParsingError, read_json, read_toml
-from bnstats.claims.places import Place, places
-from bnstats.claims.values import Printed, parse_value
+from bnstats.claims.claim import Claim, ClaimSet
+from bnstats.claims.fields import FieldError, claim_of
+from bnstats.claims.places import Lines, Place, Span
+from bnstats.claims.rows import ABOUT, rows_of
 from bnstats.custom import load_trusted, load_typed
-from bnstats.errors import BnstatsError, hint_for, printable
-from bnstats.specs.names import Load
-from bnstats.specs.spec import Spec, parse
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.errors import BnstatsError, printable
 
-_FIELDS = ("layer", "quantity", "value", "tolerance", "samples", "source", "remark")
-_ABOUT = ("title", "url", "convention")  # of the whole file
 _MAX_BYTES = 2_000_000
-_MAX_CLAIMS = 10_000
-_MAX_SAMPLES = 10**18
 _MAX_SHOWN = 200
+_MOST_ERRORS = 20  # that are told of a file
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A published value of one quantity of one layer.
+def read_claims_file(path: Path, quantity: str | None = None, part: str = "") -> ClaimSet:
+    """Read a user's claims file; its suffix, .toml, .json, .csv or .py, determines the format.
 
-    Attributes
+    Parameters
     ----------
-    set
-        The name of the claim set that it belongs to.
-    spec
-        The layer with its parameters.
+    path
+        The file.
     quantity
-        The name of the quantity, e.g. ``std_dx``.
-    printed
-        The value as it stands in the source. Its half-width is the claim's tolerance, if it has
-        one.
-    samples
-        The number of Monte Carlo draws behind it; None if the source does not say.
-    source, remark
-        Where it was published, and what a reader should know about it.
-    place
-        The place of the value in a user's own file; None for the sets of the package.
-    """
-
-    set: str
-    spec: Spec
-    quantity: str
-    printed: Printed
-    samples: int | None = None
-    source: str = ""
-    remark: str = ""
-    place: Place | None = None
-
-
-@dataclass(frozen=True)
-class ClaimSet:
-    """Claims from one source.
-
-    Attributes
-    ----------
-    name
-        The name of the set: the file's without its suffix.
-    claims
-        The claims, in the order of the file.
-    title, url
-        The source, and where it is published; empty if the file does not say.
-    convention
-        What the numbers of the source are, e.g. standard deviations; empty if it does not say.
-    """
-
-    name: str
-    claims: tuple[Claim, ...]
-    title: str = ""
-    url: str = ""
-    convention: str = ""
-
-
-def read_claims_file(path: Path) -> ClaimSet:
-    """Read a user's claims file; its suffix, .toml, .json or .csv, determines the format.
+        The quantity of the claims that name none. A dict, and a flat JSON object, are of values by
+        layer and name none.
+    part
+        In a Python file, the name of the dict.
 
     Raises
     ------
     BnstatsError
-        The file cannot be read or parsed, or a claim in it is wrong; the message names the claim by
-        its number.
+        The file cannot be read or parsed, or claims in it are wrong; the message tells the line and
+        the column of each.
     """
+    shown = _shown(path)
     try:
         if path.exists() and not path.is_file():
-            raise BnstatsError(f"cannot read {_shown(path)}: not a file")
+            raise BnstatsError(f"cannot read {shown}: not a file")
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
-        raise BnstatsError(f"no such file: {_shown(path)}", hint="bnstats list claims") from None
+        raise BnstatsError(f"no such file: {shown}", hint="bnstats list claims") from None
     except (OSError, ValueError) as error:  # a NUL in the name is a ValueError
         reason = error.strerror if isinstance(error, OSError) else "no file has such a name"
-        raise BnstatsError(f"cannot read {_shown(path)}: {reason}") from None
-    shown = _shown(path)
-    found = read_claims(content, shown)
-    text = content.decode("utf-8-sig")
-    where = places(text, path, lambda numbered: _rows(_parse(numbered, shown), shown))
-    located = (replace(c, place=p) for c, p in zip(found.claims, where, strict=True))
-    return replace(found, claims=tuple(located))
+        raise BnstatsError(f"cannot read {shown}: {reason}") from None
+    return _read(content, _File(shown, path, quantity, part))
 
 
-def claim(fields: Mapping[str, str]) -> Claim:
+def claim(fields: Mapping[str, Any]) -> Claim:
     """Return one claim from the fields that a file would hold; see `read_claims_file`.
 
     A program names the layer here, not a file, so a layer of the user's is imported.
@@ -118,163 +60,100 @@ def claim(fields: Mapping[str, str]) -> Claim:
     >>> claim({"layer": "swish", "quantity": "std_y", "value": "0.5"}).spec.text
     'silu'
     """
-    return _claim(fields, "", "bnstats_verify", load_typed)
+    return claim_of(fields, "", load_typed)
 
 
 def read_claims(content: bytes, name: str) -> ClaimSet:
-    """Parse the content of a claims file called ``name``; see `read_claims_file`."""
+    """Parse the content of a claims file called ``name``; see `read_claims_file`.
+
+    Errors name claims by their numbers.
+    """
+    return _read(content, _File(name))
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file that is read: its name for messages, its path if places are wanted, and how."""
+
+    name: str
+    path: Path | None = None
+    quantity: str | None = None
+    part: str = ""
+
+    def place(self, lines: Lines, span: Span) -> Place | None:
+        if self.path is None:
+            return None
+        line, column = lines.line_and_column(span[0])
+        return Place(self.path, line, *span, column, self.part, self.quantity)
+
+
+def _read(content: bytes, file: _File) -> ClaimSet:
+    name = file.name
     if len(content) > _MAX_BYTES:
         raise BnstatsError(f"{name} is larger than {_MAX_BYTES // 10**6} MB")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise BnstatsError(f"{name} is not UTF-8 text") from None
-    document = _parse(text, name)
-    stem, rows = Path(name).stem, _rows(document, name)
-    claims = tuple(_claim(row, stem, f"{name}, claim {i}") for i, row in enumerate(rows, start=1))
-    seen: dict[tuple[str, str], int] = {}
-    for i, claim in enumerate(claims, start=1):
-        first = seen.setdefault((claim.spec.text, claim.quantity), i)
-        if first != i:
-            raise BnstatsError(
-                f"{name}, claim {i}: repeats claim {first}   ({claim.spec.text}, {claim.quantity})",
-                hint="keep one of them",
+    rows, about, spans, flat = rows_of(text, name, file.part, located=file.path is not None)
+    if flat and file.quantity is None:
+        raise BnstatsError(
+            f"{name} holds values by layer, and does not say which quantity they are",
+            hint="e.g. `quantity='gain_y'`",
+        )
+    stem = Path(name).stem
+    claims, errors = list[Claim](), list[BnstatsError]()
+    lines, seen = Lines(text), dict[tuple[Any, ...], int]()
+    for number, row in enumerate(rows, start=1):
+        own = spans[number - 1] if number <= len(spans) else {}
+        try:
+            found = claim_of(row, stem, load_trusted, file.quantity)
+            found = replace(found, place=file.place(lines, own["value"]) if own else None)
+            key = (found.spec.text, found.law, found.quantity, found.source)
+            first = seen.setdefault(key, number)
+            if first != number:
+                raise FieldError(
+                    f"repeats claim {first}   ({found.spec.text}, {found.quantity})",
+                    hint="keep one of them, or name the source of each",
+                )
+            claims.append(found)
+        except FieldError as error:
+            at = _where(file, lines, own, number, error.key)
+            errors.append(
+                BnstatsError(f"{at}: {error.message}", where=error.where, hint=error.hint)
             )
-    about = (printable(_text(document.get(key, ""), key, name)) for key in _ABOUT)
-    return ClaimSet(stem, claims, *about)
+    if errors:
+        raise _all_of(errors, name, len(rows))
+    said = (printable(_said(about.get(key, ""), key, name)) for key in ABOUT)
+    return ClaimSet(stem, tuple(claims), *said)
 
 
-def _rows(document: Mapping[str, Any], name: str) -> list[Any]:
-    known = ("claim", *_ABOUT)
-    for key, value in document.items():  # [[claims]] would hold claims that nobody checks
-        if key not in known and _holds_tables(value):
-            raise BnstatsError(
-                f"{name}: unknown key '{printable(key, 40)}'",
-                hint=hint_for(key, known, f"keys: {', '.join(known)}"),
-            )
-    rows = document.get("claim", [])
-    if not isinstance(rows, list) or not rows:
-        raise BnstatsError(f"{name} holds no claims", hint=_example(name))
-    if len(rows) > _MAX_CLAIMS:
-        raise BnstatsError(f"{name} holds more than {_MAX_CLAIMS:,} claims")
-    return rows
+def _where(file: _File, lines: Lines, own: Mapping[str, Span], number: int, key: str) -> str:
+    """Return where a field stands, or else its row."""
+    if not own:
+        return f"{file.name}, claim {number}"
+    line, column = lines.line_and_column((own.get(key) or min(own.values()))[0])
+    return f"{file.name}:{line}:{column}"
 
 
-def _holds_tables(value: Any) -> bool:
-    return any(isinstance(v, dict) for v in (value if isinstance(value, list) else (value,)))
-
-
-def _parse(text: str, name: str) -> dict[str, Any]:
-    """Parse a file into a mapping that has the list ``claim``; decimals stay text."""
-    suffix = Path(name).suffix.lower()
-    try:
-        if suffix == ".toml":
-            return read_toml(text, str)
-        if suffix == ".json":
-            document = read_json(text, str)
-            return document if isinstance(document, dict) else {"claim": document}
-        if suffix == ".csv":
-            return {"claim": _csv_rows(text, name)}
-    except (ParsingError, csv.Error) as error:
-        raise BnstatsError(f"{name} cannot be parsed: {printable(str(error))}") from None
-    raise BnstatsError(f"{name}: a claims file ends in .toml, .json or .csv")
-
-
-def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:
-    rows = csv.DictReader(io.StringIO(text), strict=True)
-    header = rows.fieldnames or ()
-    # The time that a row takes is proportional to the header's length, however short the row is.
-    if len(header) > 2 * len(_FIELDS) or len(set(header)) < len(header):
-        raise BnstatsError(
-            f"{name}: the header has too many fields, or one of them twice",
-            hint=f"fields: {', '.join(_FIELDS)}",
-        )
-    return [{k: v for k, v in row.items() if v} for row in islice(rows, _MAX_CLAIMS + 1)]
-
-
-def _claim(row: Any, set_name: str, at: str, load: Load = load_trusted) -> Claim:
-    if not isinstance(row, Mapping):
-        raise BnstatsError(f"{at}: not a table of {', '.join(_FIELDS)}")
-    if None in row:  # csv puts fields there that the header has no name for
-        raise BnstatsError(
-            f"{at}: more fields than the header names", hint='quote a layer that holds commas: "…"'
-        )
-    unknown = [key for key in row if key not in _FIELDS]
-    if unknown:
-        key = printable(str(unknown[0]), 40)
-        hint = hint_for(key, _FIELDS, f"fields: {', '.join(_FIELDS)}")
-        raise BnstatsError(f"{at}: unknown field '{key}'", hint=hint)
-    for key in ("layer", "quantity", "value"):
-        if key not in row:
-            raise BnstatsError(f"{at}: field '{key}' is missing")
-    fields = {k: _text(v, k, at) for k, v in row.items()}
-    try:
-        spec = parse(fields["layer"], load)
-    except BnstatsError as error:
-        raise BnstatsError(f"{at}: {error.message}", where=error.where, hint=error.hint) from None
-    context = f'   (layer = "{spec.text}")'
-    quantity = fields["quantity"]
-    if quantity not in QUANTITIES:
-        raise BnstatsError(
-            f"{at}: unknown quantity '{printable(quantity, 40)}'{context}",
-            hint=hint_for(quantity, QUANTITIES, f"quantities: {', '.join(QUANTITIES)}"),
-        )
-    try:
-        printed = parse_value(fields["value"])
-    except ValueError as error:
-        raise BnstatsError(f"{at}: {error}{context}") from None
-    if "tolerance" in fields:
-        tolerance = _tolerance(fields["tolerance"], at + context)
-        printed = replace(printed, half_width=tolerance)
-    return Claim(
-        set=set_name,
-        spec=spec,
-        quantity=quantity,
-        printed=printed,
-        samples=_samples(fields.get("samples"), at + context),
-        source=printable(fields.get("source", "")),
-        remark=printable(fields.get("remark", "")),
+def _all_of(errors: list[BnstatsError], name: str, count: int) -> BnstatsError:
+    """Return one error that tells of all."""
+    if len(errors) == 1:
+        return errors[0]
+    lines = [e.message + (f"; {e.hint}" if e.hint else "") for e in errors[:_MOST_ERRORS]]
+    if len(errors) > _MOST_ERRORS:
+        lines.append(f"and {len(errors) - _MOST_ERRORS} more")
+    return BnstatsError(
+        f"{name}: {len(errors)} of {count} claims are wrong", where="\n".join(lines)
     )
 
 
-def _text(value: Any, key: str, at: str) -> str:
+def _said(value: Any, key: str, name: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BnstatsError(f"{at}: field '{key}' is not text")
-    try:
-        return str(value)
-    except ValueError:  # an int of thousands of digits
-        raise BnstatsError(f"{at}: field '{key}' is too long") from None
-
-
-def _tolerance(text: str, at: str) -> float:
-    try:
-        tolerance = parse_value(text).value
-    except ValueError:
-        tolerance = 0.0
-    if tolerance <= 0:
-        raise BnstatsError(f"{at}: tolerance '{printable(text, 40)}' is not a positive number")
-    return tolerance
-
-
-def _samples(text: str | None, at: str) -> int | None:
-    if text is None:
-        return None
-    try:
-        samples = int(float(text))
-    except (ValueError, OverflowError):
-        samples = 0
-    if not 1 <= samples <= _MAX_SAMPLES:
-        what = "a positive number" if samples < 1 else "at most 1e18"
-        raise BnstatsError(f"{at}: samples '{printable(text, 40)}' is not {what}")
-    return samples
+        raise BnstatsError(f"{name}: field '{key}' is not text")
+    return str(value)
 
 
 def _shown(path: Path) -> str:
     text = str(path)  # a long path keeps its end, which has the suffix
     return printable(text if len(text) <= _MAX_SHOWN else f"…{text[1 - _MAX_SHOWN :]}", 4000)
-
-
-def _example(name: str) -> str | None:
-    if Path(name).suffix.lower() != ".toml":
-        return None
-    return 'e.g. claim = [{layer = "sigmoid", quantity = "std_dx", value = "0.21175"}]'

@@ -11,11 +11,30 @@ from typing import Any
 # tomllib takes time quadratic in the parts of a dotted key, and a hundred times a number's memory.
 _MAX_PARTS, _MAX_BARE = 100, 10_000
 _PART = r"""(?:"(?:[^"\\\n]|\\.)*+"?|'[^'\n]*+'?|[\w-]++)"""
+_POSITION = re.compile(r" \(at line (\d+), column (\d+)\)$")  # tomllib says it in words
 _KEY = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
 
 
 class ParsingError(ValueError):
-    """Text that is no TOML or JSON, or that is made to hurt; the message is for people."""
+    """Text that is none of its format, or that is made to hurt; the message is for people.
+
+    Attributes
+    ----------
+    line, column
+        Where it is wrong, from 1; None if that is not known.
+    hint
+        What to type instead, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        line: int | None = None,
+        column: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.line, self.column, self.hint = line, column, hint
 
 
 def read_toml(text: str, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
@@ -31,7 +50,10 @@ def read_toml(text: str, parse_float: Callable[[str], Any] = float) -> dict[str,
     try:
         return tomllib.loads(text, parse_float=parse_float)
     except tomllib.TOMLDecodeError as error:
-        raise ParsingError(str(error)) from None
+        message = str(error)
+        at = _POSITION.search(message)
+        line, column = (int(at[1]), int(at[2])) if at else (None, None)
+        raise ParsingError(message[: at.start()] if at else message, line, column) from None
     except (RecursionError, ValueError):
         raise ParsingError("nested too deeply or too long") from None
 
@@ -53,7 +75,7 @@ def read_json(text: str, parse_number: Callable[[str], Any] | None = None) -> An
             parse_constant=parse_number or _no_number,
         )
     except json.JSONDecodeError as error:
-        raise ParsingError(str(error)) from None
+        raise ParsingError(error.msg, error.lineno, error.colno) from None
     except (RecursionError, ValueError) as error:
         if isinstance(error, ParsingError):
             raise

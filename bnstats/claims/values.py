@@ -24,8 +24,9 @@ _UNCERTAIN = re.compile(  # 0.7071(3), 0.7071(3)e-1 and 0.7071 ± 0.0001
 )
 _ROUNDED = 3  # significant digits from which on a decimal in an expression is a rounded number
 _COVERAGE = 2  # standard uncertainties, the parenthesised ones, to each side
-_ROOT = re.compile(r"sqrt\(([^()]*)\)", re.ASCII)
-_EXPRESSION = re.compile(r"(?:[0-9.+\-*/() \t]|sqrt|exp|log|pi|[0-9][eE])+", re.ASCII)
+_OF = r"(?:(?:math|np|numpy)\.)?"  # as code writes it
+_ROOT = re.compile(rf"{_OF}sqrt\(([^()]*)\)", re.ASCII)
+_EXPRESSION = re.compile(rf"(?:[0-9.+\-*/() \t]|{_OF}(?:sqrt|exp|log|pi)|[0-9][eE])+", re.ASCII)
 _BINARY = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -79,8 +80,8 @@ def parse_value(text: str) -> Printed:
     --------
     >>> parse_value("0.2123").half_width
     5e-05
-    >>> parse_value("sqrt(1/2)").value
-    0.7071067811865476
+    >>> parse_value("sqrt(1/2)").value, parse_value("math.sqrt(1/2)").value
+    (0.7071067811865476, 0.7071067811865476)
     >>> parse_value("sqrt(1.55)").digits  # between √1.545 and √1.555
     3
     >>> f'{parse_value("1/0.5838").half_width:.1e}', f'{parse_value("0.7071(3)").half_width:.1e}'
@@ -184,7 +185,7 @@ def _evaluate(node: ast.expr) -> float:
     match node:
         case ast.Constant(value=int() | float() as number):
             return float(number)
-        case ast.Name(id="pi"):
+        case ast.Name(id="pi") | ast.Attribute(value=ast.Name(), attr="pi"):
             return math.pi
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_evaluate(operand)
@@ -192,6 +193,10 @@ def _evaluate(node: ast.expr) -> float:
             return _evaluate(operand)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return float(_BINARY[type(op)](_evaluate(left), _evaluate(right)))
-        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]) if name in _FUNCTIONS:
+        case ast.Call(
+            func=ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name),
+            args=[argument],
+            keywords=[],
+        ) if name in _FUNCTIONS:
             return _FUNCTIONS[name](_evaluate(argument))
     raise ValueError

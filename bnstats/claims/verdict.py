@@ -7,7 +7,7 @@ import struct
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from bnstats.claims import Claim
 from bnstats.claims.values import Printed
@@ -16,6 +16,7 @@ from bnstats.statistics.alarm import FAMILY_ERROR, FIRST_THRESHOLD, round_up, tw
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.uncertain import finite
 
 VerdictOutcome = Literal["reproduced", "refuted", "undecided"]
 
@@ -29,7 +30,7 @@ _DIGITS_ENOUGH = 11
 _MOST_DRAWS = 1e12
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """The verdict on a claim.
 
@@ -71,8 +72,32 @@ class Verdict:
         """(claimed − true)/true, or None where the truth is 0."""
         return (self.claim.printed.value - self.truth) / self.truth if self.truth else None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data: the claim and its verdict."""
+        claim = self.claim
+        return {
+            "set": claim.set,
+            "quantity": claim.quantity,
+            "printed": claim.printed.text,
+            "verdict": self.outcome,
+            "remark": self.remark,
+            "decided_by": self.decided_by,
+            "relative_error": finite(self.relative_error),
+            "digits_right": self.digits_right,
+            "digits_printed": claim.printed.digits,
+            "samples_needed": self.samples_needed,
+            "equal_error_samples": finite(self.equal_error_samples),
+            "samples": claim.samples,
+            "source": claim.source,
+            "note": claim.remark,
+        }
+
     def __str__(self) -> str:
         return f"{self.outcome}: {self.remark}"
+
+    def __repr__(self) -> str:
+        claim = self.claim
+        return f"Verdict({claim.spec.text!r}, {claim.quantity!r}, {claim.printed.text!r}, {self})"
 
 
 def judge(

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
+
+from bnstats.cli.completing import SHELLS
+from bnstats.cli.console import Console
 
 
 @click.command("completion")
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def command(shell: str) -> None:
-    """Print a shell script that completes commands and options.
-
-    \b
-      eval "$(bnstats completion bash)"            in ~/.bashrc; the same for zsh
-      bnstats completion fish | source             in ~/.config/fish/config.fish
-    """  # noqa: D301 (\b is click's mark for lines to keep as they are)
+@click.argument("shell", type=click.Choice(list(SHELLS)))
+@click.pass_obj
+def command(console: Console, shell: str) -> None:
+    """Print a script for a shell: completion of commands and layers."""
     from bnstats.cli.main import cli
 
-    kind = get_completion_class(shell)
-    assert kind is not None
-    click.echo(kind(cli, {}, "bnstats", "_BNSTATS_COMPLETE").source())
+    console.out(SHELLS[shell](cli, {}, "bnstats", "_BNSTATS_COMPLETE").source())

@@ -55,16 +55,19 @@ class Console:
     stdout: IO[str]
 
     @classmethod
-    def of(cls, color: str, *, quiet: bool) -> Console:
+    def of(
+        cls, *, color: str = "auto", quiet: bool = False, stdout: IO[str] | None = None
+    ) -> Console:
         """Return the console of this process; NO_COLOR, FORCE_COLOR and TERM=dumb count."""
         dumb = os.environ.get("TERM") == "dumb"
+        stdout = stdout or sys.stdout
         return cls(
-            color=_color(color, sys.stdout, dumb),
+            color=_color(color, stdout, dumb),
             progress=sys.stderr.isatty() and not dumb and not quiet,
             quiet=quiet,
-            width=_width(sys.stdout),
-            is_terminal=sys.stdout.isatty(),
-            stdout=sys.stdout,
+            width=_width(stdout),
+            is_terminal=stdout.isatty(),
+            stdout=stdout,
         )
 
     @property

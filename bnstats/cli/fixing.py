@@ -17,7 +17,6 @@ import click
 from bnstats.cli.console import Console
 from bnstats.documents.files import seen_from_here, write_atomically
 from bnstats.report.options import as_options
-from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.check import Check
 from bnstats.verification.fix import Change, corrections, rewritten_files, verified_again
 from bnstats.verification.gate import VerifySettings
@@ -50,8 +49,7 @@ def repair(
             line = _line(console, change)
             console.out(line) if on_stdout else click.echo(line, err=True)
     for check, reason in refusals:
-        symbol = QUANTITIES[check.quantity].symbol
-        console.warn(f"{check.layer} {symbol} stays: {as_options(reason)}")
+        console.warn(f"{check.name} stays: {as_options(reason)}")
     return list(checks) if diff else verified_again(checks, changes, settings)
 
 
@@ -78,9 +76,8 @@ def _goes_to_a_file(stream: IO[str]) -> bool:
 
 
 def _line(console: Console, change: Change) -> str:
-    what = f"{change.layer} {QUANTITIES[change.quantity].symbol}"
     head = console.style("fixed    ", "ok")
-    return f"{head} {change.place}: {what}: {change.old} -> {change.new}"
+    return f"{head} {change.place}: {change.name}: {change.old} -> {change.new}"
 
 
 def _diff(path: Path, old: str, new: str) -> Iterator[str]:

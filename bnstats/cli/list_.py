@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from bnstats.cli.completing import layers
 from bnstats.cli.console import Console
-from bnstats.errors import BnstatsError, HostError, hint_for, printable, suggestion
+from bnstats.errors import BnstatsError, HostError, hint_for, printable
 
 if TYPE_CHECKING:
     from bnstats.layers import Layer, Parameter
@@ -35,27 +36,16 @@ class _Row(NamedTuple):
     entry: dict[str, Any]
 
 
-class _What(click.Choice[str]):
-    """The kind of list; a name in its place is most likely that of a layer."""
+_KINDS = ("layers", "claims", "backends")
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if value in self.choices:
-            return value
-        from bnstats.claims import set_names
-        from bnstats.specs.names import resolve
 
-        shown = printable(value, 60)
-        is_set = value in set_names()
-        hint = f"bnstats list {'claims' if is_set else 'layers'} {shown}"
-        raise BnstatsError(
-            f"'{shown}' is not one of {', '.join(self.choices)}",
-            hint=f"bnstats show {shown}, or {hint}" if is_set or resolve(value) else hint,
-        )
+def _kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    return [k for k in _KINDS if k.startswith(incomplete)] or layers(ctx, param, incomplete)
 
 
 @click.command("list")
-@click.argument("what", type=_What(["layers", "claims", "backends"]), default="layers")
-@click.argument("word", default="")
+@click.argument("what", metavar="[layers|claims|backends]", default="layers", shell_complete=_kinds)
+@click.argument("word", default="", shell_complete=layers)
 @click.option(
     "--family",
     "families",
@@ -63,6 +53,7 @@ class _What(click.Choice[str]):
     multiple=True,
     help="List only the layers of this family. Repeatable.",
 )
+@click.option("--long", is_flag=True, help="Print formulas and the libraries' names of all layers.")
 @click.option("--plain", is_flag=True, help="Print only names, one per line.")
 @click.option(
     "--json",
@@ -72,13 +63,26 @@ class _What(click.Choice[str]):
 )
 @click.pass_obj
 def command(
-    console: Console, what: str, word: str, families: tuple[str, ...], plain: bool, as_json: bool
+    console: Console,
+    what: str,
+    word: str,
+    families: tuple[str, ...],
+    long: bool,
+    plain: bool,
+    as_json: bool,
 ) -> None:
     """List layers, claim sets or backends.
 
-    The default is layers, each with the names that torch, jax, flax and keras give it; bnstats show
-    NAME says more about one. WORD keeps the entries that have it in a name, a summary or a formula.
+    The default is layers, by family, common ones first. WORD keeps the entries that have it in a
+    name, a summary or a formula, with the names that torch, jax, flax and keras give them.
     """
+    if what not in _KINDS:
+        if word:
+            raise BnstatsError(
+                f"'{printable(what, 60)}' is not one of {', '.join(_KINDS)}",
+                hint=f"bnstats list layers {printable(word, 60)}",
+            )
+        what, word = "layers", what
     if families and what != "layers":
         raise click.UsageError(f"{what} have no family: bnstats list layers --family NAME")
     lists = {"layers": lambda: _layers(families), "claims": _claims, "backends": _backends}
@@ -89,20 +93,23 @@ def command(
         console.out(render({"schema": _SCHEMA, what: [row.entry for row in rows]}))
     elif plain:
         console.out("\n".join(row.name for row in rows))
+    elif what == "layers" and not (word or families or long):
+        console.out("\n".join(_overview(rows, console.page)))
     else:
         console.out("\n".join(_lines(rows, console.page)))
 
 
 def _holding(word: str, rows: Sequence[_Row], what: str, families: Sequence[str]) -> Sequence[_Row]:
+    from bnstats.claims import set_names
+
     found = [row for row in rows if word.lower() in row.searched.lower()]
     if found:
         return found
-    near = suggestion(word, (row.name for row in rows))
     among = f" of {' and '.join(families)}" if families else ""
-    raise BnstatsError(
-        f"'{printable(word, 60)}' is in none of the {what}{among}",
-        hint=f"did you mean '{near}'?" if near else f"bnstats list {what}",
-    )
+    hint = hint_for(word, (row.name for row in rows)) or f"bnstats list {what}"
+    if what == "layers" and word in set_names():
+        hint = f"bnstats show {word}, or bnstats list claims {word}"
+    raise BnstatsError(f"'{printable(word, 60)}' is in none of the {what}{among}", hint=hint)
 
 
 def _lines(rows: Sequence[_Row], page: Page) -> Iterator[str]:
@@ -116,6 +123,28 @@ def _lines(rows: Sequence[_Row], page: Page) -> Iterator[str]:
             yield f"  {row.name.ljust(width)}  {row.text}"
             for line in narrower.folded("", row.names):
                 yield f"{indent}{page.style(line, 'aside')}"
+
+
+def _overview(rows: Sequence[_Row], page: Page) -> Iterator[str]:
+    """Yield the names alone, families and layers first that more libraries have."""
+
+    def shared(row: _Row) -> int:
+        return -len(row.entry.get("libraries", ()))
+
+    by_family = {
+        group: sorted(of, key=shared) for group, of in groupby(rows, key=lambda r: r.group)
+    }
+    for group in sorted(by_family, key=lambda group: sum(map(shared, by_family[group]))):
+        yield page.style(group, "name")
+        yield from page.folded("  ", ", ".join(row.name for row in by_family[group]))
+    yield ""
+    yield f"{len(rows)} layers"
+    for command, use in (
+        ("list leaky", "finds one by its name, its formula or a library's name"),
+        ("list --long", "prints formulas and the libraries' names"),
+        ("show gelu", "describes one"),
+    ):
+        yield from page.folded(f"  bnstats {command.ljust(13)}", use)
 
 
 def _layers(families: Sequence[str]) -> list[_Row]:

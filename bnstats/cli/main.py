@@ -14,14 +14,12 @@ from typing import Any
 
 import click
 
-from bnstats.cli.console import Console
 from bnstats.cli.encoding import ERRORS
+from bnstats.cli.everywhere import with_everywhere
 from bnstats.cli.interrupt import leaving_at_once
-from bnstats.cli.options import choice
-from bnstats.errors import ArgumentError, BnstatsError, HostError, printable, suggestion
+from bnstats.errors import ArgumentError, BnstatsError, HostError, hint_for, printable
 from bnstats.version import __version__
 
-_GLOBAL_OPTIONS = ("-q", "--quiet", "-v", "--verbose", "--color")
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 _COMMANDS = (
     "compute",
@@ -34,6 +32,8 @@ _COMMANDS = (
     "list",
     "show",
     "completion",
+    "help",
+    "version",
 )
 
 USAGE, UNDECIDED, INTERNAL, INTERRUPTED, CLOSED_PIPE = 2, 3, 70, 130, 141
@@ -52,29 +52,22 @@ class _Commands(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         command: click.Command = import_module(f"bnstats.cli.{cmd_name}_").command
-        return command
+        return with_everywhere(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
-            near = suggestion(args[0], _COMMANDS)
-            hint = f"did you mean '{near}'?" if near else f"commands: {', '.join(_COMMANDS)}"
+            hint = hint_for(args[0], _COMMANDS) or f"commands: {', '.join(_COMMANDS)}"
             raise BnstatsError(f"unknown command '{printable(args[0], 60)}'", hint=hint)
         return super().resolve_command(ctx, args)
 
 
 @click.command(cls=_Commands, context_settings=_SETTINGS)
-@click.version_option(__version__, prog_name="bnstats", message="%(prog)s %(version)s")
-@click.option("-q", "--quiet", is_flag=True, help="Print no warnings and no progress.")
-@click.option("-v", "--verbose", is_flag=True, help="Print tracebacks of errors.")
-@choice(
-    "--color",
-    values=("auto", "always", "never"),
-    help_="When to colour stdout; auto colours a terminal.",
+@click.version_option(
+    __version__, "-V", "--version", prog_name="bnstats", message="%(prog)s %(version)s"
 )
-@click.pass_context
-def cli(ctx: click.Context, quiet: bool, verbose: bool, color: str) -> None:
+def cli() -> None:
     """Monte Carlo statistics of deep learning layers, with honest error bars.
 
     The program draws x, dy ~ N(0, 1), sends them through a layer, forward and backward, and prints
@@ -85,9 +78,12 @@ def cli(ctx: click.Context, quiet: bool, verbose: bool, color: str) -> None:
       bnstats compute max_pool2d:kernel_size=3,stride=2 -n 1e6 --json
       bnstats exact gelu
       bnstats verify feng2016
+
+    The manual has topics: bnstats help
     """  # noqa: D301 (\b is click's mark for lines to keep as they are)
-    del verbose  # read where an internal error is reported
-    ctx.obj = Console.of(color, quiet=quiet)
+
+
+with_everywhere(cli)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # BLAS's threads cost 0.05 s to start, and small matrix products many times what they take.
     if "OMP_NUM_THREADS" not in os.environ:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    _mend_streams(as_json=wants_json(arguments))
+    _mend_streams(as_json=wants_json(arguments), in_ascii="--ascii" in arguments)
     try:
         with leaving_at_once(), redirect_stderr(_Unfailing(sys.stderr)):
             return _run(arguments)
@@ -138,6 +134,7 @@ def _run(arguments: Sequence[str]) -> int:
 def _invoke(arguments: list[str]) -> object:
     """Run the command; click's own main would turn a closed pipe into exit code 1."""
     if "_BNSTATS_COMPLETE" in os.environ:
+        import_module("bnstats.cli.completing")  # our shells in place of click's
         return cli.main(arguments, prog_name="bnstats", standalone_mode=False)
     try:
         with cli.make_context("bnstats", arguments) as context:
@@ -146,17 +143,18 @@ def _invoke(arguments: list[str]) -> object:
         return leave.exit_code
 
 
-def _mend_streams(*, as_json: bool) -> None:
+def _mend_streams(*, as_json: bool, in_ascii: bool) -> None:
     """Make stdout and stderr writable: they may be closed, or unable to encode σ.
 
-    JSON is written in UTF-8 (RFC 8259), even if the encoding of stdout is another, as on Windows.
+    JSON is written in UTF-8 (RFC 8259), even if the encoding of stdout is another, as on Windows,
+    or --ascii asks for another.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors=ERRORS)
+            stream.reconfigure(encoding="ascii" if in_ascii else None, errors=ERRORS)
     if as_json and isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors=ERRORS)
 
@@ -204,9 +202,7 @@ def _from_click(error: click.UsageError, arguments: Sequence[str]) -> BnstatsErr
     hint = f"{error.ctx.command_path if error.ctx else named} --help"
     if isinstance(error, click.NoSuchOption):
         message = f"no such option '{printable(error.option_name, 60)}'"
-        if error.option_name in _GLOBAL_OPTIONS:
-            hint = f"it goes before the command: bnstats {error.option_name} …"
-        elif error.possibilities:
+        if error.possibilities:
             hint = f"did you mean '{error.possibilities[0]}'?"
     return BnstatsError(printable(message, 300), hint=hint)
 
@@ -221,11 +217,7 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 
 def _wants(arguments: Sequence[str], format_: str) -> bool:
-    pairs = set(pairwise(arguments))
-    return any(
-        f"{option}={format_}" in arguments or (option, format_) in pairs
-        for option in ("--format", "--output-format")
-    )
+    return f"--format={format_}" in arguments or ("--format", format_) in set(pairwise(arguments))
 
 
 def _of_the_machine(error: OSError) -> HostError:
@@ -253,10 +245,7 @@ def tell(error: BnstatsError, arguments: Sequence[str] = ()) -> int:
 
 def _lines_of(error: BnstatsError) -> list[str]:
     message, hint = _in_options(error)
-    lines = [f"error: {message}"]
-    lines += [f"       {line}" for line in (error.where or "").split("\n") if line]
-    lines += [f"hint:  {hint}"] if hint else []
-    return [printable(line, 4000) for line in lines]  # they may hold what another has written
+    return BnstatsError(message, where=error.where, hint=hint).lines()
 
 
 def _report(error: BnstatsError, arguments: Sequence[str]) -> int:

@@ -36,12 +36,12 @@ def command(
     The digits are those of the run drawn at once. What is missing is an error; what is there twice
     counts once, and is told. Files of several layers give the result of each.
     """
-    from bnstats.checkpoints.document import read_moments
-    from bnstats.checkpoints.parts import by_run, repeated
     from bnstats.cli.output import check_exports, emit, spoken
     from bnstats.custom import load_here
     from bnstats.documents.write import document
     from bnstats.parts import merged
+    from bnstats.sampling.checkpoints.document import read_moments
+    from bnstats.sampling.checkpoints.parts import by_run, repeated
     from bnstats.specs.spec import parse
 
     console.take_stdout()

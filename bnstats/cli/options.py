@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
+from bnstats.cli.completing import layers
 from bnstats.errors import printable
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -104,32 +104,19 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-def layers_and_sets(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a layer or a claim set."""
-    return [*layers(ctx, param, incomplete), *_sets(incomplete)]
+def joined(ctx: click.Context, param: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Join what a shell has split where a blank follows a comma: kernel_size=3, stride=2."""
+    return tuple(re.sub(r",\s+", ",", " ".join(words)).split()) or words
 
 
-def layers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a layer."""
-    from bnstats.layers import LAYERS
-
-    return [name for name in LAYERS if name.startswith(incomplete)]
-
-
-def sets_and_files(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem] | list[str]:
-    """Complete the name of a claim set, or else of a file."""
-    return _sets(incomplete) or [CompletionItem(incomplete, type="file")]
-
-
-def _sets(incomplete: str) -> list[str]:
-    from bnstats.claims import set_names
-
-    return [name for name in set_names() if name.startswith(incomplete)]
-
-
-SPECS = click.argument("specs", metavar="SPEC...", nargs=-1, required=True, shell_complete=layers)
+SPECS = click.argument(
+    "specs",
+    metavar="SPEC...",
+    nargs=-1,
+    required=True,
+    callback=joined,
+    shell_complete=layers,
+)
 
 WORKERS = click.option(
     "--workers",
@@ -250,8 +237,8 @@ law_options = together(
 )
 
 
-def format_asked(asked: str, as_json: bool, option: str = "--format") -> str:
-    """Return the format that --format (or its like) and --json ask for together.
+def format_asked(asked: str, as_json: bool) -> str:
+    """Return the format that --format and --json ask for together.
 
     Raises
     ------
@@ -259,7 +246,7 @@ def format_asked(asked: str, as_json: bool, option: str = "--format") -> str:
         They contradict each other.
     """
     if as_json and asked not in ("text", "json"):
-        raise click.UsageError(f"--json does not go with {option} {asked}")
+        raise click.UsageError(f"--json does not go with --format {asked}")
     return "json" if as_json else asked
 
 

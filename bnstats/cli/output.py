@@ -40,7 +40,10 @@ def emit(
     """
     failed: list[Exception] = []
     try:
-        _print(console, records, document, format_, get, seconds)
+        if get is not None:
+            console.out(lookup(document, get))
+        else:
+            console.out(render(format_, document, records, console.page, seconds))
     except (OSError, BnstatsError) as error:
         failed.append(error)
     for path in export:
@@ -52,20 +55,6 @@ def emit(
         console.warn(str(other))
     if failed:
         raise failed[0]
-
-
-def _print(
-    console: Console,
-    records: Sequence[Record[Any]],
-    document: Mapping[str, Any],
-    format_: str,
-    get: str | None,
-    seconds: Sequence[float],
-) -> None:
-    if get is not None:
-        console.out(lookup(document, get))
-    else:
-        console.out(render(format_, document, records, console.page, seconds))
 
 
 def spoken(result: Result) -> Result:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from bnstats.checkpoints.document import moments_document, render
 from bnstats.cli.console import Console
 from bnstats.cli.interrupt import interruptible
 from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
@@ -15,6 +14,7 @@ from bnstats.cli.progress import watching
 from bnstats.documents.files import check_writable, write_atomically
 from bnstats.errors import printable
 from bnstats.parts import sample_part
+from bnstats.sampling.checkpoints.document import moments_document, render
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
 

@@ -15,6 +15,7 @@ from bnstats.statistics.quantities import QUANTITIES
 
 _PATIENCE = 0.5  # seconds before a bar appears
 _REFRESH = 0.1
+_SURE, _LONG = 2.0, 10.0  # seconds after which an expected time is said, if it is as long
 
 # Of what is done, the end as far as it can be told, and a note; both are only asked for to be drawn
 _Update = Callable[[int, Callable[[], float], Callable[[], str]], None]
@@ -23,19 +24,17 @@ _Update = Callable[[int, Callable[[], float], Callable[[], str]], None]
 class Interruptible(Watch):
     """A watch that ends the work at Ctrl-C, at an error or at a deadline, and shows nothing."""
 
-    def __init__(self, console: Console, interrupted: Callable[[], bool]) -> None:
+    def __init__(
+        self, console: Console, interrupted: Callable[[], bool], max_time: float | None = None
+    ) -> None:
         self._console, self._interrupted = console, interrupted
         self.failure: BnstatsError | None = None
-        self.deadline = math.inf
-
-    def ends_after(self, max_time: float | None) -> None:
-        """End the work after some seconds from now."""
-        self.deadline = math.inf if max_time is None else time.monotonic() + max_time
+        self._deadline = math.inf if max_time is None else time.monotonic() + max_time
 
     @property
     def late(self) -> bool:
         """Whether the time is over."""
-        return time.monotonic() > self.deadline
+        return time.monotonic() > self._deadline
 
     def stopping(self) -> bool:
         """Tell whether Ctrl-C was pressed, an error was met or the time is over."""
@@ -53,8 +52,14 @@ class Interruptible(Watch):
 class _Shown(Interruptible):
     """Shows the samples, rate, estimate and time left of one layer, or which of many is drawn."""
 
-    def __init__(self, console: Console, interrupted: Callable[[], bool], update: _Update) -> None:
-        super().__init__(console, interrupted)
+    def __init__(
+        self,
+        console: Console,
+        interrupted: Callable[[], bool],
+        max_time: float | None,
+        update: _Update,
+    ) -> None:
+        super().__init__(console, interrupted, max_time)
         self._update, self._target, self._start = update, Target(), time.monotonic()
         self._layer: tuple[str, int, int] | None = None
 
@@ -88,16 +93,67 @@ class _Shown(Interruptible):
         return f"{QUANTITIES[name].symbol} {found[name]}"
 
 
+class _Foretold(Interruptible):
+    """Says once, where no bar is seen, how long the sampling of a layer will take."""
+
+    def __init__(
+        self,
+        console: Console,
+        interrupted: Callable[[], bool],
+        max_time: float | None,
+        spec: str,
+    ) -> None:
+        super().__init__(console, interrupted, max_time)
+        self._spec, self._start = spec, time.monotonic()
+        self._target: Target | None = None
+        self._alone = True
+
+    def layer(self, spec: str, done: int, total: int) -> None:
+        self._alone = False  # how long the others take is not known
+
+    def begins(self, target: Target) -> None:
+        self._target = target if self._alone else None
+
+    def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
+        spent = time.monotonic() - self._start
+        if self._target is None or not draws or spent < _SURE:
+            return
+        left = spent * (self._target.total(draws, tally()) / draws - 1)
+        known = "std_dx" in self._target.estimator.exact or "std_y" in self._target.estimator.exact
+        self._target = None
+        if _LONG < spent + left < math.inf:
+            sooner = f"; σ is exact by: bnstats exact {self._spec}" if known else ""
+            self._console.note(f"{self._spec} takes {_spelt(spent + left)}{sooner}")
+
+
+def _spelt(seconds: float) -> str:
+    """Return a time as a person says it.
+
+    >>> [_spelt(t) for t in (14, 200, 9000, 1e6)]
+    ['14 s', '3 minutes', '2.5 hours', '12 days']
+    """
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 6000:
+        return f"{seconds / 60:.0f} minutes"
+    if seconds < 200_000:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 86400:,.0f} days"
+
+
 @contextmanager
 def watching(
-    console: Console, name: str, interrupted: Callable[[], bool]
+    console: Console, name: str, interrupted: Callable[[], bool], max_time: float | None = None
 ) -> Iterator[Interruptible]:
-    """Yield a watch over the sampling of one layer, or over work on many."""
+    """Yield a watch over the sampling of one layer, or over work on many that ends in time."""
     if not console.progress:
-        yield Interruptible(console, interrupted)
+        if console.quiet:
+            yield Interruptible(console, interrupted, max_time)
+        else:
+            yield _Foretold(console, interrupted, max_time, name)
         return
     with _bar(name) as update:
-        yield _Shown(console, interrupted, update)
+        yield _Shown(console, interrupted, max_time, update)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ _TYPES: Mapping[str, Callable[[str], Any]] = {  # of the options, by name
     "samples": sample_count,
     "seed": seed_number,
     "family-error": Fraction(),
+    "quantity": str,
 }
 _LISTS = {"claims": ("files", '["constants.toml"]'), "import": ("modules", '["mypkg.acts"]')}
 _MAX_BYTES = 2_000_000

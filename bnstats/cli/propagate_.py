@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import click
 
 from bnstats.cli import options as opt
+from bnstats.cli.completing import layers
 from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError, printable
 
@@ -36,7 +37,7 @@ class _Requirement(NamedTuple):
 
 
 @click.command("propagate")
-@click.argument("block", metavar="LAYER...", nargs=-1, required=True, shell_complete=opt.layers)
+@click.argument("block", metavar="LAYER...", nargs=-1, required=True, shell_complete=layers)
 @click.option("--width", type=int, default=256, help="Units of every layer.")
 @click.option("--depth", type=int, default=30, help="Repetitions of the block.")
 @click.option("--inputs", type=int, default=2, help="Inputs per network.")

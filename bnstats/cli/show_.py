@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from bnstats.cli import completing
 from bnstats.cli import options as opt
 from bnstats.cli.console import Console
+from bnstats.documents.files import seen_from_here
 
 if TYPE_CHECKING:
-    from bnstats.layers import Parameter
+    from bnstats.layers import Layer, Parameter
     from bnstats.report.page import Page
     from bnstats.specs.spec import Spec
 
 
 @click.command("show")
-@click.argument("name", shell_complete=opt.layers_and_sets)
+@click.argument("name", shell_complete=completing.layers_and_sets)
 @opt.IMPORT
 @click.pass_obj
 def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
@@ -115,7 +119,20 @@ def _facts(spec: Spec) -> Iterator[tuple[str, str]]:
         yield library, ", ".join(with_parameters(name, carried) for name, carried in names.items())
     if spec.bound.breakpoints:
         yield "not smooth", f"at x = {', '.join(f'{k:g}' for k in spec.bound.breakpoints)}"
-    yield "source", layer.cite
+    yield "source", layer.cite or _code(layer)
+
+
+def _code(layer: Layer) -> str:
+    """Return file and line of a user's function; a layer of ours cites its source instead."""
+    import inspect
+
+    made_of = inspect.unwrap(layer.bind)
+    if made_of.__module__.partition(".")[0] == "bnstats":
+        return ""
+    with suppress(OSError, TypeError):  # typed in by hand, or built in
+        if file := inspect.getsourcefile(made_of):
+            return f"{seen_from_here(Path(file))}:{inspect.getsourcelines(made_of)[1]}"
+    return ""
 
 
 def _parameter(p: Parameter) -> str:

@@ -109,8 +109,7 @@ def _check(console: Console, out: Path, asked: _Asked, max_time: float | None) -
 
     own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
     fresh = own_seed + 1 if asked.seed is None else asked.seed
-    with interruptible() as interrupted, watching(console, "table", interrupted) as watch:
-        watch.ends_after(max_time)
+    with interruptible() as interrupted, watching(console, "table", interrupted, max_time) as watch:
         settings = VerifySettings(
             asked.samples,
             fresh,
@@ -142,20 +141,19 @@ def _build(
     """Draw all rows, or return what has ended that early."""
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.progress import watching
-    from bnstats.documents.files import check_directory, check_writable
+    from bnstats.documents.files import check_writable, make_directory
     from bnstats.documents.read import CONSTANTS
     from bnstats.report.options import as_options
     from bnstats.sampling.settings import Sampling
     from bnstats.tables import constants
     from bnstats.tables.published import PLOT
 
-    check_directory(out)
+    make_directory(out)
     for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT):
         check_writable(out / name)
     argv = ["table", *([f"--samples={asked.samples}"] if asked.samples else [])]
     argv += [f"--seed={asked.seed}"] if asked.seed else []
-    with interruptible() as interrupted, watching(console, "table", interrupted) as watch:
-        watch.ends_after(max_time)
+    with interruptible() as interrupted, watching(console, "table", interrupted, max_time) as watch:
         sampling = Sampling(
             asked.samples,
             asked.seed or 0,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from bnstats.cli import completing
 from bnstats.cli import options as opt
 from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
 
 
 @click.command("verify")
-@click.argument("what", metavar="[WHAT]...", nargs=-1, shell_complete=opt.sets_and_files)
+@click.argument("what", metavar="[WHAT]...", nargs=-1, shell_complete=completing.sets_and_files)
 @opt.samples_option("; up to ten times as many if an error of 1 % would not show")
 @opt.seed_option(1)
+@click.option(
+    "--quantity",
+    metavar="NAME",
+    help="Quantity of the values in a file that names none, e.g. gain_y.",
+)
 @click.option(
     "--family-error",
     type=opt.Fraction(),
@@ -52,12 +58,17 @@ if TYPE_CHECKING:
     "--allow-undecided", is_flag=True, help="Exit 0 if nothing worse than undecided was found."
 )
 @click.option("--exit-zero", is_flag=True, help="Exit 0 whatever the verdicts are.")
+@click.option("--only-failures", is_flag=True, help="Print nothing of what was verified.")
+@click.option(
+    "--no-cache", is_flag=True, help="Draw anew what was drawn before, and keep none of it."
+)
 @opt.choice(
-    "--output-format",
+    "--format",
+    "format_",
     values=("text", "json", "github", "junit"),
     help_="Output format; github writes annotations and a summary of the job.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Same as --output-format json.")
+@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @opt.WORKERS
 @opt.backend_options
 @opt.far_options
@@ -74,35 +85,40 @@ def command(
     diff: bool,
     allow_undecided: bool,
     exit_zero: bool,
-    output_format: str,
+    only_failures: bool,
+    no_cache: bool,
+    format_: str,
     as_json: bool,
     workers: int,
     **options: Any,
 ) -> int:
     """Check constants against exact values and fresh draws.
 
-    WHAT is the name of a claim set (see bnstats list claims), a TOML, JSON or CSV file of claims,
-    or a results document. By default it is the claims that [tool.bnstats] in pyproject.toml names,
-    or else results/constants.json. A row fails only if two independent samples agree that it is
-    wrong. The exit code is 1 if a constant is wrong and 3 if one is undecided.
+    WHAT is the name of a claim set (see bnstats list claims), a TOML, JSON or CSV file of claims, a
+    dict in a Python file (gains.py:GAINS), or a results document. By default it is the claims that
+    [tool.bnstats] in pyproject.toml names, or else results/constants.json. A row fails only if two
+    independent samples agree that it is wrong. The exit code is 1 if a constant is wrong and 3 if
+    one is undecided. With -q nothing is printed if all is well.
     """
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
     from bnstats.cli.progress import watching
     from bnstats.cli.project import Project, project
     from bnstats.custom import trust
-    from bnstats.report.checks.text import summary
+    from bnstats.notation import plural
+    from bnstats.report.checks.text import checks_text, summary
+    from bnstats.verification.cache import Cache
     from bnstats.verification.document import warnings_of
     from bnstats.verification.gate import VerifySettings
     from bnstats.verification.sources import hours_of, read_source, verify_source
 
     console: Console = ctx.obj
     console.take_stdout()
-    format_ = opt.format_asked(output_format, as_json, "--output-format")
+    format_ = opt.format_asked(format_, as_json)
     if digits is not None and not (fix or diff):
         raise click.UsageError("--digits goes with --fix or --diff")
     if diff and format_ != "text":
-        raise click.UsageError(f"--diff does not go with --output-format {format_}")
+        raise click.UsageError(f"--diff does not go with --format {format_}")
     own = Project() if isolated else project()
     unset = (n for n in own.options if ctx.get_parameter_source(n) is ParameterSource.DEFAULT)
     options |= {name: own.options[name] for name in unset}
@@ -113,12 +129,15 @@ def command(
             trust(name, own.directory)
     opt.import_named(imports)
     options["family_error"] /= len(names)
-    settings = VerifySettings(**options, workers=workers)  # before anything is read
-    sources = [read_source(name) for name in names]
+    quantity = options.pop("quantity")
+    settings = VerifySettings(**options, workers=workers, cache=None if no_cache else Cache())
+    sources = [read_source(name, quantity) for name in names]
     if hours := hours_of(sources, settings):
         console.note(f"this may take {hours:,.0f} hours; --max-time 10m ends it in time")
-    with interruptible() as interrupted, watching(console, "verify", interrupted) as watch:
-        watch.ends_after(max_time)
+    with (
+        interruptible() as interrupted,
+        watching(console, "verify", interrupted, max_time) as watch,
+    ):
         settings = replace(
             settings,
             on_layer=watch.layer,
@@ -145,8 +164,16 @@ def command(
     several = len({check.layer for check in checks}) > 1
     for layer, warning in warnings_of(checks):
         console.warn(f"{layer}: {warning}" if several else warning)
+    if settings.cache and settings.cache.answered:
+        count = plural(len(set(settings.cache.answered)), "layer")
+        console.note(f"{count} drawn before, by the same code; --no-cache draws anew")
     if diff:
         click.echo(summary(checks), err=True)
+    elif format_ == "text":
+        well = all(check.outcome == "ok" for check in checks)
+        if not (console.quiet and well):
+            brief = only_failures or console.quiet
+            console.out(checks_text(checks, console.page_of_lines, only_failures=brief))
     else:
         _print(console, checks, format_, "interrupted" if early else "complete", allow_undecided)
     if failure:
@@ -198,11 +225,7 @@ def _print(
 
         console.out(annotated(checks))
         append_summary(checks)
-    elif format_ == "junit":
+    else:
         from bnstats.report.checks.junit import junit
 
         console.out(junit(checks, allow_undecided=allow_undecided))
-    else:
-        from bnstats.report.checks.text import checks_text
-
-        console.out(checks_text(checks, console.page_of_lines))

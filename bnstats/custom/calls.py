@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bnstats.custom.arrays import adapter, is_dense, library_of
-from bnstats.errors import BnstatsError, kind_of, printable
+from bnstats.errors import BnstatsError, described, first_line, kind_of, printable
 from bnstats.layers import Array, Namespace, ParameterError
 
 _HERE = os.path.dirname(__file__)
@@ -163,9 +163,8 @@ class UserFunction:
         return self._checked("y", returned[0], x), self._checked("the slope", returned[1], x)
 
     def _refused(self, library: str, error: Exception) -> BnstatsError:
-        told = printable(str(error).partition("\n")[0], 160)
         return BnstatsError(
-            f"{self.name} does not run on {library}: {type(error).__name__}: {told}",
+            f"{self.name} does not run on {library}: {described(error)}",
             where=_place(error),
             hint="`backend='numpy'` runs it; a function f(xp, x) that takes its functions from xp, "
             "as xp.exp(x), runs on each",
@@ -220,7 +219,7 @@ def mistake(name: str, error: BaseException) -> BnstatsError:
     """Return the error that reports an exception in the user's code."""
     if isinstance(error, BnstatsError):
         return error
-    text = printable(str(error).partition("\n")[0], 160)
+    text = first_line(error)
     if isinstance(error, ParameterError):
         return BnstatsError(f"{name}: {text}", hint=f"bnstats show {name}")
     message = f"{name} writes to its input: {text}"

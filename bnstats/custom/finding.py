@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from bnstats.backends import ACCELERATORS, missing
 from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of, takes_array
-from bnstats.errors import BnstatsError, HostError, printable, suggestion
+from bnstats.errors import BnstatsError, HostError, hint_for, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer
 from bnstats.specs.names import not_loaded, resolve, unknown_layer
 from bnstats.specs.spec import Spec
@@ -174,15 +174,12 @@ def _object(path: str) -> Any:
     for part in attribute.split("."):
         if not hasattr(found, part):
             names = vars(found) if hasattr(found, "__dict__") else {}
-            near = suggestion(part, [n for n, thing in names.items() if _may_be_meant(n, thing)])
+            callables = [n for n, v in names.items() if callable(v) and not n.startswith("_")]
+            file = getattr(found, "__file__", None)
             raise BnstatsError(
                 f"'{printable(module_name)}' has no '{printable(part)}'",
                 where=printable(path),
-                hint=f"did you mean '{near}'?"
-                if near
-                else f"it is {found.__file__}"
-                if getattr(found, "__file__", None)
-                else None,
+                hint=hint_for(part, callables) or (f"it is {file}" if file else None),
             )
         found = getattr(found, part)
     return found
@@ -215,11 +212,6 @@ def _module(module_name: str, path: str) -> ModuleType:
         raise
     except BaseException as error:  # SystemExit as well
         raise _failed(module_name, error) from error
-
-
-def _may_be_meant(name: str, thing: Any) -> bool:
-    """Whether an attribute of a module may be the layer that the user meant."""
-    return callable(thing) and not name.startswith("_")
 
 
 def _failed(module: str, error: BaseException) -> BnstatsError:

@@ -38,7 +38,7 @@ def tried(call: UserFunction) -> UserFunction:
                 call = replace(call, library=_library(call, x))
             return _elementwise(call, x)
     except BnstatsError as error:
-        own = _own(call.name)
+        own = own_layer(call.name)
         if own is None:
             raise
         hint = f"bnstats has this layer: {own}  (bnstats show {own})"
@@ -106,7 +106,7 @@ def _takes(call: UserFunction, library: str, x: Array) -> bool:
     return True
 
 
-def _own(name: str) -> str | None:
+def own_layer(name: str) -> str | None:
     """Return the layer of bnstats for a library's layer named by path, as ``torch.nn:Dropout``."""
     library, _, path = name.replace(":", ".").partition(".")
     return next((layer for layer in LAYERS if path in names_of(layer).get(library, {})), None)

@@ -23,17 +23,6 @@ class Known(TypedDict):
     exact: ExactEntry | None
 
 
-class QuantityEntry(Known, total=False):
-    """A quantity of a layer; where nothing was sampled it holds ``exact`` alone."""
-
-    value: float | None
-    stderr: float | None
-    interval: list[float | None] | None
-    n_eff: float | None
-    reliable: bool
-    z: float | None
-
-
 class SampledProvenance(TypedDict):
     """How rows were sampled, as far as tables say it."""
 

@@ -41,15 +41,13 @@ def check_writable(path: Path) -> None:
         raise BnstatsError(f"cannot write {shown}: permission denied")
 
 
-def check_directory(path: Path) -> None:
-    """Raise BnstatsError unless a directory is there."""
-    shown = printable(str(path))
+def make_directory(path: Path) -> None:
+    """Make a directory, and those that it is in, unless it is there; BnstatsError if it cannot."""
     try:
-        found = _is_directory(path)
-    except (OSError, ValueError):
-        raise BnstatsError(f"no directory has such a name: {shown}") from None
-    if not found:
-        raise BnstatsError(f"no directory {shown} here", hint=f"mkdir {shown}, or --out DIR")
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no directory has such a name"
+        raise BnstatsError(f"cannot make the directory {printable(str(path))}: {why}") from None
 
 
 def _is_directory(path: Path) -> bool:

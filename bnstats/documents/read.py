@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bnstats.claims.parsing import read_json
-from bnstats.documents.entries import QuantityEntry, RowEntry, SampledEntry, conforms
+from bnstats.documents.entries import Known, RowEntry, SampledEntry, conforms
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Law
 from bnstats.sampling.settings import checked_law
@@ -69,7 +69,7 @@ def _check_document(document: Any) -> None:
         raise ValueError("not a results document")
     for row in results:
         names = QUANTITIES.keys() & row.keys()
-        kind = SampledEntry if "samples" in row else QuantityEntry
+        kind = SampledEntry if "samples" in row else Known
         right = conforms(row, RowEntry) and all(conforms(row[name], kind) for name in names)
         if not names or not right or {c["quantity"] for c in row.get("claims", ())} - {*QUANTITIES}:
             raise ValueError("not the row of a layer")

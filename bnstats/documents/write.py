@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, get_args
 
-from bnstats.claims.verdict import Verdict
 from bnstats.result import Record, Result, Status
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
@@ -34,7 +32,7 @@ def document(
     return {
         "schema": SCHEMA,
         "status": status or max(statuses, key=STATUSES.index),
-        "results": [result_entry(r) for r in records],
+        "results": [r.to_dict() for r in records],
         "provenance": _provenance(records, argv),
     }
 
@@ -53,76 +51,6 @@ def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str])
     error = {"message": message, "hint": hint, "exit_code": exit_code}
     begun = {"schema": SCHEMA, "status": "failed", "error": error}  # the keys in their order
     return begun | document((), argv=argv, status="failed")
-
-
-def result_entry(record: Record[Any]) -> dict[str, Any]:
-    """Return the entry of a layer; that of a reference has no sampled fields."""
-    entry: dict[str, Any] = {"layer": record.layer}
-    if isinstance(record, Result):
-        entry |= {
-            "status": record.status,
-            "samples": record.samples,
-            "chunk": record.chunk,
-            "n_eff": number(record.n_eff),
-            "nonfinite": dict(record.nonfinite),
-            **{name: _estimate_entry(e) for name, e in record.quantities.items()},
-        }
-    else:
-        entry |= {n: {"exact": exact_entry(record.quantities.get(n))} for n in QUANTITIES}
-    entry["warnings"] = list(record.warnings)
-    entry["claims"] = claims_entry(record.claims)
-    return entry
-
-
-def claims_entry(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
-    """Return the claims on a layer with their verdicts."""
-    return [
-        {
-            "set": v.claim.set,
-            "quantity": v.claim.quantity,
-            "printed": v.claim.printed.text,
-            "verdict": v.outcome,
-            "remark": v.remark,
-            "decided_by": v.decided_by,
-            "relative_error": number(v.relative_error),
-            "digits_right": v.digits_right,
-            "digits_printed": v.claim.printed.digits,
-            "samples_needed": v.samples_needed,
-            "equal_error_samples": number(v.equal_error_samples),
-            "samples": v.claim.samples,
-            "source": v.claim.source,
-            "note": v.claim.remark,
-        }
-        for v in verdicts
-    ]
-
-
-def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
-    """Return an exact value with its error bound, or None."""
-    if exact is None or not math.isfinite(exact.value + exact.error):
-        return None
-    entry: dict[str, Any] = {"value": exact.value, "error": exact.error, "by": exact.by}
-    if exact.error_is_estimate:
-        entry["error_is_estimate"] = True
-    return entry
-
-
-def _estimate_entry(e: Estimate) -> dict[str, Any]:
-    interval = None if e.interval is None else [number(end) for end in e.interval]
-    return {
-        "value": number(e.value),
-        "stderr": number(e.stderr),
-        "interval": interval,
-        "n_eff": number(e.n_eff),
-        "reliable": e.reliable,
-        "exact": exact_entry(e.exact),
-        "z": number(e.z),
-    }
-
-
-def number(value: float | None) -> float | None:
-    """Return a number that JSON can hold, or None."""
-    return None if value is None or not math.isfinite(value) else value
 
 
 def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str, Any]:

@@ -35,6 +35,11 @@ class Law(NamedTuple):
     x_std: float = 1.0
     dy_std: float = 1.0
 
+    @property
+    def changes(self) -> dict[str, float]:
+        """The fields that differ from those of the standard law, by name."""
+        return {k: v for k, v in self._asdict().items() if v != self._field_defaults[k]}
+
 
 STANDARD = Law()
 

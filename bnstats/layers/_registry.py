@@ -55,9 +55,9 @@ class Layer:
     summary: str
     formula: str
     gradient: str
-    cite: str
     parameters: tuple[Parameter, ...]
     bind: Builder = field(repr=False)
+    cite: str = ""
     aliases: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
 
@@ -87,15 +87,12 @@ def register(layer: Layer) -> Layer:
 
 
 def structured(
-    formula: str,
-    gradient: str,
-    *,
-    name: str | None = None,
-    cite: str = "",
-    aliases: tuple[str, ...] = (),
-    examples: tuple[str, ...] = (),
+    formula: str, gradient: str, *, name: str | None = None, **about: Any
 ) -> Callable[[Builder], Builder]:
-    """Register a builder: a function of keyword-only parameters that returns a `BoundLayer`."""
+    """Register a builder: a function of keyword-only parameters that returns a `BoundLayer`.
+
+    ``about`` holds what else a `Layer` says of itself: cite, aliases, examples.
+    """
 
     def decorate(build: Builder) -> Builder:
         declared = getattr(build, "func", build)
@@ -106,11 +103,9 @@ def structured(
                 summary=(inspect.getdoc(declared) or "").partition("\n")[0],
                 formula=formula,
                 gradient=gradient,
-                cite=cite,
                 parameters=parameters_of(build),
                 bind=build,
-                aliases=aliases,
-                examples=examples,
+                **about,
             )
         )
         return build

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bnstats.documents.write import document, exact_entry, number
+from bnstats.documents.write import document
 from bnstats.networks.propagation import (
     WAYS,
     Ensemble,
@@ -16,6 +16,8 @@ from bnstats.networks.propagation import (
     Side,
     Typical,
 )
+from bnstats.statistics.exact import exact_entry
+from bnstats.statistics.uncertain import finite
 
 if TYPE_CHECKING:
     from bnstats.networks.critical import Critical
@@ -59,7 +61,7 @@ def _propagation(found: Propagation) -> dict[str, Any]:
         "scale": stack.scale,
         "engine": found.engine,
         "networks": found.networks,
-        "effective": number(found.effective),
+        "effective": finite(found.effective),
         "rows": [_row(row) for row in found.rows],
         "factor": {way: _valued(found.factor[way]) for way in WAYS},
         "verdict": found.verdict,
@@ -87,22 +89,22 @@ def _side(side: Side) -> dict[str, Any]:
         "typical": _valued(side.typical),
         "ensemble": {
             **(_valued(side.ensemble) or {}),
-            "stderr": number(side.ensemble.stderr),
+            "stderr": finite(side.ensemble.stderr),
             "reliable": side.ensemble.reliable,
         },
         "spread": _interval(side.spread),
-        "isolated": number(side.isolated),
-        "wide": number(side.wide),
-        "z_isolated": number(side.z_isolated),
-        "z_wide": number(side.z_wide),
+        "isolated": finite(side.isolated),
+        "wide": finite(side.wide),
+        "z_isolated": finite(side.z_isolated),
+        "z_wide": finite(side.z_wide),
     }
 
 
 def _valued(found: Typical | Ensemble | Factor | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    return {"value": number(found.value), "interval": _interval(found.interval)}
+    return {"value": finite(found.value), "interval": _interval(found.interval)}
 
 
 def _interval(ends: Interval | None) -> list[float | None] | None:
-    return None if ends is None else [number(end) for end in ends]
+    return None if ends is None else [finite(end) for end in ends]

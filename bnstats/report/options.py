@@ -6,7 +6,7 @@ import re
 
 _NAMES = (
     "samples|seed|sampler|workers|backend|device|x_std|digits|networks|width|depth|inputs|init|gain"
-    "|scale"
+    "|scale|quantity"
 )
 _ARGUMENT = re.compile(rf"`({_NAMES})(?:='?([^`]*?)'?)?`")
 

@@ -11,8 +11,6 @@ from importlib import import_module
 from typing import Any
 
 from bnstats.backends import chosen, load
-from bnstats.custom import load_typed
-from bnstats.custom.sources import source_digest
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
 from bnstats.sampling.counter.devices import Lanes, accelerated, lanes_layout, lanes_on
@@ -21,6 +19,7 @@ from bnstats.sampling.run import span_tally
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.versions import arithmetic, versions
 from bnstats.sampling.watch import Watch
+from bnstats.specs.sources import source_digest
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.moments import Tally
 
@@ -118,7 +117,9 @@ def _spec(task: Task) -> Spec:
 def _parsed(layer: str, module: str, sampling: Sampling) -> Spec:
     if module:
         import_module(module)  # which may register the layer
-    return parse(layer, load_typed).under(sampling.law)
+    # By its name: what is custom stands beside what samples, and neither needs the other.
+    load = import_module("bnstats.custom").load_typed
+    return parse(layer, load).under(sampling.law)
 
 
 @lru_cache(maxsize=2)

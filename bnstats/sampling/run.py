@@ -171,6 +171,12 @@ def chunk_tally(spec: Spec, sampling: Sampling, pivot: float, chunk: Chunk) -> T
     return tally
 
 
+def stream_name(spec: Spec, sampling: Sampling) -> str:
+    """Return a name that two runs share if and only if they share draws."""
+    engine = "numpy" if sampling.backend == "numpy" else "counter"
+    return f"{spec.text} of seed {sampling.seed}, {sampling.sampler} of {engine}"
+
+
 def y_pivot(bound: BoundLayer, law: Law) -> float:
     """Return a float32 number near E[y]: y at the mean of every input, 0 where not finite."""
     centre = {"normal": 0.0, "uniform": 0.5}

@@ -152,7 +152,8 @@ def _public(name: str) -> Meaning | None:
     return None
 
 
-def last_names(library: str = "") -> dict[str, str]:
+@cache
+def last_names(library: str = "") -> Mapping[str, str]:
     """Return the public names of layers, in one library or in all, by their last part.
 
     Examples

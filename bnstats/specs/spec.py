@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any
 
-from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.errors import BnstatsError, kind_of, printable, suggestion
 from bnstats.layers import BoundLayer, Law, Layer, Parameter, ParameterError
 from bnstats.specs.libraries import PARAMETERS
 from bnstats.specs.names import Load, refuse, split
@@ -29,6 +31,12 @@ _FORMS = {
     "size": (r"[+-]?\d{1,9}(x\d{1,9}){0,5}", "a size such as 3 or 3x3"),
 }
 _MAX_ELEMENTS = 2**22  # of x and dy: exact values may look at every position
+
+
+class UnknownParameterError(BnstatsError):
+    """A parameter that a layer does not have; ``key`` is its name."""
+
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class Spec:
         return self if self.bound.under is None else replace(self, bound=self.bound.under(law))
 
 
-def parse(text: str, load: Load = refuse) -> Spec:
+def parse(text: str, load: Load = refuse, given: Mapping[str, Any] | None = None) -> Spec:
     """Parse a spec, the only way from text to a layer.
 
     Parameters
@@ -66,6 +74,8 @@ def parse(text: str, load: Load = refuse) -> Spec:
     load
         What is done about a name that is not known yet. By default nothing is imported and the name
         is refused; `bnstats.custom.load_typed` and its kin import the user's code.
+    given
+        Further parameters, as a program has them: numbers, words, True, sizes such as (3, 5).
 
     Raises
     ------
@@ -85,8 +95,25 @@ def parse(text: str, load: Load = refuse) -> Spec:
     name, found = split(text)
     layer, carried = found or (load(name), "")
     values = _values(layer, carried, carried, 0) if carried else {}
+    written: dict[str, Any] = {}
     if text != name:
-        values |= _values(layer, text, text[len(name) + 1 :], len(name) + 1)
+        written = _values(layer, text, text[len(name) + 1 :], len(name) + 1)
+    values |= written
+    for key, value in given_values(layer, given or {}).items():
+        if key in written:
+            raise BnstatsError(f"{name}: parameter '{key}' is given twice", where=printable(text))
+        values[key] = value
+    return bind(layer, values, text)
+
+
+def bind(layer: Layer, values: Mapping[str, Any], text: str) -> Spec:
+    """Return a layer with parameters, which the text shows in errors.
+
+    Raises
+    ------
+    BnstatsError
+        A parameter is missing, or the values make no layer or too large a one.
+    """
     missing = [p.name for p in layer.parameters if p.required and p.name not in values]
     if missing:
         raise BnstatsError(
@@ -123,10 +150,8 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
             expected = _SIDES if sides and values else _expected(layer)
             raise _at(text, at, item, f"{name}: expected key=value", expected)
         if key not in known:
-            what = f"{name} has no parameter '{printable(key)}'"
-            near = PARAMETERS.get(key)
-            near = near if near in known else suggestion(key, known)
-            raise _at(text, at, key, what, _expected(layer, near))
+            unknown = _no_parameter(layer, key)
+            raise _at(text, at, key, unknown.message, unknown.hint)
         if key in values:
             raise _at(text, at, key, f"{name}: parameter '{key}' is given twice", None)
         try:
@@ -136,6 +161,55 @@ def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
             raise BnstatsError(f"{name}: {error}", hint=hint) from None
         at += len(item) + 1
     return values
+
+
+def given_values(layer: Layer, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check parameters that a program gives, as those of a text are checked.
+
+    Raises
+    ------
+    BnstatsError
+        The layer has no such parameter, or a value is none of it.
+    """
+    known, values = {p.name: p for p in layer.parameters}, dict[str, Any]()
+    for key, value in given.items():
+        if key not in known:
+            raise _no_parameter(layer, key)
+        if value is None and known[key].default is None and not known[key].required:
+            continue
+        try:
+            values[key] = _value(known[key], _as_text(key, value))
+        except ValueError as error:
+            raise BnstatsError(f"{layer.name}: {error}") from None
+    return values
+
+
+def _as_text(key: str, value: Any) -> str:
+    """Return what a spec would hold for a value of Python's."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()  # a number of numpy's, torch's or jax'
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return value_text(value)
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, Real):
+        return repr(float(value))
+    if isinstance(value, tuple | list) and value and all(isinstance(v, int) for v in value):
+        return value_text(tuple(value))
+    what = "None" if value is None else kind_of(value)
+    raise ValueError(f"{key} is {what}, not a number, a word, true or false, or a size")
+
+
+def _no_parameter(layer: Layer, key: str) -> UnknownParameterError:
+    known = [p.name for p in layer.parameters]
+    near = PARAMETERS.get(key)
+    near = near if near in known else suggestion(key, known)
+    what = f"{layer.name} has no parameter '{printable(key)}'"
+    error = UnknownParameterError(what, hint=_expected(layer, near))
+    error.key = key
+    return error
 
 
 def example_specs(layer: Layer) -> tuple[str, ...]:
@@ -154,7 +228,7 @@ def value_text(value: Any) -> str:
     return str(value)
 
 
-def _canonical(layer: Layer, values: dict[str, Any]) -> str:
+def _canonical(layer: Layer, values: Mapping[str, Any]) -> str:
     values = {k: _collapsed(v) for k, v in values.items()}
     changed = []
     for p in sorted(layer.parameters, key=lambda p: p.name):

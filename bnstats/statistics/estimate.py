@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bnstats.layers import CONSTANT
 from bnstats.notation import concise
-from bnstats.statistics.exact import Exact
+from bnstats.statistics.exact import Exact, exact_entry
 from bnstats.statistics.moments import VARIANCE_ROUNDING, Moments, Tally
 from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
+from bnstats.statistics.uncertain import Uncertain, finite
 
 # Coverage of the log-scale interval falls off below this effective sample size.
 MIN_N_EFF = 100.0
@@ -23,7 +24,7 @@ _LARGEST_EXPONENT = 700.0  # e^700 is a float64 still
 
 
 @dataclass(frozen=True, repr=False)
-class Estimate:
+class Estimate(Uncertain):
     """A sampled quantity; prints as value(standard error), the GUM's concise form.
 
     Attributes
@@ -53,6 +54,9 @@ class Estimate:
         The sample's standard error divided by the theoretical one for the same number of
         independent draws, both relative to their values where ``log_scale``; 1 if unknown. Below
         0.7 the sample has missed the tails.
+    stream
+        The random stream that it was drawn from, which tells estimates that share draws; empty if
+        it is not known.
     """
 
     value: float
@@ -64,6 +68,15 @@ class Estimate:
     log_scale: bool = True
     nonfinite: float = 0.0
     tail_coverage: float = 1.0
+    stream: str = ""
+
+    @property
+    def _standard_error(self) -> float | None:
+        return self.stderr
+
+    @property
+    def _streams(self) -> frozenset[str]:
+        return frozenset({self.stream} - {""})
 
     def interval_at(self, z: float) -> tuple[float, float] | None:
         """Return the interval of ±z standard errors on the estimate's own scale."""
@@ -100,6 +113,19 @@ class Estimate:
     def reliable(self) -> bool:
         """Whether the interval may be believed."""
         return self.has_enough_draws and not self.missed_tails
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data; what is not finite is None."""
+        interval = None if self.interval is None else [finite(end) for end in self.interval]
+        return {
+            "value": finite(self.value),
+            "stderr": finite(self.stderr),
+            "interval": interval,
+            "n_eff": finite(self.n_eff),
+            "reliable": self.reliable,
+            "exact": exact_entry(self.exact),
+            "z": finite(self.z),
+        }
 
     def __str__(self) -> str:
         return concise(self.value, self.stderr)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 import sys
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bnstats.errors import kind_of
 from bnstats.layers import UNKNOWN, BoundLayer, ExactMoments, Known, Law, MomentError
+from bnstats.notation import exact_text
 from bnstats.statistics.quadrature import ROUNDING, Expectation
 from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
+from bnstats.statistics.uncertain import Uncertain
 
 
-@dataclass(frozen=True)
-class Exact:
+@dataclass(frozen=True, repr=False)
+class Exact(Uncertain):
     """A quantity that is known without sampling.
 
     Attributes
@@ -45,6 +47,30 @@ class Exact:
     def stderr(self, draws: float) -> float | None:
         """Return the standard error of an estimate from so many independent draws, if known."""
         return None if self.asymptotic_std is None else self.asymptotic_std / math.sqrt(draws)
+
+    @property
+    def _error_bound(self) -> float:
+        return self.error
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data: the value, its error and how it is known."""
+        entry: dict[str, Any] = {"value": self.value, "error": self.error, "by": self.by}
+        if self.error_is_estimate:
+            entry["error_is_estimate"] = True
+        return entry
+
+    def __str__(self) -> str:
+        return exact_text(self.value, self.error, 16)
+
+    def __repr__(self) -> str:
+        return f"Exact({self})"
+
+
+def exact_entry(exact: Exact | None) -> dict[str, Any] | None:
+    """Return an exact value as plain data, or None where JSON has no such number."""
+    if exact is None or not math.isfinite(exact.value + exact.error):
+        return None
+    return exact.to_dict()
 
 
 def exact_values(bound: BoundLayer, law: Law) -> dict[str, Exact]:

@@ -10,7 +10,7 @@ from bnstats.api import exact, sample
 from bnstats.claims import claim_sets
 from bnstats.documents.entries import SampledProvenance, conforms
 from bnstats.documents.read import CONSTANTS, read_constants
-from bnstats.documents.write import claims_entry, document
+from bnstats.documents.write import document
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD
 from bnstats.report.json import render as render_json
@@ -105,7 +105,7 @@ def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
     def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
 
-    return facts(row.get("claims", ())) == facts(claims_entry(exact(spec).claims))
+    return facts(row.get("claims", ())) == facts([v.to_dict() for v in exact(spec).claims])
 
 
 def _fact(name: str, value: Any) -> Any:

@@ -7,14 +7,16 @@ from typing import Literal
 
 from bnstats.claims.places import Place
 from bnstats.claims.verdict import Verdict
+from bnstats.layers import STANDARD, Law
 from bnstats.statistics.alarm import FIRST_THRESHOLD
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
+from bnstats.statistics.quantities import QUANTITIES
 
 Outcome = Literal["ok", "fail", "undecided"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Check:
     """One constant, checked.
 
@@ -42,6 +44,8 @@ class Check:
         Where the constant stands in the file that was verified.
     warnings
         What the layer and the backend had to say by the time of the check.
+    law
+        The law of the inputs that the constant is of.
     """
 
     layer: str
@@ -56,6 +60,16 @@ class Check:
     verdict: Verdict | None = None
     place: Place | None = None
     warnings: tuple[str, ...] = ()
+    law: Law = STANDARD
+
+    @property
+    def name(self) -> str:
+        """The layer and the symbol of the quantity, with what is unusual about the inputs."""
+        law = "".join(f" at {name} = {value:g}" for name, value in self.law.changes.items())
+        return f"{self.layer} {QUANTITIES[self.quantity].symbol}{law}"
+
+    def __repr__(self) -> str:
+        return f"Check({self.outcome}: {self.name}, {self.wanted})"
 
     @property
     def shown_z(self) -> float | None:

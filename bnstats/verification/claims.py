@@ -11,12 +11,14 @@ from bnstats.claims import Claim
 from bnstats.claims.values import Printed
 from bnstats.claims.verdict import Verdict, VerdictOutcome, judge
 from bnstats.custom import as_typed
+from bnstats.layers import Law
+from bnstats.result import Reference
 from bnstats.sampling.iid import check_size, is_too_wide
 from bnstats.specs.spec import Spec
 from bnstats.statistics.alarm import FIRST_THRESHOLD, two_sided
 from bnstats.statistics.estimate import Estimate
 from bnstats.verification.check import Check, Outcome
-from bnstats.verification.gate import MISSED, FreshDraws, VerifySettings, by_layer
+from bnstats.verification.gate import MISSED, FreshDraws, VerifySettings, by_layer, law_options
 
 _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
     "reproduced": "ok",
@@ -36,23 +38,26 @@ def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Ch
     BnstatsError
         A layer is too wide to be drawn, and no exact value of it is known.
     """
-    groups: dict[str, list[Claim]] = {}
-    for claim in claims:
-        groups.setdefault(claim.spec.text, []).append(claim)
+    groups: dict[tuple[str, Law], list[int]] = {}  # of claims by their numbers
+    for number, claim in enumerate(claims):
+        groups.setdefault((claim.spec.text, claim.law), []).append(number)
     for claim in claims:  # before any is drawn
-        if is_too_wide(claim.spec) and claim.quantity not in known_exactly(claim.spec).quantities:
+        if is_too_wide(claim.spec) and claim.quantity not in _known(claim).quantities:
             check_size(claim.spec)
+    found: dict[int, Check] = {}
 
-    def check(spec: Spec, group: Sequence[Claim]) -> list[Check]:
+    def check(spec: Spec, group: Sequence[int]) -> list[Check]:
         if is_too_wide(spec):
-            return [_judged_undrawn(claim) for claim in group]
-        draws = FreshDraws(spec, settings, len(claims))
-        return [_judged(claim, draws, settings.family_error, len(claims)) for claim in group]
+            judged = [_judged_undrawn(claims[number]) for number in group]
+        else:
+            draws = FreshDraws(spec, settings, len(claims), claims[group[0]].law)
+            error = settings.family_error
+            judged = [_judged(claims[n], draws, error, len(claims)) for n in group]
+        found.update(zip(group, judged, strict=True))
+        return judged
 
-    rows = [(group[0].spec, group) for group in groups.values()]
-    found = {(c.layer, c.quantity): c for c in by_layer(rows, check, settings)}
-    keys = ((claim.spec.text, claim.quantity) for claim in claims)
-    return tuple(found[key] for key in keys if key in found)
+    by_layer([(claims[group[0]].spec, group) for group in groups.values()], check, settings)
+    return tuple(found[number] for number in sorted(found))
 
 
 def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) -> Check:
@@ -115,7 +120,7 @@ def _distance(printed: Printed, estimate: Estimate) -> float | None:
 
 
 def _judged_undrawn(claim: Claim) -> Check:
-    known = known_exactly(claim.spec)
+    known = _known(claim)
     check = Check(
         claim.spec.text,
         claim.quantity,
@@ -125,6 +130,7 @@ def _judged_undrawn(claim: Claim) -> Check:
         command=_exact_command(claim),
         place=claim.place,
         warnings=known.warnings,
+        law=claim.law,
     )
     return _decided(check, judge(claim, known.quantities))
 
@@ -135,5 +141,9 @@ def _decided(check: Check, verdict: Verdict) -> Check:
     return replace(check, outcome=outcome, reason=reason, verdict=verdict)
 
 
+def _known(claim: Claim) -> Reference:
+    return known_exactly(claim.spec, law=claim.law)
+
+
 def _exact_command(claim: Claim) -> str:
-    return f"bnstats exact {as_typed(claim.spec)}"
+    return f"bnstats exact {as_typed(claim.spec)}{law_options(claim.law)}"

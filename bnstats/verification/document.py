@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bnstats.documents.write import claims_entry, document, exact_entry, number
+from bnstats.documents.write import document
 from bnstats.errors import printable
+from bnstats.statistics.exact import exact_entry
+from bnstats.statistics.uncertain import finite
 from bnstats.verification.check import Check
 
 
@@ -26,7 +28,7 @@ def checks_document(checks: Sequence[Check], status: str, argv: Sequence[str]) -
             "layer": layer,
             "checks": [_check_entry(check) for check in group],
             "warnings": [said for _, said in warnings_of(group)],
-            "claims": claims_entry(c.verdict for c in group if c.verdict is not None),
+            "claims": [c.verdict.to_dict() for c in group if c.verdict is not None],
         }
         for layer, group in by_layer.items()
     ]
@@ -40,11 +42,13 @@ def _check_entry(check: Check) -> dict[str, Any]:
         "outcome": check.outcome,
         "wanted": check.wanted,
         "exact": exact_entry(check.exact),
-        "value": number(estimate.value if estimate else None),
-        "stderr": number(estimate.stderr if estimate else None),
-        "z": number(check.z),
+        "value": finite(estimate.value if estimate else None),
+        "stderr": finite(estimate.stderr if estimate else None),
+        "z": finite(check.z),
         "reason": check.reason,
         "command": check.command,
         "file": printable(str(place.path)) if place else None,
         "line": place.line if place else None,
+        "column": place.column if place else None,
+        "law": check.law._asdict(),
     }

@@ -26,15 +26,18 @@ from bnstats.verification.claims import verify_claims
 from bnstats.verification.gate import VerifySettings
 
 _MOST_DECIMALS = 40
+_AS_GOOD_AS_EXACT, _FLOAT64 = Decimal("1e-11"), Decimal(2) ** -52
 _QUOTES = re.compile("\"{3}|'{3}|[\"']?")
 
 
 @dataclass(frozen=True)
 class Change:
-    """A wrong value, the value that replaces it, and the place where it stands."""
+    """A wrong value, the value that replaces it, and the place where it stands.
 
-    layer: str
-    quantity: str
+    ``name`` says which value it is, for a person.
+    """
+
+    name: str
     place: Place
     old: str
     new: str
@@ -94,7 +97,7 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
         return "an expression or a whole number; `digits=N` replaces it by N digits"
     if new is None:
         return "too few digits of it are known; try a larger `samples`"
-    return Change(check.layer, check.quantity, place, printed.text, new)
+    return Change(check.name, place, printed.text, new)
 
 
 def _bounds(check: Check, z: float) -> tuple[float, float]:
@@ -108,9 +111,10 @@ def _bounds(check: Check, z: float) -> tuple[float, float]:
 def corrected(printed: Printed, low: float, high: float) -> str | None:
     """Write the truth, which lies between bounds, in the style of a printed decimal.
 
-    The result has as many decimals as were printed, or as many significant digits where that would
-    show only zeros. It has fewer where the bounds do not fix the last ones, and is None where they
-    fix no digit at all. A sign, a missing 0 before the point and a power of ten stay as printed.
+    The result has as many significant digits as were printed. It has fewer where the bounds do not
+    fix the last ones, and is None where they fix no digit at all; zeros at the end are left out if
+    the truth is exactly what remains. A sign, a missing 0 before the point and a power of ten stay
+    as printed.
 
     >>> from bnstats.claims.values import parse_value
     >>> corrected(parse_value("0.6312"), 0.67516728, 0.67516729)
@@ -125,9 +129,8 @@ def corrected(printed: Printed, low: float, high: float) -> str | None:
         return None
     decimals, exponent, power = parts
     ends = Decimal(low).scaleb(-power), Decimal(high).scaleb(-power)
-    text = _rounded(*ends, decimals)
-    if text is not None and not Decimal(text) and (low > 0 or high < 0):
-        text = significant(*ends, _digit_count(printed.text))
+    digits = (printed.digits or 0) or max(decimals, 1)  # 0.00 has decimals, but no such digits
+    text = significant(*ends, digits, min(decimals, 1))
     if text is None:
         return None
     sign = printed.text[0] if printed.text[0] == "+" and not text.startswith("-") else ""
@@ -138,35 +141,49 @@ def corrected(printed: Printed, low: float, high: float) -> str | None:
     return f"{sign}{text}{exponent}"
 
 
-def significant(low: float | Decimal, high: float | Decimal, digits: int) -> str | None:
+def significant(
+    low: float | Decimal, high: float | Decimal, digits: int, least: int = 1
+) -> str | None:
     """Write the truth, which lies between bounds, to this many digits, or to all that are known.
 
-    It has at least one decimal: a whole number would claim to be exact.
+    It has at least so many decimals: a whole number would claim to be exact.
 
     >>> significant(0.70710678, 0.70710679, 4), significant(0.70710678, 0.70710679, 12)
     ('0.7071', '0.7071068')
+    >>> significant(0.4999, 0.5001, 12), significant(0.5, 0.5, 12)
+    ('0.500', '0.5')
     """
     low, high = Decimal(low), Decimal(high)
     middle = Context(prec=digits).plus((low + high) / 2)  # 0.0097 to one digit is 0.01
-    decimals = max(digits - 1 - middle.adjusted(), 1) if middle else digits
-    return _rounded(low, high, decimals) if decimals <= _MOST_DECIMALS else None
+    decimals = max(digits - 1 - middle.adjusted(), least) if middle else digits
+    if decimals > _MOST_DECIMALS:
+        return None
+    text = _rounded(low, high, decimals, least)
+    return text if text is None else _without_zeros(text, low, high, least)
 
 
-def _rounded(low: Decimal, high: Decimal, decimals: int) -> str | None:
+def _rounded(low: Decimal, high: Decimal, decimals: int, least: int) -> str | None:
     """Round to these decimals, or to the most below them at which both ends round alike."""
     with localcontext(prec=1000, rounding=ROUND_HALF_EVEN):
-        for places in range(decimals, min(decimals, 1) - 1, -1):
+        for places in range(decimals, least - 1, -1):
             unit = Decimal(1).scaleb(-places)
             found = low.quantize(unit)
             if found == high.quantize(unit):
-                says_nothing = not found and low * high > 0 and places < decimals
+                says_nothing = not found and low * high > 0
                 return None if says_nothing else f"{found if found else abs(found):f}"
     return None
 
 
-def _digit_count(text: str) -> int:
-    mantissa = text.lower().partition("e")[0]
-    return max(len(mantissa.lstrip("+-0.").replace(".", "")), 1)
+def _without_zeros(text: str, low: Decimal, high: Decimal, least: int) -> str:
+    """Return a number without zeros at its end if the truth is exactly that: 0.5, not 0.500."""
+    value = Decimal(text)
+    rounding = abs(value) * _FLOAT64
+    is_it = low - rounding <= value <= high + rounding
+    if not is_it or high - low > _AS_GOOD_AS_EXACT * (abs(value) or 1):
+        return text
+    whole, point, decimals = text.partition(".")
+    kept = decimals.rstrip("0").ljust(least, "0")
+    return f"{whole}{point}{kept}" if kept else whole
 
 
 def rewritten(text: str, changes: Iterable[Change]) -> str:
@@ -195,8 +212,8 @@ def rewritten_files(changes: Sequence[Change]) -> dict[Path, tuple[str, str]]:
     found = {}
     for path in dict.fromkeys(change.place.path for change in changes):
         own = [change for change in changes if change.place.path == path]
-        here = {(c.place, c.spec.text, c.quantity, c.printed.text) for c in _claims(path)}
-        if not all((c.place, c.layer, c.quantity, c.old) in here for c in own):
+        here = {(c.place, c.printed.text) for change in own for c in _claims(change.place)}
+        if not all((c.place, c.old) in here for c in own):
             shown = printable(str(path))
             raise BnstatsError(f"{shown} changed while it was verified; nothing is rewritten")
         old = path.read_bytes().decode()
@@ -207,18 +224,25 @@ def rewritten_files(changes: Sequence[Change]) -> dict[Path, tuple[str, str]]:
 def verified_again(
     checks: Sequence[Check], changes: Sequence[Change], settings: VerifySettings
 ) -> list[Check]:
-    """Return the checks; changed values are read from the files again and checked anew."""
-    changed = {(c.place.path, c.layer, c.quantity) for c in changes}
-    anew: dict[tuple[Path, str, str], Check] = {}
-    for path in dict.fromkeys(c.place.path for c in changes):
-        claims = [c for c in _claims(path) if (path, c.spec.text, c.quantity) in changed]
-        for check in verify_claims(claims, settings):
-            anew[path, check.layer, check.quantity] = check
-    return [
-        anew.get((check.place.path, check.layer, check.quantity), check) if check.place else check
-        for check in checks
-    ]
+    """Return the checks; changed values are read from the files again and checked anew.
+
+    The claims of a file keep their order, and with it their number.
+    """
+    changed, anew = {change.place for change in changes}, dict[Place | None, Check]()
+    for file in dict.fromkeys(_file(place) for place in changed):
+        before = sorted(
+            (c.place for c in checks if c.place and _file(c.place) == file), key=lambda p: p.start
+        )
+        now = zip(before, _claims(before[0]), strict=True)
+        pairs = [(place, claim) for place, claim in now if place in changed]
+        found = verify_claims([claim for _, claim in pairs], settings)
+        anew |= {place: check for (place, _), check in zip(pairs, found, strict=True)}
+    return [anew.get(check.place, check) for check in checks]
 
 
-def _claims(path: Path) -> tuple[Claim, ...]:
-    return read_claims_file(path).claims
+def _file(place: Place) -> tuple[Path, str, str | None]:
+    return place.path, place.part, place.quantity
+
+
+def _claims(place: Place) -> tuple[Claim, ...]:
+    return read_claims_file(place.path, place.quantity, place.part).claims

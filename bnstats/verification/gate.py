@@ -17,12 +17,14 @@ from bnstats.errors import BnstatsError
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.result import Result
+from bnstats.sampling.run import run
 from bnstats.sampling.settings import Sampling, check_number
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import Spec
 from bnstats.statistics import alarm
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.quantities import QUANTITIES, Direction
+from bnstats.verification.cache import Cache
 from bnstats.verification.check import Check, Outcome
 
 Row = TypeVar("Row")
@@ -57,6 +59,8 @@ class VerifySettings:
         Processes, at most.
     backend, device
         As for `bnstats.compute`.
+    cache
+        Where draws are kept, and looked for; None draws everything anew.
     on_layer
         Called with each layer's spec and how many are done of how many.
     should_stop
@@ -81,6 +85,7 @@ class VerifySettings:
     workers: int = 1
     backend: str = "numpy"
     device: str | None = None
+    cache: Cache | None = None
     on_layer: Callable[[str, int, int], None] | None = None
     should_stop: Callable[[], bool] | None = None
     on_failure: Callable[[BnstatsError], None] | None = None
@@ -165,7 +170,8 @@ class FreshDraws:
     def _draw(self, samples: int, seed: int) -> Result:
         settings = self._settings
         how = replace(settings.sampling, samples=samples, seed=seed, law=self._law)
-        result = sample(self._spec, how, settings.watch)
+        draw = run if settings.cache is None else settings.cache.run
+        result = sample(self._spec, how, settings.watch, draw)
         if settings.watch.stopping():
             raise Stopped
         self.warnings = tuple(dict.fromkeys((*self.warnings, *result.notes)))
@@ -231,7 +237,14 @@ class FreshDraws:
         """Return the check of a quantity that the draws have not been compared with."""
         exact = self.first.quantities[name].exact
         return Check(
-            self._spec.text, name, outcome, "", exact, reason=reason, warnings=self.warnings
+            self._spec.text,
+            name,
+            outcome,
+            "",
+            exact,
+            reason=reason,
+            warnings=self.warnings,
+            law=self._law,
         )
 
     @property
@@ -252,14 +265,18 @@ class FreshDraws:
     def _command(self, result: Result) -> str:
         count, settings = count_text(result.samples), self._settings
         command = f"bnstats compute {as_typed(self._spec)} -n {count} --seed {result.seed}"
-        for name, value in self._law._asdict().items():
-            if value != getattr(STANDARD, name):
-                command += f" --{name.replace('_', '-')} {value!r}"
+        command += law_options(self._law)
         if settings.backend != "numpy":
             command += f" --backend {settings.backend}"
         if settings.device is not None:
             command += f" --device {shlex.quote(settings.device)}"
         return command
+
+
+def law_options(law: Law) -> str:
+    """Return the options of the command line that state what is unusual about a law."""
+    changes = law.changes.items()
+    return "".join(f" --{name.replace('_', '-')} {value!r}" for name, value in changes)
 
 
 def _error_in_own_units(estimate: Estimate) -> float:

@@ -13,9 +13,10 @@ from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
 from bnstats.custom import load_trusted
 from bnstats.documents.read import CONSTANTS, RESULTS, is_document, read_constants
-from bnstats.errors import BnstatsError, printable
+from bnstats.errors import BnstatsError, hint_for, printable
 from bnstats.sampling.iid import is_too_wide
 from bnstats.specs.spec import Spec, parse
+from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.check import Check
 from bnstats.verification.claims import verify_claims
 from bnstats.verification.gate import VerifySettings
@@ -32,16 +33,22 @@ class Committed:
     document: Mapping[str, Any]
 
 
-def verify(what: str | Path, settings: VerifySettings | None = None) -> tuple[Check, ...]:
-    """Check a claim set by name, a TOML, JSON or CSV file of claims, or a results document.
+def verify(
+    what: str | Path, settings: VerifySettings | None = None, *, quantity: str | None = None
+) -> tuple[Check, ...]:
+    """Check a claim set by name, a file of claims, or a results document.
 
     Parameters
     ----------
     what
-        The name of a claim set; the path of a file of claims; the path of a results document, or
-        of the directory that holds constants.json.
+        The name of a claim set; the path of a TOML, JSON or CSV file of claims, or of a JSON object
+        of values by layer; a dict of values by layer in a Python file, ``"gains.py:GAINS"``, which
+        is read and never run; the path of a results document, or of the directory that holds
+        constants.json.
     settings
         How to verify; None for the defaults of `bnstats.VerifySettings`.
+    quantity
+        The quantity of values in a file that names none.
 
     Returns
     -------
@@ -60,15 +67,20 @@ def verify(what: str | Path, settings: VerifySettings | None = None) -> tuple[Ch
     >>> [c.outcome for c in checks]
     ['fail', 'fail']
     """
-    return verify_source(read_source(what), settings or VerifySettings())
+    return verify_source(read_source(what, quantity), settings or VerifySettings())
 
 
-def read_source(what: str | Path) -> ClaimSet | Committed:
+def read_source(what: str | Path, quantity: str | None = None) -> ClaimSet | Committed:
     """Read what is to be verified; `verify` tells what it can be.
 
     Reading all of it first finds a misspelt name before an hour of sampling.
     """
-    path = Path(what)
+    if quantity is not None and quantity not in QUANTITIES:
+        shown = printable(quantity, 40)
+        hint = hint_for(shown, QUANTITIES, f"quantities: {', '.join(QUANTITIES)}")
+        raise BnstatsError(f"unknown quantity '{shown}'", hint=hint)
+    code, _, part = str(what).rpartition(".py:")
+    path = Path(f"{code}.py" if code else what)
     try:
         if path.is_dir() or str(what) == RESULTS:
             path = path / CONSTANTS
@@ -77,7 +89,9 @@ def read_source(what: str | Path) -> ClaimSet | Committed:
     if path.name == CONSTANTS or is_document(path):
         return Committed(path, read_constants(path))
     is_file = isinstance(what, Path) or path.suffix or len(path.parts) > 1
-    return read_claims_file(path) if is_file else claim_set(str(what))
+    return (
+        read_claims_file(path, quantity, part if code else "") if is_file else claim_set(str(what))
+    )
 
 
 def hours_of(sources: Iterable[ClaimSet | Committed], settings: VerifySettings) -> float:

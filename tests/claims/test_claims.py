@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bnstats.claims import claim_set, claim_sets, claims_on, read_claims, set_names
-from bnstats.claims.files import Claim, ClaimSet, read_claims_file
+from bnstats.claims.claim import Claim, ClaimSet
+from bnstats.claims.files import read_claims_file
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
@@ -188,8 +189,8 @@ def test_a_claim_at_fault_is_named(claims, message):
         (b"[" * 100_000, "a.json", "cannot be parsed"),
         (b"claim = " + b"[" * 10_000, "a.toml", "cannot be parsed"),
         (b"a = " + b"1" * 10_000, "a.toml", "cannot be parsed"),
-        (b"relu", "a.txt", "a claims file ends in .toml, .json or .csv"),
-        (b"relu", "a", "a claims file ends in .toml, .json or .csv"),
+        (b"relu", "a.txt", "a claims file ends in .toml, .json, .csv or .py"),
+        (b"relu", "a", "a claims file ends in .toml, .json, .csv or .py"),
     ],
 )
 def test_a_file_at_fault_is_named(content, name, message):

@@ -598,7 +598,7 @@ def test_when_there_is_no_progress(
     if "piped" in variables:
         monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("TERM", variables.get("TERM", "xterm"))
-    assert not Console.of("auto", quiet="-q" in options).progress
+    assert not Console.of(quiet="-q" in options).progress
 
 
 def test_a_wrong_path_is_found_before_years_of_sampling(cli: Cli) -> None:

@@ -51,23 +51,27 @@ def test_help_says_how_many_points_sobol_has(cli: Cli) -> None:
     assert "262,144 samples" in out
 
 
+def test_a_word_alone_is_looked_for_among_layers(cli: Cli) -> None:
+    for word in ("leaky", "torch.nn.SiLU", "LeakyReLU"):
+        assert cli("list", word) == cli("list", "layers", word)
+    assert "  leaky_relu  " in cli("list", "leaky").out
+
+
 @pytest.mark.parametrize(
-    ("word", "hint"),
+    ("words", "error", "hint"),
     [
-        ("relu", "bnstats show relu, or bnstats list layers relu"),
-        ("torch.nn.ReLU", "bnstats show torch.nn.ReLU, or bnstats list layers torch.nn.ReLU"),
-        ("nfnets", "bnstats show nfnets, or bnstats list claims nfnets"),
-        ("leak", "bnstats list layers leak"),
-        ("x\x1b", r"bnstats list layers x\x1b"),
+        (
+            ["nfnets"],
+            "'nfnets' is in none of the layers",
+            "bnstats show nfnets, or bnstats list claims nfnets",
+        ),
+        (["geluu"], "'geluu' is in none of the layers", "did you mean 'gelu'?"),
+        (["x\x1b"], r"'x\x1b' is in none of the layers", "bnstats list layers"),
+        (["a", "b"], "'a' is not one of layers, claims, backends", "bnstats list layers b"),
     ],
 )
-def test_a_word_without_what_to_list_is_told_how(cli: Cli, word: str, hint: str) -> None:
-    shown = word.replace("\x1b", r"\x1b")
-    assert cli("list", word) == (
-        2,
-        "",
-        f"error: '{shown}' is not one of layers, claims, backends\nhint:  {hint}\n",
-    )
+def test_what_is_in_no_list_is_told_how(cli: Cli, words: list[str], error: str, hint: str) -> None:
+    assert cli("list", *words) == (2, "", f"error: {error}\nhint:  {hint}\n")
 
 
 def test_one_claim_is_one_claim(cli: Cli) -> None:

@@ -22,10 +22,22 @@ def unfolded(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_list_names_every_layer_under_its_family(cli: Cli) -> None:
+def test_a_bare_list_names_every_layer_in_two_screens(cli: Cli) -> None:
     code, out, err = cli("list")
     assert (code, err) == (0, "")
     assert cli("list", "layers").out == out
+    lines = out.splitlines()
+    assert len(lines) <= 48
+    assert max(map(len, lines)) <= 80
+    names = re.findall(r"\w+", out)
+    assert set(LAYERS) <= set(names)
+    # common ones first: all four libraries have gelu, none has bentid
+    assert names.index("leaky_relu") < names.index("bentid") < names.index("swiglu")
+
+
+def test_list_names_every_layer_under_its_family(cli: Cli) -> None:
+    code, out, err = cli("list", "--long")
+    assert (code, err) == (0, "")
     family, found, columns, called = "", {}, set(), dict[str, str]()
     for line in out.splitlines():
         if row := re.fullmatch(r"  (\w+) +(y.*)", line):
@@ -265,7 +277,7 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("bnstats ver", {"verify"}),
+        ("bnstats ver", {"verify", "version"}),
         (
             "bnstats ",
             {
@@ -278,6 +290,8 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
                 "list",
                 "show",
                 "completion",
+                "help",
+                "version",
             },
         ),
         ("bnstats list ", {"layers", "claims", "backends"}),
@@ -287,6 +301,14 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
         ("bnstats exact hards", {"hardshrink", "hardsigmoid", "hardswish"}),
         ("bnstats show al", {"alpha_dropout", "alf"}),
         ("bnstats verify feng", {"feng2016", "feng2016-repost"}),
+        ("bnstats compute elu:al", {"elu:alpha="}),
+        ("bnstats show avg_pool2d:ceil_mode=t", {"avg_pool2d:ceil_mode=true"}),
+        ("bnstats compute gelu:approximate=", {"gelu:approximate=none", "gelu:approximate=tanh"}),
+        ("bnstats exact torch.nn.Si", {"torch.nn.SiLU", "torch.nn.Sigmoid"}),
+        ("bnstats exact SiL", {"SiLU"}),
+        ("bnstats list le", {"leaky_relu", "lecun_tanh"}),
+        ("bnstats help sob", {"sobol"}),
+        ("bnstats compute relu --dtype=float6", {"--dtype=float64"}),
         ("bnstats verify consta", {"consta"}),  # a file, which the shell completes
     ],
 )
@@ -306,12 +328,50 @@ def test_completion_offers(words: str, offered: set[str]) -> None:
 
 def test_a_line_for_each_command_is_whole(cli: Cli) -> None:
     commands = cli("--help").out.partition("Commands:\n")[2].splitlines()
-    assert len(commands) == 9
+    assert len(commands) == 11
     assert all(line.endswith(".") and not line.endswith("...") for line in commands)
 
 
-def test_the_bash_script_is_bash(cli: Cli, tmp_path: Path) -> None:
-    path = tmp_path / "complete.sh"
-    path.write_text(cli("completion", "bash").out)
-    done = subprocess.run(["bash", "-n", path], capture_output=True, env=os.environ, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
+@pytest.mark.parametrize(
+    ("line", "replies"),
+    [
+        ("bnstats comp", ["compute", "completion"]),
+        ("bnstats compute elu:al", ["alpha="]),  # bash completes what follows the colon
+        ("bnstats compute gelu:approximate=t", ["tanh"]),
+        ("bnstats compute linear:in_features=3,out", ["3,out_features="]),
+        ("bnstats compute relu --dtype=float6", ["float64"]),
+        ("bnstats compute relu --dtype float6", ["float64"]),
+        ("bnstats exact torch.nn.SiL", ["torch.nn.SiLU"]),
+        ("bnstats help sob", ["sobol"]),
+    ],
+)
+def test_bash_is_offered_what_may_follow(
+    cli: Cli, tmp_path: Path, line: str, replies: list[str]
+) -> None:
+    (tmp_path / "bnstats").write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
+    (tmp_path / "bnstats").chmod(0o755)
+    script = f"""
+        compopt() {{ :; }}
+        COMP_LINE="$1" COMP_POINT=${{#1}}
+        {cli("completion", "bash").out}
+        _bnstats_completion bnstats
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    env = environment(PATH=f"{tmp_path}:{os.environ['PATH']}")
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", line], capture_output=True, text=True, env=env, check=False
+    )
+    assert (done.stdout.split("\n")[:-1], done.stderr) == (replies, "")
+
+
+def test_show_says_where_the_code_of_a_users_layer_stands(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shown_acts.py").write_text(
+        "import numpy as np\n\n\ndef bend(x):\n"
+        '    """A bend of mine.\n\n    More."""\n    return np.abs(x)\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    out = cli("show", "shown_acts:bend").out
+    assert out.startswith("shown_acts:bend — A bend of mine.\n")
+    assert "  source     shown_acts.py:4\n" in out

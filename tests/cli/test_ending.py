@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_support import COMMAND, Outcome, environment, read_document
+from cli_support import COMMAND, Outcome, Terminal, environment, read_document
 
 from bnstats import compute
 from bnstats.cli.interrupt import interruptible
@@ -53,27 +53,21 @@ def test_a_signal_to_all_processes_gives_the_partial_result(
     tmp_path: Path, name: str, workers: int
 ) -> None:
     """`timeout` sends it twice: to its child, and to the whole group."""
-    argv = [*COMMAND, "compute", "relu", "sigmoid", "-n", "1e14", f"--workers={workers}", "--json"]
-    with subprocess.Popen(
-        [*argv, "--export", "a.csv"],
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as run:
-        time.sleep(4)
-        for _ in range(1 if name == "SIGINT" else 2):
-            os.killpg(run.pid, getattr(signal, name))
-            time.sleep(0.01)
-        out, err = run.communicate(timeout=60)
-    assert run.returncode == 130
-    document = read_document(out.decode())
+    export = tmp_path / "a.csv"
+    argv = ["compute", "relu", "sigmoid", "-n", "1e14", f"--workers={workers}", "--json"]
+    run = Terminal(*argv, "--export", export, own_group=True)
+    run.wait_for(r"relu .*\d/s")
+    for _ in range(1 if name == "SIGINT" else 2):
+        os.killpg(run.process.pid, getattr(signal, name))
+        time.sleep(0.01)
+    code, out = run.finish()
+    assert code == 130
+    document = read_document(out)
     assert document["status"] == "interrupted"
     (result,) = document["results"]
     assert result["samples"] > 0
-    assert "Traceback" not in err.decode()
-    assert (tmp_path / "a.csv").read_text().startswith("layer,quantity,")
+    assert "Traceback" not in run.screen
+    assert export.read_text().startswith("layer,quantity,")
 
 
 def test_signals_that_are_ignored_stay_so() -> None:

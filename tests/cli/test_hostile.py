@@ -16,7 +16,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,6 @@ def bounded(work: Callable[[], Any]) -> Any:
         raise TooLong
 
     before = signal.signal(signal.SIGVTALRM, ring)
-    begin = time.process_time()
     signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
     try:
         return work()
@@ -92,9 +90,9 @@ def bounded(work: Callable[[], Any]) -> Any:
             assert_printable(line, 1010)
         return error
     finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        left, _ = signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
-        assert time.process_time() - begin < SECONDS
+        assert left > 0  # also where something swallowed the alarm
 
 
 def assert_printable(text: str, limit: int = 1000) -> None:
@@ -208,13 +206,13 @@ GOOD_JSON = json.dumps({"title": "T", "claim": [{**GOOD, "samples": 100}, GOOD]}
 GOOD_CSV = b'layer,quantity,value,samples\n"elu:alpha=2",std_dx,0.5,10\nrelu,std_y,1/2,\n'
 
 
-@fuzz(1500)
+@fuzz(600)
 @given(st.one_of(documents.map(toml), damage.map(lambda d: spoilt(GOOD_TOML, *d))))
 def test_any_toml_is_read_or_refused(content: bytes) -> None:
     read(content, "fuzz.toml")
 
 
-@fuzz(1700)
+@fuzz(700)
 @given(
     st.one_of(
         documents.map(lambda d: json.dumps(d).encode()), damage.map(lambda d: spoilt(GOOD_JSON, *d))
@@ -238,7 +236,7 @@ table = st.builds(
 )
 
 
-@fuzz(1500)
+@fuzz(600)
 @given(st.one_of(table, damage.map(lambda d: spoilt(GOOD_CSV, *d))))
 def test_any_csv_is_read_or_refused(content: bytes) -> None:
     read(content, "fuzz.csv")
@@ -283,7 +281,7 @@ specs = st.one_of(
 )
 
 
-@fuzz(3000)
+@fuzz(1200)
 @given(specs)
 def test_any_spec_is_parsed_or_refused(text: str) -> None:
     found = bounded(lambda: parse(text))
@@ -303,7 +301,7 @@ printed_numbers = st.builds(
 )
 
 
-@fuzz(3000)
+@fuzz(1200)
 @given(st.one_of(expressions, printed_numbers, st.text(max_size=30)))
 def test_any_value_is_a_number_or_refused(text: str) -> None:
     try:
@@ -384,7 +382,7 @@ def judge(folder: Path, document: Any) -> Any:
     return bounded(lambda: verify(path, VerifySettings(samples=100)))
 
 
-@fuzz(600)
+@fuzz(400)
 @given(st.sampled_from(PATHS), tampered)
 def test_any_results_document_is_checked_or_refused(
     folder: Path, where: tuple[Any, ...], value: Any

@@ -43,6 +43,8 @@ def modules(program: str, *argv: str) -> set[str]:
         "list",
         "list claims",
         "show sigmoid",
+        "help",
+        "help conventions",
     ],
 )
 def test_what_needs_no_numbers_imports_no_heavy_module(argv: str) -> None:

@@ -33,13 +33,13 @@ def words(lines: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("columns", [50, 60, 100])
-def test_show_fits_the_terminal_and_loses_nothing(columns: int) -> None:
+def test_show_fits_the_terminal_and_loses_nothing(cli: Cli, columns: int) -> None:
     for name in ("linear", "nfnets"):
         lines = on_terminal(columns, "show", name)
         # An address, a command and a number's row of its own stay whole.
         text = [x for x in lines if not re.match(r"  https:|    bnstats |  \S+  +\w+_y  \d", x)]
         assert columns - 25 < max(map(len, text)) <= columns
-        assert words(lines) == spawn("show", name).out.split()
+        assert words(lines) == cli("show", name).out.split()
 
 
 def test_what_is_piped_is_folded_for_eighty_columns_whatever_the_terminal(cli: Cli) -> None:
@@ -71,10 +71,10 @@ def test_names_under_a_layer_are_folded_for_the_terminal() -> None:
 
 @pytest.mark.parametrize("columns", [50, 80])
 def test_verify_fits_the_terminal_and_is_a_line_for_each_constant_where_it_is_piped(
-    columns: int,
+    cli: Cli, columns: int
 ) -> None:
     call = ("verify", "feng2016", "-n", 2000)
-    piped = spawn(*call).out
+    piped = cli(*call).out
     lines = on_terminal(columns, *call, expected=1)
     lines = lines[next(i for i, line in enumerate(lines) if re.match("ok|FAIL|undecided", line)) :]
     text = [line for line in lines if not line.startswith("hint: ")]

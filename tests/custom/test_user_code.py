@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_support import Outcome, environment, spawn
+from cli_support import Outcome, environment
 
 import bnstats
 from bnstats import BnstatsError
@@ -186,11 +186,11 @@ def builder(*, number: int = 1): return _built()
     ],
 )
 def test_a_file_may_have_layers_of_a_trusted_module_called_and_nothing_else(
-    home: Path, layer: str, trusted: bool
+    cli: Cli, home: Path, layer: str, trusted: bool
 ) -> None:
     (home / "trusted.py").write_text(TRUSTED)
     (home / "a.csv").write_text(f"layer,quantity,value\n{layer},std_dx,1.0\n")
-    outcome = spawn("verify", "a.csv", "--import", "trusted", "-n", "2000", cwd=home)
+    outcome = cli("verify", "a.csv", "--import", "trusted", "-n", "2000")
     if trusted:
         assert outcome.code in (0, 1), outcome.err
     else:
@@ -198,7 +198,7 @@ def test_a_file_may_have_layers_of_a_trusted_module_called_and_nothing_else(
         assert "is not loaded" in outcome.err
     assert not (home / "called").exists()
     if layer in ("trusted:touch", "trusted:nothing"):  # a person may name it
-        outcome = spawn("verify", "a.csv", "--import", layer, "-n", "2000", cwd=home)
+        outcome = cli("verify", "a.csv", "--import", layer, "-n", "2000")
         assert outcome.code == 1, outcome.err
 
 

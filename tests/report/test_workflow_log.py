@@ -37,7 +37,7 @@ def test_a_name_of_a_file_is_no_command(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path(name).write_text(content)
-    code, out, err = cli("verify", name, "--output-format", format_, "-n", "2000")
+    code, out, err = cli("verify", name, "--format", format_, "-n", "2000")
     assert code == (1 if content == CLAIM else 2)
     assert commands_in(err) == []
     assert not re.search("[\u202e\u2066]", err)

@@ -76,12 +76,12 @@ def test_a_scramble_keeps_the_net_in_two_dimensions() -> None:
 
 
 def test_scrambled_points_are_uniform_and_independent_over_scrambles() -> None:
-    # One fixed point over 20,000 scrambles: its bits are fair coins, its coordinates unrelated.
-    u = np.array([scramble(3, seed, level=3)[:, 5] for seed in range(20_000)]).T * 2.0**-32
-    scale = math.sqrt(1 / 12 / 20_000)
+    # One fixed point over 5,000 scrambles: its bits are fair coins, its coordinates unrelated.
+    u = np.array([scramble(3, seed, level=3)[:, 5] for seed in range(5_000)]).T * 2.0**-32
+    scale = math.sqrt(1 / 12 / 5_000)
     assert np.all(np.abs(u.mean(axis=1) - 0.5) < 5 * scale)
-    assert np.all(np.abs(np.corrcoef(u)[np.triu_indices(3, 1)]) < 5 / math.sqrt(20_000))
-    assert np.all(np.abs((u**2).mean(axis=1) - 1 / 3) < 5 * math.sqrt(4 / 45 / 20_000))
+    assert np.all(np.abs(np.corrcoef(u)[np.triu_indices(3, 1)]) < 5 / math.sqrt(5_000))
+    assert np.all(np.abs((u**2).mean(axis=1) - 1 / 3) < 5 * math.sqrt(4 / 45 / 5_000))
 
 
 def digits(x: np.ndarray) -> np.ndarray:

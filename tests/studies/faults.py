@@ -31,9 +31,9 @@ from typing import Any
 from dask_processes import Cluster, killed
 
 from bnstats.api import compute, sample
-from bnstats.checkpoints import folder as folders
 from bnstats.errors import BnstatsError
 from bnstats.sampling import cluster, connection
+from bnstats.sampling.checkpoints import folder as folders
 from bnstats.sampling.iid import chunk_draws
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch

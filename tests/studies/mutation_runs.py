@@ -49,6 +49,8 @@ _FIRST = 2.0  # seconds of tests in a first attempt
 def preload() -> None:
     """Import what takes long and holds nothing of bnstats."""
     warnings.filterwarnings("ignore", message=".*fork")
+    # A shell's background job ignores SIGINT, and so would the programs whose tests send it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ |= {"OMP_NUM_THREADS": "1", "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # no test here needs one
     sys.path[:0] = [str(ROOT), str(TESTS / "support")]

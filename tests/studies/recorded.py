@@ -147,8 +147,8 @@ def commands(specs: list[str], sets: list[str]) -> Iterator[Command]:
         yield ["show", name]
         yield ["verify", name, *N]
     for form in ("text", "json", "github", "junit"):
-        yield ["verify", "feng2016", "torch", *N, "--output-format", form]
-        yield ["verify", "own.toml", "own.json", "own.csv", *N, "--output-format", form]
+        yield ["verify", "feng2016", "torch", *N, "--format", form]
+        yield ["verify", "own.toml", "own.json", "own.csv", *N, "--format", form]
     for more in (["--diff"], ["--diff", "--digits", "4"], ["--exit-zero"], ["--allow-undecided"]):
         yield ["verify", "own.toml", "own.json", "own.csv", "fixed.toml", *N, *more]
     yield ["verify", "fixed.toml", *N, "--fix"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import select
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jsonschema
+import pytest
 
 ROOT = str(Path(__file__).parents[2])
 COMMAND = [sys.executable, "-m", "bnstats"]
@@ -58,14 +58,17 @@ def spawn(*argv: object, cwd: object = None, **changes: str) -> Outcome:
 class Terminal:
     """A run whose stderr, and stdout if asked, is a pseudo-terminal."""
 
-    def __init__(self, *argv: object, stdout: bool = False, **changes: str) -> None:
-        self._end, theirs = pty.openpty()
+    def __init__(
+        self, *argv: object, stdout: bool = False, own_group: bool = False, **changes: str
+    ) -> None:
+        self._end, theirs = pytest.importorskip("pty").openpty()
         self.process = subprocess.Popen(
             [*COMMAND, *map(str, argv)],
             stdin=subprocess.DEVNULL,
             stdout=theirs if stdout else subprocess.PIPE,
             stderr=theirs,
             env=environment(TERM="xterm", **changes),
+            start_new_session=own_group,
         )
         os.close(theirs)
         self.screen = ""

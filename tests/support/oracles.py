@@ -28,37 +28,56 @@ def _nodes() -> list[tuple[Any, Any]]:
         return list(mpmath.calculus.quadrature.GaussLegendre(mp).calc_nodes(4, mp.prec))
 
 
+def panels(ends: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Yield (x, weight) of composite Gauss-Legendre, 24 nodes between an end and the next."""
+    for a, b in itertools.pairwise(ends):
+        half = (b - a) / 2
+        for node, weight in _nodes():
+            yield a + half * (node + 1), weight * half
+
+
 @cache
 def normal_points(
-    breakpoints: tuple[float, ...] = (), maximum_of: int = 1
+    breakpoints: tuple[float, ...] = (), maximum_of: int = 1, reach: int = 15
 ) -> tuple[tuple[Any, Any], ...]:
     """Return (z, weight) for the law of the largest of several standard normals.
 
-    Composite Gauss-Legendre, 24 nodes a panel, panels at most 1 wide on ±15, split at breakpoints.
+    Panels are at most 1 wide, lie within ±reach and are split at breakpoints.
     """
     with mp.workdps(DIGITS):
-        inner = {mpf(k) for k in breakpoints if abs(k) < 15}
-        ends = sorted({mpf(i) for i in range(-15, 16)} | inner)
+        inner = {mpf(k) for k in breakpoints if abs(k) < reach}
+        ends = sorted({mpf(i) for i in range(-reach, reach + 1)} | inner)
         points = []
-        for a, b in itertools.pairwise(ends):
-            half = (b - a) / 2
-            for node, weight in _nodes():
-                z = a + half * (node + 1)
-                density = mp.npdf(z)
-                if maximum_of > 1:
-                    density *= maximum_of * mp.ncdf(z) ** (maximum_of - 1)
-                points.append((z, weight * half * density))
+        for z, weight in panels(ends):
+            density = mp.npdf(z)
+            if maximum_of > 1:
+                density *= maximum_of * mp.ncdf(z) ** (maximum_of - 1)
+            points.append((z, weight * density))
         return tuple(points)
+
+
+def weighted(
+    f: Callable[[Any], Any], mean: float, std: float, breakpoints: Sequence[float]
+) -> list[tuple[Any, Any, Any]]:
+    """Return (weight, f(x), f′(x)) over the law of x, as mpf.
+
+    They are half the sum and the difference quotient of f(x ± h): right to h².
+    """
+    with mp.workdps(DIGITS + 10):
+        m, s, h = mpf(mean), mpf(std), mpf(10) ** (-DIGITS // 2)
+        points = []
+        for z, w in normal_points(tuple((mpf(k) - m) / s for k in breakpoints)):
+            below, above = f(m + s * z - h), f(m + s * z + h)
+            points.append((w, (below + above) / 2, (above - below) / (2 * h)))
+        return points
 
 
 def moments_of(
     f: Callable[[Any], Any], mean: float = 0.0, std: float = 1.0, breakpoints: Sequence[float] = ()
 ) -> dict[str, Any]:
     """Return mean, var, m4 (central) and raw4 of f(X), ms and m4 of its slope, as mpf."""
+    points = weighted(f, mean, std, breakpoints)
     with mp.workdps(DIGITS):
-        m, s = mpf(mean), mpf(std)
-        law = normal_points(tuple((mpf(k) - m) / s for k in breakpoints))
-        points = [(w, f(m + s * z), mp.diff(f, m + s * z)) for z, w in law]
         mu = mp.fsum(w * y for w, y, _ in points)
         return {
             "mean": mu,

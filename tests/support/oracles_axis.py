@@ -211,26 +211,20 @@ def gated_moments(spec: str, mean: float, std: float) -> dict[str, Any]:
     gate, breakpoints = GATES[spec]
     with mp.workdps(oracles.DIGITS):
         m, s = mpf(mean), mpf(std)
-        points = oracles.normal_points(tuple((mpf(k) - m) / s for k in breakpoints))
-        values = [(w, gate(m + s * z)) for z, w in points]
-        slopes = [mp.diff(gate, m + s * z) for z, _ in points]
+        points = oracles.weighted(gate, mean, std, breakpoints)
         a = [1, m, m**2 + s**2, m**3 + 3 * m * s**2, m**4 + 6 * m**2 * s**2 + 3 * s**4]
-        raw = [a[k] * mp.fsum(w * g**k for w, g in values) for k in range(5)]
+        raw = [a[k] * mp.fsum(w * g**k for w, g, _ in points) for k in range(5)]
         mu = raw[1]
         return {
             "mean_y": mu,
             "var_y": raw[2] - mu**2,
             "m4_y": raw[4] - 4 * mu * raw[3] + 6 * mu**2 * raw[2] - 3 * mu**4,
-            "ms_dx": (
-                raw[2] / a[2] + a[2] * oracles.moments_of(gate, mean, std, breakpoints)["ms_slope"]
-            )
-            / 2,
+            "ms_dx": mp.fsum(w * (g**2 + a[2] * slope**2) for w, g, slope in points) / 2,
             # (g² + a²g′²)², of which E[dy⁴] = 3
             "square_dx": mpf(3)
             / 4
             * mp.fsum(
-                w * (g**4 + 2 * a[2] * g**2 * slope**2 + a[4] * slope**4)
-                for (w, g), slope in zip(values, slopes, strict=True)
+                w * (g**4 + 2 * a[2] * g**2 * slope**2 + a[4] * slope**4) for w, g, slope in points
             ),
         }
 

@@ -35,7 +35,7 @@ def test_what_was_found_of_a_users_layer_is_told_once_in_every_format(
     cli: Cli, user_modules: Path, format_: str
 ) -> None:
     path = claims(("acts:leaky", "std_y", "0.5"), ("acts:leaky", "std_dx", "0.7"))
-    options = ("--import", "acts", "-n", 2000, "--output-format", format_)
+    options = ("--import", "acts", "-n", 2000, "--format", format_)
     code, out, err = cli("verify", path, *options)
     assert code == 1
     assert err == f"warning: {KINK}\n"
@@ -94,9 +94,9 @@ def test_a_layer_too_wide_to_be_drawn_is_judged_by_its_exact_value(cli: Cli) -> 
         assert check["command"] == f"bnstats exact {WIDE}"
         assert check["exact"]["by"] == "closed form"
     assert relu["checks"][0]["value"] is not None
-    github = cli("verify", path, "--output-format", "github", "-n", 20_000).out
+    github = cli("verify", path, "--format", "github", "-n", 20_000).out
     assert f"{not_sampled}; refuted: 0; 0 is exact; to reproduce: bnstats exact" in github
-    junit = cli("verify", path, "--output-format", "junit", "-n", 20_000).out
+    junit = cli("verify", path, "--format", "junit", "-n", 20_000).out
     assert f"exact 0, {not_sampled}" in junit
     assert "sampled 0" not in junit
 

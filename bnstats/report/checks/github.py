@@ -38,7 +38,7 @@ def _annotation(check: Check) -> str:
     if check.place:
         properties["file"] = _in_repository(check.place.path)
         if check.place.line is not None:
-            properties["line"] = str(check.place.line)
+            properties |= {"line": str(check.place.line), "col": str(check.place.column)}
     verdict = "is wrong" if check.outcome == "fail" else "is undecided"
     properties["title"] = f"{check.layer} {check.quantity} {verdict}"
     return command(_LEVELS[check.outcome], message(check), properties)

@@ -7,18 +7,24 @@ from itertools import groupby
 
 from bnstats.notation import deviation, exact_text, plural, signed
 from bnstats.report.page import UNFOLDED, Page
-from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.check import Check
 
 _INDENT = " " * len("undecided ")
+_MOST_NAMES = 20
 
 
-def checks_text(checks: Sequence[Check], page: Page = UNFOLDED) -> str:
+def checks_text(
+    checks: Sequence[Check], page: Page = UNFOLDED, *, only_failures: bool = False
+) -> str:
     """Return a line for every claim and every constant that did not pass, and a summary.
 
     Constants that are undecided for the same reason share a line. Lines are folded, but commands
-    stay whole.
+    stay whole. What failed among lines of what did not is named again at the end. With
+    ``only_failures`` what was verified has no line.
     """
+    passed = sum(check.outcome == "ok" and check.verdict is not None for check in checks)
+    if only_failures:
+        passed = 0
     lines: list[str] = []
     for (layer, reason, _), group in groupby(checks, key=lambda c: (c.layer, c.reason, c.place)):
         found = list(group)
@@ -28,8 +34,14 @@ def checks_text(checks: Sequence[Check], page: Page = UNFOLDED) -> str:
             lines += _labelled("undecided", text, page)
             continue
         for check in found:
-            lines += _lines(check, page)
-    return "\n".join([*lines, *page.folded("", summary(checks))])
+            if not only_failures or check.outcome != "ok":
+                lines += _lines(check, page)
+    lines += page.folded("", summary(checks))
+    failed = [check.name for check in checks if check.outcome == "fail"]
+    if passed and failed:
+        more = [f"and {len(failed) - _MOST_NAMES} more"] if len(failed) > _MOST_NAMES else []
+        lines += page.folded(_INDENT, f"failed: {', '.join(failed[:_MOST_NAMES] + more)}")
+    return "\n".join(lines)
 
 
 def summary(checks: Sequence[Check]) -> str:
@@ -58,7 +70,7 @@ def finding(check: Check) -> str:
     z = check.shown_z
     if z is not None:
         parts.append(f"z = {signed(f'{z:+.3g}') if abs(z) >= 100 else deviation(z)}")
-    return f"{check.layer} {QUANTITIES[check.quantity].symbol}: {', '.join(parts)}"
+    return f"{check.name}: {', '.join(parts)}"
 
 
 def message(check: Check) -> str:

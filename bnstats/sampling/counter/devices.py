@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bnstats.backends import Device, Launch, load
-from bnstats.errors import BnstatsError, HostError, printable
+from bnstats.errors import BnstatsError, HostError, described
 from bnstats.sampling.counter.draws import round_keys
 from bnstats.sampling.counter.reduction import Reduction
 from bnstats.sampling.kept import Drawn
@@ -178,10 +178,8 @@ class _Lane:
                 return None
             if isinstance(error, BnstatsError):
                 raise
-            told = printable(str(error).partition("\n")[0], 160)
             raise BnstatsError(
-                f"{self.plan.spec.text} does not run on {self._backend}: "
-                f"{type(error).__name__}: {told}",
+                f"{self.plan.spec.text} does not run on {self._backend}: {described(error)}",
                 hint="`backend='numpy'` runs every layer",
             ) from error
 

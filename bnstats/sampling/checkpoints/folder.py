@@ -17,9 +17,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from bnstats.checkpoints.document import RunMoments, moments_document, read_moments, render
-from bnstats.checkpoints.identity import digest_of
 from bnstats.errors import BnstatsError, HostError, printable
+from bnstats.sampling.checkpoints.document import RunMoments, moments_document, read_moments, render
+from bnstats.sampling.checkpoints.identity import digest_of
 from bnstats.sampling.kept import Kept, Subtrees
 from bnstats.sampling.layout import Layout, Span
 from bnstats.statistics.moments import Tally

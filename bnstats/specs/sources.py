@@ -7,7 +7,6 @@ import inspect
 import sys
 from typing import Any
 
-from bnstats.custom.arrays import is_module
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, USER_LAYERS, Layer
 
@@ -40,7 +39,7 @@ def source_digest(layer: Layer) -> str | None:
             ) from None
         text = getattr(of, "__qualname__", repr(of))  # compiled, of a package that has a version
     digest.update(text.encode())
-    if is_module(found) and not isinstance(found, type):
+    if hasattr(found, "state_dict") and not isinstance(found, type):  # a torch.nn.Module
         digest.update(repr(found).encode())
         for name, numbers in sorted(found.state_dict().items()):
             digest.update(name.encode() + _bytes(numbers))

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from bnstats.custom.sources import source_digest
 from bnstats.errors import BnstatsError, printable
 from bnstats.sampling.layout import Layout
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.versions import arithmetic, drawing_code
+from bnstats.specs.sources import source_digest
 from bnstats.specs.spec import Spec
 from bnstats.version import __version__
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from bnstats.checkpoints.identity import digest_of
 from bnstats.errors import BnstatsError, printable
+from bnstats.sampling.checkpoints.identity import digest_of
 from bnstats.sampling.kept import Subtrees
 from bnstats.sampling.layout import Layout, Span
 from bnstats.statistics.moments import Moments, Tally
@@ -33,7 +33,7 @@ class RunMoments:
     Attributes
     ----------
     identity
-        What the digits depend on, see `bnstats.checkpoints.identity`.
+        What the digits depend on, see `bnstats.sampling.checkpoints.identity`.
     subtrees
         Spans with their moments, and the layout of the run.
     part

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bnstats.checkpoints.document import RunMoments
-from bnstats.checkpoints.folder import Checkpoint
-from bnstats.checkpoints.identity import identity
+from bnstats.sampling.checkpoints.document import RunMoments
+from bnstats.sampling.checkpoints.folder import Checkpoint
+from bnstats.sampling.checkpoints.identity import identity
 from bnstats.sampling.kept import Both, Kept, Subtrees
 from bnstats.sampling.layout import Layout
 from bnstats.sampling.settings import Sampling

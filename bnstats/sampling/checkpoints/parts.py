@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from bnstats.checkpoints.document import RunMoments
-from bnstats.checkpoints.identity import digest_of
 from bnstats.errors import BnstatsError, printable
+from bnstats.sampling.checkpoints.document import RunMoments
+from bnstats.sampling.checkpoints.identity import digest_of
 from bnstats.sampling.kept import Subtrees
 
 _MOST_NAMED = 8

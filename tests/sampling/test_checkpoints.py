@@ -17,11 +17,11 @@ import pytest
 from cli_support import COMMAND, Cli, environment
 
 from bnstats.api import compute, sample
-from bnstats.checkpoints import folder as folders
-from bnstats.checkpoints.document import RunMoments, moments_document, read_moments, render
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import Law
 from bnstats.sampling import run as runs
+from bnstats.sampling.checkpoints import folder as folders
+from bnstats.sampling.checkpoints.document import RunMoments, moments_document, read_moments, render
 from bnstats.sampling.iid import chunk_draws
 from bnstats.sampling.kept import Subtrees
 from bnstats.sampling.layout import Layout
@@ -172,7 +172,7 @@ def test_the_source_of_a_function_is_part_of_the_key(
 def test_the_code_and_the_arithmetic_are_part_of_the_key(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from bnstats.checkpoints import identity
+    from bnstats.sampling.checkpoints import identity
 
     for name in ("drawing_code", "arithmetic"):
         compute("elu", samples=600_000, checkpoint=tmp_path)

@@ -1,55 +1,72 @@
-"""The README's terminal sessions are what a reader sees who types them."""
+"""The terminal sessions of the README and the manual are what a reader sees who types them."""
 
 from __future__ import annotations
 
 import math
 import re
-import shlex
 from pathlib import Path
 
 import pytest
-from cli_support import spawn
+from pages import (
+    PAGES,
+    Session,
+    every_session,
+    modules,
+    printed_by,
+    rewritten,
+    sessions,
+    write_modules,
+)
 
 from bnstats.api import compute
 from bnstats.backends import missing
 from bnstats.layers import LAYERS, Law
+from bnstats.manual import topics
 
-README = Path(__file__).parent.parent / "README.md"
 NUMBER = re.compile(r"−?\d[\d,]*(?:\.\d+)?(?:\(\d+\))?")
 SECONDS = re.compile(r" · \d+\.\d s$")
 
 
-def sessions() -> list[tuple[str, str]]:
-    """Return each command of the README's console blocks with what it prints there."""
-    text = README.read_text("utf-8")
-    found = []
-    for block in re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, printed = part.partition("\n")
-            if command.startswith("bnstats "):
-                found.append((command, printed))
-    return found
-
-
-def modules(readme: str) -> dict[str, str]:
-    """Return the files that sessions import: Python blocks that begin with ``# name.py``."""
-    return dict(re.findall(r"^```py\n# (\w+\.py)\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL))
-
-
 def test_a_block_that_names_its_file_is_one() -> None:
     text = "```py\n# acts.py\ndef f(x):\n    return x\n```\n\n```py\n@elementwise\n```\n"
-    assert modules(text) == {"acts.py": "def f(x):\n    return x\n"}
+    assert modules(text) == {"acts.py": "# acts.py\ndef f(x):\n    return x\n"}
 
 
-def test_the_readme_has_sessions() -> None:
-    commands = [command for command, _ in sessions()]
-    assert "bnstats compute sigmoid" in commands
-    assert any(command.startswith("bnstats exact ") for command in commands)
-    assert any(command.startswith("bnstats verify ") for command in commands)
+def test_a_session_is_read_and_printed_anew(tmp_path: Path) -> None:
+    page = (
+        "```console\n$ bnstats --version\nold\n\n$ bnstats list nothing-of-it\n```\n$ bnstats x\n"
+    )
+    commands = [(s.command, s.printed) for s in sessions(page)]
+    assert commands == [("bnstats --version", "old"), ("bnstats list nothing-of-it", "")]
+    new = rewritten(page.replace(" list nothing-of-it", " --version"), tmp_path)
+    assert [s.printed.partition(" ")[0] for s in sessions(new)] == ["bnstats", "bnstats"]
+    assert new.endswith("```\n$ bnstats x\n")
+
+
+def test_pages_have_sessions() -> None:
+    first = {s.command: s.page for s in reversed(every_session())}
+    assert first["bnstats compute sigmoid"] == "README.md"
+    assert len(first) >= 10
+
+
+def test_every_link_of_a_page_leads_to_a_file() -> None:
+    dead = [
+        (page.name, target)
+        for page in PAGES
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)[^)]*\)", page.read_text("utf-8"))
+        if not (page.parent / target).exists()
+    ]
+    assert not dead
+
+
+def test_the_readme_links_to_every_topic() -> None:
+    readme = PAGES[0].read_text("utf-8")
+    assert not [name for name in topics() if f"(bnstats/manual/{name}.md)" not in readme]
 
 
 def test_the_layer_with_structure_is_one() -> None:
-    blocks = re.findall(r"^```py\n(.*?)^```$", README.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (page,) = (p.read_text("utf-8") for p in PAGES if p.stem == "adding-a-layer")
+    blocks = re.findall(r"^```py\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     (code,) = (block for block in blocks if "@structured(" in block)
     try:
         exec(code, {"__name__": "bnstats.layers.centring"})
@@ -65,17 +82,13 @@ def test_the_layer_with_structure_is_one() -> None:
         LAYERS.pop("centring", None)
 
 
-@pytest.mark.parametrize(("command", "printed"), sessions())
-def test_a_session_prints_what_the_readme_shows(command: str, printed: str, tmp_path: Path) -> None:
-    backend = re.search(r"--backend (\w+)", command)
+@pytest.mark.parametrize("session", every_session(), ids=lambda s: f"{s.page}: {s.command}")
+def test_a_session_prints_what_the_page_shows(session: Session, tmp_path: Path) -> None:
+    backend = re.search(r"--backend (\w+)", session.command)
     if backend and missing(backend[1]):
         pytest.skip(f"{backend[1]} is not installed")
-    for name, text in modules(README.read_text("utf-8")).items():
-        (tmp_path / name).write_text(text, encoding="utf-8")
-    outcome = spawn(*shlex.split(command)[1:], cwd=tmp_path)
-    assert "Traceback" not in outcome.err
-    # A terminal shows warnings and errors above the result, and its prompt after a blank line.
-    assert_alike(printed.rstrip("\n"), (outcome.err + outcome.out).rstrip("\n"))
+    write_modules(tmp_path)
+    assert_alike(session.printed, printed_by(session.command, tmp_path))
 
 
 def assert_alike(there: str, here: str) -> None:

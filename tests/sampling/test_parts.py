@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from cli_support import Cli, read_document
 
-from bnstats.checkpoints.document import read_moments
+from bnstats.sampling.checkpoints.document import read_moments
 from bnstats.statistics.moments import Moments
 
 LAYER = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
@@ -97,7 +97,7 @@ def test_parts_of_another_bnstats_are_refused(
 ) -> None:
     paths = parts(cli, tmp_path, RUNS[0], 2)
     with monkeypatch.context() as other:
-        other.setattr("bnstats.checkpoints.identity.drawing_code", lambda: "other")
+        other.setattr("bnstats.sampling.checkpoints.identity.drawing_code", lambda: "other")
         found = cli("merge", *paths)
         assert found.code == 2
         assert "drawn with another code of bnstats than is here" in found.err
@@ -184,7 +184,9 @@ def test_a_part_is_short_however_long_the_run(cli: Cli, tmp_path: Path) -> None:
 
 def test_files_are_as_the_schema_says(cli: Cli, tmp_path: Path) -> None:
     schema = json.loads(
-        resources.files("bnstats.checkpoints").joinpath("moments.schema.json").read_text("utf-8")
+        resources.files("bnstats.sampling.checkpoints")
+        .joinpath("moments.schema.json")
+        .read_text("utf-8")
     )
     described = set(schema["$defs"]["moments"]["properties"])
     assert {field.name for field in fields(Moments)} == described

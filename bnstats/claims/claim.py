@@ -1,0 +1,69 @@
+"""A claim, a published value, and a set of them from one source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnstats.claims.places import Place
+from bnstats.claims.values import Printed
+from bnstats.layers import STANDARD, Law
+from bnstats.specs.spec import Spec
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published value of one quantity of one layer.
+
+    Attributes
+    ----------
+    set
+        The name of the claim set that it belongs to.
+    spec
+        The layer with its parameters.
+    quantity
+        The name of the quantity, e.g. ``std_dx``.
+    printed
+        The value as it stands in the source. Its half-width is the claim's tolerance, if it has
+        one.
+    samples
+        The number of Monte Carlo draws behind it; None if the source does not say.
+    source, remark
+        Where it was published, and what a reader should know about it.
+    place
+        The place of the value in a user's own file; None for the sets of the package.
+    law
+        The law of the inputs that the value is of.
+    """
+
+    set: str
+    spec: Spec
+    quantity: str
+    printed: Printed
+    samples: int | None = None
+    source: str = ""
+    remark: str = ""
+    place: Place | None = None
+    law: Law = STANDARD
+
+
+@dataclass(frozen=True)
+class ClaimSet:
+    """Claims from one source.
+
+    Attributes
+    ----------
+    name
+        The name of the set: the file's without its suffix.
+    claims
+        The claims, in the order of the file.
+    title, url
+        The source, and where it is published; empty if the file does not say.
+    convention
+        What the numbers of the source are, e.g. standard deviations; empty if it does not say.
+    """
+
+    name: str
+    claims: tuple[Claim, ...]
+    title: str = ""
+    url: str = ""
+    convention: str = ""

@@ -1,0 +1,150 @@
+"""One claim, from the fields that a row of a file holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bnstats.claims.claim import Claim
+from bnstats.claims.values import parse_value
+from bnstats.errors import BnstatsError, hint_for, printable
+from bnstats.layers import Law
+from bnstats.sampling.settings import checked_law
+from bnstats.specs.names import Load
+from bnstats.specs.spec import Spec, parse
+from bnstats.statistics.quantities import QUANTITIES
+
+FIELDS = (
+    *("layer", "quantity", "value", "tolerance", "samples", "source", "remark"),
+    *Law._fields,
+)
+_MAX_SAMPLES = 10**18
+
+
+class FieldError(BnstatsError):
+    """A claim at fault; ``key`` is the field, or empty where it is the whole row."""
+
+    key: str = ""
+
+
+def claim_of(row: Any, set_name: str, load: Load, quantity: str | None = None) -> Claim:
+    """Return the claim of a row.
+
+    Parameters
+    ----------
+    row
+        The fields by name, as text or whole numbers. A layer may be a `Spec`.
+    set_name
+        The set that it belongs to.
+    load
+        What is done about a layer that is not known yet; see `bnstats.specs.spec.parse`.
+    quantity
+        The quantity of a row that names none.
+
+    Raises
+    ------
+    FieldError
+        A field is missing, unknown or wrong.
+    """
+    if not isinstance(row, Mapping):
+        raise FieldError(f"not a table of {', '.join(FIELDS)}")
+    if None in row:  # csv puts fields there that the header has no name for
+        raise FieldError(
+            "more fields than the header names", hint='quote a layer that holds commas: "…"'
+        )
+    for key in row:
+        if key not in FIELDS:
+            shown = printable(str(key), 40)
+            hint = hint_for(shown, FIELDS, f"fields: {', '.join(FIELDS)}")
+            raise _at(str(key), f"unknown field '{shown}'", hint=hint)
+    if quantity is not None:
+        row = {"quantity": quantity, **row}
+    for key in ("layer", "quantity", "value"):
+        if key not in row:
+            raise FieldError(f"field '{key}' is missing")
+    fields = {k: _text(v, k) for k, v in row.items() if k != "layer"}
+    spec = row["layer"] if isinstance(row["layer"], Spec) else _spec(row["layer"], load)
+    context = f'   (layer = "{spec.text}")'
+    quantity = fields["quantity"]
+    if quantity not in QUANTITIES:
+        raise _at(
+            "quantity",
+            f"unknown quantity '{printable(quantity, 40)}'{context}",
+            hint=hint_for(quantity, QUANTITIES, f"quantities: {', '.join(QUANTITIES)}"),
+        )
+    try:
+        printed = parse_value(fields["value"])
+    except ValueError as error:
+        raise _at("value", f"{error}{context}") from None
+    if "tolerance" in fields:
+        printed = replace(printed, half_width=_tolerance(fields["tolerance"], context))
+    return Claim(
+        set=set_name,
+        spec=spec,
+        quantity=quantity,
+        printed=printed,
+        samples=_samples(fields.get("samples"), context),
+        source=printable(fields.get("source", "")),
+        remark=printable(fields.get("remark", "")),
+        law=_law(fields, context),
+    )
+
+
+def _at(key: str, message: str, hint: str | None = None, where: str | None = None) -> FieldError:
+    error = FieldError(message, hint=hint, where=where)
+    error.key = key
+    return error
+
+
+def _text(value: Any, key: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise _at(key, f"field '{key}' is not text")
+    try:
+        return str(value)
+    except ValueError:  # an int of thousands of digits
+        raise _at(key, f"field '{key}' is too long") from None
+
+
+def _spec(layer: Any, load: Load) -> Spec:
+    try:
+        return parse(_text(layer, "layer"), load)
+    except FieldError:
+        raise
+    except BnstatsError as error:
+        raise _at("layer", error.message, error.hint, error.where) from None
+
+
+def _law(fields: Mapping[str, str], context: str) -> Law:
+    law = Law()
+    for key in Law._fields:
+        if key in fields:
+            try:
+                law = checked_law(law._replace(**{key: parse_value(fields[key]).value}))
+            except (BnstatsError, ValueError) as error:
+                raise _at(key, f"{key}: {error}{context}") from None
+    return law
+
+
+def _tolerance(text: str, context: str) -> float:
+    try:
+        tolerance = parse_value(text).value
+    except ValueError:
+        tolerance = 0.0
+    if tolerance <= 0:
+        what = f"tolerance '{printable(text, 40)}' is not a positive number{context}"
+        raise _at("tolerance", what)
+    return tolerance
+
+
+def _samples(text: str | None, context: str) -> int | None:
+    if text is None:
+        return None
+    try:
+        samples = int(float(text))
+    except (ValueError, OverflowError):
+        samples = 0
+    if not 1 <= samples <= _MAX_SAMPLES:
+        what = "a positive number" if samples < 1 else "at most 1e18"
+        raise _at("samples", f"samples '{printable(text, 40)}' is not {what}{context}")
+    return samples

@@ -1,0 +1,264 @@
+"""What was drawn before: the moments of a run, kept so that an unchanged verification is instant.
+
+Only moments are kept. Exact values, verdicts and warnings are worked out anew each time, so what is
+read here can stand in for draws and for nothing else. An entry is found by all that the digits
+depend on: the code of bnstats and of the user's layer, the versions of the libraries, and what the
+layer makes of the first draws today. What is damaged, forged by halves, or writable by others is
+passed over, and so is everything that goes wrong on the way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, fields, replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from inspect import unwrap
+from pathlib import Path
+from typing import Any
+
+from bnstats.backends import Device
+from bnstats.claims.parsing import ParsingError, read_json
+from bnstats.documents.files import write_atomically
+from bnstats.errors import BnstatsError
+from bnstats.layers import LAYERS, Layer
+from bnstats.sampling.layout import Chunk
+from bnstats.sampling.run import chunk_tally, run, y_pivot
+from bnstats.sampling.settings import Sampling
+from bnstats.sampling.watch import Watch
+from bnstats.specs.spec import Spec
+from bnstats.statistics.moments import Moments, Tally
+from bnstats.version import __version__
+
+_LIBRARIES = ("numpy", "scipy", "torch", "jax", "jaxlib")
+_PACKAGE = Path(__file__).parents[1]
+_FIRST_NUMBERS = 2**14  # random numbers in the draws that tell whether a layer is what it was
+_MAX_BYTES = 100_000
+_MOST_ENTRIES = 4000
+
+
+class Cache:
+    """A folder of moments.
+
+    Attributes
+    ----------
+    folder
+        The folder: ``$XDG_CACHE_HOME/bnstats``, or what the system has in its place.
+    answered
+        The layers for which moments were found, in order.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or _usual_folder()) / "draws"
+        self.answered: list[str] = []
+        self._tidied = False
+
+    def run(
+        self,
+        spec: Spec,
+        sampling: Sampling,
+        samples: int,
+        *,
+        devices: Sequence[Device] = (),
+        enough: Callable[[Tally], bool] = lambda tally: False,
+        watch: Watch | None = None,
+        **kept: Any,
+    ) -> tuple[Tally, int]:
+        """Return what `bnstats.sampling.run.run` does, drawn now or before."""
+        watch = watch or Watch()
+        key = _key(spec, sampling, samples, devices) if sampling.precision is None else None
+        found = None if key is None else self._read(key, sampling, samples)
+        if found is not None:
+            self.answered.append(spec.text)
+            return found, samples
+        heard = _Listener(watch)
+        how = {"devices": devices, "enough": enough, "watch": heard, **kept}
+        tally, done = run(spec, sampling, samples, **how)
+        if key is not None and done == samples and not heard.said and not watch.stopping():
+            self._write(key, tally)
+        return tally, done
+
+    def _read(self, key: Mapping[str, Any], sampling: Sampling, samples: int) -> Tally | None:
+        path = self._path(key)
+        try:
+            if not (_is_private(self.folder) and stat.S_ISREG(path.lstat().st_mode)):
+                return None
+            with path.open("rb") as file:
+                entry = read_json(file.read(_MAX_BYTES).decode())
+            held = entry["held"]
+            if entry["digest"] != _digest(held) or held["key"] != key:
+                return None
+            return _tally(held["moments"], sampling, samples)
+        except (OSError, ParsingError, LookupError, TypeError, ValueError):
+            return None
+
+    def _write(self, key: Mapping[str, Any], tally: Tally) -> None:
+        held = {"key": key, "moments": {d: asdict(m) for d, m in tally.items()}}
+        with suppress(OSError, ValueError, BnstatsError):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _is_private(self.folder):
+                text = json.dumps({"held": held, "digest": _digest(held)}, allow_nan=False)
+                write_atomically(self._path(key), text)
+                self._tidy()
+
+    def _path(self, key: Mapping[str, Any]) -> Path:
+        return self.folder / f"{_digest(key)}.json"
+
+    def _tidy(self) -> None:
+        """Remove the older half of the entries, once they are too many."""
+        if not self._tidied:
+            self._tidied = True
+            entries = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
+            if len(entries) > _MOST_ENTRIES:
+                for path in entries[: len(entries) // 2]:
+                    path.unlink(missing_ok=True)
+
+
+class _Listener(Watch):
+    """A watch that keeps in mind whether a backend had something to say, which no cache repeats."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(should_stop=watch.stopping)
+        self._watch, self.said = watch, False
+        self.layer, self.begins = watch.layer, watch.begins  # type: ignore[method-assign]
+        self.progress, self.failed = watch.progress, watch.failed  # type: ignore[method-assign]
+        self.note = watch.note  # type: ignore[method-assign]
+
+    def warn(self, text: str) -> None:
+        self.said = True
+        self._watch.warn(text)
+
+
+def _usual_folder() -> Path:
+    """Return the folder of this system for what can be made anew."""
+    asked = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(asked):
+        return Path(asked, "bnstats")
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home(), "bnstats", "Cache")
+    folder = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    return Path(os.path.expanduser("~"), folder, "bnstats")
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether nobody else can write to a folder."""
+    found = folder.stat()
+    if not hasattr(os, "geteuid"):
+        return True
+    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
+def _tally(moments: Mapping[str, Any], sampling: Sampling, samples: int) -> Tally | None:
+    """Return moments as they were written, or None unless such a run could have left them."""
+    names = {field.name for field in fields(Moments)}
+    if list(moments) != list(sampling.directions):
+        return None
+    for held in moments.values():
+        numbers = [*held.values()]
+        if held.keys() != names or not all(type(n) is float and math.isfinite(n) for n in numbers):
+            return None
+        squares = (held[name] for name in ("count", "nonfinite", "mean_b", "aa", "bb", "sum_bb"))
+        if min(squares) < 0 or held["points"] + held["nonfinite"] != samples:
+            return None
+    return {direction: Moments(**moments[direction]) for direction in sampling.directions}
+
+
+def _digest(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _key(
+    spec: Spec, sampling: Sampling, samples: int, devices: Sequence[Device]
+) -> dict[str, Any] | None:
+    """Return all that the digits of a run depend on, or None of a layer whose code has no file."""
+    code = "" if LAYERS.get(spec.layer.name) is spec.layer else _users_code(spec.layer)
+    if code is None:
+        return None
+    return {
+        "layer": spec.text,
+        "samples": samples,
+        "seed": sampling.seed,
+        "law": list(map(float, sampling.law)),
+        "direction": sampling.direction,
+        "sampler": sampling.sampler,
+        "dtype": sampling.dtype,
+        "backend": sampling.backend,
+        "devices": [device.name for device in devices],
+        "versions": _versions(),
+        "code": _code_of(_PACKAGE),
+        "users_code": code,
+        "first_draws": _first_draws(spec, sampling, samples),
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {
+        "bnstats": __version__,
+        "python": sys.version,
+        "machine": f"{platform.system()}-{platform.machine()}",
+    }
+    for name in _LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+@cache
+def _code_of(folder: Path) -> str:
+    return _digest_of_files(folder.rglob("*.py"))
+
+
+def _digest_of_files(paths: Iterator[Path]) -> str:
+    found = hashlib.sha256()
+    for path in sorted(paths):
+        content = path.read_bytes()
+        found.update(f"{path.name} {len(content)}\n".encode() + content)
+    return found.hexdigest()
+
+
+def _users_code(layer: Layer) -> str | None:
+    """Return a digest of the loaded files beside that of a user's layer, or None without one.
+
+    The layer may call any of them. That what it calls elsewhere has changed shows in its first
+    draws.
+    """
+    made_of: Any = unwrap(layer.bind)
+    module = getattr(made_of, "__module__", None) or type(made_of).__module__
+    root = getattr(sys.modules.get(module.partition(".")[0]), "__file__", None)
+    own = getattr(sys.modules.get(module), "__file__", None)
+    if not root or not own:
+        return None
+    folder = Path(root).resolve().parent
+    files = {Path(f).resolve() for m in list(sys.modules.values()) if (f := _file_of(m))}
+    near = {f for f in files if f.is_relative_to(folder) and _is_own(f.relative_to(folder))}
+    try:
+        return _digest_of_files(iter({*near, Path(own).resolve()}))
+    except OSError:
+        return None
+
+
+def _file_of(module: Any) -> str | None:
+    found = getattr(module, "__file__", None)
+    return found if isinstance(found, str) and found.endswith(".py") else None
+
+
+def _is_own(path: Path) -> bool:
+    return not {"site-packages", "dist-packages"} & set(path.parts)
+
+
+def _first_draws(spec: Spec, sampling: Sampling, samples: int) -> list[Any]:
+    """Return the moments of a few draws as they are today: a layer that differs has others."""
+    draws = min(samples, max(_FIRST_NUMBERS // spec.bound.numbers, 1))
+    on_numpy = replace(sampling, backend="numpy", device=None)
+    found = chunk_tally(spec, on_numpy, y_pivot(spec.bound, sampling.law), Chunk(0, 0, draws))
+    return [[direction, [n.hex() for n in asdict(m).values()]] for direction, m in found.items()]
