@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import math
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Any, Literal
 
-from bnstats.backends import chosen, load
+from bnstats.backends import Device, chosen, load
 from bnstats.claims.verdict import verdicts_on
 from bnstats.custom import load_typed
 from bnstats.custom.objects import spec_of
@@ -17,6 +17,7 @@ from bnstats.diagnostics import doubts
 from bnstats.errors import ArgumentError, BnstatsError, kind_of, printable, suggestion
 from bnstats.layers import STANDARD, BoundLayer, Law, Layer
 from bnstats.result import Reference, Result, Status
+from bnstats.sampling.checkpoints.keeping import Keeping
 from bnstats.sampling.crossings import crossings
 from bnstats.sampling.iid import check_size, chunk_draws
 from bnstats.sampling.run import run, stream_name
@@ -30,6 +31,7 @@ from bnstats.sampling.settings import (
     checked_quantities,
 )
 from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
+from bnstats.sampling.supervised import Supervised
 from bnstats.sampling.tails import tails
 from bnstats.sampling.watch import Target, Watch
 from bnstats.specs.spec import Spec, UnknownParameterError, parse
@@ -84,6 +86,8 @@ def compute(
     x_std: float | None = None,
     dy_std: float | None = None,
     quantities: Iterable[str] = (),
+    cluster: Any = None,
+    checkpoint: str | PathLike[str] | None = None,
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     **parameters: Any,
@@ -131,6 +135,11 @@ def compute(
     quantities
         Names of those to show where the result is rendered. Those of a stack, ``linear_share``,
         ``chi``, ``mean_degree``, ``stability`` and ``c1``, are sampled only if they are named.
+    cluster
+        A dask cluster whose workers draw: the address of its scheduler, a scheduler file or a
+        ``distributed.Client``; or ``"local"`` or ``"local:4"`` for one of this machine.
+    checkpoint
+        A directory that keeps what is drawn, and from which a run like this one goes on.
     on_progress
         Called with the draws so far and their merged moments.
     should_stop
@@ -173,6 +182,8 @@ def compute(
         device,
         _law(law, x_mean, x_std, dy_std),
         checked_quantities(quantities),
+        cluster,
+        checkpoint,
     )
     return sample(spec, sampling, Watch(on_progress=on_progress, should_stop=should_stop))
 
@@ -192,10 +203,95 @@ def sample(
         A backend or a device that is not here.
     """
     watch = watch or Watch()
+    run_ = prepared(spec, sampling)
+    tally, done, kept = run_.draw(watch, by=draw)
+    status: Status
+    if watch.stopping():
+        status = "interrupted"
+    elif run_.target.is_met(tally) or (
+        sampling.precision is None and (done >= run_.samples or sampling.samples is None)
+    ):
+        status = "complete"
+    else:
+        status = "target_not_met"
+    return run_.result(tally, done, status, kept)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that may begin: what it draws and what its estimates need."""
+
+    spec: Spec
+    sampling: Sampling
+    samples: int
+    devices: Sequence[Device]
+    target: Target
+
+    def draw(
+        self, watch: Watch, part: tuple[int, int] | None = None, by: Callable[..., Any] = run
+    ) -> tuple[Tally, int, Keeping]:
+        """Draw the run or a part of it; return its moments, its draws and what is kept of it."""
+        supervised = Supervised(
+            watch,
+            self.target,
+            self.sampling.max_time,
+            lambda tally: _is_hopeless(tally, self.spec.bound, self.target.estimator),
+        )
+        supervised.may_end = part is not None  # of which any leaf is worth keeping
+        watch.begins(self.target)
+        kept = Keeping(self.spec, self.sampling, part, watch.note)
+        kept.device = ", ".join(device.name for device in self.devices) or "cpu"
+        tally, done = by(
+            self.spec,
+            self.sampling,
+            self.samples,
+            devices=self.devices,
+            enough=supervised.enough,
+            watch=supervised,
+            keeping=kept,
+            part=part,
+        )
+        kept.warnings = supervised.warnings
+        return tally, done, kept
+
+    def result(self, tally: Tally, done: int, status: Status, kept: Keeping) -> Result:
+        """Return the record of moments: estimates, verdicts and doubts."""
+        estimator, bound = self.target.estimator, self.spec.bound
+        stream = stream_name(self.spec, self.sampling)
+        estimates = estimator.estimates(tally)
+        if tally.joint is not None:
+            law, asked = self.sampling.law, self.sampling.of_stack
+            estimates |= stack_estimates(tally.joint, asked, estimator, law)
+        found = {n: replace(e, stream=stream) for n, e in estimates.items()}
+        result = Result(
+            spec=self.spec,
+            quantities=found,
+            claims=verdicts_on(self.spec, self.sampling.law, dict(estimator.exact), found, done),
+            sampling=self.sampling,
+            samples=done,
+            chunk=_chunk(bound, self.sampling),
+            device=kept.device,
+            status=status,
+            nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
+            notes=tuple(dict.fromkeys((*bound.hints, *kept.warnings))),
+        )
+        return replace(result, warnings=(*result.notes, *doubts(result)))
+
+
+def prepared(spec: Spec, sampling: Sampling, *, drawn_before: bool = False) -> Run:
+    """Return the run of a layer; one that was drawn before needs no device.
+
+    Raises
+    ------
+    BnstatsError
+        A layer that cannot be sampled so.
+    HostError
+        A backend or a device that is not here.
+    """
     spec = spec.under(sampling.law)
     check_size(spec)
     devices = []
-    if sampling.backend != "numpy":
+    if sampling.backend != "numpy" and sampling.cluster is None and not drawn_before:
         devices = chosen(sampling.backend, load(sampling.backend), sampling.device)
     samples = _most_samples(spec.bound, sampling)
     moments = exact_moments(spec.bound, sampling.law)
@@ -209,39 +305,7 @@ def sample(
     seen = tails(spec, sampling.law, unknown, samples)
     estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps, seen)
     ends = math.inf if sampling.samples is None and sampling.max_time is not None else samples
-    target = Target(ends, sampling.precision, estimator)
-    supervised = _Supervised(watch, target, spec.bound, sampling.max_time)
-    watch.begins(target)
-    tally, done = draw(
-        spec, sampling, samples, devices=devices, enough=supervised.enough, watch=supervised
-    )
-    status: Status
-    if watch.stopping():
-        status = "interrupted"
-    elif target.is_met(tally) or (
-        sampling.precision is None and (done >= samples or sampling.samples is None)
-    ):
-        status = "complete"
-    else:
-        status = "target_not_met"
-    estimates = estimator.estimates(tally)
-    if tally.joint is not None:
-        estimates |= stack_estimates(tally.joint, sampling.of_stack, estimator, sampling.law)
-    stream = stream_name(spec, sampling)
-    found = {n: replace(e, stream=stream) for n, e in estimates.items()}
-    result = Result(
-        spec=spec,
-        quantities=found,
-        claims=verdicts_on(spec, sampling.law, exact, found, done),
-        sampling=sampling,
-        samples=done,
-        chunk=_chunk(spec.bound, sampling),
-        device=", ".join(d.name for d in devices) or "cpu",
-        status=status,
-        nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
-        notes=tuple(dict.fromkeys((*spec.bound.hints, *supervised.warnings))),
-    )
-    return replace(result, warnings=(*result.notes, *doubts(result)))
+    return Run(spec, sampling, samples, devices, Target(ends, sampling.precision, estimator))
 
 
 def _most_samples(bound: BoundLayer, sampling: Sampling) -> int:
@@ -257,41 +321,6 @@ def _chunk(bound: BoundLayer, sampling: Sampling) -> int | None:
     if sampling.backend != "numpy":
         return None
     return CHUNK_POINTS if sampling.sampler == "sobol" else chunk_draws(bound)
-
-
-class _Supervised(Watch):
-    """A run under way: ended by its watch, its target or its time, and heard out."""
-
-    def __init__(
-        self, watch: Watch, target: Target, bound: BoundLayer, max_time: float | None
-    ) -> None:
-        self._watch, self._target, self._bound = watch, target, bound
-        self._deadline = math.inf if max_time is None else time.monotonic() + max_time
-        self._begun = False
-        self.warnings: list[str] = []
-
-    def enough(self, tally: Tally) -> bool:
-        """Whether the target is met, or will never be."""
-        self._begun = True
-        if self._target.precision is None:
-            return False
-        return self._target.is_met(tally) or _is_hopeless(
-            tally, self._bound, self._target.estimator
-        )
-
-    def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
-        self._watch.progress(draws, tally)
-
-    def stopping(self) -> bool:
-        # However short the time, the first checkpoint is reached: an empty result helps nobody.
-        late = self._begun and time.monotonic() > self._deadline
-        return late or self._watch.stopping()
-
-    def failed(self, error: BnstatsError) -> None:
-        self._watch.failed(error)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def exact(

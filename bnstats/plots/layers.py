@@ -14,7 +14,8 @@ from bnstats.claims.verdict import Verdict
 from bnstats.layers import Law
 from bnstats.plots.style import BAND, COLOURS, FAINT, GRADES, drawing, label, saved
 from bnstats.result import Result
-from bnstats.sampling.iid import Chunk, chunk_draws, iid_blocks
+from bnstats.sampling.iid import chunk_draws, iid_blocks
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.settings import Sampling
 from bnstats.statistics.quantities import QUANTITIES, Direction
 
@@ -45,7 +46,7 @@ def densities(result: Result) -> dict[Direction, Density]:
     draws = max(min(chunk_draws(spec.bound), _MOST_NUMBERS // spec.bound.numbers), 1)
     found: dict[Direction, list[Any]] = {d: [] for d in how.directions}
     with np.errstate(all="ignore"):
-        for block, _, _ in iid_blocks(spec, how, Chunk(0, 0, draws, False)):
+        for block, _, _ in iid_blocks(spec, how, Chunk(0, 0, draws)):
             y, backward = spec.bound.forward(numpy_backend, block)
             for direction, values in found.items():
                 v = y if direction == "y" else backward(block["dy"])

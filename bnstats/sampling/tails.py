@@ -9,7 +9,8 @@ import numpy as np
 
 from bnstats.backends import numpy_backend
 from bnstats.layers import Array, Law
-from bnstats.sampling.iid import Chunk, iid_blocks
+from bnstats.sampling.iid import iid_blocks
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import Direction
@@ -48,7 +49,7 @@ def tails(
     sampling = Sampling(seed=seed, law=law)
     with np.errstate(all="ignore"):
         for batch in range(batches):
-            chunk = Chunk(_APART + batch, 0, draws, checkpoint=False)
+            chunk = Chunk(_APART + batch, 0, draws)
             for block in iid_blocks(spec, sampling, chunk):
                 y, backward = spec.bound.forward(numpy_backend, block.draws)
                 for direction, means in kept.items():

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from os import PathLike
+from typing import Any, TypeVar
 
 from bnstats.api import default_samples, sample
 from bnstats.custom import as_typed
@@ -67,6 +68,10 @@ class VerifySettings:
     on_failure
         Called with the error that ends a layer, which is raised if there is nobody to call; from
         then on ``should_stop`` must be true.
+    on_note
+        Called with what went otherwise than planned and changes no digit.
+    cluster, checkpoint
+        As for `bnstats.compute`.
 
     Raises
     ------
@@ -84,6 +89,9 @@ class VerifySettings:
     on_layer: Callable[[str, int, int], None] | None = None
     should_stop: Callable[[], bool] | None = None
     on_failure: Callable[[BnstatsError], None] | None = None
+    on_note: Callable[[str], None] | None = None
+    cluster: Any = None
+    checkpoint: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         check_number("family_error", self.family_error)
@@ -92,15 +100,17 @@ class VerifySettings:
     @cached_property
     def sampling(self) -> Sampling:
         """How the first stage samples."""
-        return Sampling(
-            self.samples, self.seed, workers=self.workers, backend=self.backend, device=self.device
-        )
+        names = ("samples", "seed", "workers", "backend", "device", "cluster", "checkpoint")
+        return Sampling(**{name: getattr(self, name) for name in names})
 
     @cached_property
     def watch(self) -> Watch:
         """Who is told of layers, and asked whether to stop."""
         return Watch(
-            on_layer=self.on_layer, should_stop=self.should_stop, on_failure=self.on_failure
+            on_layer=self.on_layer,
+            should_stop=self.should_stop,
+            on_failure=self.on_failure,
+            on_note=self.on_note,
         )
 
 
