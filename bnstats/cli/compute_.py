@@ -81,7 +81,6 @@ def command(
     be the path of a function of your own, mypkg.mymodule:my_act, or of a torch module or a jax
     function, torch.nn:GELU or jax.nn:silu, which is differentiated by its library.
     """
-    from bnstats.api import sample
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
     from bnstats.cli.output import check_exports, emit, locate, spoken
@@ -89,6 +88,7 @@ def command(
     from bnstats.custom import load_here
     from bnstats.documents.write import document, outline
     from bnstats.layers import Law
+    from bnstats.runs.drawing import sample
     from bnstats.sampling.settings import Sampling
     from bnstats.specs.spec import parse
 

@@ -39,7 +39,7 @@ def command(
     from bnstats.cli.output import check_exports, emit, spoken
     from bnstats.custom import load_here
     from bnstats.documents.write import document
-    from bnstats.parts import merged
+    from bnstats.runs.parts import merged
     from bnstats.sampling.checkpoints.document import read_moments
     from bnstats.sampling.checkpoints.parts import by_run, repeated
     from bnstats.specs.spec import parse

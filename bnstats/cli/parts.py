@@ -13,7 +13,7 @@ from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
 from bnstats.cli.progress import watching
 from bnstats.documents.files import check_writable, write_atomically
 from bnstats.errors import printable
-from bnstats.parts import sample_part
+from bnstats.runs.parts import sample_part
 from bnstats.sampling.checkpoints.document import moments_document, render
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec

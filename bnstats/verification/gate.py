@@ -10,13 +10,13 @@ from functools import cached_property
 from os import PathLike
 from typing import Any, TypeVar
 
-from bnstats.api import default_samples, sample
 from bnstats.custom import as_typed
-from bnstats.diagnostics import more_draws
 from bnstats.errors import BnstatsError
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.result import Result
+from bnstats.runs.diagnostics import more_draws
+from bnstats.runs.drawing import default_samples, sample
 from bnstats.sampling.run import run
 from bnstats.sampling.settings import Sampling, check_number
 from bnstats.sampling.watch import Watch

@@ -76,7 +76,7 @@ def test_fix_changes_a_dict(here: Path, cli: Cli, newline: str, mark: str) -> No
         "verify", "gains.py:GAINS", "--quantity", "gain_rms_y", "--fix", "--digits", "5", *QUICK
     )
     assert code == 1  # what is 1/σ[y] stays
-    assert "fixed     gains.py:6:35: gelu 1/rms[y]: 1.5345 -> 1.5335" in out
+    assert "fixed     gains.py:7:35: gelu 1/rms[y]: 1.5345 -> 1.5335" in out
     new = path.read_bytes().decode()
     assert '"gelu": 1.5335,   # σσ' in new
     for before, after in {

@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from cli_support import COMMAND, Cli, environment
 
-from bnstats.api import compute, sample
+from bnstats import api
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import Law
+from bnstats.result import Result
+from bnstats.runs.drawing import sample
 from bnstats.sampling import run as runs
 from bnstats.sampling.checkpoints import folder as folders
 from bnstats.sampling.checkpoints.document import RunMoments, moments_document, read_moments, render
@@ -29,7 +31,13 @@ from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import REPLICATES
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import parse
-from bnstats.statistics.moments import Moments
+from bnstats.statistics.moments import Moments, Tally
+
+
+def compute(spec: Any, **how: Any) -> Result:
+    """Call `bnstats.compute`, whose first argument has no name to be given by."""
+    return api.compute(spec, **how)
+
 
 POOL = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
 CHUNK = chunk_draws(parse(POOL).bound)
@@ -326,7 +334,7 @@ def test_a_run_without_end_keeps_something_at_once(tmp_path: Path) -> None:
 
 
 def test_killed_with_9_it_goes_on(tmp_path: Path) -> None:
-    argv = [*COMMAND, "compute", POOL, "-n", "8e6", "--get", "std_dx.value"]
+    argv = [*COMMAND, "compute", POOL, "-n", "8e6", "--json"]
     argv += ["--workers", "2", "--checkpoint", str(tmp_path)]
     process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, env=environment())
     deadline = time.monotonic() + 60
@@ -340,7 +348,8 @@ def test_killed_with_9_it_goes_on(tmp_path: Path) -> None:
     before = sum(span.draws for span, _ in kept.subtrees)
     assert 0 < before < 8e6
     ended = subprocess.run(argv, capture_output=True, text=True, env=environment(), check=True)
-    assert float(ended.stdout) == compute(POOL, samples=8e6, workers=2).std_dx.value
+    found = json.loads(ended.stdout)["results"][0]["std_dx"]["value"]
+    assert found == compute(POOL, samples=8e6, workers=2).std_dx.value
 
 
 def test_the_commands_that_draw_keep_what_they_draw(cli: Cli, tmp_path: Path) -> None:
@@ -364,17 +373,27 @@ def test_every_field_of_moments_is_kept_to_the_last_bit(tmp_path: Path) -> None:
     odd = [0.1, -0.0, 5e-324, 1.7e308, float("inf"), -float("inf"), 1 / 3, 2.0**53, 3.0, 1e-7]
     moments = Moments(**dict(zip(names, odd * 2, strict=False)))
     subtrees = Subtrees(Layout(8, 4))
-    subtrees.add(subtrees.layout.span(0, 0, 1), {"dx": moments})
+    subtrees.add(subtrees.layout.span(0, 0, 1), Tally({"dx": moments}))
     path = tmp_path / "m.json"
     path.write_text(render(moments_document([RunMoments({"leaf": 4}, subtrees)])))
     (found,) = read_moments(path)
     ((_, tally),) = found.subtrees
-    assert repr(tally) == repr({"dx": moments})
+    assert repr(tally) == repr(Tally({"dx": moments}))
+
+
+def test_joint_moments_are_kept_to_the_last_bit(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"samples": SAMPLES, "quantities": ("chi", "stability")}
+    expected = digits(compute("tanh", **how))
+    stopped_after("tanh", 3, **how, checkpoint=tmp_path)
+    assert digits(compute("tanh", **how, checkpoint=tmp_path)) == expected
+    (path,) = tmp_path.iterdir()
+    (kept,) = read_moments(path)
+    assert all(tally.joint is not None for _, tally in kept.subtrees)
 
 
 def test_a_sum_that_is_no_number_stays_one(tmp_path: Path) -> None:
     subtrees = Subtrees(Layout(4, 4))
-    subtrees.add(subtrees.layout.span(0, 0, 1), {"y": Moments(aa=float("nan"))})
+    subtrees.add(subtrees.layout.span(0, 0, 1), Tally({"y": Moments(aa=float("nan"))}))
     path = tmp_path / "m.json"
     path.write_text(render(moments_document([RunMoments({"leaf": 4}, subtrees)])))
     ((_, tally),) = read_moments(path)[0].subtrees

@@ -10,6 +10,7 @@ import pytest
 
 from bnstats.sampling.kept import Subtrees, taken_up
 from bnstats.sampling.layout import Layout, Merged, Span
+from bnstats.statistics.moments import Tally
 
 LAYOUTS = [
     Layout(1, 10),
@@ -25,7 +26,7 @@ def words(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a tally be text, in which merging is seen."""
 
     def merge(left: Any, right: Any) -> Any:
-        return {"y": f"({left['y']} {right['y']})"} if left and right else left or right
+        return Tally({"y": f"({left['y']} {right['y']})"}) if left and right else left or right
 
     for module in ("layout", "kept"):
         monkeypatch.setattr(f"bnstats.sampling.{module}.merge_tallies", merge)
@@ -33,7 +34,7 @@ def words(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaf(span: Span, at: int) -> Any:
-    return {"y": f"{span.unit}.{at}"}
+    return Tally({"y": f"{span.unit}.{at}"})
 
 
 def drawn(layout: Layout, span: Span) -> Any:
@@ -42,7 +43,7 @@ def drawn(layout: Layout, span: Span) -> Any:
         return leaf(span, span.first)
     half = span.leaves // 2
     left, right = (layout.span(span.unit, f, half) for f in (span.first, span.first + half))
-    return {"y": f"({drawn(layout, left)['y']} {drawn(layout, right)['y']})"}
+    return Tally({"y": f"({drawn(layout, left)['y']} {drawn(layout, right)['y']})"})
 
 
 def whole(layout: Layout, spans: Any) -> Any:
@@ -171,7 +172,7 @@ def test_uniting_keeps_the_larger_of_two_that_overlap() -> None:
     layout = Layout(160, 10)
     known = Subtrees(layout)
     for first in (8, 10):
-        known.add(layout.span(0, first, 1), {"y": "small"})
-    known.add(layout.span(0, 8, 4), {"y": "large"})
-    known.add(layout.span(0, 9, 1), {"y": "small"})
+        known.add(layout.span(0, first, 1), Tally({"y": "small"}))
+    known.add(layout.span(0, 8, 4), Tally({"y": "large"}))
+    known.add(layout.span(0, 9, 1), Tally({"y": "small"}))
     assert [(s.first, s.leaves, t["y"]) for s, t in known] == [(8, 4, "large")]

@@ -30,8 +30,9 @@ from typing import Any
 
 from dask_processes import Cluster, killed
 
-from bnstats.api import compute, sample
+from bnstats.api import compute
 from bnstats.errors import BnstatsError
+from bnstats.runs.drawing import sample
 from bnstats.sampling import cluster, connection
 from bnstats.sampling.checkpoints import folder as folders
 from bnstats.sampling.iid import chunk_draws

@@ -16,12 +16,13 @@ from cli_support import Cli, read_document, spawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnstats.api import compute, sample
+from bnstats.api import compute
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, ExactMoments
 from bnstats.notation import concise
+from bnstats.runs.drawing import sample
 from bnstats.verification import gate
 from bnstats.verification.fix import (
     Change,

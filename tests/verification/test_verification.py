@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from cli_support import Cli, Terminal, read_document
 
-from bnstats.api import default_samples, sample
 from bnstats.claims import claim_sets
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, ExactMoments
 from bnstats.report.json import render
+from bnstats.runs.drawing import default_samples, sample
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
 from bnstats.statistics.quantities import QUANTITIES

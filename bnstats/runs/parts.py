@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bnstats.api import checked_spec, prepared
+from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError
 from bnstats.layers import Law
 from bnstats.result import Result
+from bnstats.runs.drawing import prepared
 from bnstats.sampling.checkpoints.document import RunMoments
 from bnstats.sampling.checkpoints.identity import check_identity, identity
 from bnstats.sampling.checkpoints.keeping import Keeping
@@ -16,7 +17,8 @@ from bnstats.sampling.checkpoints.parts import united
 from bnstats.sampling.layout import Merged
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
-from bnstats.specs.spec import Spec
+from bnstats.specs.spec import Spec, parse
+from bnstats.statistics.quantities import GAINS, ON_SCREEN, STACK_QUANTITIES
 
 
 def sample_part(
@@ -64,9 +66,11 @@ def merged(parts: Sequence[RunMoments], *, confidence: float = 0.95) -> Result:
         than each other, or something is missing.
     """
     run_of, known = united(parts)
-    spec = checked_spec(run_of["layer"])
+    spec = parse(run_of["layer"], load_typed)
     names = ("seed", "dtype", "direction", "sampler", "backend")
     how: dict[str, Any] = {name: run_of[name] for name in names}
+    if run_of.get("joint"):
+        how["quantities"] = (*ON_SCREEN, *GAINS, *STACK_QUANTITIES)
     law = Law(**run_of["law"])
     sampling = Sampling(known.layout.samples, confidence=confidence, law=law, **how)
     run_ = prepared(spec, sampling, drawn_before=True)
