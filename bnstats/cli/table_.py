@@ -24,6 +24,8 @@ class _Asked(NamedTuple):
     seed: int | None
     workers: int
     max_time: float | None
+    cluster: str | None
+    checkpoint: str | None
 
 
 @click.command("table")
@@ -39,6 +41,7 @@ class _Asked(NamedTuple):
 @opt.MAX_TIME
 @opt.seed_option(None, "  [default: 0; with --check, another than the table's]")
 @opt.WORKERS
+@opt.far_options
 @click.pass_obj
 def command(
     console: Console,
@@ -49,6 +52,8 @@ def command(
     seed: int | None,
     max_time: float | None,
     workers: int,
+    cluster: str | None,
+    checkpoint: str | None,
 ) -> int:
     """Regenerate the tables in results/, or check them.
 
@@ -65,7 +70,11 @@ def command(
             raise BnstatsError(
                 f"unknown table '{printable(name, 60)}'", hint=f"tables: {', '.join(_TABLES)}"
             )
-    tables, asked = names or _TABLES, _Asked(samples, seed, workers, max_time)
+    tables, asked = names or _TABLES, _Asked(samples, seed, workers, max_time, cluster, checkpoint)
+    if {*tables} == {"networks"}:
+        for option in ("samples", "cluster", "checkpoint"):
+            if getattr(asked, option) is not None:
+                raise BnstatsError(f"--{option} has no effect on the table of networks")
     if check_:
         return _check(console, out, asked, tables)
     return _write(console, out, asked, tables)
@@ -117,7 +126,13 @@ def _drawn_constants(
     _check_place(out, (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT))
     argv = ["table", *([f"--samples={asked.samples}"] if asked.samples else [])]
     argv += [f"--seed={asked.seed}"] if asked.seed else []
-    sampling = Sampling(asked.samples, asked.seed or 0, workers=asked.workers)
+    sampling = Sampling(
+        asked.samples,
+        asked.seed or 0,
+        workers=asked.workers,
+        cluster=asked.cluster,
+        checkpoint=asked.checkpoint,
+    )
     record = constants.build(sampling, argv=argv, watch=watch)
     if record is None:
         return None
@@ -222,5 +237,8 @@ def _constants_check(
         workers=asked.workers,
         on_layer=watch.layer,
         should_stop=watch.stopping,
+        on_note=watch.note,
+        cluster=asked.cluster,
+        checkpoint=asked.checkpoint,
     )
     return constants.check(out, settings)

@@ -223,6 +223,11 @@ def test_the_command_writes_the_same_bytes_and_checks_them(
     assert said == f"{len(FEW) * 2 * len(DEPTHS)} scales of networks checked, 0 rows differ\n"
 
 
+def test_options_of_layers_are_refused(cli: Cli, tmp_path: Path) -> None:
+    wanted = "error: --samples has no effect on the table of networks\n"
+    assert cli("table", "networks", "--out", tmp_path, "-n", 5000) == (2, "", wanted)
+
+
 def test_a_table_ends_in_time_and_leaves_no_files(cli: Cli, tmp_path: Path) -> None:
     code, out, err = cli("table", "networks", "--out", tmp_path, "--max-time", "0.01")
     assert (code, out) == (3, "")

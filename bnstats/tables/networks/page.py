@@ -171,4 +171,4 @@ def _shares(curves: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _cell(entry: Mapping[str, Any]) -> str:
-    return exact_text(entry["value"], entry["error"], decimals=6)
+    return exact_text(entry["value"], entry["error"], place=-6)
