@@ -1,4 +1,6 @@
-"""Does scaling forward, backward or separately help training? The seed's question, by experiment.
+"""Does scaling activations forward, backward or separately help training?
+
+F. Wang's Normalizing All Layers (2016; the claims feng2016) leaves that to an experiment.
 
     nice python tests/studies/training.py [--out results] [--depths 4 16 64] [--seeds 10]
 

@@ -27,7 +27,7 @@ exact = cache(bnstats.exact)
 class Activation(NamedTuple):
     """An activation: its function, its slope by y, and whether its mean is subtracted.
 
-    The seed subtracts the mean E[y] under standard normal x.
+    The mean is E[y] under standard normal x; Normalizing All Layers (2016) subtracts it.
     """
 
     layer: str

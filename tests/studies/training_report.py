@@ -150,8 +150,8 @@ def how(record: Record, compared: int) -> str:
         f"*rates* are those of the {len(rates)} that reach {100 * TRAINED:g} % in validation. The "
         f"difference from *{AGAINST}* pairs seeds; its intervals hold for all {compared} together "
         "with 95 %. An asterisk marks a rate at an end of the grid. *− mean* subtracts E[y], as "
-        "the seed proposes; relu as it is has one constant, so that *forward* is *backward* and "
-        "*separate*. Residual layers are h + y/√depth."
+        "Normalizing All Layers (2016) does; relu as it is has one constant, so that *forward* is "
+        "*backward* and *separate*. Residual layers are h + y/√depth."
     )
 
 
@@ -230,6 +230,10 @@ def limits(found: Sequence[Chosen]) -> Iterator[str]:
             f"the grid, {len(at_end)} of them best at its end: among those, a difference is one of "
             "networks that hardly train, and other rates or more epochs may turn it round."
         )
+    yield (
+        "The grid goes in half decades: a small difference may be one of how near a contender's "
+        "best rate lies to one of them."
+    )
     yield (
         "One data set, one width and one optimiser. Adam divides a layer's gradient by its size, "
         "so that on a chain it hardly sees the ratio: separate is forward there, but for its ε."
