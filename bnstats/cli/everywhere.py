@@ -40,6 +40,7 @@ EXAMPLES = {
         "verify constants.toml --diff",
         "verify constants.toml --format junit --output report.xml",
     ),
+    "merge": ("merge part*.json", "merge part*.json --json"),
     "list": ("list", "list leaky", "list --family gated", "list claims"),
     "show": ("show gelu", "show torch.nn.LeakyReLU", "show nfnets"),
     "completion": (

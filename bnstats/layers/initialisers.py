@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._initialisation import Distribution, fans_of, independent, weights
 from bnstats.layers._known import CONSTANT, ExactMoments, Known
-from bnstats.layers._parameters import ParameterError, Positive, Range, Synonyms, Width
+from bnstats.layers._parameters import Count, ParameterError, Positive, Range, Synonyms, Width
 from bnstats.layers._registry import structured
 
 Edge = Annotated[float, Range("[-8, 8]")]  # beyond lies a share of 1e-15
@@ -205,7 +205,7 @@ def variance_scaling(
     ] = "truncated_normal",
     in_features: Width = 4,
     out_features: Width = 4,
-    receptive_field: Width = 1,
+    receptive_field: Count = 1,
 ) -> BoundLayer:
     """One weight scaled by its fans, features·receptive_field (9 of a 3x3 kernel)."""
     fan_in, fan_out = fans_of((out_features, in_features, receptive_field))

@@ -287,6 +287,7 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
                 "propagate",
                 "table",
                 "verify",
+                "merge",
                 "list",
                 "show",
                 "completion",
@@ -328,7 +329,7 @@ def test_completion_offers(words: str, offered: set[str]) -> None:
 
 def test_a_line_for_each_command_is_whole(cli: Cli) -> None:
     commands = cli("--help").out.partition("Commands:\n")[2].splitlines()
-    assert len(commands) == 12
+    assert len(commands) == 13
     assert all(line.endswith(".") and not line.endswith("...") for line in commands)
 
 

@@ -16,7 +16,8 @@ from bnstats.backends import numpy_backend
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
 from bnstats.layers import STANDARD, Known
-from bnstats.sampling.iid import Chunk, iid_blocks
+from bnstats.sampling.iid import iid_blocks
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
 from bnstats.statistics.quadrature import Expectation
@@ -29,7 +30,7 @@ JAX_COMPLEX = 0.95311164380491208  # what jax divides complex weights by
 def drawn(spec: str, n: int, seed: int = 7) -> np.ndarray:
     """Return y, its draws on the last axis."""
     found = parse(spec)
-    blocks = list(iid_blocks(found, Sampling(seed=seed), Chunk(0, 0, n, False)))
+    blocks = list(iid_blocks(found, Sampling(seed=seed), Chunk(0, 0, n)))
     parts = [found.bound.forward(numpy_backend, b.draws)[0].copy() for b in blocks]
     return np.concatenate(parts, axis=-1)
 

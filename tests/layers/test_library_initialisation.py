@@ -18,7 +18,8 @@ from scipy import stats
 from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, BoundLayer
-from bnstats.sampling.iid import Chunk, iid_blocks
+from bnstats.sampling.iid import iid_blocks
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.exact import exact_values
@@ -198,9 +199,7 @@ def test_every_library_has_a_case_of_each_weighted_layer() -> None:
 
 
 def drawn(bound: BoundLayer, n: int) -> dict[str, np.ndarray]:
-    blocks = iid_blocks(
-        Spec("any", LAYERS["linear"], bound), Sampling(seed=3), Chunk(0, 0, n, False)
-    )
+    blocks = iid_blocks(Spec("any", LAYERS["linear"], bound), Sampling(seed=3), Chunk(0, 0, n))
     parts = [{k: v.copy() for k, v in block.draws.items()} for block in blocks]
     return {k: np.concatenate([p[k] for p in parts], axis=-1) for k in parts[0]}
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from replication import bound
 
-from bnstats.sampling.layout import Chunk
-from bnstats.sampling.run import Tally, chunk_tally, merge_tallies
+from bnstats.sampling.layout import Chunk, merge_tallies
+from bnstats.sampling.run import chunk_tally
 from bnstats.sampling.settings import Sampling
 from bnstats.statistics.alarm import (
     FIRST_THRESHOLD,
@@ -24,6 +24,7 @@ from bnstats.statistics.alarm import (
 )
 from bnstats.statistics.estimate import Estimate, Estimator
 from bnstats.statistics.exact import Exact
+from bnstats.statistics.moments import Tally
 from bnstats.statistics.quantities import QUANTITIES
 
 SMALL = 1 << 12  # draws of the first stage where the real engine's z is measured

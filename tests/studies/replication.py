@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 from interval_coverage_rates import BARS, BINS
 
 from bnstats.layers import STANDARD
-from bnstats.sampling.layout import Chunk
-from bnstats.sampling.run import Tally, chunk_tally, merge_tallies, run, y_pivot
+from bnstats.sampling.layout import Chunk, merge_tallies
+from bnstats.sampling.run import chunk_tally, run, y_pivot
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import MIN_LEVEL, REPLICATES
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.estimate import Estimate, Estimator, quantile
 from bnstats.statistics.exact import Exact, exact_values
+from bnstats.statistics.moments import Tally
 from bnstats.statistics.quantities import QUANTITIES
 
 CONFIDENCES = tuple(BARS)
