@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from bnstats.cli import options as opt
 from bnstats.cli.console import Console
 
+if TYPE_CHECKING:
+    from bnstats.cli.progress import Interruptible
+    from bnstats.verification.check import Check
+
+
+_TABLES = ("constants", "published", "networks")
+
 
 class _Asked(NamedTuple):
     samples: int | None
     seed: int | None
     workers: int
+    max_time: float | None
     cluster: str | None
     checkpoint: str | None
 
@@ -49,123 +57,188 @@ def command(
 ) -> int:
     """Regenerate the tables in results/, or check them.
 
-    The tables are constants.json, constants.md, and published.md with its plot. NAME is constants
-    (draw all rows anew) or published (only render the rows that are there); the default is both.
+    NAME is constants (draw all rows anew: constants.json, constants.md, published.md and its plot),
+    published (only render the rows that are there) or networks (draw whole networks: networks.json,
+    networks.md and its plot); the default is all.
     With --check nothing is written: sampled values must agree statistically with fresh draws and
     everything else exactly, and the rows that do not are named.
     """
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.documents.files import write_together
-    from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.errors import BnstatsError, printable
-    from bnstats.tables import constants
 
     for name in names:
-        if name not in ("constants", "published"):
+        if name not in _TABLES:
             raise BnstatsError(
-                f"unknown table '{printable(name, 60)}'", hint="tables: constants, published"
+                f"unknown table '{printable(name, 60)}'", hint=f"tables: {', '.join(_TABLES)}"
             )
-    asked = _Asked(samples, seed, workers, cluster, checkpoint)
+    tables, asked = names or _TABLES, _Asked(samples, seed, workers, max_time, cluster, checkpoint)
+    if {*tables} == {"networks"}:
+        for option in ("samples", "cluster", "checkpoint"):
+            if getattr(asked, option) is not None:
+                raise BnstatsError(f"--{option} has no effect on the table of networks")
     if check_:
-        return _check(console, out, asked, max_time)
-    redraw = set(names) != {"published"}
-    if redraw:
-        built = _build(console, out, asked, max_time)
-        if isinstance(built, str):
-            click.echo(f"{built}: the tables are as they were", err=True)
-            return INTERRUPTED if built == "interrupted" else UNDECIDED
-        record = built
-    else:
-        record = read_constants(out / CONSTANTS)
-    rendered = constants.files(record) | _plot(console, record)
-    texts = {out / n: text for n, text in rendered.items() if n != CONSTANTS or redraw}
-    write_together(texts)
-    for path in texts:
+        return _check(console, out, asked, tables)
+    return _write(console, out, asked, tables)
+
+
+def _write(console: Console, out: Path, asked: _Asked, tables: Collection[str]) -> int:
+    """Make tables and write their files, all or none."""
+    from bnstats.cli.interrupt import interruptible
+    from bnstats.cli.main import INTERRUPTED, UNDECIDED
+    from bnstats.cli.progress import watching
+    from bnstats.documents.files import write_together
+    from bnstats.errors import printable
+
+    made: list[dict[str, str] | None] = []
+    with (
+        interruptible() as interrupted,
+        watching(console, "table", interrupted, asked.max_time) as watch,
+    ):
+        if "constants" in tables:
+            made.append(_drawn_constants(console, out, asked, watch))
+        elif "published" in tables:
+            made.append(_rendered_constants(console, out))
+        if "networks" in tables and None not in made:
+            made.append(_drawn_networks(console, out, asked, watch))
+        stopped = interrupted()
+    if watch.failure:
+        raise watch.failure
+    if None in made:
+        why = "interrupted" if stopped else "the time was over"
+        click.echo(f"{why}: the tables are as they were", err=True)
+        return INTERRUPTED if stopped else UNDECIDED
+    paths = {out / name: text for texts in made if texts for name, text in texts.items()}
+    write_together(paths)
+    for path in paths:
         console.out(f"wrote {printable(str(path))}")
     return 0
 
 
-def _plot(console: Console, record: Mapping[str, Any]) -> dict[str, str]:
-    """Return the plot if matplotlib is there; the tables are complete without it."""
-    from bnstats.errors import HostError
-    from bnstats.tables.plot import draw
+def _drawn_constants(
+    console: Console, out: Path, asked: _Asked, watch: Interruptible
+) -> dict[str, str] | None:
+    """Draw all rows; None where something ended that early."""
+    from bnstats.documents.read import CONSTANTS
+    from bnstats.report.options import as_options
+    from bnstats.sampling.settings import Sampling
+    from bnstats.tables import constants, plot
     from bnstats.tables.published import PLOT
 
+    _check_place(out, (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT))
+    argv = ["table", *([f"--samples={asked.samples}"] if asked.samples else [])]
+    argv += [f"--seed={asked.seed}"] if asked.seed else []
+    sampling = Sampling(
+        asked.samples,
+        asked.seed or 0,
+        workers=asked.workers,
+        cluster=asked.cluster,
+        checkpoint=asked.checkpoint,
+    )
+    record = constants.build(sampling, argv=argv, watch=watch)
+    if record is None:
+        return None
+    for row in record["results"]:
+        row["warnings"] = [as_options(warning) for warning in row["warnings"]]
+    return constants.files(record) | _picture(console, PLOT, lambda: plot.draw(record))
+
+
+def _rendered_constants(console: Console, out: Path) -> dict[str, str]:
+    """Render the rows that are there, which stay as they are."""
+    from bnstats.documents.read import CONSTANTS, read_constants
+    from bnstats.tables import constants, plot
+    from bnstats.tables.published import PLOT
+
+    record = read_constants(out / CONSTANTS)
+    texts = constants.files(record) | _picture(console, PLOT, lambda: plot.draw(record))
+    del texts[CONSTANTS]
+    return texts
+
+
+def _drawn_networks(
+    console: Console, out: Path, asked: _Asked, watch: Interruptible
+) -> dict[str, str] | None:
+    """Draw all networks; None where something ended that early."""
+    from bnstats.report.json import render
+    from bnstats.tables.networks import build, page, plot
+
+    _check_place(out, (page.DATA, page.PAGE, page.PLOT))
+    argv = ["table", "networks", *([f"--seed={asked.seed}"] if asked.seed else [])]
+    found = build.build(asked.seed or 0, workers=asked.workers, argv=argv, watch=watch)
+    if found is None:
+        return None
+    texts = {page.DATA: render(found) + "\n", page.PAGE: page.render(found)}
+    return texts | _picture(console, page.PLOT, lambda: plot.draw(found))
+
+
+def _check_place(out: Path, names: Iterable[str]) -> None:
+    from bnstats.documents.files import check_writable, make_directory
+
+    make_directory(out)
+    for name in names:
+        check_writable(out / name)
+
+
+def _picture(console: Console, name: str, draw: Callable[[], str]) -> dict[str, str]:
+    """Return the plot if matplotlib is there; the tables are complete without it."""
+    from bnstats.errors import HostError
+
     try:
-        return {PLOT: draw(record)}
+        return {name: draw()}
     except HostError as error:
         console.note(f"{error.message}: {error.hint}")
         return {}
 
 
-def _check(console: Console, out: Path, asked: _Asked, max_time: float | None) -> int:
+def _check(console: Console, out: Path, asked: _Asked, tables: Collection[str]) -> int:
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import watching
-    from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.report.options import as_options
-    from bnstats.tables import constants
-    from bnstats.verification.gate import VerifySettings
+    from bnstats.tables.networks.check import check as networks_check
 
-    own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
-    fresh = own_seed + 1 if asked.seed is None else asked.seed
-    with interruptible() as interrupted, watching(console, "table", interrupted, max_time) as watch:
-        settings = VerifySettings(
-            asked.samples,
-            fresh,
-            workers=asked.workers,
-            on_layer=watch.layer,
-            should_stop=watch.stopping,
-            on_note=watch.note,
-            cluster=asked.cluster,
-            checkpoint=asked.checkpoint,
-        )
-        problems, checks = constants.check(out, settings)
+    problems: list[str] = []
+    said, undecided = [], 0
+    with (
+        interruptible() as interrupted,
+        watching(console, "table", interrupted, asked.max_time) as watch,
+    ):
+        if {"constants", "published"} & set(tables):
+            problems, checks = _constants_check(out, asked, watch)
+            undecided = sum(check.outcome == "undecided" for check in checks)
+            said.append(f"{len(checks)} constants checked")
+        if "networks" in tables and not watch.stopping():
+            more, count = networks_check(out, asked.seed, workers=asked.workers, watch=watch)
+            problems += more
+            said.append(f"{count} scales of networks checked")
         stopped, late = interrupted(), watch.late
     if stopped:
         click.echo("interrupted: not all rows are checked", err=True)
         return INTERRUPTED
     for problem in problems:
         console.out(f"{console.style('FAIL', 'fail')}   {as_options(problem)}")
-    undecided = sum(check.outcome == "undecided" for check in checks)
     doubt = f", {undecided} undecided: a larger -n" if undecided else ""
-    console.out(f"{len(checks)} constants checked, {len(problems)} rows differ{doubt}")
+    console.out(f"{', '.join(said)}, {len(problems)} rows differ{doubt}")
     if late:
         click.echo("the time was over before all was checked", err=True)
     return 1 if problems else UNDECIDED if undecided or late else 0
 
 
-def _build(
-    console: Console, out: Path, asked: _Asked, max_time: float | None
-) -> Mapping[str, Any] | str:
-    """Draw all rows, or return what has ended that early."""
-    from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.progress import watching
-    from bnstats.documents.files import check_writable, make_directory
-    from bnstats.documents.read import CONSTANTS
-    from bnstats.report.options import as_options
-    from bnstats.sampling.settings import Sampling
+def _constants_check(
+    out: Path, asked: _Asked, watch: Interruptible
+) -> tuple[list[str], tuple[Check, ...]]:
+    from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.tables import constants
-    from bnstats.tables.published import PLOT
+    from bnstats.verification.gate import VerifySettings
 
-    make_directory(out)
-    for name in (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT):
-        check_writable(out / name)
-    argv = ["table", *([f"--samples={asked.samples}"] if asked.samples else [])]
-    argv += [f"--seed={asked.seed}"] if asked.seed else []
-    with interruptible() as interrupted, watching(console, "table", interrupted, max_time) as watch:
-        sampling = Sampling(
-            asked.samples,
-            asked.seed or 0,
-            workers=asked.workers,
-            cluster=asked.cluster,
-            checkpoint=asked.checkpoint,
-        )
-        record = constants.build(sampling, argv=argv, watch=watch)
-    if watch.failure:
-        raise watch.failure
-    if record is None:
-        return "interrupted" if interrupted() else "the time was over"
-    for row in record["results"]:
-        row["warnings"] = [as_options(warning) for warning in row["warnings"]]
-    return record
+    own_seed = read_constants(out / CONSTANTS)["provenance"].get("seed", 0)
+    fresh = own_seed + 1 if asked.seed is None else asked.seed
+    settings = VerifySettings(
+        asked.samples,
+        fresh,
+        workers=asked.workers,
+        on_layer=watch.layer,
+        should_stop=watch.stopping,
+        on_note=watch.note,
+        cluster=asked.cluster,
+        checkpoint=asked.checkpoint,
+    )
+    return constants.check(out, settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import example_specs, parse
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables import plot, published
+from bnstats.tables.text import differing_lines, outdated_plot
 from bnstats.verification.check import Check
 from bnstats.verification.gate import VerifySettings
 from bnstats.verification.results import verify_constants
@@ -97,8 +98,8 @@ def check(directory: Path, settings: VerifySettings) -> tuple[list[str], tuple[C
             problems.append(f"{CONSTANTS}: {spec}: published claims or their verdicts differ")
     rendered = files(constants)
     for name in (CONSTANTS_TABLE, PUBLISHED):
-        problems += list(_differing_lines(directory / name, rendered[name]))
-    problems += list(_outdated_plot(directory / published.PLOT, constants))
+        problems += differing_lines(directory / name, rendered[name])
+    problems += outdated_plot(directory / published.PLOT, plot.digest(constants), "published")
     return problems, checks
 
 
@@ -116,34 +117,6 @@ def _fact(name: str, value: Any) -> Any:
     if name == "equal_error_samples" and value is not None:
         return f"{value:.2g}"
     return f"{value:.9g}" if isinstance(value, float) else value
-
-
-def _text_of(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def _outdated_plot(path: Path, constants: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with the plot; it may be absent, because matplotlib is optional."""
-    if path.exists() and plot.digest(constants) not in (_text_of(path) or ""):
-        yield f"{path.name}: does not show these claims; bnstats table published draws it anew"
-
-
-def _differing_lines(path: Path, wanted: str) -> Iterator[str]:
-    present = _text_of(path)
-    if present is None:
-        yield f"{path.name}: missing or unreadable"
-        return
-    there, here = present.splitlines(), wanted.splitlines()
-    changed = [line for line in here if line not in set(there)]
-    changed += [line for line in there if line not in set(here)]
-    for line in changed:
-        cells = [cell.strip(" `") for cell in line.split("|")]
-        yield f"{path.name}: {' '.join(cells[1:3]) if len(cells) > 2 else line[:60]}: row differs"
-    if present != wanted and not changed:
-        yield f"{path.name}: rows are out of order or repeated"
 
 
 def _constants_table(constants: Mapping[str, Any]) -> str:

@@ -231,18 +231,18 @@ TABLE: list[tuple[str, list[str], str]] = [
     ),
     (
         "no tables here",
-        ["table", "--check", "--out", "a b"],
+        ["table", "constants", "--check", "--out", "a b"],
         "error: no a b/constants.json here\nhint:  bnstats table --out 'a b' makes one\n",
     ),
     (
         "no directory for tables",
-        ["table", "-n", "10", "--out", "/dev/null/tables"],
+        ["table", "constants", "-n", "10", "--out", "/dev/null/tables"],
         "error: cannot make the directory /dev/null/tables: Not a directory\n",
     ),
     (
         "unknown table",
         ["table", "constant"],
-        "error: unknown table 'constant'\nhint:  tables: constants, published\n",
+        "error: unknown table 'constant'\nhint:  tables: constants, published, networks\n",
     ),
     (
         "unknown claim set",
@@ -461,7 +461,7 @@ def test_bad_results_document(cli: Cli, content: bytes) -> None:
         "hint:  bnstats table makes one\n"
     )
     assert fails(cli, "verify") == wanted
-    assert cli("table", "--check") == (2, "", wanted)
+    assert cli("table", "constants", "--check") == (2, "", wanted)
 
 
 @pytest.mark.parametrize(
@@ -590,7 +590,9 @@ def test_interrupted_before_the_first_chunk(
         assert read_document(cli(*argv, "-n", "1e12", "--json").out)["status"] == "interrupted"
 
 
-@pytest.mark.parametrize("argv", [["verify", "feng2016"], ["table", "--check"], ["table"]])
+@pytest.mark.parametrize(
+    "argv", [["verify", "feng2016"], ["table", "constants", "--check"], ["table"]]
+)
 def test_long_work_over_many_layers_can_be_interrupted(
     cli: Cli, argv: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -599,7 +601,7 @@ def test_long_work_over_many_layers_can_be_interrupted(
 
     Path("results").mkdir()
     monkeypatch.setattr(constants, "table_specs", lambda: ("relu", "tanh"))
-    assert cli("table", "-n", "1000").code == 0
+    assert cli("table", "constants", "-n", "1000").code == 0
     files = {p.name: p.read_bytes() for p in Path("results").iterdir()}
     true = gate.sample
     calls: list[object] = []
@@ -786,7 +788,7 @@ def test_odd_paths_are_refused_at_once(cli: Cli) -> None:
     for argv in (
         ("verify", "pipe.toml"),
         ("verify", f"{long}.toml"),
-        ("table", "--out", long),
+        ("table", "constants", "--out", long),
         ("compute", "relu", "-n", 10, "--export", f"{long}.json"),
         ("verify", "/dev/zero"),
     ):
@@ -797,7 +799,7 @@ def test_odd_paths_are_refused_at_once(cli: Cli) -> None:
 
 def test_a_document_without_samples_is_no_table(cli: Cli) -> None:
     cli("exact", "sigmoid", "--export", "constants.json")
-    code, _, err = cli("table", "--check", "--out", ".", "-n", 2000)
+    code, _, err = cli("table", "constants", "--check", "--out", ".", "-n", 2000)
     assert code == 2
     assert err == "error: constants.json does not hold sampled rows of every quantity\n"
 

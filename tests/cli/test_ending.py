@@ -201,7 +201,7 @@ def test_verify_ends_in_time(cli: Cli, home: Path) -> None:
 
 def test_table_ends_in_time(cli: Cli, home: Path) -> None:
     (home / "results").mkdir()
-    code, out, err = cli("table", "-n", "1e12", "--max-time", "1s")
+    code, out, err = cli("table", "constants", "-n", "1e12", "--max-time", "1s")
     assert (code, out) == (3, "")
     assert err.splitlines()[-1] == "the time was over: the tables are as they were"
     assert list((home / "results").iterdir()) == []

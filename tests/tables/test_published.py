@@ -414,7 +414,7 @@ def test_check_reads_the_plot_without_matplotlib(document, tmp_path, monkeypatch
     assert constants.check(out, settings)[0] == []
     (out / PLOT).write_text("<svg><!-- shows 0 --></svg>", "utf-8")
     assert constants.check(out, settings)[0] == [
-        "published.svg: does not show these claims; bnstats table published draws it anew"
+        "published.svg: does not show these numbers; bnstats table published draws it anew"
     ]
 
 

@@ -364,7 +364,7 @@ def test_check_names_a_planted_row(
     cli: Cli, tables: Path, change: Callable[[Document], object], says: str
 ) -> None:
     edit(tables, "sigmoid", change)
-    code, out, err = cli("table", "--check", "--out", tables, *QUICK)
+    code, out, err = cli("table", "constants", "--check", "--out", tables, *QUICK)
     assert (code, err) == (1, "")
     lines = out.splitlines()
     assert f"FAIL   constants.json: {says}" in lines
@@ -381,7 +381,7 @@ def test_check_names_missing_and_superfluous_rows(
     cli: Cli, tables: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "table_specs", lambda: ("relu", "sigmoid", "tanh"))
-    code, out, _ = cli("table", "--check", "--out", tables, *QUICK)
+    code, out, _ = cli("table", "constants", "--check", "--out", tables, *QUICK)
     assert code == 1
     assert out.splitlines()[:-1] == [
         "FAIL   constants.json: tanh: row is missing",
@@ -410,7 +410,7 @@ def test_check_names_an_edited_line(
     text = path.read_text("utf-8")
     assert old in text
     path.write_text(text.replace(old, new, 1), "utf-8")
-    code, out, _ = cli("table", "--check", "--out", tables, *QUICK)
+    code, out, _ = cli("table", "constants", "--check", "--out", tables, *QUICK)
     assert code == 1
     problems = out.splitlines()[:-1]
     assert problems
@@ -423,7 +423,7 @@ def test_check_names_an_edited_line(
 def test_check_names_a_line_too_many(cli: Cli, tables: Path) -> None:
     with (tables / PUBLISHED).open("a", encoding="utf-8") as file:
         file.write("| reproduced | `sigmoid` | made up |\n")
-    code, out, _ = cli("table", "--check", "--out", tables, *QUICK)
+    code, out, _ = cli("table", "constants", "--check", "--out", tables, *QUICK)
     assert code == 1
     assert out.splitlines()[:-1] == ["FAIL   published.md: reproduced sigmoid: row differs"]
 
@@ -433,7 +433,7 @@ def test_check_sees_swapped_lines_and_a_missing_file(cli: Cli, tables: Path) -> 
     lines = path.read_text("utf-8").splitlines(keepends=True)
     path.write_text("".join([*lines[:-2], lines[-1], lines[-2]]), "utf-8")
     (tables / CONSTANTS_TABLE).unlink()
-    code, out, _ = cli("table", "--check", "--out", tables, *QUICK)
+    code, out, _ = cli("table", "constants", "--check", "--out", tables, *QUICK)
     assert code == 1
     assert out.splitlines()[:-1] == [
         "FAIL   constants.md: missing or unreadable",
@@ -444,7 +444,7 @@ def test_check_sees_swapped_lines_and_a_missing_file(cli: Cli, tables: Path) -> 
 def test_tables_that_hold_pass_and_are_not_touched(cli: Cli, tables: Path) -> None:
     before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in tables.iterdir()}
     wanted = f"{len(QUANTITIES) * len(NUMBERS)} constants checked, 0 rows differ\n"
-    assert cli("table", "--check", "--out", tables, *QUICK) == (0, wanted, "")
+    assert cli("table", "constants", "--check", "--out", tables, *QUICK) == (0, wanted, "")
     assert {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in tables.iterdir()} == before
     for where in (tables, tables / CONSTANTS):
         code, out, _ = cli("verify", where, *QUICK)
@@ -477,7 +477,7 @@ def test_fresh_draws_are_not_the_committed_ones(
     monkeypatch.setattr(gate, "sample", spy)
     cli("verify", tables, *QUICK)
     assert set(seeds) == {2}
-    cli("table", "--check", "--out", tables, *QUICK)
+    cli("table", "constants", "--check", "--out", tables, *QUICK)
     assert set(seeds) == {2}
     cli("verify", tables, *QUICK, "--seed", 7)
     assert set(seeds) == {2, 7}
@@ -524,7 +524,7 @@ def test_an_error_of_one_per_cent_in_a_formula_is_caught(
     claims = outcomes(verify("feng2016", settings))
     assert claims["sigmoid", "std_dx"] == "fail"
     assert claims["sigmoid", "std_y"] == "ok"
-    code, out, _ = cli("table", "--check", "--out", tables, "-n", "4e5")
+    code, out, _ = cli("table", "constants", "--check", "--out", tables, "-n", "4e5")
     assert code == 1
     assert "FAIL   constants.json: sigmoid std_dx: " in out
 
@@ -556,7 +556,7 @@ def test_the_whole_table_is_made_twice_alike_and_holds(cli: Cli, tmp_path: Path)
     for name, workers in (("a", 1), ("b", 2)):
         out = tmp_path / name
         out.mkdir()
-        code, said, err = cli("table", "--out", out, "-n", 5000, "--workers", workers)
+        code, said, err = cli("table", "constants", "--out", out, "-n", 5000, "--workers", workers)
         names = [CONSTANTS, CONSTANTS_TABLE, PUBLISHED]
         if find_spec("matplotlib"):
             names.append(PLOT)
@@ -575,7 +575,7 @@ def test_the_whole_table_is_made_twice_alike_and_holds(cli: Cli, tmp_path: Path)
     claims = sum(len(s.claims) for s in claim_sets())
     assert f"{claims} claims: " in published
     # So few draws leave a few values undecided, and no row differs.
-    checked = cli("table", "--check", "--out", out, "-n", 5000)
+    checked = cli("table", "constants", "--check", "--out", out, "-n", 5000)
     assert checked.code in (0, 3)
     assert ", 0 rows differ" in checked.out
 
@@ -603,14 +603,14 @@ def test_an_interrupted_table_leaves_the_files_as_they_were(
         return sample(spec, *how)
 
     monkeypatch.setattr(constants, "sample", second)
-    code, out, err = cli("table", "--out", tables, "-n", 1000)
+    code, out, err = cli("table", "constants", "--out", tables, "-n", 1000)
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == "interrupted: the tables are as they were"
     assert {p.name: p.read_bytes() for p in tables.iterdir()} == before
 
 
 def test_the_bar_of_a_table_shows_the_layer_and_its_rate(tmp_path: Path) -> None:
-    run = Terminal("table", "-n", "1e12", "--out", tmp_path, "--workers", 1)
+    run = Terminal("table", "constants", "-n", "1e12", "--out", tmp_path, "--workers", 1)
     first = constants.table_specs()[0]
     run.wait_for(rf"table .*0%.*{first} at \d[\d.e+]*/s")
     run.process.send_signal(signal.SIGINT)

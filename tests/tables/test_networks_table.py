@@ -1,0 +1,235 @@
+"""The table of whole networks: its theory by other means, and what its check finds."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_support import Cli
+
+from bnstats.networks.predictions import square_means
+from bnstats.networks.stack import Stack
+from bnstats.networks.stages import Elementwise
+from bnstats.sampling.watch import Watch
+from bnstats.tables.networks import build, check, page, plot, theory
+from bnstats.tables.networks.build import DEPTHS, Setting
+
+Document = dict[str, Any]
+FEW = (
+    Setting("dense", "relu", "forward"),
+    Setting("dense", "tanh", "separate"),
+    Setting("convolutional", "tanh", "separate"),
+)
+
+
+def activation(name: str, scale: Any = "none") -> Elementwise:
+    (stage,) = Stack((name,), scale=scale).stages
+    assert isinstance(stage, Elementwise)
+    return stage
+
+
+# --- theory of padded convolutions ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("side", "at_50"), [(7, 0.0045), (14, 0.171), (28, 0.497), (56, 0.726)])
+def test_zero_padding_leaks_as_a_random_walk_does(side: int, at_50: float) -> None:
+    # A walk that ends outside: one step a layer and side of the map, to each neighbour or none.
+    squares = np.square(theory.convolutions(activation("identity"), side, 50).y)
+    assert squares[0] == pytest.approx(((3 * side - 2) / (3 * side)) ** 2, rel=1e-12)
+    assert squares[-1] == pytest.approx(at_50, rel=2e-2)  # printed to two or three digits
+    factor = ((1 + 2 * math.cos(math.pi / (side + 1))) / 3) ** 2
+    later = np.square(theory.convolutions(activation("identity"), side, 3 * side**2).y)
+    assert later[-1] / later[-2] == pytest.approx(factor, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", build.ACTIVATIONS)
+@pytest.mark.parametrize("scale", ["none", "separate"])
+def test_mean_squares_agree_with_quadrature(name: str, scale: str) -> None:
+    stage = activation(name, scale)
+    for q in (1e-8, 0.3, 1.0, 9.0):
+        y, slope = theory._square_means(stage, np.array([q]))
+        known = square_means(stage.spec, q)
+        assert y[0] == pytest.approx(known[0].value * stage.forward**2, rel=1e-7)
+        assert slope[0] == pytest.approx(known[1].value * stage.backward**2, rel=1e-7)
+
+
+def test_a_map_of_one_position_is_a_dense_layer_of_a_ninth() -> None:
+    found = theory.convolutions(activation("tanh"), 1, 2)
+    tanh = activation("tanh").spec
+    first = square_means(tanh, 1 / 9)
+    second = square_means(tanh, first[0].value / 9)
+    assert found.y == pytest.approx([first[0].value ** 0.5, second[0].value ** 0.5], rel=1e-7)
+    last = second[1].value / 9
+    assert found.dx == pytest.approx([last**0.5, (last * first[1].value / 9) ** 0.5], rel=1e-7)
+
+
+def test_drawn_convolutions_have_these_scales() -> None:
+    for scale in ("forward", "backward"):
+        setting = Setting("convolutional", "tanh", scale)
+        rows = setting.entry(setting.run(3, 1))["rows"][:4]
+        for row in rows:
+            for side in (row["y"], row["dx"]):
+                # finite width costs about 1/(2·144) a layer, far below five standard errors
+                z = math.log(side["typical"] / side["wide"]) / side["relative"]
+                assert abs(z) < 5, (row["depth"], z)
+
+
+# --- which networks -------------------------------------------------------------------------------
+
+
+def test_relu_has_one_scaling_and_the_others_three() -> None:
+    scales = {a: [s.scale for s in build.settings() if s.activation == a] for a in ("relu", "silu")}
+    assert scales["relu"] == 2 * ["none", "forward"]
+    assert scales["silu"] == 2 * ["none", "forward", "backward", "separate"]
+
+
+def test_rows_are_counted_from_the_input_forward_and_from_the_output_backward() -> None:
+    setting = Setting("dense", "tanh", "none")
+    run = setting.run(0, 1)
+    rows = setting.entry(run)["rows"]
+    named = {row.name: row for row in run.rows}
+    assert [row["depth"] for row in rows] == list(DEPTHS)
+    for row in rows:
+        assert row["y"]["typical"] == named[f"{row['depth']}.tanh"].y.typical.value
+        dx = named[f"{101 - row['depth']}.linear"].dx
+        assert dx
+        assert row["dx"]["typical"] == dx.typical.value
+
+
+# --- the files ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def patched() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (build, check):
+            patch.setattr(module, "settings", lambda: iter(FEW))
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def tables(
+    patched: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Document]:
+    folder = tmp_path_factory.mktemp("networks")
+    found = build.build(0)
+    assert found
+    return folder, json.loads(json.dumps(found))
+
+
+def written(found: Document, folder: Path) -> Path:
+    (folder / page.DATA).write_text(json.dumps(found), "utf-8")
+    (folder / page.PAGE).write_text(page.render(found), "utf-8")
+    (folder / page.PLOT).write_text(plot.digest(found), "utf-8")
+    return folder
+
+
+def test_other_networks_of_the_same_law_pass(tables: tuple[Path, Document]) -> None:
+    problems, drawn = check.check(written(tables[1], tables[0]), None)
+    assert problems == []
+    assert drawn == len(FEW) * len(DEPTHS) * 2
+
+
+def side(found: Document, at: int, depth: int, way: str) -> Document:
+    row = found["results"][at]["rows"][DEPTHS.index(depth)]
+    chosen: Document = row[way]
+    return chosen
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            lambda d: side(d, 1, 5, "y").update(typical=1.03),
+            ["networks.json: dense tanh separate: depth 5 σ[y]: fresh networks disagree"],
+        ),
+        (
+            lambda d: side(d, 2, 10, "dx").update(typical=2.0),
+            ["networks.json: convolutional tanh separate: depth 10 σ[dx]: fresh networks disagree"],
+        ),
+        (
+            lambda d: side(d, 0, 1, "dx").update(wide=1.001),
+            ["networks.json: dense relu forward: depth 1 σ[dx]: the exact value differs"],
+        ),
+        (
+            lambda d: d["linear_share"][2]["points"][3]["exact"].update(value=0.5),
+            ["networks.json: tanh: linear share differs"],
+        ),
+        (
+            lambda d: d["results"].pop(2),
+            ["networks.json: convolutional tanh separate: row is missing"],
+        ),
+        (
+            lambda d: d["results"].append(d["results"][0] | {"scale": "backward"}),
+            ["networks.json: dense relu backward: no such network now"],
+        ),
+    ],
+)
+def test_check_names_what_is_wrong(
+    tables: tuple[Path, Document], change: Callable[[Document], object], says: list[str]
+) -> None:
+    changed = copy.deepcopy(tables[1])
+    change(changed)
+    assert check.check(written(changed, tables[0]), None)[0] == says
+
+
+def test_check_names_an_edited_page_and_an_old_picture(tables: tuple[Path, Document]) -> None:
+    folder = written(tables[1], tables[0])
+    text = (folder / page.PAGE).read_text("utf-8")
+    (folder / page.PAGE).write_text(text.replace("| 0.703943 ", "| 0.703944 "), "utf-8")
+    (folder / page.PLOT).write_text("<svg/>", "utf-8")
+    problems, _ = check.check(folder, None, watch=Watch(should_stop=lambda: True))
+    assert problems == [
+        "networks.md: 2 0.733471: row differs",
+        "networks.md: 2 0.733471: row differs",
+        "networks.svg: does not show these numbers; bnstats table networks draws it anew",
+    ]
+
+
+def test_a_missing_and_a_foreign_file_are_told(cli: Cli, tmp_path: Path) -> None:
+    code, out, err = cli("table", "networks", "--check", "--out", tmp_path)
+    assert (code, out) == (2, "")
+    assert re.match(r"error: no .*networks\.json here\nhint:  bnstats table networks", err)
+    for text in ("[]", "{", '{"results": [], "linear_share": [], "provenance": {}}'):
+        (tmp_path / page.DATA).write_text(text)
+        code, out, err = cli("table", "networks", "--check", "--out", tmp_path)
+        assert (code, out) == (2, "")
+        assert "networks.json is not a table of networks\n" in err
+
+
+@pytest.mark.skipif(find_spec("matplotlib") is None, reason="matplotlib is not installed")
+def test_the_command_writes_the_same_bytes_and_checks_them(
+    cli: Cli, patched: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    names = [page.DATA, page.PAGE, page.PLOT]
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        code, said, err = cli("table", "networks", "--out", out, "--workers", workers)
+        assert (code, err) == (0, "")
+        assert said == "".join(f"wrote {out / name}\n" for name in names)
+    one, two = ([(tmp_path / w / name).read_bytes() for name in names] for w in "12")
+    assert one == two
+    assert plot.digest(json.loads(one[0])).encode() in one[2]
+    code, said, err = cli("table", "networks", "--check", "--out", out)
+    assert (code, err) == (0, "")
+    assert said == f"{len(FEW) * 2 * len(DEPTHS)} scales of networks checked, 0 rows differ\n"
+
+
+def test_options_of_layers_are_refused(cli: Cli, tmp_path: Path) -> None:
+    wanted = "error: --samples has no effect on the table of networks\n"
+    assert cli("table", "networks", "--out", tmp_path, "-n", 5000) == (2, "", wanted)
+
+
+def test_a_table_ends_in_time_and_leaves_no_files(cli: Cli, tmp_path: Path) -> None:
+    code, out, err = cli("table", "networks", "--out", tmp_path, "--max-time", "0.01")
+    assert (code, out) == (3, "")
+    assert err.endswith("the time was over: the tables are as they were\n")
+    assert list(tmp_path.iterdir()) == []
