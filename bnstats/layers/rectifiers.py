@@ -26,6 +26,30 @@ def relu(xp: Namespace, x: Array) -> Pair:
 
 
 @elementwise(
+    "y = max(0, x)^p,  p = power",
+    "dx = dy·p·max(0, x)^(p − 1)",
+    breakpoints=lambda power: (0.0,) if power <= 2 else (),
+    cite="arXiv:2109.08668; arXiv:1903.05858 for any power",
+    aliases=(
+        "relu_squared:power=2",
+        "squared_relu:power=2",
+        "relu2:power=2",
+        "relu_cubed:power=3",
+        "cubed_relu:power=3",
+        "relu3:power=3",
+    ),
+    examples=("power=2", "power=3"),
+)
+def rectified_power(xp: Namespace, x: Array, *, power: Annotated[int, Range("[1, 16]")]) -> Pair:
+    """Power of the relu: squared relu at power=2, cubed at power=3."""
+    r = xp.maximum(x, 0)
+    lower = xp.astype(x > 0, x.dtype)
+    for _ in range(power - 1):
+        lower = lower * r  # a power of a scalar would be slow, and change float32's dtype
+    return lower * r, power * lower
+
+
+@elementwise(
     "y = max(0, x) + a·min(0, x),  a = negative_slope",
     "dx = dy·(1 if x > 0 else a)",
     breakpoints=(0.0,),
@@ -194,12 +218,14 @@ _SELU_SCALE = 1.0507009873554805
 
 
 @elementwise(
-    "y = λ·(x if x > 0 else α·(e^x − 1)),  λ = 1.0507, α = 1.6733",
+    "y = λ·(x if x > 0 else α·(e^x − 1)),  λ = scale",
     "dx = dy·λ·(1 if x > 0 else α·e^x)",
     breakpoints=(0.0,),
     cite="arXiv:1706.02515",
 )
-def selu(xp: Namespace, x: Array) -> Pair:
-    """Scaled exponential linear unit, self-normalising at mean 0 and variance 1."""
-    y, slope = elu(xp, x, alpha=_SELU_ALPHA)
-    return _SELU_SCALE * y, _SELU_SCALE * slope
+def selu(
+    xp: Namespace, x: Array, *, alpha: float = _SELU_ALPHA, scale: float = _SELU_SCALE
+) -> Pair:
+    """Scaled exponential linear unit; by default self-normalising at mean 0 and variance 1."""
+    y, slope = elu(xp, x, alpha=alpha)
+    return scale * y, scale * slope

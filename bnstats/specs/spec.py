@@ -21,7 +21,7 @@ from bnstats.specs.names import Load, is_a_librarys, refuse, split
 
 _MAX_LENGTH = 1000
 _SIDES = "sides are written with an x between them: 3x2"
-_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_NUMBER = r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf)"
 # The text that a value of each kind has, and what it is called; numbers are read otherwise.
 _FORMS = {
     "word": (r"[\w.+-]+", "a word"),
@@ -279,7 +279,7 @@ def _typed(parameter: Parameter, text: str) -> Any:
             value = float(text) if re.fullmatch(_NUMBER, text, re.ASCII) else evaluate(parsed(text))
         except (ValueError, ArithmeticError):
             raise ValueError(f"{wrong}a number") from None
-        if not math.isfinite(value):
+        if not math.isfinite(value) and not (parameter.range and math.inf in parameter.range):
             raise ValueError(f"{wrong}a finite number")
         return value + 0.0  # -0.0 is 0.0
     pattern, what = _FORMS[kind]

@@ -49,6 +49,8 @@ ENDS = {
     "softmin.n": _TWO,
     "sparsemax.n": _TWO,
     "standardize.n": _TWO,
+    "softplus.threshold": (("inf", "-1e9"), ("-inf",)),
+    "rectified_power.power": (("1", "16"), ("0", "17")),
 }
 RANGED = [(layer, p.name) for layer in LAYERS.values() for p in layer.parameters if p.range]
 
