@@ -32,10 +32,8 @@ def relu(xp: Namespace, x: Array) -> Pair:
     cite="arXiv:2109.08668; arXiv:1903.05858 for any power",
     aliases=(
         "relu_squared:power=2",
-        "squared_relu:power=2",
         "relu2:power=2",
         "relu_cubed:power=3",
-        "cubed_relu:power=3",
         "relu3:power=3",
     ),
     examples=("power=2", "power=3"),
