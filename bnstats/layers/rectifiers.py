@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
-from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._known import ExactMoments, Known
+from bnstats.layers._bound import Array, Namespace
 from bnstats.layers._parameters import NonNegative, ParameterError, Positive, Range
-from bnstats.layers._registry import Pair, elementwise, pointwise_layer, structured
+from bnstats.layers._registry import Pair, elementwise
 
 
 @elementwise("y = x", "dx = dy", aliases=("keras.linear",), cite="torch.nn")
@@ -72,65 +70,6 @@ def leaky_relu(xp: Namespace, x: Array, *, negative_slope: float = 0.01) -> Pair
 def prelu(xp: Namespace, x: Array, *, weight: float = 0.25) -> Pair:
     """Leaky rectified linear unit with a learnt slope, here at its initial value."""
     return leaky_relu(xp, x, negative_slope=weight)
-
-
-@structured(
-    "y = max(0, x) + a·min(0, x),  a ~ U(lower, upper);  a = (lower + upper)/2 if not training",
-    "dx = dy·(1 if x > 0 else a)",
-    cite="arXiv:1505.00853",
-    # The module is in training, the function is not unless it is told.
-    aliases=("torch.RReLU", "torch.rrelu:training=false", "torch.rrelu_:training=false"),
-    examples=("", "training=false"),
-)
-def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) -> BoundLayer:
-    """Randomised leaky rectified linear unit: every draw has a slope of its own."""
-    if lower > upper:
-        raise ParameterError(f"lower={lower:g} is above upper={upper:g}")
-    centre, width = (lower + upper) / 2, upper - lower
-
-    def at_centre(xp: Namespace, x: Array) -> Pair:
-        return leaky_relu(xp, x, negative_slope=centre)
-
-    fixed = pointwise_layer(at_centre, breakpoints=(0.0,))
-    if not training:
-        return fixed
-
-    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
-        x = draws["x"]
-        above = xp.astype(x > 0, x.dtype)
-        factor = above + (1 - above) * (lower + width * draws["slope"])
-        return x * factor, lambda dy: dy * factor
-
-    def moments(law: Law, expect: Expect) -> ExactMoments:
-        # Given x, y is its value g at the mean slope plus min(0, x)·U, where U is uniform on
-        # ±width/2: odd moments of U vanish, and no large terms cancel.
-        known, var_a, m4_a = fixed.moments(law, expect), width**2 / 12, width**4 / 80
-
-        def extra_var(xp: Namespace, x: Array) -> Array:
-            return var_a * xp.minimum(x, 0) ** 2
-
-        def m4(xp: Namespace, x: Array) -> Array:
-            g, below = at_centre(xp, x)[0] - known.mean_y.value, xp.minimum(x, 0) ** 2
-            return g**4 + 6 * g * g * var_a * below + m4_a * below * below
-
-        below = 0.5 * math.erfc(law.x_mean / (law.x_std * math.sqrt(2)))  # P(x < 0)
-        above = 0.5 * math.erfc(-law.x_mean / (law.x_std * math.sqrt(2)))
-        square, fourth = centre**2 + var_a, centre**4 + 6 * centre**2 * var_a + m4_a
-        dy2 = law.dy_std**2
-        return ExactMoments(
-            mean_y=known.mean_y,
-            var_y=known.var_y + expect(extra_var),
-            m4_y=expect(m4),
-            ms_dx=Known(dy2 * (above + square * below)),
-            m4_dx=Known(3 * dy2**2 * (above + fourth * below)),
-            cov_xy=known.cov_xy,
-            # E[(x − E[x])·y·dy/dx], for min(0, x)·U beside g
-            drift=known.drift
-            + expect(lambda xp, x: (x - law.x_mean) * var_a * xp.minimum(x, 0), breakpoints=(0.0,)),
-        )
-
-    inputs = {"x": Input(), "dy": Input(), "slope": Input(distribution="uniform")}
-    return BoundLayer(inputs, forward, moments, breakpoints=fixed.breakpoints)
 
 
 @elementwise(

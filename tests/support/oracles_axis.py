@@ -102,6 +102,10 @@ AXIS: dict[str, Axis] = {
         torch=_halves(lambda torch, b: torch.relu(b)),
         jax=_jax_halves(lambda nn, b: nn.relu(b)),
     ),
+    "multiply": Axis(
+        torch=_halves(lambda torch, b: b),
+        jax=_jax_halves(lambda nn, b: b),
+    ),
     "maxout": Axis(
         torch=lambda torch, x, k=2: x.max(1, keepdim=True).values,
         jax=lambda jnp, nn, x, k=2: jnp.max(x, axis=1, keepdims=True),
@@ -204,6 +208,7 @@ GATES: dict[str, tuple[Callable[[Any], Any], tuple[float, ...]]] = {
         (),
     ),
     "reglu": (oracles_elementwise.ELEMENTWISE["relu"].mp, (0.0,)),
+    "multiply": (lambda b: b, ()),
 }
 
 
