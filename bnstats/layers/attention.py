@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._known import ExactMoments, Known
+from bnstats.layers._known import CONSTANT, ExactMoments, Known
 from bnstats.layers._parameters import Elements, Width
 from bnstats.layers._registry import structured
 
@@ -59,8 +59,10 @@ def scaled_dot_product_attention(
         return y, backward
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
-        # The weights sum to one and do not depend on the values.
-        return ExactMoments(mean_y=Known(law.x_mean))
+        # The weights sum to one and do not depend on the values; Σ_j s_ij is 0.
+        known = ExactMoments(mean_y=Known(law.x_mean))
+        none = ExactMoments(mean_dx=Known(0.0, 0.0, CONSTANT))
+        return known | none if gradient == "key" else known
 
     why = "the weights are those of products of normal numbers"
     return BoundLayer(

@@ -64,6 +64,13 @@ def _of_differences(
     return forward, {"x": Input((n,)), "dy": Input((1,)), "target": Input((n,))}
 
 
+def _spread(n: int, var_ms_dx: float, ms_dx: float) -> ExactMoments:
+    """Return the spread of dx² as it is stated of several elements, or of one."""
+    if n > 1:
+        return ExactMoments(var_ms_dx=Known(var_ms_dx))
+    return ExactMoments(m4_dx=Known(var_ms_dx + ms_dx**2))
+
+
 @structured(
     "y = mean (x − t)²,  t ~ N(0, 1);  Σ (x − t)² if reduction=sum",
     "dx = dy·2(x − t)/n",
@@ -83,8 +90,7 @@ def mse_loss(*, n: Width = 10, reduction: Reduction = "mean") -> BoundLayer:
             mean_y=Known(total * mean),
             var_y=Known(total**2 * var),
             ms_dx=Known(scale * mean),
-            var_ms_dx=Known(scale**2 * (3 * var + 2 * mean**2)),
-        )
+        ) | _spread(n, scale**2 * (3 * var + 2 * mean**2), scale * mean)
 
     return BoundLayer(inputs, forward, moments)
 
@@ -108,7 +114,6 @@ def l1_loss(*, n: Width = 10, reduction: Reduction = "mean") -> BoundLayer:
             mean_y=Known(total * mean),
             var_y=Known(total**2 * (law.x_mean**2 + v - mean**2) / n),
             ms_dx=Known(scale),
-            var_ms_dx=Known(2 * scale**2),
-        )
+        ) | _spread(n, 2 * scale**2, scale)
 
     return BoundLayer(inputs, forward, moments)

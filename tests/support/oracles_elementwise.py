@@ -441,7 +441,9 @@ ELEMENTWISE: dict[str, Elementwise] = {
 
 
 # Of the others a scalar loop, in the tests of rectifiers.
-COVERS = {name: oracle.cases for name, oracle in ELEMENTWISE.items()} | {"rrelu": ({},)}
+COVERS = {name: oracle.cases for name, oracle in ELEMENTWISE.items()} | {
+    "rrelu": ({}, {"lower": 3.0, "upper": 8.0, "reciprocal": True})
+}
 
 
 def mp_values(f: Callable[[Any], Any], xs: Sequence[float]) -> np.ndarray:
