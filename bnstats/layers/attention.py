@@ -18,6 +18,7 @@ _PARTS = ("query", "key", "value")
     "dv_j = Σ_i p_ij·dy_i;  dq_i = Σ_j s_ij·k_j/√d,  dk_j = Σ_i s_ij·q_i/√d,  "
     "s_ij = p_ij·dy_i·(v_j − y_i)",
     cite="arXiv:1706.03762",
+    aliases=("jax.dot_product_attention", "flax.dot_product_attention"),
     examples=("", "gradient=query", "gradient=key", "gradient=value", "is_causal=true"),
 )
 def scaled_dot_product_attention(

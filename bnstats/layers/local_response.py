@@ -14,7 +14,6 @@ from bnstats.layers._registry import structured
     "y_c = x_c/(k + α·v_c)^β,  v_c = Σ x_i²/size over the channels around c",
     "dx_c = dy_c/(k + α·v_c)^β − 2αβ/size·x_c·Σ_i dy_i·x_i/(k + α·v_i)^(β + 1)",
     cite="Krizhevsky, Sutskever and Hinton, NIPS 2012",
-    aliases=("torch.CrossMapLRN2d",),
     examples=("size=5", "k=2,size=5"),
 )
 def local_response_norm(

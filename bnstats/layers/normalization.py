@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
+from bnstats.layers._composition import scaled
 from bnstats.layers._known import CONSTANT, UNKNOWN, ExactMoments, Known
 from bnstats.layers._parameters import Elements, NonNegative, ParameterError, Width
 from bnstats.layers._registry import structured
@@ -194,3 +195,15 @@ def instance_norm(*, input_size: Elements = 64, eps: NonNegative = 1e-5) -> Boun
 def standardize(*, n: Elements = 64, epsilon: NonNegative = 1e-5) -> BoundLayer:
     """Standardisation over n elements; jax's layer normalisation."""
     return _normalization(n, epsilon)
+
+
+@structured(
+    "y = x/√(Σ x²)",
+    "dx = (dy − y·Σ y·dy)/√(Σ x²)",
+    cite="torch.nn.functional.normalize",
+    aliases=("torch.normalize",),
+    examples=("", "n=8"),
+)
+def unit_normalization(*, n: Elements = 64) -> BoundLayer:
+    """Vectors of n elements divided by their length, which no eps bounds."""
+    return scaled(_normalization(n, 0.0, centred=False), n**-0.5, 0.0)

@@ -49,6 +49,7 @@ ENDS = {
     "softmin.n": _TWO,
     "sparsemax.n": _TWO,
     "standardize.n": _TWO,
+    "unit_normalization.n": _TWO,
     "cross_entropy.n": _TWO,
     "gumbel_softmax.n": _TWO,
     "scaled_dot_product_attention.length": _TWO,

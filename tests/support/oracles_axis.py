@@ -160,6 +160,11 @@ AXIS: dict[str, Axis] = {
             {"num_groups": 2, "num_channels": 6, "input_size": 1},
         ),
     ),
+    "unit_normalization": Axis(
+        torch=lambda torch, x, n=64: torch.nn.functional.normalize(x, dim=1),
+        jax=lambda jnp, nn, x, n=64: x / jnp.linalg.norm(x, axis=1, keepdims=True),
+        cases=({}, {"n": 6}),
+    ),
     "standardize": Axis(
         jax=lambda jnp, nn, x, n=64, epsilon=1e-5: nn.standardize(x, axis=1, epsilon=epsilon),
         cases=({}, {"n": 3}, {"n": 6, "epsilon": 0.4}),
