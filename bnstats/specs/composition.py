@@ -61,7 +61,7 @@ def scaled_layer(layer: Layer, scale: Scale) -> Layer:
         name=f"{scale.prefix}{layer.name}",
         family="composed",
         formula=f"y = {scale.prefix}f,  f: {layer.formula}",
-        gradient=f"{layer.gradient},  dy times {_number(scale.factor)}",
+        gradient=f"f: {layer.gradient},  with {_number(scale.factor)}·dy for dy",
         bind=lambda **values: scaled(layer.bind(**values), scale.factor, scale.shift),
         aliases=(),
     )
