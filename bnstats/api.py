@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import math
-import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from os import PathLike
 from typing import Any, Literal
 
-from bnstats.backends import chosen, load
 from bnstats.claims.verdict import verdicts_on
 from bnstats.custom import load_typed
 from bnstats.custom.objects import spec_of
-from bnstats.diagnostics import doubts
 from bnstats.errors import ArgumentError, BnstatsError, kind_of, printable, suggestion
-from bnstats.layers import STANDARD, BoundLayer, Law, Layer
-from bnstats.result import Reference, Result, Status
-from bnstats.sampling.crossings import crossings
-from bnstats.sampling.iid import check_size, chunk_draws
-from bnstats.sampling.run import run, stream_name
+from bnstats.layers import STANDARD, Law, Layer
+from bnstats.result import Reference, Result
+from bnstats.runs.drawing import sample
 from bnstats.sampling.settings import (
-    MAX_DRAWS,
     Directions,
     DType,
     Sampler,
@@ -29,39 +22,15 @@ from bnstats.sampling.settings import (
     checked_law,
     checked_quantities,
 )
-from bnstats.sampling.sobol import CHUNK_POINTS, MAX_POINTS
-from bnstats.sampling.tails import tails
-from bnstats.sampling.watch import Target, Watch
+from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import Spec, UnknownParameterError, parse
-from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator
+from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import (
     Exact,
     exact_moments,
-    heavy_tailed,
     known_quantities,
-    of_unknown_error,
 )
 from bnstats.statistics.moments import Tally
-from bnstats.statistics.stacks import check_applicable, stack_estimates
-
-MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
-
-_ROUNDOFF: dict[DType, float] = {"float64": 0.0, "float32": 2.0**-24}
-# However many elements an event averages over, y or dx of some layers is one normal number times a
-# constant, of which three draws are one effective draw: max pooling passes one dy on to its window.
-_LEAST_DRAWS = 5 * round(MIN_N_EFF)
-_DEFAULT_NUMBERS: dict[Sampler, int] = {"iid": 20_000_000, "sobol": 4_000_000}
-
-
-def default_samples(bound: BoundLayer, sampler: Sampler = "iid") -> int:
-    """Return the draws that hold about 2e7 random numbers: 1e7 for a scalar activation.
-
-    Of sobol points a fifth is enough. Of whatever size an event is, the draws are enough for
-    intervals that may be believed.
-    """
-    most = max(_DEFAULT_NUMBERS[sampler] // bound.numbers, _LEAST_DRAWS)
-    unit: int = 10 ** (len(str(most)) - 1)
-    return max(step * unit for step in (1, 2, 5) if step * unit <= most)
 
 
 def compute(
@@ -84,6 +53,8 @@ def compute(
     x_std: float | None = None,
     dy_std: float | None = None,
     quantities: Iterable[str] = (),
+    cluster: Any = None,
+    checkpoint: str | PathLike[str] | None = None,
     on_progress: Callable[[int, Tally], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     **parameters: Any,
@@ -131,6 +102,11 @@ def compute(
     quantities
         Names of those to show where the result is rendered. Those of a stack, ``linear_share``,
         ``chi``, ``mean_degree``, ``stability`` and ``c1``, are sampled only if they are named.
+    cluster
+        A dask cluster whose workers draw: the address of its scheduler, a scheduler file or a
+        ``distributed.Client``; or ``"local"`` or ``"local:4"`` for one of this machine.
+    checkpoint
+        A directory that keeps what is drawn, and from which a run like this one goes on.
     on_progress
         Called with the draws so far and their merged moments.
     should_stop
@@ -173,125 +149,10 @@ def compute(
         device,
         _law(law, x_mean, x_std, dy_std),
         checked_quantities(quantities),
+        cluster,
+        checkpoint,
     )
     return sample(spec, sampling, Watch(on_progress=on_progress, should_stop=should_stop))
-
-
-def sample(
-    spec: Spec, sampling: Sampling, watch: Watch | None = None, draw: Callable[..., Any] = run
-) -> Result:
-    """Do what `compute` does, of options that travel as one value, in sight of a watch.
-
-    ``draw`` is called as `bnstats.sampling.run.run`, and may have its result at hand.
-
-    Raises
-    ------
-    BnstatsError
-        A layer that cannot be sampled so.
-    HostError
-        A backend or a device that is not here.
-    """
-    watch = watch or Watch()
-    spec = spec.under(sampling.law)
-    check_size(spec)
-    devices = []
-    if sampling.backend != "numpy":
-        devices = chosen(sampling.backend, load(sampling.backend), sampling.device)
-    samples = _most_samples(spec.bound, sampling)
-    moments = exact_moments(spec.bound, sampling.law)
-    check_applicable(spec.text, spec.bound, sampling.of_stack)
-    exact, heavy = (
-        known_quantities(spec.bound, moments, sampling.law),
-        heavy_tailed(spec.bound, moments),
-    )
-    jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
-    unknown = of_unknown_error(exact, sampling.directions, heavy)
-    seen = tails(spec, sampling.law, unknown, samples)
-    estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps, seen)
-    ends = math.inf if sampling.samples is None and sampling.max_time is not None else samples
-    target = Target(ends, sampling.precision, estimator)
-    supervised = _Supervised(watch, target, spec.bound, sampling.max_time)
-    watch.begins(target)
-    tally, done = draw(
-        spec, sampling, samples, devices=devices, enough=supervised.enough, watch=supervised
-    )
-    status: Status
-    if watch.stopping():
-        status = "interrupted"
-    elif target.is_met(tally) or (
-        sampling.precision is None and (done >= samples or sampling.samples is None)
-    ):
-        status = "complete"
-    else:
-        status = "target_not_met"
-    estimates = estimator.estimates(tally)
-    if tally.joint is not None:
-        estimates |= stack_estimates(tally.joint, sampling.of_stack, estimator, sampling.law)
-    stream = stream_name(spec, sampling)
-    found = {n: replace(e, stream=stream) for n, e in estimates.items()}
-    result = Result(
-        spec=spec,
-        quantities=found,
-        claims=verdicts_on(spec, sampling.law, exact, found, done),
-        sampling=sampling,
-        samples=done,
-        chunk=_chunk(spec.bound, sampling),
-        device=", ".join(d.name for d in devices) or "cpu",
-        status=status,
-        nonfinite={d: int(m.nonfinite) for d, m in tally.items()},
-        notes=tuple(dict.fromkeys((*spec.bound.hints, *supervised.warnings))),
-    )
-    return replace(result, warnings=(*result.notes, *doubts(result)))
-
-
-def _most_samples(bound: BoundLayer, sampling: Sampling) -> int:
-    """Return the draws after which a run ends, whatever else does not end it before."""
-    if sampling.samples is not None:
-        return int(sampling.samples)
-    if sampling.precision is not None or sampling.max_time is not None:
-        return MAX_SAMPLES[sampling.sampler]
-    return default_samples(bound, sampling.sampler)
-
-
-def _chunk(bound: BoundLayer, sampling: Sampling) -> int | None:
-    if sampling.backend != "numpy":
-        return None
-    return CHUNK_POINTS if sampling.sampler == "sobol" else chunk_draws(bound)
-
-
-class _Supervised(Watch):
-    """A run under way: ended by its watch, its target or its time, and heard out."""
-
-    def __init__(
-        self, watch: Watch, target: Target, bound: BoundLayer, max_time: float | None
-    ) -> None:
-        self._watch, self._target, self._bound = watch, target, bound
-        self._deadline = math.inf if max_time is None else time.monotonic() + max_time
-        self._begun = False
-        self.warnings: list[str] = []
-
-    def enough(self, tally: Tally) -> bool:
-        """Whether the target is met, or will never be."""
-        self._begun = True
-        if self._target.precision is None:
-            return False
-        return self._target.is_met(tally) or _is_hopeless(
-            tally, self._bound, self._target.estimator
-        )
-
-    def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
-        self._watch.progress(draws, tally)
-
-    def stopping(self) -> bool:
-        # However short the time, the first checkpoint is reached: an empty result helps nobody.
-        late = self._begun and time.monotonic() > self._deadline
-        return late or self._watch.stopping()
-
-    def failed(self, error: BnstatsError) -> None:
-        self._watch.failed(error)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def exact(
@@ -420,12 +281,3 @@ def _law(law: Law, *fields: float | None) -> Law:
         return law
     given = zip(Law._fields, fields, strict=True)
     return checked_law(law)._replace(**{name: v for name, v in given if v is not None})
-
-
-def _is_hopeless(tally: Tally, bound: BoundLayer, estimator: Estimator) -> bool:
-    """Whether a default run has shown no variance in some direction, or one has no interval."""
-    return any(
-        m.points + m.nonfinite >= default_samples(bound)
-        and (estimator.is_hopeless(d) or m.mean_b - m.mean_a**2 <= 0)
-        for d, m in tally.items()
-    )

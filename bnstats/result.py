@@ -92,7 +92,8 @@ class Record(Generic[T]):
         """Return plain data that JSON can hold: an item of ``results`` in a document of bnstats."""
         said = {"warnings": list(self.warnings), "claims": [v.to_dict() for v in self.claims]}
         assumed = {"assumed": dict(self.spec.assumed)} if self.spec.assumed else {}
-        return {"layer": self.layer} | assumed | self._numbers() | said
+        about = {"layer": self.layer, "parameters": self.spec.parameters()} | assumed
+        return about | self._numbers() | said
 
     def to_pandas(self) -> Any:
         """Return a pandas.DataFrame with a row for each quantity, by its name.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bnstats.claims.places import Place
 from bnstats.claims.values import Printed
 from bnstats.layers import STANDARD, Law
 from bnstats.specs.spec import Spec
+
+Kind = Literal["moment", "placeholder", "rule of thumb"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,11 @@ class Claim:
         The value as it stands in the source. Its half-width is the claim's tolerance, if it has
         one.
     samples
-        The number of Monte Carlo draws behind it; None if the source does not say.
+        The number of Monte Carlo draws behind it; None if the source does not say. A wrong value is
+        not excused by their error, but explained.
+    kind
+        ``moment``, the quantity itself; or what else the source gives in its place, which is shown
+        beside the quantity and not refuted.
     source, remark
         Where it was published, and what a reader should know about it.
     place
@@ -44,6 +51,7 @@ class Claim:
     remark: str = ""
     place: Place | None = None
     law: Law = STANDARD
+    kind: Kind = "moment"
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
-from bnstats.claims.claim import Claim
+from bnstats.claims.claim import Claim, Kind
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError, hint_for, printable
 from bnstats.layers import Law
@@ -16,9 +16,10 @@ from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.quantities import ALL_QUANTITIES
 
 FIELDS = (
-    *("layer", "quantity", "value", "tolerance", "samples", "source", "remark"),
+    *("layer", "quantity", "value", "tolerance", "samples", "kind", "source", "remark"),
     *Law._fields,
 )
+_KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 _MAX_SAMPLES = 10**18
 
 
@@ -78,7 +79,12 @@ def claim_of(row: Any, set_name: str, load: Load, quantity: str | None = None) -
     except ValueError as error:
         raise _at("value", f"{error}{context}") from None
     if "tolerance" in fields:
-        printed = replace(printed, half_width=_tolerance(fields["tolerance"], context))
+        tolerance = _tolerance(fields["tolerance"], context)
+        printed = replace(printed, half_width=tolerance, tolerance=tolerance)
+    kind = fields.get("kind", "moment")
+    if kind not in _KINDS:
+        hint = hint_for(kind, _KINDS, f"kinds: {', '.join(_KINDS)}")
+        raise _at("kind", f"unknown kind '{printable(kind, 40)}'{context}", hint=hint)
     return Claim(
         set=set_name,
         spec=spec,
@@ -88,6 +94,7 @@ def claim_of(row: Any, set_name: str, load: Load, quantity: str | None = None) -
         source=printable(fields.get("source", "")),
         remark=printable(fields.get("remark", "")),
         law=_law(fields, context),
+        kind=_KINDS[kind],
     )
 
 

@@ -125,6 +125,11 @@ def _csv_rows(text: str, name: str) -> list[dict[str | None, Any]]:
     rows = csv.DictReader(io.StringIO(text), strict=True)
     try:
         header = rows.fieldnames or ()
+        if len(header) == 1 and ";" in header[0]:
+            raise BnstatsError(
+                f"{name}: the fields are separated by semicolons",
+                hint="commas separate fields, and a point decimals: relu,std_y,0.58",
+            )
         # The time that a row takes is proportional to the header's length, however short it is.
         if len(header) > 2 * len(FIELDS) or len(set(header)) < len(header):
             raise BnstatsError(

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 
 from bnstats.errors import printable
+from bnstats.notation import shortest
 from bnstats.specs.expressions import MAX_LENGTH, MODULE, evaluate, parsed
 
 _DECIMAL = re.compile(
@@ -44,12 +45,25 @@ class Printed:
         two digits within an expression, which are parameters more often than not.
     digits
         The number of significant digits printed; None for a symbolic value.
+    tolerance
+        The half-width, if the claim states it beside the value.
     """
 
     text: str
     value: float
     half_width: float
     digits: int | None = None
+    tolerance: float | None = None
+
+    @property
+    def claimed(self) -> str:
+        """What is claimed: the text, and the tolerance where there is one."""
+        return self.text if self.tolerance is None else f"{self.text} ± {shortest(self.tolerance)}"
+
+    @property
+    def half_unit(self) -> float:
+        """The half-width that the digits alone claim, whatever tolerance is stated."""
+        return self.half_width if self.tolerance is None else parse_value(self.text).half_width
 
     @property
     def symbolic(self) -> bool:

@@ -10,26 +10,34 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bnstats.claims import Claim, claims_on
+from bnstats.claims.grades import (
+    FLOAT64,
+    OUTCOMES,
+    Grade,
+    VerdictOutcome,
+    beside,
+    digits_right,
+    equal_error_samples,
+    other_conventions,
+    refuted,
+)
 from bnstats.claims.values import Printed
 from bnstats.layers import Law
-from bnstats.notation import count_text, exact_text, plural, signed
+from bnstats.notation import count_text
+from bnstats.sampling.settings import MAX_DRAWS
 from bnstats.specs.spec import Spec
 from bnstats.statistics.alarm import FAMILY_ERROR, FIRST_THRESHOLD, round_up, two_sided
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.quantities import ALL_QUANTITIES, QUANTITIES
+from bnstats.statistics.quantities import QUANTITIES
 from bnstats.statistics.uncertain import finite
-
-VerdictOutcome = Literal["reproduced", "refuted", "undecided"]
 
 # A value of so many digits may have been printed from a float32, which has seven.
 _FLOAT32_DIGITS = 8
-# The relative error that float64 leaves in a value; a symbolic claim may be off by as much.
-_FLOAT64 = 1e-12
 # A float prints up to 17 digits; a claim that is right in this many known ones is reproduced.
 _DIGITS_ENOUGH = 11
-# Nobody simulates more draws than this: a smaller error has another cause than sampling.
-_MOST_DRAWS = 1e12
+# The share of its half-width by which a truth may miss an end of a claim's interval unseen.
+_NEAR_AN_END = 0.1
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,8 +48,10 @@ class Verdict:
     ----------
     claim
         The published value.
-    outcome
-        ``reproduced``, ``refuted`` or ``undecided``.
+    grade
+        ``reproduced``; ``cut off`` in place of rounded; ``last digits are noise``, those of the
+        claim's own draws; ``wrong quantity``, which the layer has, but not as this one; ``wrong``;
+        ``not a moment`` where the source claims none; or ``undecided``.
     remark
         Why, in a few words.
     decided_by
@@ -60,7 +70,7 @@ class Verdict:
     """
 
     claim: Claim
-    outcome: VerdictOutcome
+    grade: Grade
     remark: str
     decided_by: Literal["exact", "sample"]
     truth: float
@@ -68,6 +78,11 @@ class Verdict:
     samples_needed: int | None = None
     equal_error_samples: float | None = None
     value_of: str | None = None
+
+    @property
+    def outcome(self) -> VerdictOutcome:
+        """What the grade comes to: reproduced, refuted, not a moment or undecided."""
+        return OUTCOMES[self.grade]
 
     @property
     def relative_error(self) -> float | None:
@@ -81,7 +96,9 @@ class Verdict:
             "set": claim.set,
             "quantity": claim.quantity,
             "printed": claim.printed.text,
+            "tolerance": claim.printed.tolerance,
             "verdict": self.outcome,
+            "grade": self.grade,
             "remark": self.remark,
             "decided_by": self.decided_by,
             "relative_error": finite(self.relative_error),
@@ -90,12 +107,13 @@ class Verdict:
             "samples_needed": self.samples_needed,
             "equal_error_samples": finite(self.equal_error_samples),
             "samples": claim.samples,
+            "kind": claim.kind,
             "source": claim.source,
             "note": claim.remark,
         }
 
     def __str__(self) -> str:
-        return f"{self.outcome}: {self.remark}"
+        return f"{self.grade}: {self.remark}"
 
     def __repr__(self) -> str:
         claim = self.claim
@@ -150,47 +168,46 @@ def judge(
         return _by_exact(claim, reference, estimate, exact)
     if estimate is None:
         raise ValueError(f"nothing to judge {claim.quantity} by")
-    found = _by_sample(claim, estimate, samples, z)
-    if found.outcome != "refuted":
-        return found
-    others = {n: e.interval_at(z) or () for n, e in (estimates or {}).items() if e.reliable}
-    return replace(found, value_of=_value_of(claim, others, claim.printed.half_width))
+    return _by_sample(claim, estimate, samples, z, estimates or {})
 
 
 def _by_exact(
     claim: Claim, reference: Exact, estimate: Estimate | None, exact: Mapping[str, Exact]
 ) -> Verdict:
+    if abs(reference.value) <= reference.error:
+        reference = replace(reference, value=0.0)  # what is left is rounding
     printed, truth = claim.printed, reference.value
     distance = abs(printed.value - truth)
     # The slack covers the rounding of the printed value to a float: 0.13 is right for 1/8.
     tolerance = printed.half_width + 4 * sys.float_info.epsilon * abs(printed.value)
     if printed.symbolic:
-        tolerance = _FLOAT64 * (abs(printed.value) or 1.0)
+        tolerance = FLOAT64 * (abs(printed.value) or 1.0)
     digits = digits_right(printed.value, truth)
-    shown = exact_text(truth, reference.error)
-    outcome: VerdictOutcome
+    shown = beside(printed, reference)
+    draws, other = None, None
+    grade: Grade = "reproduced"
     if estimate is not None and estimate.z is not None and abs(estimate.z) > FIRST_THRESHOLD:
-        outcome, remark = "undecided", f"exact {shown}, but the sample disagrees with it"
+        grade, remark = "undecided", f"exact {shown}, but the sample disagrees with it"
     elif distance + reference.error <= tolerance:
-        outcome, remark = "reproduced", f"exact {shown}"
+        remark = f"exact {shown}"
     elif _is_nearest_float32(printed, truth):
-        outcome, remark = "reproduced", f"exact {shown}, of which it is the nearest float32"
+        remark = f"exact {shown}, of which it is the nearest float32"
     elif distance - reference.error > tolerance:
-        outcome, remark = "refuted", _why_refuted(claim, reference, exact, digits)
+        other = _exact_value_of(claim, exact)
+        grade, remark = refuted(claim, reference, other)
+        if digits < 2 and other is None:
+            remark += other_conventions(claim.quantity, truth, exact)
+        draws = equal_error_samples(claim, reference)
     elif distance <= reference.error and (known := _digits_known(reference)) >= _DIGITS_ENOUGH:
         # The last of the 17 digits of a float cannot be told right from wrong.
         remark = f"exact {shown}; all {known} digits that are known are right"
-        outcome = "reproduced"
     elif not printed.symbolic and _digits_known(reference) >= _DIGITS_ENOUGH:
-        outcome, remark = "reproduced", f"exact {shown}, on the edge of what it claims"
+        remark = f"exact {shown}, on the edge of what it claims"
     else:
-        outcome, remark = "undecided", f"exact {shown} is not known to enough digits"
+        grade, remark = "undecided", f"exact {shown} is not known to enough digits"
         if distance <= reference.error and (known := _digits_known(reference)):
             remark += f"; all {known} that are known are right: fewer, or a tolerance, can be told"
-    found = Verdict(claim, outcome, remark, "exact", truth, digits)
-    if outcome != "refuted":
-        return found
-    draws, other = _equal_error_samples(claim, reference), _exact_value_of(claim, exact)
+    found = Verdict(claim, grade, remark, "exact", truth, digits)
     return replace(found, equal_error_samples=draws, value_of=other)
 
 
@@ -202,7 +219,7 @@ def _is_nearest_float32(printed: Printed, truth: float) -> bool:
         (nearest,) = struct.unpack("f", struct.pack("f", truth))
     except OverflowError:
         return False
-    return bool(abs(printed.value - nearest) <= max(printed.half_width, _FLOAT64 * abs(nearest)))
+    return bool(abs(printed.value - nearest) <= max(printed.half_width, FLOAT64 * abs(nearest)))
 
 
 def _digits_known(reference: Exact) -> int:
@@ -212,15 +229,8 @@ def _digits_known(reference: Exact) -> int:
     return math.floor(-math.log10(2 * reference.error / abs(reference.value)))
 
 
-def _equal_error_samples(claim: Claim, reference: Exact) -> float | None:
-    if claim.printed.symbolic or reference.asymptotic_std is None:
-        return None
-    ratio = reference.asymptotic_std / (claim.printed.value - reference.value)
-    return ratio * ratio  # ** would raise an error where this is infinite
-
-
 def _exact_value_of(claim: Claim, exact: Mapping[str, Exact]) -> str | None:
-    near = _FLOAT64 if claim.printed.symbolic else claim.printed.half_width
+    near = FLOAT64 if claim.printed.symbolic else claim.printed.half_unit
     return _value_of(claim, {name: (other.value,) for name, other in exact.items()}, near)
 
 
@@ -234,80 +244,52 @@ def _value_of(claim: Claim, others: Mapping[str, Sequence[float]], near: float) 
     return None
 
 
-def _why_refuted(claim: Claim, reference: Exact, exact: Mapping[str, Exact], digits: int) -> str:
-    value, truth, printed = claim.printed.value, reference.value, claim.printed.digits
-    # One digit more than is right shows where the claim goes wrong; four digits are easy to read.
-    parts = [f"{truth:.{max(digits + 1, 4)}g}"]
-    if other := _exact_value_of(claim, exact):
-        parts.append(f"{claim.printed.text} is {ALL_QUANTITIES[other].symbol}")
-        return "; ".join(parts)
-    percent = 100 * (value - truth) / truth if truth else 0.0
-    off = f"off by {percent:+{'.0f' if abs(percent) < 1e6 else '.0e'}} %" if truth else "0 is exact"
-    of_printed = f" of {printed}" if printed and printed > digits + 1 else ""
-    parts.append(signed(off) if digits < 2 else f"{digits}{of_printed} digits right")
-    draws = _equal_error_samples(claim, reference)
-    if claim.samples and (known := reference.stderr(claim.samples)):
-        errors = abs(value - truth) / known
-        inside = "within" if errors <= 2 else f"{errors:.1f} standard errors off, beyond"
-        parts[-1] += f", {inside} the error of its own {claim.samples:,} draws"
-    elif of_printed and draws is not None and 2 <= draws < _MOST_DRAWS:
-        parts[-1] += f", an error typical of a simulation with {float(f'{draws:.0e}'):,.0f} draws"
-    if digits < 2:
-        parts += _other_conventions(claim.quantity, truth, exact)
-    return "; ".join(parts)
-
-
-def _other_conventions(name: str, truth: float, exact: Mapping[str, Exact]) -> list[str]:
-    """Return the same power of the other moments, where it differs in four digits."""
-    wanted = QUANTITIES.get(name)
-    if wanted is None:  # a ratio of moments, of which there is one only
-        return []
-    found: dict[str, list[str]] = {}
-    for other, q in QUANTITIES.items():
-        alike = q.power == wanted.power and "mean" not in (q.moment, wanted.moment)
-        if alike and other in exact and f"{exact[other].value:.4g}" != f"{truth:.4g}":
-            found.setdefault(f"{exact[other].value:.4g}", []).append(q.symbol)
-    return [f"{' and '.join(symbols)}: {value}" for value, symbols in found.items()]
-
-
-def _by_sample(claim: Claim, estimate: Estimate, samples: int, z: float) -> Verdict:
+def _by_sample(
+    claim: Claim, estimate: Estimate, samples: int, z: float, others: Mapping[str, Estimate]
+) -> Verdict:
     printed = claim.printed
     interval = estimate.interval_at(z)
-    digits = digits_right(printed.value, estimate.value)
-    outcome: VerdictOutcome = "undecided"
-    needed: int | None = None
+    grade: Grade = "undecided"
+    remark, needed, draws, other = f"sampled {estimate}", None, None, None
     low, high = printed.value - printed.half_width, printed.value + printed.half_width
     if not estimate.reliable or interval is None or estimate.stderr is None:
         remark = "the interval is not reliable at this sample size"
     elif interval[1] < low or interval[0] > high:
-        outcome, remark = "refuted", f"sampled {estimate}; {plural(digits, 'digit')} right"
+        spread = estimate.stderr * math.sqrt(samples)
+        truth = Exact(estimate.value, z * estimate.stderr, "sample", spread)
+        ends = {n: e.interval_at(z) or () for n, e in others.items() if e.reliable}
+        other = _value_of(claim, ends, printed.half_unit)
+        draws = equal_error_samples(claim, truth)
+        grade, why = refuted(claim, truth, other)
+        remark += f"; {why.partition('; ')[2]}"
     elif low <= interval[0] and interval[1] <= high:
-        outcome, remark = "reproduced", f"sampled {estimate}"
+        grade = "reproduced"
     elif printed.symbolic:
-        remark = f"sampled {estimate}; a sample cannot confirm a symbolic value"
+        remark += "; a sample cannot confirm a symbolic value"
     else:
-        margin = abs(printed.half_width - abs(estimate.value - printed.value))
-        remark = f"sampled {estimate}"
-        if margin > 0:
-            needed = round_up(samples * (z * estimate.stderr / margin) ** 2)
-            remark += f"; {count_text(needed)} draws would decide it"
-    return Verdict(claim, outcome, remark, "sample", estimate.value, digits, needed)
+        needed = _draws_that_decide(estimate.stderr * math.sqrt(samples), printed, z)
+        remark += f"; {_advice(needed, samples)}"
+    digits = digits_right(printed.value, estimate.value)
+    found = Verdict(claim, grade, remark, "sample", estimate.value, digits, needed)
+    return replace(found, equal_error_samples=draws, value_of=other)
 
 
-def digits_right(claimed: float, truth: float) -> int:
-    """Return the most significant digits to which a claim is right, at most 16.
+def _draws_that_decide(spread: float, printed: Printed, z: float) -> int | None:
+    """Return the draws that decide all but one in ten claims of so many digits.
 
-    A claim is right to d digits if both numbers round to the same d digits, or if they differ by at
-    most half a unit of the smaller one's d-th digit: 1.7059 and 1.7048 straddle 1.705.
-
-    >>> digits_right(0.2123, 0.2117457), digits_right(1.7059, 1.7048)
-    (3, 3)
+    They follow from the claim's digits and from the spread of one draw, both of which are the same
+    whatever has been drawn; where the truth lies within the digit printed is not known, and a guess
+    from the sample would change with it. The truth of a value that was honestly rounded is nearer
+    to an end of its interval than a share s of the half-width with a chance of s: draws of which
+    z + 1 standard errors (of which one is chance) fit into a tenth of it decide nine in ten.
     """
-    if not math.isfinite(truth):
-        return 0  # the gain of a constant is infinite
-    for digits in range(16, 0, -1):
-        one, other = (f"{number:.{digits - 1}e}" for number in (claimed, truth))
-        place = min(int(text.partition("e")[2]) for text in (one, other)) - digits + 1
-        if one == other or abs(claimed - truth) <= float(f"0.5e{place}"):
-            return digits
-    return 0
+    draws = (spread * (z + 1) / (_NEAR_AN_END * printed.half_width)) ** 2
+    return round_up(draws) if draws <= MAX_DRAWS else None
+
+
+def _advice(needed: int | None, samples: int) -> str:
+    if needed is None:
+        return "no number of draws can tell so many digits: fewer, or a tolerance, can be told"
+    if 2 * samples >= needed:  # what is needed is itself known roughly
+        return "the truth is next to an end of what is claimed: fewer digits can be told"
+    return f"{count_text(needed)} draws decide nine in ten such values"

@@ -51,8 +51,15 @@ from bnstats.errors import BnstatsError
 @opt.IMPORT
 @opt.WORKERS
 @opt.backend_options
+@opt.far_options
 @opt.law_options
 @opt.PLOT
+@click.option(
+    "--part",
+    type=opt.part_of,
+    metavar="K/N",
+    help="Draw only the K-th of N parts, and export its moments, for bnstats merge.",
+)
 @opt.output_options("sigmoid.std_dx.value")
 @click.pass_obj
 def command(
@@ -65,6 +72,7 @@ def command(
     as_json: bool,
     get: str | None,
     export: tuple[Path, ...],
+    part: tuple[int, int] | None,
     **options: Any,
 ) -> int:
     """Estimate E[y], σ[y], E[dx], σ[dx] and Var[dx] by sampling.
@@ -73,7 +81,6 @@ def command(
     be the path of a function of your own, mypkg.mymodule:my_act, or of a torch module or a jax
     function, torch.nn:GELU or jax.nn:silu, which is differentiated by its library.
     """
-    from bnstats.api import sample
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
     from bnstats.cli.output import check_exports, emit, locate, spoken
@@ -81,6 +88,7 @@ def command(
     from bnstats.custom import load_here
     from bnstats.documents.write import document, outline
     from bnstats.layers import Law
+    from bnstats.runs.drawing import sample
     from bnstats.sampling.settings import Sampling
     from bnstats.specs.spec import parse
 
@@ -94,6 +102,12 @@ def command(
         check_plot(plot, format_)
     opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
+    if part is not None:
+        from bnstats.cli.parts import export_part
+
+        if get is not None or format_ != "text":
+            raise click.UsageError("--part goes with --export FILE.json, not with other output")
+        return export_part(console, layers, sampling, part, export)
     if get is not None:  # a misspelt path must not cost an hour of sampling
         locate(outline(layers, sampling), get)
     results, seconds = [], []

@@ -21,9 +21,14 @@ _STYLES: dict[str, dict[str, object]] = {
     "aside": {"dim": True},
     "reproduced": {"fg": "green"},
     "ok": {"fg": "green"},
-    "refuted": {"fg": "red", "bold": True},
+    "wrong": {"fg": "red", "bold": True},
+    "wrong quantity": {"fg": "red", "bold": True},
     "fail": {"fg": "red", "bold": True},
+    "cut off": {"fg": "yellow"},
+    "last digits are noise": {"fg": "yellow"},
     "undecided": {"fg": "yellow"},
+    "not a moment": {"dim": True},
+    "note": {"dim": True},
 }
 
 

@@ -29,6 +29,7 @@ _COMMANDS = (
     "propagate",
     "table",
     "verify",
+    "merge",
     "list",
     "show",
     "completion",

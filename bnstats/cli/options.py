@@ -226,6 +226,40 @@ PLOT = click.option(
 )
 
 
+def _local_cluster(value: str) -> str:
+    """Check the number of workers of a local cluster here, before anything is imported."""
+    if value == "local" or value.startswith("local:"):
+        count = value.removeprefix("local").removeprefix(":")
+        if not re.fullmatch(r"|[1-9]\d{0,3}", count, re.ASCII):
+            raise click.BadParameter(f"'{printable(value, 60)}' is not local or local:4")
+    return value
+
+
+far_options = together(
+    click.option(
+        "--cluster",
+        type=_local_cluster,
+        metavar="WHERE",
+        help="Draw on the workers of dask: tcp://HOST:PORT, a scheduler file, local or local:4. "
+        "The digits do not depend on it.",
+    ),
+    click.option(
+        "--checkpoint",
+        type=click.Path(),
+        metavar="DIR",
+        help="Keep what is drawn in this directory, and take up what is there.",
+    ),
+)
+
+
+def part_of(value: str) -> tuple[int, int]:
+    """Parse a part of a run, written as 3/64."""
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", value, re.ASCII)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise click.BadParameter(f"'{printable(value, 60)}' is not a part such as 3/64")
+    return int(match[1]), int(match[2])
+
+
 def import_option(help_: str) -> Callable[..., Any]:
     """Return the --import option."""
     return click.option("--import", "imports", metavar="NAME", multiple=True, help=help_)

@@ -12,6 +12,7 @@ from bnstats.documents.files import check_writable, write_atomically
 from bnstats.errors import BnstatsError, printable
 from bnstats.report import format_of, render
 from bnstats.report.options import as_options
+from bnstats.report.rows import known_digits
 from bnstats.result import Record, Result
 from bnstats.specs.spec import parse
 
@@ -63,10 +64,15 @@ def spoken(result: Result) -> Result:
 
 
 def lookup(document: Mapping[str, Any], path: str) -> str:
-    """Return the number at a path such as sigmoid.std_dx.value or std_dx.interval.low."""
-    node = locate(document, path)
+    """Return the number at a path such as sigmoid.std_dx.value or std_dx.interval.low.
+
+    It has the digits that are known; the document itself holds all, beside their errors.
+    """
+    node, key, beside = _located(document, path)
     if node is None:
         raise BnstatsError(f"--get {printable(path)}: there is no such value for this layer")
+    if isinstance(node, float):
+        return known_digits(node, key, beside)
     return node if isinstance(node, str) else repr(node)
 
 
@@ -80,6 +86,11 @@ def locate(document: Mapping[str, Any], path: str) -> Any:
     BnstatsError
         No such layer or key, or something other than a single number.
     """
+    return _located(document, path)[0]
+
+
+def _located(document: Mapping[str, Any], path: str) -> tuple[Any, str, Mapping[str, Any]]:
+    """Return a value, its key and what stands beside it."""
     results = {r["layer"]: r for r in document["results"]}
     for at in range(len(path), 0, -1):  # specs may hold dots: the longest layer wins
         if path[at - 1] == "." and (layer := _canonical(path[: at - 1])) in results:
@@ -99,21 +110,22 @@ def _canonical(spec: str) -> str:
         return ""
 
 
-def _descend(result: Mapping[str, Any], rest: str, path: str) -> Any:
+def _descend(result: Mapping[str, Any], rest: str, path: str) -> tuple[Any, str, Mapping[str, Any]]:
     node: Any = result
+    beside, key = result, rest
     for key in rest.split("."):
         if isinstance(node, list) and len(node) == 2:
             node = {"low": node[0], "high": node[1]}
         if node is None and key in ("low", "high", "value", "error", "by"):
-            return None  # this layer has no such interval or exact value
+            return None, key, {}  # this layer has no such interval or exact value
         if not isinstance(node, Mapping) or key not in node:
             keys = ", ".join(node) if isinstance(node, Mapping) else "nothing further"
             what = f"--get {printable(path)}: no '{printable(key)}'"
             raise BnstatsError(what, hint=f"there is {keys}")
-        node = node[key]
+        beside, node = node, node[key]
     if isinstance(node, Mapping | list):
         keys = "low, high" if isinstance(node, list) else ", ".join(node)
         raise BnstatsError(
             f"--get {printable(path)}: not a single number", hint=f"add one of {keys}"
         )
-    return node
+    return node, key, beside

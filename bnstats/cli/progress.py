@@ -24,8 +24,10 @@ _Update = Callable[[int, Callable[[], float], Callable[[], str]], None]
 class Interruptible(Watch):
     """A watch that ends the work at Ctrl-C, at an error or at a deadline, and shows nothing."""
 
-    def __init__(self, interrupted: Callable[[], bool], max_time: float | None = None) -> None:
-        self._interrupted = interrupted
+    def __init__(
+        self, console: Console, interrupted: Callable[[], bool], max_time: float | None = None
+    ) -> None:
+        self._console, self._interrupted = console, interrupted
         self.failure: BnstatsError | None = None
         self._deadline = math.inf if max_time is None else time.monotonic() + max_time
 
@@ -38,6 +40,10 @@ class Interruptible(Watch):
         """Tell whether Ctrl-C was pressed, an error was met or the time is over."""
         return self._interrupted() or self.failure is not None or self.late
 
+    def note(self, text: str) -> None:
+        """Print a note at once."""
+        self._console.warn(text)
+
     def failed(self, error: BnstatsError) -> None:
         """Keep an error until what was done before it is printed."""
         self.failure = error
@@ -47,9 +53,13 @@ class _Shown(Interruptible):
     """Shows the samples, rate, estimate and time left of one layer, or which of many is drawn."""
 
     def __init__(
-        self, interrupted: Callable[[], bool], max_time: float | None, update: _Update
+        self,
+        console: Console,
+        interrupted: Callable[[], bool],
+        max_time: float | None,
+        update: _Update,
     ) -> None:
-        super().__init__(interrupted, max_time)
+        super().__init__(console, interrupted, max_time)
         self._update, self._target, self._start = update, Target(), time.monotonic()
         self._layer: tuple[str, int, int] | None = None
 
@@ -88,13 +98,13 @@ class _Foretold(Interruptible):
 
     def __init__(
         self,
+        console: Console,
         interrupted: Callable[[], bool],
         max_time: float | None,
-        console: Console,
         spec: str,
     ) -> None:
-        super().__init__(interrupted, max_time)
-        self._console, self._spec, self._start = console, spec, time.monotonic()
+        super().__init__(console, interrupted, max_time)
+        self._spec, self._start = spec, time.monotonic()
         self._target: Target | None = None
         self._alone = True
 
@@ -138,12 +148,12 @@ def watching(
     """Yield a watch over the sampling of one layer, or over work on many that ends in time."""
     if not console.progress:
         if console.quiet:
-            yield Interruptible(interrupted, max_time)
+            yield Interruptible(console, interrupted, max_time)
         else:
-            yield _Foretold(interrupted, max_time, console, name)
+            yield _Foretold(console, interrupted, max_time, name)
         return
     with _bar(name) as update:
-        yield _Shown(interrupted, max_time, update)
+        yield _Shown(console, interrupted, max_time, update)
 
 
 @contextmanager

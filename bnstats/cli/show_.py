@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from bnstats.statistics.exact import Exact
 
 
+_GAINS = {
+    "gain_rms_y": "before a linear layer",
+    "gain_y": "where the mean is removed",
+    "gain_dx": "to keep gradients",
+}
+_CALLS = "std of weights: gain/√fan_in, backward gain/√fan_out   (bnstats help gains)"
+
+
 @click.command("show")
 @click.argument("name", shell_complete=completing.layers_and_sets)
 @opt.IMPORT
@@ -89,6 +97,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
     yield "  examples"
     for example in example_specs(layer):
         yield f"    bnstats compute {example}"
+    yield from _gains(spec)
     claims = [
         ("    ", f"{c.spec.text}  {c.quantity} = {c.printed.text}  ({c.set})")
         for s in claim_sets()
@@ -119,7 +128,28 @@ def _in_a_stack(spec: Spec, page: Page) -> Iterator[str]:
 def _digits(exact: Exact | None) -> str:
     from bnstats.notation import exact_text
 
-    return "?".ljust(6) if exact is None else exact_text(exact.value, exact.error, 4).ljust(6)
+    return "?".ljust(6) if exact is None else exact_text(exact.value, exact.error, -4).ljust(6)
+
+
+def _gains(spec: Spec) -> Iterator[str]:
+    """Yield each gain of a layer, what it is for, and what it makes of the other direction."""
+    from bnstats.api import exact  # imports numpy
+    from bnstats.notation import exact_text, rounded
+    from bnstats.statistics.quantities import QUANTITIES
+
+    known = exact(spec).quantities
+    others = {"y": "std_dx", "dx": "rms_y"}
+    found = [n for n in _GAINS if n in known and others[QUANTITIES[n].direction] in known]
+    if not found:
+        return
+    yield ""
+    yield "  which gain"
+    for name in found:
+        gain, other = known[name], others[QUANTITIES[name].direction]
+        value = exact_text(gain.value, gain.error, -6).ljust(10)
+        cost = f"{QUANTITIES[other].symbol} becomes {rounded(gain.value * known[other].value, -3)}"
+        yield f"    {QUANTITIES[name].symbol.ljust(8)} {value} {_GAINS[name].ljust(25)}  {cost}"
+    yield f"    {_CALLS}"
 
 
 def _section(
@@ -200,8 +230,8 @@ def _claim_set(name: str, page: Page) -> Iterator[str]:
     cells, remarks = [], []
     for claim in claims.claims:
         verdicts = [v for v in exact(claim.spec).claims if v.claim is claim]
-        verdict = verdicts[0].outcome if verdicts else "no exact value"
-        cells.append((claim.spec.text, claim.quantity, claim.printed.text, verdict))
+        verdict = verdicts[0].grade if verdicts else "no exact value"
+        cells.append((claim.spec.text, claim.quantity, claim.printed.claimed, verdict))
         remarks.append(verdicts[0].remark if verdicts else "bnstats verify decides it by sampling")
     for (*facts, outcome), remark in zip(aligned(cells), remarks, strict=True):
         fits = len("  ".join(["", *facts, outcome, remark])) <= page.width

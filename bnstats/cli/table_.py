@@ -16,6 +16,8 @@ class _Asked(NamedTuple):
     samples: int | None
     seed: int | None
     workers: int
+    cluster: str | None
+    checkpoint: str | None
 
 
 @click.command("table")
@@ -31,6 +33,7 @@ class _Asked(NamedTuple):
 @opt.MAX_TIME
 @opt.seed_option(None, "  [default: 0; with --check, another than the table's]")
 @opt.WORKERS
+@opt.far_options
 @click.pass_obj
 def command(
     console: Console,
@@ -41,6 +44,8 @@ def command(
     seed: int | None,
     max_time: float | None,
     workers: int,
+    cluster: str | None,
+    checkpoint: str | None,
 ) -> int:
     """Regenerate the tables in results/, or check them.
 
@@ -60,7 +65,7 @@ def command(
             raise BnstatsError(
                 f"unknown table '{printable(name, 60)}'", hint="tables: constants, published"
             )
-    asked = _Asked(samples, seed, workers)
+    asked = _Asked(samples, seed, workers, cluster, checkpoint)
     if check_:
         return _check(console, out, asked, max_time)
     redraw = set(names) != {"published"}
@@ -111,6 +116,9 @@ def _check(console: Console, out: Path, asked: _Asked, max_time: float | None) -
             workers=asked.workers,
             on_layer=watch.layer,
             should_stop=watch.stopping,
+            on_note=watch.note,
+            cluster=asked.cluster,
+            checkpoint=asked.checkpoint,
         )
         problems, checks = constants.check(out, settings)
         stopped, late = interrupted(), watch.late
@@ -146,9 +154,14 @@ def _build(
     argv = ["table", *([f"--samples={asked.samples}"] if asked.samples else [])]
     argv += [f"--seed={asked.seed}"] if asked.seed else []
     with interruptible() as interrupted, watching(console, "table", interrupted, max_time) as watch:
-        record = constants.build(
-            Sampling(asked.samples, asked.seed or 0, workers=asked.workers), argv=argv, watch=watch
+        sampling = Sampling(
+            asked.samples,
+            asked.seed or 0,
+            workers=asked.workers,
+            cluster=asked.cluster,
+            checkpoint=asked.checkpoint,
         )
+        record = constants.build(sampling, argv=argv, watch=watch)
     if watch.failure:
         raise watch.failure
     if record is None:

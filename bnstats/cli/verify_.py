@@ -71,6 +71,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @opt.WORKERS
 @opt.backend_options
+@opt.far_options
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -138,7 +139,11 @@ def command(
         watching(console, "verify", interrupted, max_time) as watch,
     ):
         settings = replace(
-            settings, on_layer=watch.layer, should_stop=watch.stopping, on_failure=watch.failed
+            settings,
+            on_layer=watch.layer,
+            should_stop=watch.stopping,
+            on_failure=watch.failed,
+            on_note=watch.note,
         )
         for source in sources:
             try:

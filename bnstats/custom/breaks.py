@@ -12,13 +12,46 @@ from bnstats.layers import Law
 
 REACH = 10.0  # standard deviations of x on either side of its mean
 _INTERVALS = 8192
-_JUMP_WIDTH, _BEND_WIDTH = 2e-12, 1e-9  # of the last bracket, in standard deviations
-_COARSE_WIDTH = 1e-6
+_JUMP_WIDTH = 2e-12  # of the last bracket, in standard deviations
 _MERGED = 1e-7
 _HALVINGS = 24  # of 2e-12 leave less than a unit in the last place of x, but near 0
-# Of the function's own scale; smaller jumps and breakpoints cannot be told from rounding.
-_LEAST_JUMP, _LEAST_BEND = 1e-10, 1e-5
 _NOISE_FACTOR = 20.0
+_FEWEST_ODD = (
+    0.2  # share of values whose last bit in float32 is set, half of them where it is noise
+)
+
+
+class Resolution(NamedTuple):
+    """What can be seen of a function that rounds as a floating-point type does.
+
+    Attributes
+    ----------
+    least_jump, least_bend
+        Jumps of the value and of the slope that stand out from rounding, in units of the function's
+        own scale.
+    coarse, bend_width
+        Brackets in which a bend is sought and found, in standard deviations.
+    step, careful_step
+        Steps of quick and of careful differences, in standard deviations.
+    slope_tolerance
+        Relative error of a slope that a function gives, beyond which it is wrong.
+    finest
+        Power of ten of the finest steps of a quantiser that are no rounding.
+    """
+
+    least_jump: float
+    least_bend: float
+    coarse: float
+    bend_width: float
+    step: float
+    careful_step: float
+    slope_tolerance: float
+    finest: int
+
+
+# A declared slope may hold a constant in float32, which is 3e-8 off.
+FLOAT64 = Resolution(1e-10, 1e-5, 1e-6, 1e-9, 1e-4, 1e-2, 3e-9, -9)
+FLOAT32 = Resolution(1e-5, 3e-2, 1e-3, 1e-4, 1e-2, 0.2, 1e-2, -6)
 
 
 class Breaks(NamedTuple):
@@ -28,9 +61,25 @@ class Breaks(NamedTuple):
     bends: tuple[float, ...] = ()
 
 
-def bend_width(law: Law) -> float:
+def bend_width(law: Law, resolution: Resolution) -> float:
     """Return how well the place of a bend is found, in standard deviations of x."""
-    return max(_BEND_WIDTH, 2e4 * _rounding(law))
+    return max(resolution.bend_width, 2e4 * _rounding(law))
+
+
+def resolution_of(function: Callable[[Any], Any], law: Law) -> Resolution:
+    """Return the resolution of a function, which may cast to float32 what it takes or returns."""
+    x = law.x_mean + law.x_std * np.linspace(-3, 3, 2003)
+    with np.errstate(all="ignore"):
+        y, of_cast = (
+            np.asarray(function(x)),
+            np.asarray(function(x.astype(np.float32).astype(float))),
+        )
+        moved = np.asarray(function(x + 1e-5 * (np.abs(x) + law.x_std)))
+        single = y.astype(np.float32)
+    casts_x = np.array_equal(y, of_cast, equal_nan=True) and np.mean(moved != y) > 0.5
+    odd = single[np.isfinite(single)].view(np.uint32) & 1
+    casts_y = np.array_equal(single, y, equal_nan=True) and odd.size and np.mean(odd) > _FEWEST_ODD
+    return FLOAT32 if casts_x or casts_y else FLOAT64
 
 
 def _rounding(law: Law) -> float:
@@ -38,7 +87,7 @@ def _rounding(law: Law) -> float:
     return 2.0**-52 * (abs(law.x_mean) / law.x_std + REACH)
 
 
-def breaks(function: Callable[[Any], Any], law: Law) -> Breaks:
+def breaks(function: Callable[[Any], Any], law: Law, resolution: Resolution = FLOAT64) -> Breaks:
     """Return the breaks that a scan over the mean of x ± 10 standard deviations finds.
 
     Every small interval is bisected towards its larger change: of the value for jumps, of the
@@ -52,6 +101,8 @@ def breaks(function: Callable[[Any], Any], law: Law) -> Breaks:
         A map from a vector to a vector; values that are not finite are passed over.
     law
         The law of x.
+    resolution
+        What can be seen of the function.
     """
 
     def g(z: Any) -> Any:
@@ -68,16 +119,17 @@ def breaks(function: Callable[[Any], Any], law: Law) -> Breaks:
         finite = np.nan_to_num(at_edges)
         mean = np.average(finite, weights=weights)
         spread = math.sqrt(np.average((finite - mean) ** 2, weights=weights))
-        found = _jumps(g, edges, at_edges, spread, max(_JUMP_WIDTH, 64 * _rounding(law)))
+        least = np.maximum(spread, np.abs(at_edges[:-1])) * resolution.least_jump
+        found = _jumps(g, edges, at_edges, least, max(_JUMP_WIDTH, 64 * _rounding(law)))
         jumps = _neighbours(function, _merged(found), law)
-        found = _bends(g, edges, spread, bend_width(law))
+        found = _bends(g, edges, spread, law, resolution)
         bends = [_simplest(low, high, law) for low, high in _merged(found)]
     apart = _MERGED * law.x_std
     return Breaks(tuple(jumps), tuple(b for b in bends if all(abs(b - j) > apart for j in jumps)))
 
 
 def _jumps(
-    g: Callable[[Any], Any], edges: Any, at_edges: Any, spread: float, width: float
+    g: Callable[[Any], Any], edges: Any, at_edges: Any, least: Any, width: float
 ) -> list[tuple[float, float]]:
     low, high, at_low, at_high = edges[:-1], edges[1:], at_edges[:-1], at_edges[1:]
     halvings = math.floor(math.log2((edges[1] - edges[0]) / width))
@@ -91,8 +143,7 @@ def _jumps(
         high, at_high = np.where(left, middle, high), np.where(left, at_middle, at_high)
         low, at_low = np.where(left, low, middle), np.where(left, at_low, at_middle)
     change = np.abs(at_high - at_low)
-    scale = np.maximum(spread, np.abs(at_low))
-    least = np.maximum(_LEAST_JUMP * scale, _NOISE_FACTOR * _typical(change))
+    least = np.maximum(least, _NOISE_FACTOR * _typical(change))
     found = (change > least) & (change > 0.25 * before) & (halvings > 10)
     return list(zip(low[found].tolist(), high[found].tolist(), strict=True))
 
@@ -119,22 +170,25 @@ def _neighbours(
 
 
 def _bends(
-    g: Callable[[Any], Any], edges: Any, spread: float, width: float
+    g: Callable[[Any], Any], edges: Any, spread: float, law: Law, resolution: Resolution
 ) -> list[tuple[float, float]]:
     # Windows of two intervals, one from each edge: a place near the end of one is inside another.
     low, size = edges[:-2], float(edges[2] - edges[0])
-    coarse = max(_COARSE_WIDTH, width)
+    width = bend_width(law, resolution)
+    coarse = max(resolution.coarse, width)
     values = g(low + size * np.arange(5)[:, None] / 4)
     low, values, size = _narrowed(g, low, values, size, coarse)
     before = _slope_change(values, size)
     scale = np.maximum(spread, np.abs(values[2]))
-    least = np.maximum(_LEAST_BEND * scale, _NOISE_FACTOR * _typical(before))
+    least = np.maximum(resolution.least_bend * scale, _NOISE_FACTOR * _typical(before))
     steep = before > least
     if width >= coarse or not steep.any():
         return []
     low, values, size = _narrowed(g, low[steep], values[:, steep], size, width)
     change = _slope_change(values, size)
-    found = (change > least[steep]) & (change > 0.25 * before[steep])
+    # Where a function is steep, rounding x makes its slope seem to bend.
+    noise = _NOISE_FACTOR * np.abs(values[4] - values[0]) / size * _rounding(law) / size
+    found = (change > np.maximum(least[steep], noise)) & (change > 0.25 * before[steep])
     return [(z, z + size) for z in low[found].tolist()]
 
 

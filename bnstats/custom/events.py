@@ -11,7 +11,7 @@ import numpy as np
 
 from bnstats.backends import numpy_backend
 from bnstats.custom.arrays import library_of
-from bnstats.custom.breaks import REACH, Breaks, breaks
+from bnstats.custom.breaks import FLOAT32, FLOAT64, REACH, Breaks, Resolution, breaks, resolution_of
 from bnstats.custom.calls import UserFunction
 from bnstats.custom.slopes import Probe
 from bnstats.custom.trial import tried
@@ -30,6 +30,7 @@ from bnstats.layers import (
     pointwise_layer,
     pointwise_moments,
 )
+from bnstats.notation import shortest
 
 _MOST_SPLITS = 512
 _NAMED = 4
@@ -64,13 +65,23 @@ def elementwise_event(call: UserFunction, breakpoints: tuple[float, ...]) -> Bou
 
 
 def _probe(
-    call: UserFunction, breakpoints: Iterable[float], law: Law, bends: tuple[float, ...] = ()
+    call: UserFunction,
+    breakpoints: Iterable[float],
+    law: Law,
+    bends: tuple[float, ...] = (),
+    resolution: Resolution = FLOAT64,
 ) -> Probe:
-    return Probe(lambda xp, x: call(xp, x)[0], tuple(sorted({*breakpoints, *bends})), law, bends)
+    places = tuple(sorted({*breakpoints, *bends}))
+    return Probe(lambda xp, x: call(xp, x)[0], places, law, bends, resolution)
 
 
 def _event(
-    call: UserFunction, probe: Probe, *, resolved: bool = True, unbounded: tuple[float, ...] = ()
+    call: UserFunction,
+    probe: Probe,
+    *,
+    resolved: bool = True,
+    constant: bool = False,
+    unbounded: tuple[float, ...] = (),
 ) -> BoundLayer:
     value, breakpoints, law = probe.value, probe.breakpoints, probe.law
     # The quadrature's panels grow with its splits.
@@ -102,6 +113,9 @@ def _event(
         rounding = 2.0**-51 * steepness * math.hypot(law.x_mean, law.x_std)
         if math.isfinite(rounding):
             known = replace(known, mean_y=known.mean_y.widened(rounding))
+        if constant:
+            nothing = Known(0.0, 0.0, "finite differences")
+            return replace(known, ms_dx=nothing, m4_dx=nothing)
         if unbounded:
             infinite = Known(math.inf, math.inf, "finite differences")
             return replace(known, ms_dx=infinite, m4_dx=infinite)
@@ -151,22 +165,32 @@ def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> Boun
     if bad.all():
         raise BnstatsError(f"{call.name} is not finite at any x within {REACH:g} σ of the mean")
     hints = [_nonfinite(call.short, grid, bad)] if bad.any() else []
-    found = breaks(lambda x: call(numpy_backend, x)[0], law)
+    resolution = resolution_of(lambda x: call(numpy_backend, x)[0], law)
+    if resolution is FLOAT32:
+        hints.append(
+            f"{call.short} rounds to float32: its values are known to 1e-7, and only breaks of "
+            f"more than {shortest(resolution.least_jump)} of its scale were looked for"
+        )
+    found = breaks(lambda x: call(numpy_backend, x)[0], law, resolution)
     steep = Breaks()
     if call.knows_slope:
-        steep = breaks(lambda x: call.with_slope(numpy_backend, x)[1], law)
+        steep = breaks(lambda x: call.with_slope(numpy_backend, x)[1], law, resolution)
     # A jump of the slope that is given is found to the last digit, a bend of y is not.
     slope_jumps = _new(steep.jumps, (*declared, *found.jumps), law)
     vague = _new(found.bends, (*declared, *found.jumps, *slope_jumps), law)
     slope_jumps = tuple(sorted({*slope_jumps, *vague}))
     jumps = _new(found.jumps, declared, law)
     bends = _new(steep.bends, (*declared, *jumps, *slope_jumps), law)
-    probe = _probe(call, (*declared, *jumps, *slope_jumps, *bends), law, vague)
+    places = (*declared, *jumps, *slope_jumps, *bends)
+    probe = _probe(call, places, law, vague, resolution)
     if jumps or slope_jumps:
         hints.append(_kinks_hint(call.short, jumps, slope_jumps))
     if call.knows_slope:
         hints += _slope_hints(call, probe)
         return replace(_event(call, probe), hints=tuple(hints))
+    if places and probe.is_constant():
+        hints.append(f"{call.short} is constant between its jumps: its slope and dx are 0")
+        return replace(_event(call, probe, constant=True), hints=tuple(hints))
     error = probe.disagreement()
     resolved, unbounded = error < _UNRESOLVED, probe.unbounded()
     if unbounded:

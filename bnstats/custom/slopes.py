@@ -10,12 +10,9 @@ from itertools import pairwise
 import numpy as np
 
 from bnstats.backends import numpy_backend
-from bnstats.custom.breaks import bend_width
+from bnstats.custom.breaks import FLOAT64, REACH, Resolution, bend_width
 from bnstats.layers import Array, Law, Namespace
 
-_STEP = 1e-4  # in standard deviations of x
-_CAREFUL_STEP = 1e-2
-_SLOPE_TOLERANCE = 3e-9  # of declared slopes; a constant in float32 is 3e-8 off
 _NEGLIGIBLE = 1e-9  # error of a slope that is zero
 _NEARING = (1e-3, 1e-5, 1e-7)  # distances from a breakpoint, in standard deviations
 _CONTINUED, _CONTINUED_STEP = 6, 1e-3  # points on either side of a bend, and their distance
@@ -36,21 +33,25 @@ class Probe:
         Sets the scale of x, and with it the steps of differences.
     bends
         Those breakpoints that were found by `breaks` where the slope bends, and not declared.
+    resolution
+        What can be seen of the function.
     """
 
     value: Callable[[Namespace, Array], Array]
     breakpoints: tuple[float, ...]
     law: Law
     bends: tuple[float, ...] = ()
+    resolution: Resolution = FLOAT64
 
     def quick_slope(self, xp: Namespace, x: Array) -> Array:
         """Differentiate by the five-point formula with a step of 1e-4 standard deviations.
 
         The error is about 1e-12 of the scale of y, and grows with the fifth power of a function's
-        steepness: 1e-8 for tanh(50x). Next to a breakpoint the stencil is moved to x's own side of
-        it, and the slope is continued from there to first order.
+        steepness: 1e-8 for tanh(50x). Of a function in float32 the step is 1e-2, the error 1e-5.
+        Next to a breakpoint the stencil is moved to x's own side of it, and the slope is continued
+        from there to first order.
         """
-        step = _STEP * self.law.x_std
+        step = self.resolution.step * self.law.x_std
         away = self._from_breakpoint(xp, x)
         reach = 2.5 * step  # of two steps, and room for rounding
         side = xp.where(away > 0, reach, -reach)
@@ -69,7 +70,7 @@ class Probe:
         """
         from scipy.differentiate import derivative
 
-        step = _CAREFUL_STEP * self.law.x_std
+        step = self.resolution.careful_step * self.law.x_std
         away = self._from_breakpoint(np, x)
         side = np.where(away > 0, 1.0, -1.0)
         direction = np.where(np.abs(away) < 1.01 * step, side, 0.0)
@@ -109,21 +110,27 @@ class Probe:
         At most places, differences much finer than a step are then far from the slope, whatever
         it is: zero between two jumps. Differences are central, and no multiples of round numbers.
         """
-        y = self._value(x)
-        of_float32 = bool(np.all(y == y.astype(np.float32)))  # whose own steps are meant by nobody
-        scale, steep = self.law.x_std, np.abs(slope)
+        y, scale, steep = self._value(x), self.law.x_std, np.abs(slope)
         least = max(
             1e-3 * np.max(steep, initial=0.0), 1e-6 * np.max(np.abs(y), initial=0.0) / scale
         )
         rises = steep > least
-        # Steps below 1e-9 are those of rounding, where a function subtracts large numbers.
-        for step in np.pi * scale * 10.0 ** -np.arange(5, 7 if of_float32 else 10):
+        # Finer steps are those of rounding, where a function subtracts large numbers.
+        for step in np.pi * scale * 10.0 ** np.arange(-5, self.resolution.finest - 1, -1):
             fine = (self._value(x + step) - self._value(x - step)) / (2 * step)
             rounding = 2.0**-49 * (np.abs(y) + np.abs(x * slope)) / step
             far = np.abs(fine - slope) > 0.5 * steep + rounding
             if np.mean(rises) > 0.1 and np.mean(far[rises]) > 0.5:
                 return True
         return False
+
+    def is_constant(self) -> bool:
+        """Whether y is the same everywhere between two breakpoints, as that of a step is."""
+        x = self.law.x_mean + self.law.x_std * (np.linspace(-REACH, REACH, 20_003) + math.pi * 1e-5)
+        with np.errstate(all="ignore"):
+            y = self._value(x)
+        place = np.searchsorted(np.array(self.breakpoints), x)
+        return bool(np.all((np.diff(y) == 0) | (np.diff(place) != 0)))
 
     def unbounded(self) -> tuple[float, ...]:
         """Return the breakpoints at which the slope grows without bound, as that of √|x| at 0."""
@@ -156,7 +163,7 @@ class Probe:
         right, left = slopes.reshape(2, -1) ** 2
         density = np.exp(-0.5 * ((places - law.x_mean) / law.x_std) ** 2) / math.sqrt(2 * math.pi)
         # A bracket, half a one more to each side, and as much for the rounding of its ends.
-        off = np.minimum(self._off(places), 4 * bend_width(law))
+        off = np.minimum(self._off(places), 4 * bend_width(law, self.resolution))
         return float(np.sum(np.abs(right - left) * density * off))
 
     def _off(self, places: Array) -> Array:
@@ -184,16 +191,17 @@ class Probe:
         law = self.law
         x = law.x_mean + law.x_std * np.linspace(-5, 5, 202)
         for point in self.breakpoints:
-            x = x[np.abs(x - point) > 3 * _CAREFUL_STEP * law.x_std]
+            x = x[np.abs(x - point) > 3 * self.resolution.careful_step * law.x_std]
         if not x.size:
             return None
         with np.errstate(all="ignore"):
             declared = slope(x)
-            found, error = Probe(self.value, (), law).careful_slope(x)
+            alone = Probe(self.value, (), law, resolution=self.resolution)
+            found, error = alone.careful_slope(x)
             scale = np.abs(found) + float(np.nanmedian(np.abs(found)))
             apart = np.abs(declared - found)
             # Rounding x itself is in scipy's estimate.
-            wrong = apart > _SLOPE_TOLERANCE * scale + 10 * error
+            wrong = apart > self.resolution.slope_tolerance * scale + 10 * error
         if not wrong.any():
             return None
         at = int(np.argmax(np.where(wrong, apart, -np.inf)))

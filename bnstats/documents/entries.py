@@ -6,7 +6,7 @@ import math
 from types import UnionType
 from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints, is_typeddict
 
-from bnstats.claims.verdict import VerdictOutcome
+from bnstats.claims.grades import Grade, VerdictOutcome
 
 
 class ExactEntry(TypedDict):
@@ -59,6 +59,7 @@ class ClaimEntry(TypedDict):
     quantity: str
     printed: str
     verdict: VerdictOutcome
+    grade: Grade
     remark: str
     decided_by: str
     relative_error: float | None

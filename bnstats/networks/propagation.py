@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from html import escape
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
 
-from bnstats.errors import BnstatsError
+from bnstats.errors import BnstatsError, HostError
 from bnstats.networks.engines import Engine
 from bnstats.networks.shapes.stack import ShapedStack
 from bnstats.networks.stack import Stack
@@ -141,7 +143,7 @@ class Factor:
     relative: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Propagation:
     """What became of signals in drawn networks.
 
@@ -201,3 +203,55 @@ class Propagation:
         if found is None:
             raise BnstatsError("no gradient arrives at the input of any layer")
         return found
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """Yield a row for every layer and direction, numbers unrounded."""
+        for row in self.rows:
+            for way, side in (("y", row.y), ("dx", row.dx)):
+                if side is not None:
+                    low, high = side.typical.interval or (None, None)
+                    yield {
+                        "name": row.name,
+                        "of": way,
+                        "typical": side.typical.value,
+                        "low": low,
+                        "high": high,
+                        "ensemble": side.ensemble.value,
+                        "reliable": side.ensemble.reliable,
+                        "isolated": side.isolated,
+                        "wide": side.wide,
+                        "correlation": row.correlation.value if row.correlation else None,
+                    }
+
+    def to_pandas(self) -> Any:
+        """Return the records as a pandas DataFrame.
+
+        Raises
+        ------
+        HostError
+            pandas is not installed.
+        """
+        try:
+            pandas = import_module("pandas")
+        except ModuleNotFoundError:
+            raise HostError("pandas is not installed", hint="pip install pandas") from None
+        return pandas.DataFrame(list(self.records()))
+
+    def _repr_html_(self) -> str:
+        lines: list[str] = []
+        for record in self.records():
+            lines = lines or [_html_row("th", record)]
+            lines.append(_html_row("td", map(_shown, record.values())))
+        return f"<table><caption>{escape(repr(self))}</caption>{''.join(lines)}</table>"
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{way} {verdict}" for way, verdict in self.verdicts.items())
+        return f"Propagation({len(self.rows)} layers, {self.networks} networks: {said})"
+
+
+def _html_row(tag: str, cells: Iterable[str]) -> str:
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+def _shown(cell: object) -> str:
+    return f"{cell:.4g}" if isinstance(cell, float) else "–" if cell is None else str(cell)

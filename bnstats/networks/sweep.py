@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from bnstats.api import exact, sample
+from bnstats.api import exact
 from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError, kind_of
 from bnstats.layers import STANDARD, Law
 from bnstats.networks.over import POINTS, Over, over_of
 from bnstats.networks.solve import Solution, Wanted, solve, wanted_of
 from bnstats.result import Record, Reference, Result, Status
+from bnstats.runs.drawing import sample
 from bnstats.sampling.settings import Sampling, checked_quantities
 from bnstats.sampling.watch import Watch
 from bnstats.specs.names import Load

@@ -12,9 +12,10 @@ import numpy as np
 from bnstats.backends import numpy_backend
 from bnstats.claims.verdict import Verdict
 from bnstats.layers import Law
-from bnstats.plots.style import BAND, COLOURS, FAINT, VERDICTS, drawing, label, saved
+from bnstats.plots.style import BAND, COLOURS, FAINT, GRADES, drawing, label, saved
 from bnstats.result import Result
-from bnstats.sampling.iid import Chunk, chunk_draws, iid_blocks
+from bnstats.sampling.iid import chunk_draws, iid_blocks
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.settings import Sampling
 from bnstats.statistics.quantities import QUANTITIES, Direction
 
@@ -45,7 +46,7 @@ def densities(result: Result) -> dict[Direction, Density]:
     draws = max(min(chunk_draws(spec.bound), _MOST_NUMBERS // spec.bound.numbers), 1)
     found: dict[Direction, list[Any]] = {d: [] for d in how.directions}
     with np.errstate(all="ignore"):
-        for block, _, _ in iid_blocks(spec, how, Chunk(0, 0, draws, False)):
+        for block, _, _ in iid_blocks(spec, how, Chunk(0, 0, draws)):
             y, backward = spec.bound.forward(numpy_backend, block)
             for direction, values in found.items():
                 v = y if direction == "y" else backward(block["dy"])
@@ -178,7 +179,7 @@ def _draw_atoms(axes: Any, density: Density, height: float, colour: str, align: 
 def _published(claims: Sequence[Verdict]) -> list[Verdict]:
     """Return claims on a σ, those refuted first."""
     shown = [v for v in claims if v.claim.quantity in ("std_y", "std_dx")]
-    return sorted(shown, key=lambda v: list(VERDICTS).index(v.outcome))[:_MOST_CLAIMS]
+    return sorted(shown, key=lambda v: list(GRADES).index(v.grade))[:_MOST_CLAIMS]
 
 
 def _draw_claim(axes: Any, verdict: Verdict, result: Result) -> None:
@@ -190,8 +191,8 @@ def _draw_claim(axes: Any, verdict: Verdict, result: Result) -> None:
         mean + claim.printed.value,
         0,
         "^",
-        color=VERDICTS[verdict.outcome],
+        color=GRADES[verdict.grade],
         clip_on=False,
         zorder=5,
-        label=f"{claim.set}: {QUANTITIES[claim.quantity].symbol} = {printed}, {verdict.outcome}",
+        label=f"{claim.set}: {QUANTITIES[claim.quantity].symbol} = {printed}, {verdict.grade}",
     )

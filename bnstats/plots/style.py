@@ -9,13 +9,22 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from bnstats.claims.grades import Grade
 from bnstats.errors import BnstatsError, HostError, printable
 
 _CM = 1 / 2.54  # inches
 COLUMN = 8.5  # cm, the width of a column of a paper
 # Okabe and Ito (2008): told apart in print, on screens and by the colour-blind.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "0.2")
-VERDICTS = {"refuted": "#b2182b", "undecided": "#e08214", "reproduced": "#2166ac"}
+GRADES: dict[Grade, str] = {
+    "wrong": "#67001f",
+    "wrong quantity": "#b2182b",
+    "last digits are noise": "#d6604d",
+    "cut off": "#f4a582",
+    "not a moment": "#878787",
+    "undecided": "#e08214",
+    "reproduced": "#2166ac",
+}
 FAINT, BAND = "0.85", 0.2  # of a grid, and of an interval beside its line
 
 SUFFIXES = ("svg", "png", "pdf")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bnstats.networks.critical import NUMBERS
-from bnstats.notation import signed
+from bnstats.notation import with_bound
 from bnstats.report.page import PIPED, WIDTH, Page, aligned
 
 _MEANING = {
@@ -49,8 +49,7 @@ def _block(point: Mapping[str, Any], page: Page) -> Iterator[str]:
     rows = [("", "exact", "error below", "")]
     for name, symbol in NUMBERS.items():
         known, why = point[name], point["why"].get(name, "")
-        value = signed(f"{known['value']:.14g}") if known else "–"
-        error = f"{known['error']:.0e}" if known and known["error"] else "0" if known else ""
+        value, error = with_bound(known["value"], known["error"]) if known else ("–", "")
         said = _PULL[point["attracts"]] if name == "q" and known else ""
         rows.append((symbol, value, error, why or ", ".join(filter(None, (_MEANING[name], said)))))
     for row, padded in zip(rows, aligned([row[:3] for row in rows]), strict=True):

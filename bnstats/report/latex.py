@@ -2,61 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bnstats.report.rows import estimate_cell, exact_cell, is_believable, is_sampled, quantity_rows
+from bnstats.notation import MINUS
+from bnstats.report import rows
+from bnstats.statistics.quantities import ALL_QUANTITIES
 
-SYMBOLS = {
-    "mean_y": r"$\mathrm{E}[y]$",
-    "std_y": r"$\sigma[y]$",
-    "mean_dx": r"$\mathrm{E}[dx]$",
-    "std_dx": r"$\sigma[dx]$",
-    "var_dx": r"$\mathrm{Var}[dx]$",
-    "var_y": r"$\mathrm{Var}[y]$",
-    "rms_y": r"$\mathrm{rms}[y]$",
-    "rms_dx": r"$\mathrm{rms}[dx]$",
-    "gain_y": r"$1/\sigma[y]$",
-    "gain_rms_y": r"$1/\mathrm{rms}[y]$",
-    "gain_dx": r"$1/\sigma[dx]$",
-    "linear_share": "linear share",
-    "chi": r"$\chi$",
-    "mean_degree": "mean degree",
-    "stability": "stability",
-    "c1": "$c_1$",
-}
+_LETTERS = {"σ": r"\sigma", "χ": r"\chi", "₁": "_1"}
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """Return a tabular of the quantities: estimate with its standard error, and exact value.
+    """Return a tabular: of one layer a row for each quantity, of several a row for each layer.
 
-    Where nothing was sampled there is no column of estimates.
+    Of one layer, estimates with their standard errors stand beside exact values. Of several, a cell
+    holds the estimate, or the exact value where nothing was sampled.
     """
-    sampled = is_sampled(document)
-    header = ("layer", "quantity", *(["estimate(SE)"] if sampled else []), "exact")
-    lines = [
-        r"% \usepackage{booktabs}",
-        rf"\begin{{tabular}}{{{'l' * len(header)}}}",
-        r"\toprule",
-        rf"{' & '.join(header)} \\",
-        r"\midrule",
-    ]
+    several = len(document["results"]) > 1
+    header, *body = _of_layers(document) if several else _of_quantities(document)
+    return "\n".join(
+        [
+            r"% \usepackage{booktabs}",
+            rf"\begin{{tabular}}{{{'l' * len(header)}}}",
+            r"\toprule",
+            _line(header),
+            r"\midrule",
+            *map(_line, body),
+            r"\bottomrule",
+            r"\end{tabular}",
+        ]
+    )
+
+
+def _of_quantities(document: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    sampled = rows.is_sampled(document)
+    yield ("layer", "quantity", *(["estimate(SE)"] if sampled else []), "exact")
     for result in document["results"]:
-        layer = r"\texttt{" + result["layer"].replace("_", r"\_") + "}"
-        for name, entry in quantity_rows(result, document["provenance"]):
+        layer = _layer(result)
+        for name, entry in rows.quantity_rows(result, document["provenance"]):
             estimate = [_estimate(entry)] if sampled else []
-            cells = (layer, SYMBOLS[name], *estimate, _number(exact_cell(entry)) or "--")
-            lines.append(rf"{' & '.join(cells)} \\")
+            yield (layer, symbol(name), *estimate, _exact(entry))
             layer = ""
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def _of_layers(document: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    names = rows.paper_columns(document)
+    cell = _estimate if rows.is_sampled(document) else _exact
+    yield ("layer", *map(symbol, names))
+    for result in document["results"]:
+        yield (_layer(result), *(cell(result[n]) if n in result else "--" for n in names))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return rf"{' & '.join(cells)} \\"
+
+
+def _layer(result: Mapping[str, Any]) -> str:
+    name: str = result["layer"].replace("_", r"\_")
+    return rf"\texttt{{{name}}}"
+
+
+def symbol(name: str) -> str:
+    """Return the symbol of a quantity in LaTeX; what is a word stays one."""
+    text = re.sub("E|Var|rms", r"\\mathrm{\g<0>}", ALL_QUANTITIES[name].symbol)
+    for letter, spelt in _LETTERS.items():
+        text = text.replace(letter, spelt)
+    return text if " " in text or text == name else f"${text}$"
+
+
+def _exact(entry: Mapping[str, Any]) -> str:
+    return _number(rows.exact_cell(entry)) or "--"
 
 
 def _estimate(entry: Mapping[str, Any]) -> str:
     """Write an estimate, marked where its standard error cannot be believed."""
     if entry["value"] is None:
-        return estimate_cell(entry)
-    return f"{_number(estimate_cell(entry))}{'' if is_believable(entry) else ' unreliable'}"
+        return rows.estimate_cell(entry)
+    mark = "" if rows.is_believable(entry) else " unreliable"
+    return f"{_number(rows.estimate_cell(entry))}{mark}"
 
 
 def _number(text: str) -> str:
-    return f"${text.replace('−', '-')}$" if text else ""
+    """Write a number in mathematical mode, with a power of ten as mathematicians write it."""
+    number = re.sub(r"e(-?\d+)$", r"\\cdot 10^{\1}", text.replace(MINUS, "-"))
+    return f"${number}$" if number else ""

@@ -20,19 +20,30 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """Return the document's quantities as a Markdown table."""
+    """Return the document's quantities as a Markdown table.
+
+    Of one layer, every quantity has a row; of several, every layer has one, whose cells hold the
+    estimate, or the exact value where nothing was sampled.
+    """
+    sampled, results = rows.is_sampled(document), document["results"]
+    if len(results) > 1:
+        names = rows.paper_columns(document)
+        cell = _marked if sampled else rows.exact_cell
+        rest = ([cell(r[n]) if n in r else "" for n in names] for r in results)
+        lines = ((f"`{r['layer']}`", *cells) for r, cells in zip(results, rest, strict=True))
+        return table(("layer", *(ALL_QUANTITIES[name].symbol for name in names)), lines)
     columns = {"exact": rows.exact_cell}
-    if rows.is_sampled(document):
+    if sampled:
         interval = rows.interval_title(document["provenance"])
         columns = {"estimate(SE)": rows.estimate_cell, interval: rows.interval_cell} | columns
         columns["z"] = rows.z_cell
     lines = (
-        (
-            f"`{r['layer']}`",
-            ALL_QUANTITIES[name].symbol,
-            *(cell(entry) for cell in columns.values()),
-        )
-        for r in document["results"]
-        for name, entry in rows.quantity_rows(r, document["provenance"])
+        (f"`{r['layer']}`", ALL_QUANTITIES[name].symbol, *(cell(e) for cell in columns.values()))
+        for r in results
+        for name, e in rows.quantity_rows(r, document["provenance"])
     )
     return table(("layer", "quantity", *columns), lines)
+
+
+def _marked(entry: Mapping[str, Any]) -> str:
+    return f"{rows.estimate_cell(entry)}{'' if rows.is_believable(entry) else ' unreliable'}"

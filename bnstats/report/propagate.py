@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bnstats.notation import deviation, percent, plural, signed
+from bnstats.notation import deviation, percent, plural, shortest, signed, significant
 from bnstats.report.page import PIPED, Page, aligned
 
 _STEPS = (1, 2, 5)  # and times powers of ten: the depths that are shown
@@ -64,11 +64,11 @@ def _head(result: Mapping[str, Any], page: Page) -> Iterator[str]:
     if result["init"]:
         parts.append(result["init"])
     if result["gain"] is not None:
-        parts.append(f"gain {result['gain']:.6g}")
+        parts.append(f"gain {shortest(result['gain'], 6)}")
     if result["scale"] not in ("none", None):
         parts.append(f"scaled {result['scale']}")
     if result["bias_std"]:
-        parts.append(f"σ_b {result['bias_std']:g}")
+        parts.append(f"σ_b {shortest(result['bias_std'], 6)}")
     if result["mode"]:
         parts.append(result["mode"])
     tokens = (result["input"] or "").startswith("tokens")
@@ -175,11 +175,8 @@ def short(value: float | None) -> str:
 
 
 def figures(value: float, count: int) -> str:
-    """Return so many figures of a number, with an exponent if it is far from 1."""
-    if 1e-3 <= abs(value) < 1e5:
-        text = f"{value:#.{count}g}".removesuffix(".")
-        return signed(text)
-    return signed(f"{value:.{max(count - 2, 0)}e}") if value else "0"
+    """Return so many figures of a number, as a power of ten if it is far from 1."""
+    return signed(significant(value, count))
 
 
 def interval(ends: Sequence[float] | None, count: int = 3) -> str:

@@ -6,9 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from bnstats.layers import CONSTANT
-from bnstats.notation import bounds, concise, decimals_for, deviation, exact_text, percent
+from bnstats.notation import (
+    bound_digits,
+    bounds,
+    concise,
+    deviation,
+    exact_digits,
+    exact_text,
+    last_place,
+    percent,
+    rounded,
+    shortest,
+    significant,
+    within,
+)
 from bnstats.statistics.alarm import FIRST_THRESHOLD
-from bnstats.statistics.quantities import ON_SCREEN
+from bnstats.statistics.quantities import GAINS, ON_SCREEN
+
+_ALL = -400  # a place beyond every digit of a float64
 
 
 def is_sampled(document: Mapping[str, Any]) -> bool:
@@ -26,15 +41,18 @@ def exact_cell(entry: Mapping[str, Any]) -> str:
     exact, stderr = entry["exact"], entry.get("stderr")
     if not exact:
         return ""
-    decimals = max(8, decimals_for(stderr) if stderr else 0)
-    return exact_text(exact["value"], exact["error"], decimals)
+    beside = [last_place(stderr)] if stderr else []
+    return exact_text(exact["value"], exact["error"], min([-8, *beside]))
 
 
 def _is_constant(entry: Mapping[str, Any]) -> bool:
     """Whether theory knows the same value for every draw, and the estimate is that value."""
     exact, z = entry["exact"], entry["z"]
-    constant = exact is not None and exact["by"] == CONSTANT
-    return constant and z is not None and abs(z) <= FIRST_THRESHOLD
+    if not exact:
+        return False
+    if exact["value"] == 0 and entry["stderr"] is None:  # nothing varies
+        return entry["value"] is not None and abs(entry["value"]) <= exact["error"]
+    return exact["by"] == CONSTANT and z is not None and abs(z) <= FIRST_THRESHOLD
 
 
 def is_believable(entry: Mapping[str, Any]) -> bool:
@@ -70,8 +88,44 @@ def z_cell(entry: Mapping[str, Any]) -> str:
 
 
 def quantity_rows(
-    result: Mapping[str, Any], provenance: Mapping[str, Any], usual: Iterable[str] = ON_SCREEN
+    result: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    usual: Iterable[str] = (*ON_SCREEN, *GAINS),
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the quantities that were asked for, or else the usual ones, in their order."""
     names = provenance.get("quantities") or usual
     return ((name, result[name]) for name in names if name in result)
+
+
+def paper_columns(document: Mapping[str, Any]) -> list[str]:
+    """Return the quantities of a paper's table, in which every row is a layer.
+
+    Unless some were asked for, those that the others tell are left out: E[dx], which is 0, and
+    Var[dx].
+    """
+    usual = (*(n for n in ON_SCREEN if n not in ("mean_dx", "var_dx")), *GAINS)
+    wanted = document["provenance"].get("quantities") or usual
+    return [name for name in wanted if any(name in r for r in document["results"])]
+
+
+def known_digits(value: float, key: str, beside: Mapping[str, Any]) -> str:
+    """Write a number of a document with the digits that are known, as programs read them.
+
+    Parameters
+    ----------
+    value, key
+        The number and its name, e.g. ``value`` or ``low``.
+    beside
+        What stands beside it, itself included: its standard error, or a bound on its error.
+    """
+    if key == "value" and "error" in beside:
+        return exact_digits(value, beside["error"], _ALL)
+    if key == "error":
+        return bound_digits(value)
+    if key == "value" and beside.get("stderr"):
+        return rounded(value, last_place(beside["stderr"]))
+    if key in ("low", "high") and None not in beside.values():
+        return within(value, (beside["high"] - beside["low"]) / 4, max(map(abs, beside.values())))
+    if key == "z":
+        return rounded(value, -2)
+    return significant(value, 2) if key == "stderr" else shortest(value, 6)

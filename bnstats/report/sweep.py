@@ -9,7 +9,7 @@ from typing import Any
 
 from bnstats.notation import concise, exact_text, signed
 from bnstats.report.json import render as render_json
-from bnstats.report.latex import SYMBOLS
+from bnstats.report.latex import symbol
 from bnstats.report.markdown import table
 from bnstats.report.page import PIPED, Page, aligned
 from bnstats.statistics.quantities import ALL_QUANTITIES
@@ -148,7 +148,7 @@ def _csv(document: Mapping[str, Any]) -> str:
 
 def _latex(document: Mapping[str, Any]) -> str:
     names = _names(document)
-    titles = ["layer", _typed(_parameter(document)), *(SYMBOLS[name] for name in names)]
+    titles = ["layer", _typed(_parameter(document)), *map(symbol, names)]
     lines = [
         r"% \usepackage{booktabs}",
         rf"\begin{{tabular}}{{l{'r' * (len(names) + 1)}}}",

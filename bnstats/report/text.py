@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from bnstats.notation import plural, signed
+from bnstats.notation import plural, shortest, signed, with_bound
 from bnstats.report import rows
 from bnstats.report.options import as_options
 from bnstats.report.page import PIPED, WIDTH, Page, aligned
@@ -101,11 +100,11 @@ def _law(law: Mapping[str, float]) -> str:
 
 
 def _short(value: float) -> str:
-    return signed(f"{value:g}")
+    return signed(shortest(value))
 
 
 def _square(value: float) -> str:
-    return "1" if value == 1 else f"{value:g}²"
+    return "1" if value == 1 else f"{_short(value)}²"
 
 
 def _columns(cells: Sequence[tuple[str, ...]], page: Page, least: int) -> Iterator[str]:
@@ -137,9 +136,8 @@ def _exact_table(
     cells = [("", "exact", "error about" if estimated else "error below", "by")]
     for name, entry in shown.items():
         if exact := entry["exact"]:
-            error = f"{exact['error']:.0e}" if exact["error"] else "0"
-            value = signed(f"{exact['value']:.16g}")
-            cells.append((ALL_QUANTITIES[name].symbol, value, error, exact["by"]))
+            number = with_bound(exact["value"], exact["error"])
+            cells.append((ALL_QUANTITIES[name].symbol, *number, exact["by"]))
     yield from _columns(cells, page, least=3)
     unknown = [n for n in provenance.get("quantities") or ON_SCREEN if not shown[n]["exact"]]
     yield from inexact_lines(unknown, spec.bound.why_inexact or _NO_BOUND, page)
@@ -155,26 +153,21 @@ def inexact_lines(unknown: Sequence[str], reason: str, page: Page) -> Iterator[s
 
 
 def _claims(result: Mapping[str, Any], page: Page) -> Iterator[str]:
-    """Yield the claims on quantities shown, with verdicts, and the sets with further claims."""
-    claims = [c for c in result["claims"] if c["quantity"] in ON_SCREEN]
-    others = [c for c in result["claims"] if c["quantity"] not in ON_SCREEN]
+    """Yield the claims on a layer, each with its verdict beside it, or below where it is long."""
+    claims = result["claims"]
     heads = [
-        f"  published ({c['set']})  {ALL_QUANTITIES[c['quantity']].symbol} = {c['printed']}   "
+        f"  published ({c['set']})  {ALL_QUANTITIES[c['quantity']].symbol} = {c['printed']}"
         for c in claims
     ]
-    indent = min(max(map(len, heads), default=0), page.width - 28)
-    for head, claim in zip(heads, claims, strict=True):
-        first, *rest = textwrap.wrap(f"{claim['verdict']}: {claim['remark']}", page.width - indent)
-        if len(head) > indent:
-            yield head.rstrip()
-            head = ""
-        yield head.ljust(indent) + first.replace(
-            claim["verdict"], page.style(claim["verdict"], claim["verdict"]), 1
-        )
-        for line in rest:
-            yield " " * indent + line
-    if others:
-        symbols = dict.fromkeys(ALL_QUANTITIES[c["quantity"]].symbol for c in others)
-        sets = dict.fromkeys(c["set"] for c in others)
-        text = f"also {', '.join(symbols)}: bnstats verify {' '.join(sets)}"
-        yield from page.folded("  ", text, indent=4)
+    said = [f"{c['grade']}: {c['remark']}" for c in claims]
+    fit = [len(f"{h}   {s}") <= page.width for h, s in zip(heads, said, strict=True)]
+    width = max((len(h) for h, beside in zip(heads, fit, strict=True) if beside), default=0)
+    for head, text, claim in zip(heads, said, claims, strict=True):
+        grade, styled = claim["grade"], page.style(claim["grade"], claim["grade"])
+        if len(f"{head.ljust(width)}   {text}") <= page.width:
+            yield f"{head.ljust(width)}   {styled}{text.removeprefix(grade)}"
+        else:
+            yield head
+            first, *more = page.folded("      ", text)
+            yield first.replace(grade, styled, 1)
+            yield from more

@@ -16,6 +16,7 @@ import numpy.random  # now: a worker forked while a thread imports it waits for 
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import BoundLayer, Law
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.settings import DType, Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import Direction
@@ -30,18 +31,6 @@ _BLOCKS_PER_CHUNK = 8
 # Pairs of normals that have shifts of their own; the next as many have the same ones. No power of
 # two: else the elements of a draw, which lie a power of two apart, would share theirs.
 _SHIFTS = 1010
-
-
-class Chunk(NamedTuple):
-    """A piece of work: which unit it belongs to, where it starts, and how many draws it has.
-
-    ``checkpoint`` marks the chunks after which a precision may be judged: their number doubles.
-    """
-
-    unit: int
-    first: int
-    draws: int
-    checkpoint: bool
 
 
 class Block(NamedTuple):
@@ -74,15 +63,8 @@ def block_draws(bound: BoundLayer) -> int:
 
 
 def chunk_draws(bound: BoundLayer) -> int:
-    """Draws per chunk, the unit of parallel work and of merging."""
+    """Draws per chunk, a leaf of the tree in which moments are merged."""
     return _BLOCKS_PER_CHUNK * block_draws(bound)
-
-
-def iid_chunks(samples: int, size: int) -> Iterator[Chunk]:
-    """Yield the chunks of ``samples`` independent draws, each of ``size`` but the last."""
-    for chunk in range(-(-samples // size)):
-        is_power_of_two = (chunk + 1) & chunk == 0
-        yield Chunk(chunk, chunk * size, min(size, samples - chunk * size), is_power_of_two)
 
 
 def stream(seed: int, spec: str, chunk: int) -> np.random.Generator:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial, reduce
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
 from bnstats.backends import Device, numpy_backend
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS, Array, BoundLayer, Draws, Law
-from bnstats.sampling.counter.devices import accelerated
+from bnstats.sampling.counter.devices import accelerated, lanes_layout, lanes_on
 from bnstats.sampling.crossings import jumps
-from bnstats.sampling.iid import Chunk, chunk_draws, iid_blocks, iid_chunks
+from bnstats.sampling.iid import chunk_draws, iid_blocks
+from bnstats.sampling.kept import Drawn as DrawnSpans
+from bnstats.sampling.kept import Kept, taken_up
+from bnstats.sampling.layout import Chunk, Layout, Merged, Span, Tree
 from bnstats.sampling.settings import Sampling
-from bnstats.sampling.sobol import CHUNK_POINTS, REPLICATES, dimensions, sobol_blocks, sobol_chunks
+from bnstats.sampling.sobol import dimensions, sobol_blocks, sobol_layout
 from bnstats.sampling.watch import Watch
 from bnstats.sampling.workers import in_order
 from bnstats.specs.spec import Spec
 from bnstats.statistics.joint import Drawn, Joint, joint_of
-from bnstats.statistics.moments import Moments, Tally, as_unit, merge, of
+from bnstats.statistics.moments import Moments, Tally, merge, of
 
 
 def run(
@@ -31,60 +35,103 @@ def run(
     devices: Sequence[Device] = (),
     enough: Callable[[Tally], bool] = lambda tally: False,
     watch: Watch | None = None,
+    keeping: Callable[[Layout, str], Kept] = lambda layout, device: Kept(),
+    part: tuple[int, int] | None = None,
 ) -> tuple[Tally, int]:
     """Draw ``samples`` events and return their moments and how many were drawn.
 
-    Chunks are merged in an order fixed by their index, so the result depends on what is drawn and
+    Spans are merged in an order fixed by their leaves, so the result depends on what is drawn and
     on the number of draws alone; memory is constant in that number.
 
     Parameters
     ----------
     spec, sampling
-        What to draw, and how. A short run takes fewer processes than ``sampling.workers``.
+        What to draw, and how. A short run takes fewer processes than ``sampling.workers``; with
+        ``sampling.cluster`` the workers of a cluster draw.
     samples
         Independent draws; of the sobol sampler the next higher number of points that it has.
     devices
-        Devices of the backend, which take turns; numpy needs none.
+        Devices of the backend, which take turns; numpy needs none, nor does a cluster.
     enough
-        Asked at checkpoints, whose spacing doubles; a true answer ends the run.
+        Asked at milestones, whose spacing doubles; a true answer ends the run.
     watch
-        Told of each chunk, and asked between them whether to stop.
+        Told of each span, and asked between them whether to stop.
+    keeping
+        Returns, for the layout of the run and the name of the device, what is known of the run and
+        what keeps the rest.
+    part
+        Draw only the ``part[0]``-th of ``part[1]`` parts.
     """
     watch = watch or Watch()
-    merged: _Tree | _Replicates
+    engine = _engine(spec, sampling, samples, devices, watch)
+    kept = keeping(engine.layout, engine.device)
+    within = engine.layout.part(*part) if part else None
+    spans = engine.layout.spans(known=kept.known, within=within, wanted=engine.wanted)
+    drawn = taken_up(spans, kept.known, engine.draw)
+    try:
+        return _merge(drawn, engine.layout, kept, enough, watch)
+    finally:
+        kept.close()
+
+
+class _Engine(NamedTuple):
+    """How a run is cut, what draws its spans and where, and how many leaves these should have."""
+
+    layout: Layout
+    draw: Callable[[Iterator[Span]], DrawnSpans]
+    device: str = "cpu"
+    wanted: Callable[[int], int] | None = None
+
+
+def _engine(
+    spec: Spec, sampling: Sampling, samples: int, devices: Sequence[Device], watch: Watch
+) -> _Engine:
     pivot = y_pivot(spec.bound, sampling.law)
+    if sampling.cluster is not None:
+        from bnstats.sampling.cluster import Crew  # here: it needs dask
+
+        crew = Crew(spec, sampling, samples, pivot, watch)
+        return _Engine(crew.layout, crew.drawn, crew.device, crew.wanted)
     if sampling.backend != "numpy":
-        merged = _Tree()
-        computed = accelerated(spec, sampling, samples, pivot, devices, watch)
-        return _merge(computed, merged, enough, watch)
+        lanes = lanes_on(devices, spec, sampling, pivot, watch)
+        layout = lanes_layout(lanes, samples)
+        names = ", ".join(device.name for device in devices)
+        return _Engine(layout, lambda spans: accelerated(lanes, layout, spans, watch), names)
+    layout = numpy_layout(spec.bound, sampling, samples)
+    workers = min(sampling.workers, 1 + samples // (2 * layout.leaf * layout.largest_chunk))
     if sampling.sampler == "sobol":
         import scipy.special  # noqa: F401  # once, before the workers are forked
-
-        dimensions(spec.bound)  # raises where there are too many
-        chunks, merged = sobol_chunks(samples), _Replicates()
-        workers = min(sampling.workers, 1 + samples // (4 * CHUNK_POINTS))
-    else:
-        size = chunk_draws(spec.bound)
-        chunks, merged = iid_chunks(samples, size), _Tree()
-        workers = min(sampling.workers, 1 + samples // (2 * size))
     if spec.layer.name not in LAYERS:
         workers = 1  # a user's function may run threads, torch's or jax's, which no fork survives
     _keep_freed_memory()
-    computed = in_order(partial(chunk_tally, spec, sampling, pivot), chunks, workers, watch)
-    return _merge(computed, merged, enough, watch)
+    compute = partial(span_tally, spec, sampling, pivot, layout)
+    return _Engine(layout, lambda spans: in_order(compute, spans, workers, watch))
+
+
+def numpy_layout(bound: BoundLayer, sampling: Sampling, samples: int) -> Layout:
+    """Return how a run on numpy is cut.
+
+    Raises
+    ------
+    BnstatsError
+        Sobol' points have fewer coordinates than the layer, or there are fewer of them.
+    """
+    if sampling.sampler == "sobol":
+        dimensions(bound)
+        return sobol_layout(samples)
+    return Layout(samples, chunk_draws(bound))
 
 
 def _merge(
-    computed: Iterable[tuple[Chunk, Tally]],
-    merged: _Tree | _Replicates,
-    enough: Callable[[Tally], bool],
-    watch: Watch,
+    drawn: DrawnSpans, layout: Layout, kept: Kept, enough: Callable[[Tally], bool], watch: Watch
 ) -> tuple[Tally, int]:
+    merged = Merged(layout)
     try:
-        for chunk, tally in computed:
-            merged.push(chunk, tally)
+        for span, tally in drawn:
+            merged.push(span, tally)
+            kept.keep(span, tally)
             watch.progress(merged.draws, merged.total)
-            if chunk.checkpoint and enough(merged.total()):
+            if span.is_milestone and enough(merged.total()):
                 break
     except BnstatsError as error:
         watch.failed(error)
@@ -102,6 +149,14 @@ def _keep_freed_memory() -> None:
     mapped and page-faulted anew. The memory is never touched.
     """
     np.empty(2**21)
+
+
+def span_tally(spec: Spec, sampling: Sampling, pivot: float, layout: Layout, span: Span) -> Tally:
+    """Return the moments of a span on numpy."""
+    tree = Tree()
+    for part, chunk in layout.chunks(span):
+        tree.push(part, chunk_tally(spec, sampling, pivot, chunk))
+    return tree.total()
 
 
 def chunk_tally(spec: Spec, sampling: Sampling, pivot: float, chunk: Chunk) -> Tally:
@@ -155,58 +210,3 @@ def y_pivot(bound: BoundLayer, law: Law) -> float:
     with np.errstate(all="ignore"):
         value = float(np.float32(np.mean(bound.forward(numpy_backend, at_mean)[0])))
     return value if math.isfinite(value) else 0.0
-
-
-def merge_tallies(left: Tally, right: Tally) -> Tally:
-    """Pool two tallies direction by direction."""
-    if not left or not right:
-        return left or right
-    merged = Tally({direction: merge(left[direction], right[direction]) for direction in left})
-    if left.joint is not None and right.joint is not None:
-        merged.joint = left.joint.merged(right.joint)
-    return merged
-
-
-def _as_units(tally: Tally) -> Tally:
-    found = Tally({direction: as_unit(m) for direction, m in tally.items()})
-    found.joint = tally.joint and tally.joint.as_unit()
-    return found
-
-
-class _Tree:
-    """A binary merge tree over chunk indices, in memory logarithmic in their number."""
-
-    def __init__(self) -> None:
-        self.draws = 0
-        self._stack: list[tuple[int, Tally]] = []
-
-    def push(self, chunk: Chunk, tally: Tally) -> None:
-        rank = 0
-        while self._stack and self._stack[-1][0] == rank:
-            tally = merge_tallies(self._stack.pop()[1], tally)
-            rank += 1
-        self._stack.append((rank, tally))
-        self.draws += chunk.draws
-
-    def total(self) -> Tally:
-        tallies = (tally for _, tally in reversed(self._stack))
-        return reduce(lambda later, earlier: merge_tallies(earlier, later), tallies, Tally())
-
-
-class _Replicates:
-    """Scrambles side by side, each a unit; between checkpoints the last whole level counts."""
-
-    def __init__(self) -> None:
-        self.draws = 0
-        self._points: dict[int, Tally] = {}
-        self._level = Tally()
-
-    def push(self, chunk: Chunk, tally: Tally) -> None:
-        before = self._points.get(chunk.unit, Tally())
-        self._points[chunk.unit] = merge_tallies(before, tally)
-        if chunk.checkpoint:
-            self.draws = REPLICATES * (chunk.first + chunk.draws)
-            self._level = reduce(merge_tallies, map(_as_units, self._points.values()))
-
-    def total(self) -> Tally:
-        return self._level

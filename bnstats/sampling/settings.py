@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any, Literal, get_args
 
 from bnstats.backends import check_name
@@ -84,6 +85,11 @@ class Sampling:
     quantities
         Those to show, by name; empty for the usual ones. Those of a stack are sampled only if they
         are among them, on numpy, in both directions.
+    cluster
+        Address, scheduler file or ``distributed.Client`` of a dask cluster whose workers draw, or
+        ``"local"`` or ``"local:4"`` for one on this machine; None for none.
+    checkpoint
+        Directory that keeps the moments drawn so far; None for none.
 
     Raises
     ------
@@ -104,6 +110,8 @@ class Sampling:
     device: str | None = None
     law: Law = STANDARD
     quantities: tuple[str, ...] = ()
+    cluster: Any = field(default=None, compare=False)
+    checkpoint: str | PathLike[str] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         checked_law(self.law)

@@ -25,7 +25,8 @@ import numpy as np
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import BoundLayer, Input
-from bnstats.sampling.iid import Block, Chunk, scaled, stream
+from bnstats.sampling.iid import Block, scaled, stream
+from bnstats.sampling.layout import Chunk, Layout
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import Direction
@@ -151,16 +152,14 @@ def level_for(samples: int) -> int:
     return level
 
 
-def sobol_chunks(samples: int) -> Iterator[Chunk]:
-    """Yield chunks scramble by scramble, level after level; each level doubles the points."""
-    top = level_for(samples)
-    for level in range(MIN_LEVEL, top + 1):
-        begin = 0 if level == MIN_LEVEL else 1 << (level - 1)
-        size = min((1 << level) - begin, CHUNK_POINTS)
-        for replicate in range(REPLICATES):
-            for first in range(begin, 1 << level, size):
-                last = replicate == REPLICATES - 1 and first + size == 1 << level
-                yield Chunk(replicate, first, size, last)
+def sobol_layout(samples: int) -> Layout:
+    """Return how a run is cut: each scramble is a unit, and a band of leaves doubles its points."""
+    return Layout(
+        REPLICATES << level_for(samples),
+        leaf=1 << MIN_LEVEL,
+        units=REPLICATES,
+        largest_chunk=CHUNK_POINTS >> MIN_LEVEL,
+    )
 
 
 def sobol_blocks(spec: Spec, sampling: Sampling, chunk: Chunk) -> Iterator[Block]:

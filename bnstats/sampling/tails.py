@@ -9,7 +9,8 @@ import numpy as np
 
 from bnstats.backends import numpy_backend
 from bnstats.layers import Array, Law
-from bnstats.sampling.iid import Chunk, iid_blocks
+from bnstats.sampling.iid import iid_blocks
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import Direction
@@ -17,6 +18,7 @@ from bnstats.statistics.tails import Tail, tail_of
 
 _DRAWS, _NUMBERS = 2**16, 2**21  # of a batch, at most
 _MOST_BATCHES, _SHARE_OF_RUN = 16, 0.125
+_FEWEST = 256  # draws that tell a shape; of the widest events these are more than a share
 _ENOUGH = 200.0  # effective draws
 _APART = 2**64  # the index of no chunk of a run
 
@@ -27,7 +29,7 @@ def tails(
     """Return the tails of y and dx, as far as a few draws tell them.
 
     These take some hundredths of a second; where what matters is rare there are more, up to an
-    eighth of those of the run.
+    eighth of those of the run, or as many as tell anything at all.
 
     Parameters
     ----------
@@ -44,18 +46,21 @@ def tails(
     kept: dict[Direction, list[Array]] = {direction: [] for direction in directions}
     found: dict[Direction, Tail | None] = {}
     draws = min(_DRAWS, max(_NUMBERS // spec.bound.numbers, 1))
-    batches = min(max(int(samples * _SHARE_OF_RUN / draws), 1), _MOST_BATCHES) if kept else 0
+    least = math.ceil(min(samples, _FEWEST) / draws)
+    share = int(min(samples * _SHARE_OF_RUN / draws, _MOST_BATCHES))
+    batches = max(least, share) if kept else 0
     sampling = Sampling(seed=seed, law=law)
     with np.errstate(all="ignore"):
         for batch in range(batches):
-            chunk = Chunk(_APART + batch, 0, draws, checkpoint=False)
+            chunk = Chunk(_APART + batch, 0, draws)
             for block in iid_blocks(spec, sampling, chunk):
                 y, backward = spec.bound.forward(numpy_backend, block.draws)
                 for direction, means in kept.items():
                     means.append(_means(y if direction == "y" else backward(block.draws["dy"])))
             found = {direction: tail_of(_squares(means)) for direction, means in kept.items()}
             so_far = draws * (batch + 1)
-            if all(t is None or t.share * so_far >= _ENOUGH for t in found.values()):
+            seen = all(t is None or t.share * so_far >= _ENOUGH for t in found.values())
+            if seen and so_far >= _FEWEST:
                 break
     return {direction: tail for direction, tail in found.items() if tail is not None}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -55,6 +56,7 @@ class Watch:
     on_progress: Callable[[int, Tally], None] | None = None
     should_stop: Callable[[], bool] | None = None
     on_failure: Callable[[BnstatsError], None] | None = None
+    on_note: Callable[[str], None] | None = None
 
     def layer(self, spec: str, done: int, total: int) -> None:
         """Hear that a layer is begun, the first after ``done`` of ``total``."""
@@ -81,6 +83,13 @@ class Watch:
         if self.on_failure is None:
             raise error
         self.on_failure(error)
+
+    def note(self, text: str) -> None:
+        """Hear what went otherwise than planned and changes no digit: a file, a lost worker."""
+        if self.on_note is not None:
+            self.on_note(text)
+        else:
+            warnings.warn(text, stacklevel=2)
 
     def warn(self, text: str) -> None:
         """Hear what a backend had to do otherwise than was asked for."""

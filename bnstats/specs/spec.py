@@ -59,15 +59,23 @@ class Spec:
         The registry's entry, and the layer with its parameters bound: the experiment of one draw.
     assumed
         Values that nobody gave and that change the numbers, by parameter: sizes, an initialisation.
+    values
+        All parameters by name, defaults as well.
     """
 
     text: str
     layer: Layer
     bound: BoundLayer = field(compare=False)  # its functions are new ones at every parsing
+    values: Mapping[str, Any] = field(default_factory=dict, compare=False)
     assumed: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return parse, (self.text,)  # a bound layer holds functions that do not pickle
+
+    def parameters(self) -> dict[str, Any]:
+        """Return ``values`` as plain data; sizes of several sides are text, as in a spec."""
+        sides = {k: value_text(v) for k, v in self.values.items() if isinstance(v, tuple)}
+        return {**self.values, **sides}
 
     def under(self, law: Law) -> Spec:
         """Return this spec with what its layer can say only once the law is known."""
@@ -186,7 +194,8 @@ def bind(layer: Layer, values: Mapping[str, Any], text: str) -> Spec:
             where=printable(text),
             hint="a smaller kernel, width or input_size",
         )
-    return Spec(_canonical(layer, values), layer, bound, _assumed(layer, values))
+    complete, assumed = _complete(layer, values), _assumed(layer, values)
+    return Spec(_canonical(layer, values), layer, bound, complete, assumed)
 
 
 def _assumed(layer: Layer, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -291,6 +300,13 @@ def _canonical(layer: Layer, values: Mapping[str, Any]) -> str:
         if p.name in values and (value != default or differs):
             changed.append(f"{p.name}={repr(value) if p.kind == 'number' else value_text(value)}")
     return f"{layer.name}:{','.join(changed)}" if changed else layer.name
+
+
+def _complete(layer: Layer, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all parameters; some follow another one where they are not given."""
+    found = {p.name: _collapsed(values.get(p.name, p.default)) for p in layer.parameters}
+    follow = {p.name: p.follows for p in layer.parameters if p.follows and p.name not in values}
+    return found | {name: found[followed] for name, followed in follow.items()}
 
 
 def _collapsed(value: Any) -> Any:

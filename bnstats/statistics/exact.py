@@ -64,7 +64,7 @@ class Exact(Uncertain):
         return entry
 
     def __str__(self) -> str:
-        return exact_text(self.value, self.error, 16)
+        return exact_text(self.value, self.error, -16)
 
     def __repr__(self) -> str:
         return f"Exact({self})"

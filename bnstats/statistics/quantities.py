@@ -101,6 +101,7 @@ ALL_QUANTITIES: dict[str, Quantity | StackQuantity] = {**QUANTITIES, **STACK_QUA
 NOT_SCALAR = "such a layer mixes several numbers, and is no function of one"
 
 ON_SCREEN = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx")
+GAINS = ("gain_y", "gain_rms_y", "gain_dx")  # shown below them
 
 
 def has_log_scale(name: str) -> bool:

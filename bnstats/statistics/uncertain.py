@@ -109,7 +109,7 @@ class Difference(Uncertain):
 
     def __str__(self) -> str:
         if self.stderr == 0:
-            return exact_text(self.value, self.error, 16)
+            return exact_text(self.value, self.error, -16)
         return concise(self.value, self.stderr and math.hypot(self.stderr, self.error))
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bnstats.api import exact, sample
+from bnstats.api import exact
 from bnstats.claims import claim_sets
 from bnstats.documents.entries import SampledProvenance, conforms
 from bnstats.documents.read import CONSTANTS, read_constants
@@ -17,6 +17,7 @@ from bnstats.report.json import render as render_json
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, z_cell
 from bnstats.result import Result
+from bnstats.runs.drawing import sample
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import example_specs, parse

@@ -12,8 +12,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bnstats.claims.grades import Grade
 from bnstats.claims.values import parse_value
-from bnstats.plots.style import VERDICTS, drawing, saved
+from bnstats.plots.style import GRADES, drawing, saved
 from bnstats.tables.published import audited
 
 _FLOOR = 1e-16  # of the axis; float64 knows no smaller relative error
@@ -28,7 +29,7 @@ class Mark(NamedTuple):
     """
 
     label: str
-    verdict: str
+    grade: Grade
     error: str
     claimed: str
 
@@ -36,19 +37,19 @@ class Mark(NamedTuple):
 def marks(constants: Mapping[str, Any]) -> list[Mark]:
     """Return what the picture shows, in the order of `bnstats.tables.published.audited`.
 
-    It shows the claims whose truth is not 0, and leaves out expressions that are not refuted.
+    It shows the claims whose truth is not 0, and leaves out expressions that are right.
     """
     found = []
     for a in audited(constants):
         printed, error = parse_value(a.claim["printed"]), a.claim["relative_error"]
-        if error is None or (printed.symbolic and not a.refuted):
+        if error is None or (printed.symbolic and not a.off):
             continue
         # An error this small is rounding, and the half unit printed shows that already.
         shown = abs(error) if abs(error) > 1e-12 else 0.0
         found.append(
             Mark(
                 f"{a.row['layer']} {a.quantity} = {a.claim['printed']}  ({a.claim['set']})",
-                a.claim["verdict"],
+                a.claim["grade"],
                 f"{shown:.2e}",
                 f"{printed.half_width / abs(printed.value):.2e}",
             )
@@ -81,15 +82,15 @@ def draw(constants: Mapping[str, Any]) -> str:
 def _draw_on(axes: Any, shown: Sequence[Mark]) -> None:
     heights = range(len(shown), 0, -1)
     for height, mark in zip(heights, shown, strict=True):
-        colour, claimed = VERDICTS[mark.verdict], float(mark.claimed)
+        colour, claimed = GRADES[mark.grade], float(mark.claimed)
         error = max(float(mark.error), _FLOOR)
         axes.plot([_FLOOR, error], [height, height], color=colour, lw=0.6, alpha=0.5)
         if claimed > 0:
             axes.plot(max(claimed, _FLOOR), height, "|", color="0.35", ms=8, mew=1.2)
         axes.plot(error, height, "o", color=colour, ms=4)
-    for verdict, colour in VERDICTS.items():
-        if any(mark.verdict == verdict for mark in shown):
-            axes.plot([], [], "o", color=colour, ms=4, label=verdict)
+    for grade, colour in GRADES.items():
+        if any(mark.grade == grade for mark in shown):
+            axes.plot([], [], "o", color=colour, ms=4, label=grade)
     axes.plot([], [], "|", color="0.35", ms=8, mew=1.2, ls="none", label="half a unit printed")
     axes.set_xscale("log")
     axes.set_xlim(_FLOOR / 2, 1.0)

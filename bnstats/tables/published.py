@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
 from bnstats.claims import ClaimSet, claim_sets
+from bnstats.claims.grades import GRADES
 from bnstats.claims.values import parse_value
-from bnstats.notation import signed
+from bnstats.notation import percent_off, shortest
 from bnstats.report.markdown import table
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, interval_title
 from bnstats.statistics.quantities import ALL_QUANTITIES
 
 PLOT = "published.svg"
 
-_ORDER = {"refuted": 0, "undecided": 1, "reproduced": 2}
+_WORST_FIRST = ("wrong", "wrong quantity", "last digits are noise", "cut off")
+_ORDER = (*_WORST_FIRST, "not a moment", "undecided", "reproduced")
 _FEWEST = 5  # values of one source from which its errors can be judged together
 
 
@@ -30,6 +33,11 @@ class Audited(NamedTuple):
     def refuted(self) -> bool:
         """Whether the claim is wrong."""
         return bool(self.claim["verdict"] == "refuted")
+
+    @property
+    def off(self) -> bool:
+        """Whether its value is not the quantity's, be it claimed or not."""
+        return self.refuted or bool(self.claim["verdict"] == "not a moment")
 
     @property
     def quantity(self) -> str:
@@ -56,11 +64,11 @@ class Audited(NamedTuple):
 def audited(constants: Mapping[str, Any]) -> list[Audited]:
     """Return every claim of a document, the most surprising first.
 
-    Refuted claims come before undecided and reproduced ones, larger relative errors before smaller.
+    They are in the order of their grades; of one grade, larger relative errors come first.
     """
     found = [Audited(row, claim) for row in constants["results"] for claim in row["claims"]]
     # The error of a reproduced value is rounding, by which there is nothing to order.
-    return sorted(found, key=lambda a: (_ORDER[a.claim["verdict"]], -abs(a.error) * a.refuted))
+    return sorted(found, key=lambda a: (_ORDER.index(a.claim["grade"]), -abs(a.error) * a.off))
 
 
 def render(constants: Mapping[str, Any]) -> str:
@@ -69,16 +77,19 @@ def render(constants: Mapping[str, Any]) -> str:
     by_set = {s.name: [a for a in claims if a.claim["set"] == s.name] for s in claim_sets()}
     sets = [s for s in claim_sets() if by_set[s.name]]
     sets.sort(key=lambda s: -abs(_worst(by_set[s.name])))
-    verdicts = [a.claim["verdict"] for a in claims]
-    counts = [f"{verdicts.count(outcome)} {outcome}" for outcome in _ORDER]
+    given = Counter(a.claim["grade"] for a in claims)
+    counts = [f"{given[grade]} {grade}" for grade in GRADES if given[grade]]
     columns = _columns(interval_title(constants["provenance"]))
     return "\n\n".join(
         [
             "# Published constants and their verdicts",
-            f"{len(claims)} claims: {', '.join(counts)}. A value printed with d decimals claims\n"
-            "the interval of ± half a unit of its last decimal, also under a root; an expression\n"
-            "or a whole number claims itself. Where an exact value is known it decides, and\n"
-            "independent draws bear witness.",
+            f"{len(claims)} claims: {', '.join(counts)}.",
+            "A value printed with d decimals claims the interval of ± half a unit of its last\n"
+            "decimal, also under a root; an expression or a whole number claims itself. Where an\n"
+            "exact value is known it decides, and independent draws bear witness.",
+            "*Last digits are noise*: the value is right within the error of the draws behind it,\n"
+            "but has more digits than these determine. *Not a moment*: a placeholder or a rule of\n"
+            "thumb, which claims nothing.",
             f"![Relative errors of the published constants]({PLOT})",
             "## Sources",
             table(
@@ -119,14 +130,14 @@ def _range(numbers: Iterable[int]) -> str:
 def _columns(interval: str) -> dict[str, Callable[[Audited], str]]:
     """Return the columns of the table of claims."""
     return {
-        "verdict": lambda a: a.claim["verdict"],
+        "verdict": lambda a: a.claim["grade"],
         "layer": lambda a: f"`{a.row['layer']}`",
         "quantity": lambda a: a.quantity,
         "printed": lambda a: a.claim["printed"],
         "exact": lambda a: exact_cell(a.entry),
         "sampled": lambda a: estimate_cell(a.entry),
         interval: lambda a: interval_cell(a.entry),
-        "relative error": lambda a: _percent(a.error) if a.refuted else "",
+        "relative error": lambda a: _percent(a.error) if a.off else "",
         "digits right": _digits,
         "remark": _remark,
         "set": lambda a: a.claim["set"],
@@ -147,7 +158,7 @@ def _remark(a: Audited) -> str:
 
 
 def _percent(error: float) -> str:
-    return signed(f"{100 * error:+.2g} %")
+    return percent_off(error, digits=2)
 
 
 def _together(by_set: Mapping[str, Sequence[Audited]]) -> Iterator[str]:
@@ -200,7 +211,7 @@ def _as_samples(claims: Sequence[Audited]) -> str:
 
 
 def _draws(number: float) -> str:
-    return f"{number:.0e}".replace("e+0", "e").replace("e+", "e")
+    return shortest(float(f"{number:.0e}"), 1)
 
 
 def _printed_apart(a: Audited, b: Audited) -> bool:

@@ -31,7 +31,7 @@ from bnstats.claims.parsing import ParsingError, read_json
 from bnstats.documents.files import write_atomically
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, Layer
-from bnstats.sampling.iid import Chunk
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.run import chunk_tally, run, y_pivot
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
@@ -71,17 +71,19 @@ class Cache:
         devices: Sequence[Device] = (),
         enough: Callable[[Tally], bool] = lambda tally: False,
         watch: Watch | None = None,
+        **kept: Any,
     ) -> tuple[Tally, int]:
         """Return what `bnstats.sampling.run.run` does, drawn now or before."""
         watch = watch or Watch()
-        kept = sampling.precision is None and not sampling.of_stack
-        key = _key(spec, sampling, samples, devices) if kept else None
+        may_keep = sampling.precision is None and not sampling.of_stack
+        key = _key(spec, sampling, samples, devices) if may_keep else None
         found = None if key is None else self._read(key, sampling, samples)
         if found is not None:
             self.answered.append(spec.text)
             return found, samples
         heard = _Listener(watch)
-        tally, done = run(spec, sampling, samples, devices=devices, enough=enough, watch=heard)
+        how = {"devices": devices, "enough": enough, "watch": heard, **kept}
+        tally, done = run(spec, sampling, samples, **how)
         if key is not None and done == samples and not heard.said and not watch.stopping():
             self._write(key, tally)
         return tally, done
@@ -130,6 +132,7 @@ class _Listener(Watch):
         self._watch, self.said = watch, False
         self.layer, self.begins = watch.layer, watch.begins  # type: ignore[method-assign]
         self.progress, self.failed = watch.progress, watch.failed  # type: ignore[method-assign]
+        self.note = watch.note  # type: ignore[method-assign]
 
     def warn(self, text: str) -> None:
         self.said = True
@@ -259,5 +262,5 @@ def _first_draws(spec: Spec, sampling: Sampling, samples: int) -> list[Any]:
     """Return the moments of a few draws as they are today: a layer that differs has others."""
     draws = min(samples, max(_FIRST_NUMBERS // spec.bound.numbers, 1))
     on_numpy = replace(sampling, backend="numpy", device=None)
-    found = chunk_tally(spec, on_numpy, y_pivot(spec.bound, sampling.law), Chunk(0, 0, draws, True))
+    found = chunk_tally(spec, on_numpy, y_pivot(spec.bound, sampling.law), Chunk(0, 0, draws))
     return [[direction, [n.hex() for n in asdict(m).values()]] for direction, m in found.items()]

@@ -8,7 +8,6 @@ from typing import Literal
 from bnstats.claims.places import Place
 from bnstats.claims.verdict import Verdict
 from bnstats.layers import STANDARD, Law
-from bnstats.statistics.alarm import FIRST_THRESHOLD
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import ALL_QUANTITIES
@@ -32,10 +31,13 @@ class Check:
         The value known without sampling, and the latest fresh draws; None where there is no such
         value, or where the layer is too wide to be drawn.
     z
-        Distance of the fresh draws (those of the second stage, if there was one) from the exact
-        value in standard errors, or from the committed value where there is no exact one.
+        (fresh draws − exact value)/standard error, as everywhere; of the second stage, if there was
+        one. None where there is no exact value.
+    z_wanted
+        Where there is no exact value: by how many standard errors the draws lie beyond what is
+        wanted, the committed estimate or the interval that is claimed.
     reason
-        Why it did not pass; empty for ``ok``.
+        Why it did not pass, or why it was not judged; empty where it is right.
     command
         A command that reproduces what decided: the fresh draws, or the exact value.
     verdict
@@ -55,6 +57,7 @@ class Check:
     exact: Exact | None = None
     estimate: Estimate | None = None
     z: float | None = None
+    z_wanted: float | None = None
     reason: str = ""
     command: str = ""
     verdict: Verdict | None = None
@@ -72,18 +75,8 @@ class Check:
         return f"Check({self.outcome}: {self.name}, {self.wanted})"
 
     @property
-    def shown_z(self) -> float | None:
-        """The z that people see, or None where it would say nothing.
-
-        For a committed constant it is ``z``. For a wrong claim it is the distance from the claim
-        to the sample in standard errors, unless the exact value decided and the sample is too
-        small to see the error. For other claims there is none: the exact value decides, and the
-        sample only confirms it.
-        """
-        if self.verdict is None:
-            return self.z
-        estimate = self.estimate
-        if self.outcome != "fail" or estimate is None or not estimate.stderr:
-            return None
-        z = (estimate.value - self.verdict.claim.printed.value) / estimate.stderr
-        return z if self.verdict.decided_by == "sample" or abs(z) > FIRST_THRESHOLD else None
+    def grade(self) -> str:
+        """The grade of a claim; of a committed constant verified, failed or undecided."""
+        if self.verdict is not None:
+            return self.verdict.grade
+        return {"ok": "verified", "fail": "failed"}.get(self.outcome, self.outcome)

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from bnstats.api import exact as known_exactly
 from bnstats.claims import Claim
+from bnstats.claims.grades import VerdictOutcome
 from bnstats.claims.values import Printed
-from bnstats.claims.verdict import Verdict, VerdictOutcome, judge
+from bnstats.claims.verdict import Verdict, judge
 from bnstats.custom import as_typed
 from bnstats.layers import Law
 from bnstats.result import Reference
@@ -23,6 +24,7 @@ from bnstats.verification.gate import MISSED, FreshDraws, VerifySettings, by_lay
 _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
     "reproduced": "ok",
     "refuted": "fail",
+    "not a moment": "ok",
     "undecided": "undecided",
 }
 
@@ -69,7 +71,7 @@ def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) ->
         check = draws.gate(name, lambda estimate: _distance(claim.printed, estimate))
     else:
         check = draws.gate(name, lambda estimate: estimate.z)
-    check = replace(check, wanted=claim.printed.text, place=claim.place)
+    check = replace(check, wanted=claim.printed.claimed, place=claim.place)
     if known is None:
         z = two_sided(family_error / tests)
         return _decided(check, _judged_by_draws(claim, check, draws, z))
@@ -104,7 +106,7 @@ def _judged_by_draws(claim: Claim, check: Check, draws: FreshDraws, z: float) ->
     if failed or verdict.outcome != "refuted":
         return verdict
     remark = f"sampled {check.estimate}, which a second stream does not confirm"
-    return replace(verdict, outcome="undecided", remark=remark, value_of=None)
+    return replace(verdict, grade="undecided", remark=remark, value_of=None)
 
 
 def _distance(printed: Printed, estimate: Estimate) -> float | None:
@@ -126,7 +128,7 @@ def _judged_undrawn(claim: Claim) -> Check:
         claim.spec.text,
         claim.quantity,
         "undecided",
-        claim.printed.text,
+        claim.printed.claimed,
         known.quantities[claim.quantity],
         command=_exact_command(claim),
         place=claim.place,
@@ -138,7 +140,7 @@ def _judged_undrawn(claim: Claim) -> Check:
 
 def _decided(check: Check, verdict: Verdict) -> Check:
     outcome = _OUTCOMES[verdict.outcome]
-    reason = "" if outcome == "ok" else str(verdict)
+    reason = "" if verdict.outcome == "reproduced" else str(verdict)
     return replace(check, outcome=outcome, reason=reason, verdict=verdict)
 
 

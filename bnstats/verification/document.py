@@ -45,6 +45,7 @@ def _check_entry(check: Check) -> dict[str, Any]:
         "value": finite(estimate.value if estimate else None),
         "stderr": finite(estimate.stderr if estimate else None),
         "z": finite(check.z),
+        "z_wanted": finite(check.z_wanted),
         "reason": check.reason,
         "command": check.command,
         "file": printable(str(place.path)) if place else None,

@@ -7,15 +7,16 @@ import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from os import PathLike
+from typing import Any, TypeVar
 
-from bnstats.api import default_samples, sample
 from bnstats.custom import as_typed
-from bnstats.diagnostics import more_draws
 from bnstats.errors import BnstatsError
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.result import Result
+from bnstats.runs.diagnostics import more_draws
+from bnstats.runs.drawing import default_samples, sample
 from bnstats.sampling.run import run
 from bnstats.sampling.settings import Sampling, check_number
 from bnstats.sampling.watch import Watch
@@ -67,6 +68,10 @@ class VerifySettings:
     on_failure
         Called with the error that ends a layer, which is raised if there is nobody to call; from
         then on ``should_stop`` must be true.
+    on_note
+        Called with what went otherwise than planned and changes no digit.
+    cluster, checkpoint
+        As for `bnstats.compute`.
 
     Raises
     ------
@@ -84,6 +89,9 @@ class VerifySettings:
     on_layer: Callable[[str, int, int], None] | None = None
     should_stop: Callable[[], bool] | None = None
     on_failure: Callable[[BnstatsError], None] | None = None
+    on_note: Callable[[str], None] | None = None
+    cluster: Any = None
+    checkpoint: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         check_number("family_error", self.family_error)
@@ -92,15 +100,17 @@ class VerifySettings:
     @cached_property
     def sampling(self) -> Sampling:
         """How the first stage samples."""
-        return Sampling(
-            self.samples, self.seed, workers=self.workers, backend=self.backend, device=self.device
-        )
+        names = ("samples", "seed", "workers", "backend", "device", "cluster", "checkpoint")
+        return Sampling(**{name: getattr(self, name) for name in names})
 
     @cached_property
     def watch(self) -> Watch:
         """Who is told of layers, and asked whether to stop."""
         return Watch(
-            on_layer=self.on_layer, should_stop=self.should_stop, on_failure=self.on_failure
+            on_layer=self.on_layer,
+            should_stop=self.should_stop,
+            on_failure=self.on_failure,
+            on_note=self.on_note,
         )
 
 
@@ -233,7 +243,8 @@ class FreshDraws:
         elif alarm.confirmed(first_z, z, self.threshold if threshold is None else threshold):
             outcome, reason = "fail", disagreement
         found = self.check(name, outcome, reason)
-        return replace(found, estimate=estimate, z=z, command=self._command(drawn, name))
+        found = replace(found, estimate=estimate, command=self._command(drawn, name))
+        return replace(found, z_wanted=z) if estimate.exact is None else replace(found, z=z)
 
     def check(self, name: str, outcome: Outcome, reason: str) -> Check:
         """Return the check of a quantity that the draws have not been compared with."""

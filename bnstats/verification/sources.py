@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bnstats.api import default_samples
 from bnstats.claims import ClaimSet, claim_set
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
 from bnstats.custom import load_trusted
 from bnstats.documents.read import CONSTANTS, RESULTS, is_document, read_constants
 from bnstats.errors import BnstatsError, hint_for, printable
+from bnstats.runs.drawing import default_samples
 from bnstats.sampling.iid import is_too_wide
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.quantities import ALL_QUANTITIES

@@ -76,7 +76,7 @@ def test_fix_changes_a_dict(here: Path, cli: Cli, newline: str, mark: str) -> No
         "verify", "gains.py:GAINS", "--quantity", "gain_rms_y", "--fix", "--digits", "5", *QUICK
     )
     assert code == 1  # what is 1/σ[y] stays
-    assert "fixed     gains.py:6:35: gelu 1/rms[y]: 1.5345 -> 1.5335" in out
+    assert "fixed     gains.py:7:35: gelu 1/rms[y]: 1.5345 -> 1.5335" in out
     new = path.read_bytes().decode()
     assert '"gelu": 1.5335,   # σσ' in new
     for before, after in {
@@ -308,7 +308,7 @@ def test_failures_alone_and_silence(here: Path, cli: Cli) -> None:
     Path("good.csv").write_text(head + "gelu,gain_y,1.7009\n")
     Path("bad.csv").write_text(head + "relu,var_dx,0.5\ngelu,gain_y,1.7015\n")
     assert cli("-q", "verify", "good.csv", *QUICK) == (0, "", "")
-    summary = "1 constant of 1 layer: 1 verified, 0 failed, 0 undecided\n"
+    summary = "1 constant of 1 layer: 1 reproduced\n"
     assert cli("verify", "good.csv", "--only-failures", *QUICK) == (0, summary, "")
     whole = cli("verify", "bad.csv", *QUICK).out.splitlines()
     assert whole[0].startswith("ok ")

@@ -21,6 +21,7 @@ from bnstats import api
 from bnstats.cli import exact_, list_
 from bnstats.cli.interrupt import interruptible
 from bnstats.cli.main import main, wants_json
+from bnstats.runs import drawing
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -51,15 +52,15 @@ TABLE: list[tuple[str, list[str], str]] = [
         "no such command",
         ["xyz"],
         "error: unknown command 'xyz'\n"
-        "hint:  commands: compute, exact, sweep, critical, propagate, table, verify, list, show, "
-        "completion, help, version\n",
+        "hint:  commands: compute, exact, sweep, critical, propagate, table, verify, merge, "
+        "list, show, completion, help, version\n",
     ),
     (
         "control characters",
         ["\x1b[31mred"],
         "error: unknown command '\\x1b[31mred'\n"
-        "hint:  commands: compute, exact, sweep, critical, propagate, table, verify, list, show, "
-        "completion, help, version\n",
+        "hint:  commands: compute, exact, sweep, critical, propagate, table, verify, merge, "
+        "list, show, completion, help, version\n",
     ),
     (
         "unknown layer",
@@ -358,8 +359,8 @@ def test_no_arguments_at_all_are_a_cry_for_help(cli: Cli) -> None:
 
 CLAIM = '[[claim]]\nlayer = "sigmoid"\nquantity = "std_dx"\nvalue = "0.2117"\n'
 FIELDS = (
-    "hint:  fields: layer, quantity, value, tolerance, samples, source, remark, x_mean, x_std, "
-    "dy_std\n"
+    "hint:  fields: layer, quantity, value, tolerance, samples, kind, source, remark, x_mean, "
+    "x_std, dy_std\n"
 )
 SIGMOID = '   (layer = "sigmoid")\n'
 
@@ -510,7 +511,7 @@ def test_out_of_memory_is_the_machine_s(cli: Cli, monkeypatch: pytest.MonkeyPatc
     def full(*args: object, **kwargs: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(api, "sample", full)
+    monkeypatch.setattr(drawing, "sample", full)
     code, out, err = cli("compute", "relu")
     assert (code, out) == (4, "")
     assert err.startswith("error: out of memory\nhint:  fewer --workers")
@@ -562,7 +563,7 @@ def test_leaving_at_once_is_130_and_still_one_document(
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("still here")
 
-    monkeypatch.setattr(api, "sample", twice)
+    monkeypatch.setattr(drawing, "sample", twice)
     code, out, err = cli("compute", "relu")
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == "interrupted"
@@ -575,13 +576,13 @@ def test_leaving_at_once_is_130_and_still_one_document(
 def test_interrupted_before_the_first_chunk(
     cli: Cli, argv: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    true = api.sample
+    true = drawing.sample
 
     def at_once(*args: object, **kwargs: object) -> object:
         os.kill(os.getpid(), signal.SIGINT)
         return true(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(api, "sample", at_once)
+    monkeypatch.setattr(drawing, "sample", at_once)
     code, out, err = cli(*argv, "-n", "1e12")
     assert (code, out) == (130, "")
     assert "interrupted" in err

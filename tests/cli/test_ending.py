@@ -145,7 +145,7 @@ def test_verify_leaves_the_checks_before_an_error(cli: Cli, home: Path) -> None:
     argv = ("verify", "a.csv", "--import", "late", "-n", "1e7")
     code, out, err = cli(*argv)
     assert code == 2
-    assert out.splitlines()[-1] == "1 constant of 1 layer: 1 verified, 0 failed, 0 undecided"
+    assert out.splitlines()[-1] == "1 constant of 1 layer: 1 reproduced"
     assert "error: late:late raised ValueError: late" in err
     code, out, _ = cli(*argv, "--json")
     assert code == 2

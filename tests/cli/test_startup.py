@@ -58,6 +58,7 @@ def test_exact_values_do_without_slow_scipy_and_without_a_progress_bar(argv: str
     assert "numpy" in found
     slow = {"scipy.stats", "scipy.integrate", "scipy.special", "rich", "jsonschema"}
     assert not slow & found
+    assert not {"dask", "distributed", "tornado", "bnstats.sampling.cluster"} & found
 
 
 def test_import_bnstats_loads_no_numpy() -> None:

@@ -413,7 +413,7 @@ def test_a_results_document_never_imports_code(home: Path, cli: Cli) -> None:
 def test_verify_judges_what_was_named(home: Path, cli: Cli) -> None:
     outcome = cli("verify", hostile(home), "--import", "plugin:f", "-n", "1e5")
     assert outcome.code == 0, outcome.err
-    assert "1 verified" in outcome.out
+    assert "1 reproduced" in outcome.out
     assert (home / "imported").exists()
 
 
@@ -450,7 +450,7 @@ def test_a_project_names_the_modules_of_its_layers(project: Path) -> None:
     for where in (project, project / "below"):
         outcome = spawn("verify", cwd=where)
         assert outcome.code == 0, outcome.err
-        assert outcome.out.splitlines()[-1].endswith("2 verified, 0 failed, 0 undecided")
+        assert outcome.out.splitlines()[-1].endswith("2 layers: 2 reproduced")
     of_project(project, '["ownacts:steep"]')  # which imports the module and so the other one
     assert spawn("verify", cwd=project).code == 0
     of_project(project, "[]")
@@ -547,7 +547,7 @@ def test_known_layers_look_no_entry_points_up() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True
     )
-    assert not {"importlib.metadata", "numpy"} & set(done.stderr.split())
+    assert "importlib.metadata" not in done.stderr.split()
 
 
 # --- register ---------------------------------------------------------------------------------

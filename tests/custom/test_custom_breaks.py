@@ -8,7 +8,7 @@ import pytest
 from elementwise_support import CASES, event_of, value_and_slope
 
 from bnstats.backends import numpy_backend
-from bnstats.custom.breaks import Breaks, breaks
+from bnstats.custom.breaks import FLOAT32, FLOAT64, Breaks, breaks, resolution_of
 from bnstats.custom.slopes import Probe
 from bnstats.layers import STANDARD, Law
 
@@ -153,3 +153,78 @@ def test_a_wrong_slope_is_found_and_a_right_one_is_not():
     assert x > 2
     assert given - found == pytest.approx(1e-3, rel=1e-6)
     assert found == pytest.approx(np.cos(x), abs=1e-9)
+
+
+# What casts to float32, and what is constant between its jumps
+
+
+def single(x):
+    return np.asarray(x, np.float32).astype(float)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: np.tanh(single(x)),  # x is cast
+        lambda x: single(np.tanh(x)),  # y is cast
+        lambda x: single(single(x) * single(1 / (1 + np.exp(-single(x))))),
+        lambda x: single(np.exp(single(x))),
+    ],
+)
+def test_the_rounding_of_float32_is_no_jump_and_no_bend(f) -> None:
+    resolution = resolution_of(f, STANDARD)
+    assert resolution is FLOAT32
+    assert breaks(f, STANDARD, resolution) == ((), ())
+
+
+def test_breaks_are_found_in_what_casts_to_float32() -> None:
+    assert len(breaks(lambda x: np.tanh(single(x)), STANDARD).jumps) > 1000  # unless it is known
+
+    def f(x):
+        return single(np.where(x > 0.3, np.tanh(single(x)) + 0.01, np.abs(single(x))))
+
+    jumps, bends = breaks(f, STANDARD, resolution_of(f, STANDARD))
+    assert jumps == pytest.approx([0.3], abs=1e-7)
+    assert bends == pytest.approx([0.0], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        np.tanh,
+        np.sign,
+        np.abs,
+        lambda x: np.maximum(x, 0),
+        lambda x: np.round(x * 1024) / 1024,  # every value is a float32
+        lambda x: np.round(x),
+        lambda x: 0 * x + 1 / 3,
+        lambda x: x * x,
+    ],
+)
+def test_other_functions_are_of_float64(f) -> None:
+    assert resolution_of(f, STANDARD) is FLOAT64
+    assert resolution_of(f, Law(0.3, 2.0)) is FLOAT64
+
+
+@pytest.mark.parametrize("power", [0.2, 1 / 3, 0.5, 2 / 3])
+def test_a_steep_function_bends_nowhere(power: float) -> None:
+    assert breaks(lambda x: np.exp(power * x * x), STANDARD) == ((), ())
+
+
+def test_a_bend_of_a_steep_function_is_found() -> None:
+    found = breaks(lambda x: np.exp(x * x / 5) + 3 * np.abs(x - 1.2345), STANDARD)
+    assert found.bends == pytest.approx([1.2345], abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("f", "breakpoints", "constant"),
+    [
+        (np.sign, (0.0,), True),
+        (lambda x: np.floor(4 * x), tuple(k / 4 for k in range(-60, 60)), True),
+        (lambda x: np.floor(4 * x), (0.0,), False),
+        (np.abs, (0.0,), False),
+        (lambda x: np.sign(x) + 1e-13 * x, (0.0,), False),
+    ],
+)
+def test_a_step_is_known_to_be_constant_between_its_jumps(f, breakpoints, constant) -> None:
+    assert probe(f, breakpoints).is_constant() == constant

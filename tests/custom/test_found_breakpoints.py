@@ -98,3 +98,24 @@ def test_a_quantiser(case: int) -> None:
         holds(f"sawtooth:{spec}", "mean_y", -mean)
     if step > 0.1:
         assert error < 1e-11
+
+
+def test_a_step_gets_advice_that_agrees_with_itself(layers: None) -> None:
+    """Its slope is 0 exactly: nothing is to be declared, disbelieved or drawn more often for it."""
+    bnstats.register(lambda x: np.where(x > 0.3, 1.0, 0.0), name="step")
+    result = bnstats.compute("step", samples=2000)
+    assert (result.std_dx.value, result.std_dx.exact.value, result.std_dx.exact.error) == (0, 0, 0)
+    jumps, constant = result.warnings
+    assert "step jumps at x = 0.3 " in jumps
+    assert constant == "step is constant between its jumps: its slope and dx are 0"
+
+
+@pytest.mark.parametrize("name", ["expsq", "reciprocal"])
+def test_who_has_an_infinite_mean_is_not_told_to_draw_more(name: str, layers: None) -> None:
+    functions = {"expsq": lambda x: np.exp(x * x / 2), "reciprocal": lambda x: 1 / np.abs(x)}
+    bnstats.register(functions[name], name=name)
+    with np.errstate(all="ignore"):
+        told = bnstats.compute(name, samples=20_000).warnings
+    assert any("no exact E[y] and no exact σ[y] is known: infinite" in w for w in told), told
+    assert not any("try" in w for w in told)
+    assert not any("jumps" in w for w in told if name == "expsq")

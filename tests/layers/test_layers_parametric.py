@@ -18,7 +18,8 @@ from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, BoundLayer
 from bnstats.layers._initialisation import _SCALED, Init
-from bnstats.sampling.iid import Chunk, iid_blocks
+from bnstats.sampling.iid import iid_blocks
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.exact import exact_values
@@ -207,7 +208,7 @@ def one_window(conv: Conv) -> Conv:
 
 def block_of(bound: BoundLayer, n: int) -> dict[str, np.ndarray]:
     spec = Spec("any", LAYERS["linear"], bound)
-    blocks = iid_blocks(spec, Sampling(seed=5), Chunk(0, 0, n, False))
+    blocks = iid_blocks(spec, Sampling(seed=5), Chunk(0, 0, n))
     parts = [{k: v.copy() for k, v in block.draws.items()} for block in blocks]
     return {k: np.concatenate([p[k] for p in parts], axis=-1) for k in parts[0]}
 

@@ -103,6 +103,25 @@ def test_two_stacks_are_compared_on_the_command_line(cli: Cli) -> None:
     assert "1.relu | 1.gelu" in outcome.out
 
 
+def test_notebooks_and_data_frames_have_a_row_for_every_layer_and_direction() -> None:
+    found = run(depth=2, networks=40)
+    assert repr(found) == "Propagation(4 layers, 40 networks: y steady, dx steady)"
+    records = list(found.records())
+    assert [(r["name"], r["of"]) for r in records][:3] == [
+        ("1.linear", "y"),
+        ("1.linear", "dx"),
+        ("1.relu", "y"),
+    ]
+    assert records[-2]["typical"] == found.rows[-1].y.typical.value
+    table = found._repr_html_()
+    assert table.count("<tr>") == 9
+    assert f"<td>{found.rows[-1].y.typical.value:.4g}</td>" in table
+    pandas = pytest.importorskip("pandas")
+    frame = found.to_pandas()
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame["of"]) == ["y", "dx"] * 4
+
+
 # --- widths ---------------------------------------------------------------------------------------
 
 

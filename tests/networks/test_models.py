@@ -357,7 +357,8 @@ def test_parameters_that_no_draw_changes_are_named() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (["models:vgg"], "models:vgg", None),
+        (["models:vgg"], "models:vgg needs the shape of an input", "--input 3x224x224"),
+        (["models:ResNet18"], "models:ResNet18 needs the shape of an input", "--input tokens:"),
         (["models:one_model"], "models:one_model needs the shape of an input", "--input 3x224x224"),
         (
             ["models:vgg", "--input", "3x16x16", "--init", "he"],

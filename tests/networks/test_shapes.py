@@ -183,6 +183,16 @@ def test_dropout_and_torchs_init_draw_what_they_should() -> None:
     assert first.isolated == NEAR(math.sqrt(1 / 3 + 1 / 81))  # weights 1/(3·27), biases 1/(3·27)
 
 
+def test_biases_are_drawn_for_every_feature() -> None:
+    """Of weights near 0 nothing else is left: torch's are U(±1/√fan_in), one for all inputs."""
+    for bias in ({"init": "torch", "gain": 1e-8}, {"bias_std": 0.5, "gain": 1e-8}):
+        found = bnstats.propagate("linear:out_features=2000", input=4, networks=20, batch=3, **bias)  # type: ignore[arg-type]
+        end = found.rows[0]
+        assert end.y.typical.value == NEAR(bias.get("bias_std", 1 / math.sqrt(12)), rel=0.02)
+        assert end.correlation is not None
+        assert end.correlation.value == NEAR(1.0)
+
+
 @pytest.mark.parametrize("scale", ["forward", "backward", "separate"])
 def test_pools_and_activations_are_divided_by_their_constants(scale: Scale) -> None:
     found = bnstats.propagate(

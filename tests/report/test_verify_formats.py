@@ -57,20 +57,85 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("sub/mine.toml")
 
 
-def test_text_says_z_of_a_wrong_claim(cli: Cli, mine: Path) -> None:
-    code, out, _ = cli("verify", mine, "-n", "1e6")
+def test_z_is_the_same_number_everywhere_and_of_the_exact_value(cli: Cli, mine: Path) -> None:
+    """(draws − exact)/standard error, however far a claim is from either."""
+    argv = ("verify", mine, "-n", "1e5")
+    code, out, _ = cli(*argv)
     assert code == 1
+    rows = read_document(cli(*argv, "--json").out)["results"]
+    checks = {c["line"]: c for row in rows for c in row["checks"]}
     found = re.search(
         r"^FAIL +sub/mine\.toml:14:9: max_pool2d:kernel_size=3,stride=2 σ\[dx\]: claimed 1/3, "
-        r"exact 0\.5, sampled (\d+\.\d+)\((\d+)\), z = \+(\d+)$",
+        r"exact 0\.5, sampled (\d+\.\d+)\((\d+)\), z = (\S+)$",
         out,
         re.MULTILINE,
     )
     assert found
-    decimals = len(found[1].partition(".")[2])
-    z = (float(found[1]) - 1 / 3) / (int(found[2]) * 10**-decimals)
-    assert float(found[3]) == pytest.approx(z, rel=0.05)  # the standard error has two digits
-    assert "z =" not in next(line for line in out.splitlines() if line.startswith("ok"))
+    z, check = float(found[3].replace("−", "-")), checks[14]
+    assert z == pytest.approx(check["z"], abs=0.0051)
+    assert z == pytest.approx((check["value"] - 0.5) / check["stderr"], abs=0.03)
+    assert check["z_wanted"] is None
+    shown = re.findall(r"z = (\S+?)(?:;|$)", out, re.MULTILINE)
+    assert len(shown) == len(checks)
+    assert all(abs(float(z.replace("−", "-"))) < 4.5 for z in shown)
+
+
+def test_where_there_is_no_exact_value_the_distance_from_the_claim_is_called_that(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("layer,quantity,value,tolerance\nsparsemax:n=5,std_y,0.75,0.3\n")
+    (line, why, *_) = cli("verify", "a.csv", "-n", "20000").out.splitlines()
+    assert "claimed 0.75 ± 0.3, sampled 0.31" in line
+    assert "z =" not in line
+    (row,) = read_document(cli("verify", "a.csv", "-n", "20000", "--json").out)["results"]
+    (check,), (claim,) = row["checks"], row["claims"]
+    assert check["z"] is None
+    assert f"{abs(check['z_wanted']):.3g}" in line
+    assert line.endswith(" standard errors from that")
+    assert (claim["tolerance"], claim["grade"], claim["verdict"]) == (0.3, "wrong", "refuted")
+    assert why.strip().startswith("wrong: sampled 0.31")
+
+
+def test_a_rule_of_thumb_is_a_note_and_fails_nothing(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    claims = (
+        "layer,quantity,value,kind\ntanh,gain_rms_y,5/3,rule of thumb\nrelu,std_dx,1/2,moment\n"
+    )
+    Path("a.csv").write_text(claims.replace("relu,std_dx,1/2,moment\n", ""))
+    for format_, part in (
+        ("text", "note      a.csv:2:17: tanh 1/rms[y]: claimed 5/3, exact 1.59253742"),
+        ("github", "1 constant of 1 layer: 1 not a moment"),
+        ("junit", '<testsuite name="bnstats verify" tests="1" failures="0"'),
+        ("json", '"grade": "not a moment"'),
+    ):
+        code, out, err = cli("verify", "a.csv", *QUICK, "--format", format_)
+        assert (code, err) == (0, "")
+        assert part in out
+    Path("a.csv").write_text(claims)
+    code, out, _ = cli("verify", "a.csv", *QUICK)
+    assert code == 1
+    assert out.splitlines()[-1].endswith(": 1 wrong quantity, 1 not a moment")
+    Path("a.csv").write_text(claims.replace("rule of thumb", "rule of tumb"))
+    code, _, err = cli("verify", "a.csv", *QUICK)
+    assert code == 2
+    assert err.startswith("error: a.csv:2:21: unknown kind 'rule of tumb'")
+    assert "did you mean 'rule of thumb'?" in err
+
+
+def test_a_file_with_semicolons_is_told_so(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("layer;quantity;value\nrelu;std_y;0,58\n")
+    assert cli("verify", "a.csv") == (
+        2,
+        "",
+        "error: a.csv: the fields are separated by semicolons\n"
+        "hint:  commas separate fields, and a point decimals: relu,std_y,0.58\n",
+    )
 
 
 def test_text_says_where_each_value_stands_that_did_not_pass(cli: Cli, mine: Path) -> None:
@@ -96,11 +161,8 @@ def test_an_error_too_small_for_the_draws_is_shown_by_the_exact_value(
     Path("a.csv").write_text("layer,quantity,value\nmax_pool2d:kernel_size=2,mean_y,1.0291\n")
     out = cli("verify", "a.csv", *QUICK).out.splitlines()
     assert out[0].startswith("FAIL      a.csv:2:33: max_pool2d:kernel_size=2 E[y]: claimed 1.0291")
-    assert " z = " not in out[0]
     assert out[2] == "hint:     bnstats exact max_pool2d:kernel_size=2"
     assert "1.02937" in cli(*out[2].split()[2:]).out
-    Path("a.csv").write_text("layer,quantity,value\nmax_pool2d:kernel_size=2,mean_y,1.2\n")
-    assert " z = −" in cli("verify", "a.csv", *QUICK).out.splitlines()[0]
 
 
 def test_json_says_where(cli: Cli, mine: Path) -> None:
@@ -154,23 +216,24 @@ def test_github_annotates_the_line_of_each_value_that_did_not_pass(cli: Cli, min
     code, out, err = cli("verify", mine, "--format", "github", "--seed", "3", *QUICK)
     assert (code, err) == (1, "")
     *lines, last = out.splitlines()
-    assert last == "4 constants of 2 layers: 1 verified, 2 failed, 1 undecided"
+    assert last == "4 constants of 2 layers: 1 reproduced, 2 wrong, 1 undecided"
     commands = [read_command(line) for line in lines]
     heads = [(level, p["file"], p["line"], p["title"]) for level, p, _ in commands]
     assert heads == [
-        ("error", "sub/mine.toml", "10", "sigmoid std_dx is wrong"),
+        ("error", "sub/mine.toml", "10", "sigmoid std_dx: wrong"),
         (
             "error",
             "sub/mine.toml",
             "14",
-            "max_pool2d:kernel_size=3,stride=2 std_dx is wrong",
+            "max_pool2d:kernel_size=3,stride=2 std_dx: wrong",
         ),
-        ("warning", "sub/mine.toml", "18", "max_pool2d:kernel_size=3,stride=2 var_dx is undecided"),
+        ("warning", "sub/mine.toml", "18", "max_pool2d:kernel_size=3,stride=2 var_dx: undecided"),
     ]
     assert re.fullmatch(
-        r"sigmoid σ\[dx\]: claimed 0\.2123, exact 0\.21174570, sampled 0\.21\d+\(\d+\); "
-        # no z: 20,000 draws do not see an error of 0.3 %
-        r"refuted: 0\.2117; 3 digits right; to reproduce: bnstats exact sigmoid",
+        r"sigmoid σ\[dx\]: claimed 0\.2123, exact 0\.21174570, sampled 0\.21\d+\(\d+\), "
+        # z is that of the exact value: 20,000 draws do not see an error of 0.3 %
+        r"z = \+1\.\d\d; "
+        r"wrong: 0\.2117; 3 digits right; to reproduce: bnstats exact sigmoid",
         commands[0][2],
     )
     assert "is not known to enough digits" in commands[2][2]
@@ -204,16 +267,16 @@ def test_the_summary_is_appended_to_what_other_steps_wrote(
     cli("verify", mine, "--format", "github", "-n", "1e5")
     text = path.read_text("utf-8")
     assert text.startswith("# before\n## bnstats verify\n")
-    assert text.count("## bnstats verify\n\n4 constants of 2 layers: 1 verified, 2 failed,") == 2
+    assert text.count("## bnstats verify\n\n4 constants of 2 layers: 1 reproduced, 2 wrong,") == 2
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 * 5
     assert {len(cells(row)) for row in table} == {9}
     header, _, first, second, third = table[:5]
     row = dict(zip(cells(header), cells(first), strict=True))
-    assert (row[""], row["layer"], row["quantity"]) == ("fail", "`sigmoid`", "σ[dx]")
+    assert (row[""], row["layer"], row["quantity"]) == ("wrong", "`sigmoid`", "σ[dx]")
     assert (row["wanted"], row["exact"]) == ("`0.2123`", "0.21174570")
     assert row["reproduce"] == "`bnstats exact sigmoid`"
-    assert cells(second)[0] == "fail"
+    assert cells(second)[0] == "wrong"
     assert cells(third)[0] == "undecided"
 
 

@@ -16,14 +16,9 @@ from bnstats.backends import numpy_backend as xp
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, Law
 from bnstats.layers._registry import USER_LAYERS
-from bnstats.sampling.iid import Chunk, chunk_draws, iid_blocks, iid_chunks
-from bnstats.sampling.run import (
-    _Tree,
-    chunk_tally,
-    merge_tallies,
-    run,
-    y_pivot,
-)
+from bnstats.sampling.iid import chunk_draws, iid_blocks
+from bnstats.sampling.layout import Chunk, Layout, Tree, merge_tallies
+from bnstats.sampling.run import chunk_tally, run, y_pivot
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import parse
@@ -77,9 +72,11 @@ def merged(chunks: list[Any]) -> Any:
 def test_chunks_merge_as_a_binary_tree(count):
     pivot = y_pivot(parse(POOL).bound, STANDARD)
     samples = count * size_of() - 1000
+    layout = Layout(samples, size_of())
     chunks = [
         chunk_tally(parse(POOL), Sampling(), pivot, chunk)
-        for chunk in iid_chunks(samples, chunk_draws(parse(POOL).bound))
+        for span in layout.spans()
+        for _, chunk in layout.chunks(span)
     ]
     assert len(chunks) == count
     tree, flat = merged(chunks), reduce(merge_tallies, chunks)
@@ -93,10 +90,9 @@ def test_chunks_merge_as_a_binary_tree(count):
 @pytest.mark.parametrize("leaves", [0, 1, 2, 3, 5, 8, 11])
 def test_the_tree_keeps_order_and_few_nodes(leaves):
     values = np.random.default_rng(0).normal(size=(leaves, 100))
-    tree = _Tree()
-    for row in values:
-        tree.push(Chunk(0, 0, 100, False), Tally({"y": of(xp, row, 0.0)}))
-    assert tree.draws == 100 * leaves
+    tree, layout = Tree(), Layout(100 * leaves, 100)
+    for span, row in zip(layout.spans(), values, strict=True):
+        tree.push(span, Tally({"y": of(xp, row, 0.0)}))
     if not leaves:
         assert tree.total() == {}
         return
@@ -112,10 +108,10 @@ def test_the_tree_merges_left_with_right(monkeypatch):
     def merge(left: str, right: str) -> str:
         return f"({left}{right})" if left and right else left or right
 
-    monkeypatch.setattr("bnstats.sampling.run.merge_tallies", merge)
-    tree = _Tree()
-    for leaf in "abcdefg":
-        tree.push(Chunk(0, 0, 1, False), leaf)
+    monkeypatch.setattr("bnstats.sampling.layout.merge_tallies", merge)
+    tree = Tree()
+    for span, leaf in zip(Layout(7, 1).spans(), "abcdefg", strict=True):
+        tree.push(span, leaf)
     assert tree.total() == "(((ab)(cd))((ef)g))"
 
 
@@ -127,7 +123,7 @@ def test_a_run_is_the_moments_of_its_draws():
     tally = run(spec, how, 10_000)[0]
     parts = [
         {k: v.copy() for k, v in b.draws.items()}
-        for b in iid_blocks(spec, how, Chunk(0, 0, 10_000, False))
+        for b in iid_blocks(spec, how, Chunk(0, 0, 10_000))
     ]
     x, dy = (np.concatenate([p[k] for p in parts]) for k in ("x", "dy"))
     y, dx = np.where(x > 0, x, np.expm1(x)), dy * np.where(x > 0, 1, np.exp(x))

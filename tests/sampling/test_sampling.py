@@ -14,14 +14,13 @@ from scipy import special, stats
 from bnstats.layers import LAYERS, STANDARD, BoundLayer, Input, Law
 from bnstats.sampling import iid as sampling
 from bnstats.sampling.iid import (
-    Chunk,
     Normals,
     block_draws,
     chunk_draws,
     iid_blocks,
-    iid_chunks,
     stream,
 )
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.settings import DType, Sampling
 from bnstats.specs.spec import Spec, parse
 
@@ -46,7 +45,7 @@ def draws_of(spec: str, n: int, *, seed: int = 0, chunk: int = 0, law: Law = STA
     how = Sampling(seed=seed, law=law, dtype=dtype)
     parts = [
         {k: v.copy() for k, v in block.draws.items()}
-        for block in iid_blocks(parse(spec), how, Chunk(chunk, 0, n, False))
+        for block in iid_blocks(parse(spec), how, Chunk(chunk, 0, n))
     ]
     return {k: np.concatenate([p[k] for p in parts], axis=-1) for k in parts[0]}
 
@@ -279,15 +278,6 @@ def test_elements_of_a_draw_have_shifts_of_their_own():
         assert len(set(starts % ROW)) == len(starts), text
 
 
-def test_chunks_cover_the_samples_and_mark_doublings():
-    bound = parse("relu").bound
-    size = chunk_draws(bound)
-    chunks = list(iid_chunks(9 * size + 5, size))
-    assert [c.draws for c in chunks] == [size] * 9 + [5]
-    assert [c.unit for c in chunks] == list(range(10))
-    assert [c.unit + 1 for c in chunks if c.checkpoint] == [1, 2, 4, 8]
-
-
 # --- independence -----------------------------------------------------------------------------
 
 
@@ -384,7 +374,7 @@ def test_blocks_have_the_events_shapes(spec, dtype):
     size = block_draws(bound)
     wanted = 2 * size + 3
     lengths = []
-    blocks = iid_blocks(parse(spec), Sampling(dtype=dtype), Chunk(0, 0, wanted, False))
+    blocks = iid_blocks(parse(spec), Sampling(dtype=dtype), Chunk(0, 0, wanted))
     for draws, directions, weights in blocks:
         assert directions == ("y", "dx")
         assert weights is None
@@ -408,7 +398,7 @@ def test_a_chunk_is_a_whole_number_of_blocks():
 def test_an_event_larger_than_a_block_is_drawn_one_at_a_time():
     bound = BoundLayer({"x": Input((300, 300)), "dy": Input((2,))}, None, None)  # type: ignore[arg-type]
     assert block_draws(bound) == 1
-    blocks = iid_blocks(Spec("big", LAYERS["relu"], bound), Sampling(), Chunk(0, 0, 3, False))
+    blocks = iid_blocks(Spec("big", LAYERS["relu"], bound), Sampling(), Chunk(0, 0, 3))
     sizes = [b.draws["x"].shape for b in blocks]
     assert sizes == [(300, 300, 1)] * 3
 

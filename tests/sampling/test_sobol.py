@@ -11,7 +11,7 @@ import pytest
 from bnstats import api, compute
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
-from bnstats.sampling.iid import Chunk
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.run import chunk_tally, run
 from bnstats.sampling.settings import Directions, Sampling
 from bnstats.sampling.sobol import (
@@ -25,7 +25,7 @@ from bnstats.sampling.sobol import (
     scrambled,
     smoothed_normal,
     sobol_blocks,
-    sobol_chunks,
+    sobol_layout,
 )
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import parse
@@ -114,7 +114,7 @@ def test_the_means_of_scrambles_are_normal(keep: Directions, direction: Directio
     for seed in range(20):
         for unit in range(REPLICATES):
             how = Sampling(seed=seed, direction=keep, sampler="sobol")
-            tally = chunk_tally(spec, how, 0.5, Chunk(unit, 0, 1 << MIN_LEVEL, True))
+            tally = chunk_tally(spec, how, 0.5, Chunk(unit, 0, 1 << MIN_LEVEL))
             found.append((tally[direction].mean_a, tally[direction].mean_b))
     for values in np.array(found).T:
         deviations = values - values.mean()
@@ -138,15 +138,17 @@ def test_chunks_cover_each_scramble_once(samples: int) -> None:
     level = level_for(samples)
     assert REPLICATES << level >= samples
     covered: dict[int, list[int]] = {r: [] for r in range(REPLICATES)}
-    for unit, first, draws, _ in sobol_chunks(samples):
-        covered[unit] += range(first, first + draws)
+    layout = sobol_layout(samples)
+    for span in layout.spans():
+        for _, (unit, first, draws) in layout.chunks(span):
+            covered[unit] += range(first, first + draws)
     assert all(sorted(points) == list(range(1 << level)) for points in covered.values())
 
 
 def test_a_longer_run_begins_with_the_shorter_one() -> None:
-    long, short = list(sobol_chunks(REPLICATES << 14)), list(sobol_chunks(REPLICATES << 13))
+    long, short = (list(sobol_layout(REPLICATES << level).spans()) for level in (14, 13))
     assert long[: len(short)] == short
-    assert [c.checkpoint for c in long].count(True) == 14 - MIN_LEVEL + 1
+    assert [s.is_milestone for s in long].count(True) == 14 - MIN_LEVEL + 1
 
 
 SMALL = [name for name, layer in LAYERS.items() if not layer.examples] + [
@@ -246,7 +248,7 @@ def test_an_interrupted_run_keeps_whole_levels() -> None:
 
 
 def test_blocks_name_the_weighted_input() -> None:
-    chunk, how = next(sobol_chunks(1)), Sampling(sampler="sobol")
+    chunk, how = Chunk(0, 0, 1 << MIN_LEVEL), Sampling(sampler="sobol")
     relu = parse("relu")
     y, dx = list(sobol_blocks(relu, how, chunk))[:2]
     assert (y.directions, dx.directions) == (("y",), ("dx",))

@@ -95,7 +95,7 @@ def test_threads_of_the_caller_earn_no_warning() -> None:
 
 @pytest.mark.usefixtures("way")
 def test_a_lost_worker_is_an_error_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bnstats.sampling.run.chunk_tally", _dies)
+    monkeypatch.setattr("bnstats.sampling.run.span_tally", _dies)
     with pytest.raises(HostError, match="a worker process was lost"):
         run(POOL, Sampling(workers=2), 10 * CHUNK)
     assert not multiprocessing.active_children()

@@ -182,7 +182,7 @@ def test_mpmath_agrees(spec: str, law: Law) -> None:
         assert abs(found[name].value - float(value)) <= found[name].error + 1e-15, name
 
 
-@pytest.mark.parametrize("spec", ["gelu", "elu", "hardshrink"])
+@pytest.mark.parametrize("spec", ["gelu", "elu", "hardshrink", "rrelu:lower=0,upper=2"])
 def test_stability_is_the_slope_of_the_mean_square_over_the_scale(spec: str) -> None:
     def ln_ms(s: float) -> float:
         return 2 * math.log(bnstats.exact(spec, law=Law(0.3, s)).rms_y.value)

@@ -141,7 +141,9 @@ def test_a_rare_event_is_looked_for_among_more_draws() -> None:
 
 def test_only_what_theory_does_not_know_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr("bnstats.api.tails", lambda s, law, d, n: asked.append((s.text, d)) or {})
+    monkeypatch.setattr(
+        "bnstats.runs.drawing.tails", lambda s, law, d, n: asked.append((s.text, d)) or {}
+    )
     for spec in ("relu", "dropout:p=0", "maxout", "rms_norm", "linear"):
         compute(spec, samples=1000)
     compute("linear", samples=1000, direction="forward")

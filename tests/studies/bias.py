@@ -22,7 +22,8 @@ import numpy as np
 
 from bnstats.layers import STANDARD
 from bnstats.sampling import iid as sampling
-from bnstats.sampling.iid import Chunk, chunk_draws
+from bnstats.sampling.iid import chunk_draws
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.run import chunk_tally, y_pivot
 from bnstats.sampling.settings import DType, Sampling
 from bnstats.specs.spec import Spec, parse
@@ -64,7 +65,7 @@ def biases(text: str, dtype: DType, seed: int, chunks: int) -> list[tuple[float,
     pivot, size = y_pivot(spec.bound, STANDARD), chunk_draws(spec.bound)
     rows = []
     for c in range(chunks):
-        chunk = Chunk(c, 0, size, False)
+        chunk = Chunk(c, 0, size)
         ours = moments(spec, Sampling(seed=seed, dtype=dtype), pivot, chunk)
         with mock.patch.object(sampling, "Normals", Float64Normals):
             true = moments(spec, Sampling(seed=seed), pivot, chunk)

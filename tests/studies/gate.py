@@ -29,7 +29,8 @@ import gate_rates as rates
 from gate_report import markdown, plot
 from replication import MEASURED
 
-from bnstats.api import compute, default_samples
+from bnstats.api import compute
+from bnstats.runs.drawing import default_samples
 from bnstats.specs.spec import parse
 from bnstats.verification.gate import FreshDraws, VerifySettings
 

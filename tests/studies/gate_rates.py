@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from replication import bound
 
-from bnstats.sampling.iid import Chunk
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.run import Tally, chunk_tally, merge_tallies
 from bnstats.sampling.settings import Sampling
 from bnstats.statistics.alarm import (
@@ -84,10 +84,7 @@ class Draws(NamedTuple):
     def whole(self, units: Iterator[int], chunks: int) -> Tally:
         spec, _, pivot = bound(self.text)
         how = Sampling(seed=self.seed)
-        parts = (
-            chunk_tally(spec, how, pivot, Chunk(next(units), 0, SMALL, False))
-            for _ in range(chunks)
-        )
+        parts = (chunk_tally(spec, how, pivot, Chunk(next(units), 0, SMALL)) for _ in range(chunks))
         return reduce(merge_tallies, parts)
 
 

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 
 from gpu_statistics import MEASURED, two_sample_z, ulps
 
-from bnstats.api import compute, default_samples
+from bnstats.api import compute
 from bnstats.backends import chosen, load
+from bnstats.runs.drawing import default_samples
 from bnstats.specs.spec import parse
 from bnstats.tables.constants import table_specs
 

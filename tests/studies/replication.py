@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from interval_coverage_rates import BARS, BINS
 
 from bnstats.layers import STANDARD
-from bnstats.sampling.iid import Chunk
+from bnstats.sampling.layout import Chunk
 from bnstats.sampling.run import Tally, chunk_tally, merge_tallies, run, y_pivot
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import MIN_LEVEL, REPLICATES
@@ -136,7 +136,7 @@ def iid_tallies(job: Job, replication: int) -> Iterator[tuple[int, Tally]]:
     how, units = Sampling(seed=job.seed), count(UNITS * replication)
 
     def chunk(draws: int) -> Tally:
-        return chunk_tally(spec, how, pivot, Chunk(next(units), 0, draws, False))
+        return chunk_tally(spec, how, pivot, Chunk(next(units), 0, draws))
 
     sizes = SIZES["iid"]
     whole = chunk(sizes[0])

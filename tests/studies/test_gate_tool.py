@@ -15,8 +15,8 @@ import gate_rates
 import pytest
 from scipy.stats import binom, norm
 
-from bnstats.api import default_samples
 from bnstats.layers import LAYERS
+from bnstats.runs.drawing import default_samples
 from bnstats.specs.spec import example_specs, parse
 from bnstats.statistics.alarm import second_threshold
 from bnstats.statistics.exact import exact_values

@@ -29,7 +29,7 @@ def test_an_error_of_a_hundredth_fails_and_can_be_repeated(cli: Cli, tmp_path: P
     right = claims(tmp_path / "right.json", "sigmoid", "std_dx", f"{value:.6f}")
     code, out, err = cli("verify", right, *options)
     assert (code, err) == (0, "")
-    assert out.splitlines()[-1] == "1 constant of 1 layer: 1 verified, 0 failed, 0 undecided"
+    assert out.splitlines()[-1] == "1 constant of 1 layer: 1 reproduced"
 
     wrong = claims(tmp_path / "wrong.json", "sigmoid", "std_dx", f"{1.01 * value:.6f}")
     code, out, err = cli("verify", wrong, *options)

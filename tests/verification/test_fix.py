@@ -16,12 +16,13 @@ from cli_support import Cli, read_document, spawn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnstats.api import compute, sample
+from bnstats.api import compute
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, ExactMoments
 from bnstats.notation import concise
+from bnstats.runs.drawing import sample
 from bnstats.verification import gate
 from bnstats.verification.fix import (
     Change,
@@ -319,7 +320,7 @@ def test_fix_changes_the_wrong_decimal_and_no_other_byte(cli: Cli, tmp_path: Pat
     assert lines[0] == f"fixed     {path}:5:9: gelu σ[dx]: 0.6312 -> 0.6752"
     assert not lines[1].startswith("fixed")
     assert re.search(r"^ok +gelu σ\[dx\]: claimed 0.6752, ", out, re.MULTILINE)
-    assert lines[-1].endswith("2 verified, 1 failed, 0 undecided")
+    assert lines[-1].endswith(": 2 reproduced, 1 wrong")
     assert lines[-2] == "failed: relu σ[dx]"
     assert err.startswith("warning: relu σ[dx] stays: an expression or a whole number; --digits N ")
     code, out, err = cli("verify", path, "--fix", "--digits", "6", *QUICK)
@@ -384,7 +385,7 @@ def test_a_diff_is_one_that_git_applies(
     code, out, err = cli("verify", path, "--diff", *QUICK)
     assert code == 1
     assert path.read_bytes() == content
-    assert err == "1 constant of 1 layer: 0 verified, 1 failed, 0 undecided\n"
+    assert err == "1 constant of 1 layer: 1 wrong\n"
     subprocess.run(["git", "apply", "-"], input=out.encode(), check=True)
     assert path.read_bytes() == content.replace(b"0.6312", b"0.6752")
     assert cli("verify", path, "--diff", *QUICK).out == ""

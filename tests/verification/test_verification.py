@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from cli_support import Cli, Terminal, read_document
 
-from bnstats.api import default_samples, sample
 from bnstats.claims import claim_sets
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, ExactMoments
 from bnstats.report.json import render
+from bnstats.runs.drawing import default_samples, sample
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
 from bnstats.statistics.quantities import QUANTITIES
@@ -66,7 +66,7 @@ def test_feng2016_has_three_wrong_values(cli: Cli) -> None:
     assert len(re.findall(r"^FAIL ", out, re.MULTILINE)) == 3
     assert len(re.findall(r"^ok ", out, re.MULTILINE)) == 21
     last = out.splitlines()[-1]
-    assert last == "24 constants of 10 layers: 21 verified, 3 failed, 0 undecided"
+    assert last == "24 constants of 10 layers: 21 reproduced, 3 last digits are noise"
 
 
 def test_a_failure_says_what_was_claimed_what_is_true_and_how_to_see_it(cli: Cli) -> None:
@@ -75,7 +75,9 @@ def test_a_failure_says_what_was_claimed_what_is_true_and_how_to_see_it(cli: Cli
     at = next(i for i, line in enumerate(lines) if "sigmoid σ[dx]" in line)
     first = r"FAIL +sigmoid σ\[dx\]: claimed 0\.2123, exact 0\.21174570, sampled 0\.21\d+\(\d+\)"
     assert re.match(first, lines[at])
-    reason = " refuted: 0.2117; 3 digits right, within the error of its own 100,000 draws"
+    reason = (
+        " last digits are noise: 0.2117; 3 digits right, within the error of its own 100,000 draws"
+    )
     assert lines[at + 1].endswith(reason)
     assert re.fullmatch(r"hint: +bnstats exact sigmoid", lines[at + 2])
     command = lines[at + 2].split("bnstats ")[1].split()
@@ -120,7 +122,7 @@ def test_a_correct_file_passes(cli: Cli, tmp_path: Path, name: str) -> None:
     assert {c.outcome for c in checks} == {"ok"}
     code, out, err = cli("verify", path, *QUICK)
     assert (code, err) == (0, "")
-    assert f"{len(checks)} verified, 0 failed, 0 undecided" in out
+    assert f": {len(checks)} reproduced\n" in out
     document = read_document(cli("verify", path, *QUICK, "--format", "json").out)
     assert document["status"] == "complete"
     found = [claim for result in document["results"] for claim in result["claims"]]
@@ -171,7 +173,7 @@ def test_several_things_at_once_and_the_worst_of_them_counts(cli: Cli, tmp_path:
     assert cli("verify", good, undecided, *QUICK).code == 3
     code, out, _ = cli("verify", bad, good, undecided, *QUICK)
     assert code == 1
-    assert out.splitlines()[-1].endswith("1 verified, 1 failed, 1 undecided")
+    assert out.splitlines()[-1].endswith(": 1 reproduced, 1 wrong, 1 undecided")
 
 
 def test_a_name_that_is_neither_set_nor_file() -> None:
@@ -339,7 +341,7 @@ def other_exact(row: Document) -> None:
 
 
 def other_verdict(row: Document) -> None:
-    next(c for c in row["claims"] if c["verdict"] == "refuted")["verdict"] = "reproduced"
+    next(c for c in row["claims"] if c["verdict"] == "refuted")["grade"] = "reproduced"
 
 
 @pytest.mark.parametrize(
@@ -391,8 +393,13 @@ def test_check_names_missing_and_superfluous_rows(
     ("name", "old", "new", "says"),
     [
         (CONSTANTS_TABLE, "0.70710678", "0.70710679", "constants.md: relu"),
-        (PUBLISHED, "| 0.2123 ", "| 0.2132 ", "published.md: refuted"),
-        (PUBLISHED, "| refuted    | `sigmoid`", "| reproduced | `sigmoid`", "published.md: "),
+        (PUBLISHED, "| 0.2123 ", "| 0.2132 ", "published.md: last digits are noise"),
+        (
+            PUBLISHED,
+            "| wrong quantity        | `relu`",
+            "| reproduced            | `relu`",
+            "published.md: ",
+        ),
         (CONSTANTS_TABLE, "# Constants", "# constants", "constants.md: # Constants"),
     ],
 )
@@ -442,14 +449,14 @@ def test_tables_that_hold_pass_and_are_not_touched(cli: Cli, tables: Path) -> No
     for where in (tables, tables / CONSTANTS):
         code, out, _ = cli("verify", where, *QUICK)
         assert code == 0
-        assert out == "33 constants of 3 layers: 33 verified, 0 failed, 0 undecided\n"
+        assert out == "33 constants of 3 layers: 33 verified\n"
 
 
 def test_too_few_draws_decide_nothing(cli: Cli, tables: Path) -> None:
     argv = ("verify", tables, "-n", "50")
     code, out, _ = cli(*argv)
     assert code == 3
-    assert out.splitlines()[-1].endswith("0 verified, 0 failed, 33 undecided")
+    assert out.splitlines()[-1].endswith(": 33 undecided")
     assert cli(*argv, "--allow-undecided").code == 0
     edit(tables, "sigmoid", other_exact)
     assert cli(*argv, "--allow-undecided").code == 1

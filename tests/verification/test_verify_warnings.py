@@ -82,11 +82,11 @@ def test_a_layer_too_wide_to_be_drawn_is_judged_by_its_exact_value(cli: Cli) -> 
     first, wrong, why, hint, last, failed, summary = out.splitlines()
     assert first == f"ok        {WIDE} σ[y]: claimed 1.0000, exact 1, {not_sampled}"
     assert wrong == f"FAIL      c.toml:8:9: {WIDE} E[y]: claimed 0.01, exact 0, {not_sampled}"
-    assert why == "          refuted: 0; 0 is exact"
+    assert why == "          wrong: 0; 0 is exact"
     assert hint == f"hint:     bnstats exact {WIDE}"
     assert "relu σ[dx]: claimed 0.7071, exact 0.70710678, sampled 0.7" in last
     assert failed == f"failed: {WIDE} E[y]"
-    assert summary == "3 constants of 2 layers: 2 verified, 1 failed, 0 undecided"
+    assert summary == "3 constants of 2 layers: 2 reproduced, 1 wrong"
 
     (wide, relu) = read_document(cli("verify", path, "--json", "-n", 20_000).out)["results"]
     for check, outcome in zip(wide["checks"], ("ok", "fail"), strict=True):
@@ -96,7 +96,7 @@ def test_a_layer_too_wide_to_be_drawn_is_judged_by_its_exact_value(cli: Cli) -> 
         assert check["exact"]["by"] == "closed form"
     assert relu["checks"][0]["value"] is not None
     github = cli("verify", path, "--format", "github", "-n", 20_000).out
-    assert f"{not_sampled}; refuted: 0; 0 is exact; to reproduce: bnstats exact" in github
+    assert f"{not_sampled}; wrong: 0; 0 is exact; to reproduce: bnstats exact" in github
     junit = cli("verify", path, "--format", "junit", "-n", 20_000).out
     assert f"exact 0, {not_sampled}" in junit
     assert "sampled 0" not in junit

@@ -59,8 +59,8 @@ class Factory:
 def names_a_factory(given: str | Callable[..., Any], *, has_input: bool) -> bool:
     """Whether something is a class or function, or names one by its path, that makes models.
 
-    A function of an array is a layer, and so is a class of modules unless the shape of its input
-    is given: `torch.nn:GELU` may be either.
+    A function of an array is a layer, and so is a class of torch's own modules unless the shape
+    of its input is given: `torch.nn:GELU` may be either.
     """
     if not isinstance(given, str):
         return True
@@ -70,14 +70,14 @@ def names_a_factory(given: str | Callable[..., Any], *, has_input: bool) -> bool
         return False
     found = attribute(f"{module}:{name}")
     if is_module(found) or not callable(found):
-        return has_input
+        return has_input or not getattr(found, "__module__", "").startswith("torch.nn")
     try:
         first = next(iter(inspect.signature(found).parameters.values()), None)
     except (TypeError, ValueError):  # compiled, without a signature
         return False
     if first is None or first.kind in (first.KEYWORD_ONLY, first.VAR_KEYWORD):
-        return has_input or first is None
-    return has_input and first.default is not first.empty
+        return True
+    return first.default is not first.empty
 
 
 def factory_of(given: str | Callable[..., Any]) -> Factory:

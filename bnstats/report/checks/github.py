@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bnstats.errors import HostError, printable
-from bnstats.notation import exact_text, plural, signed
-from bnstats.report.checks.text import message, summary
+from bnstats.notation import deviation, plural
+from bnstats.report.checks.text import exact_shown, message, summary
 from bnstats.report.markdown import table
 from bnstats.statistics.quantities import ALL_QUANTITIES
 from bnstats.verification.check import Check
@@ -39,8 +39,7 @@ def _annotation(check: Check) -> str:
         properties["file"] = _in_repository(check.place.path)
         if check.place.line is not None:
             properties |= {"line": str(check.place.line), "col": str(check.place.column)}
-    verdict = "is wrong" if check.outcome == "fail" else "is undecided"
-    properties["title"] = f"{check.layer} {check.quantity} {verdict}"
+    properties["title"] = f"{check.layer} {check.quantity}: {check.grade}"
     return command(_LEVELS[check.outcome], message(check), properties)
 
 
@@ -89,15 +88,14 @@ def markdown(checks: Sequence[Check]) -> str:
 
 
 def _row(check: Check) -> tuple[str, ...]:
-    z = check.shown_z
     return (
-        check.outcome,
+        check.grade,
         f"`{check.layer}`",
         ALL_QUANTITIES[check.quantity].symbol,
         f"`{check.wanted}`",
-        exact_text(check.exact.value, check.exact.error) if check.exact else "",
+        exact_shown(check, check.exact) if check.exact else "",
         str(check.estimate) if check.estimate else "",
-        "" if z is None else signed(f"{z:+.3g}"),
+        "" if check.z is None else deviation(check.z),
         check.reason,
         f"`{check.command}`" if check.command else "",
     )

@@ -26,10 +26,9 @@ def junit(checks: Sequence[Check], *, allow_undecided: bool = False) -> str:
     for check, kind in zip(checks, kinds, strict=True):
         case = _case(suite[0], _source(check), f"{check.layer} {check.quantity}")
         if kind:
-            verdict = check.verdict.outcome if check.verdict else check.outcome
             found = ElementTree.SubElement(case, kind, message=_legal(finding(check)))
             if kind != "skipped":
-                found.set("type", verdict)
+                found.set("type", check.grade)
             found.text = _legal(f"{_where(check)}{message(check)}")
     return _written(suite)
 

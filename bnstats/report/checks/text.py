@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from bnstats.notation import deviation, exact_text, plural, signed
+from bnstats.claims.grades import GRADES, beside
+from bnstats.notation import deviation, exact_text, plural, significant
 from bnstats.report.page import UNFOLDED, Page
+from bnstats.statistics.exact import Exact
 from bnstats.verification.check import Check
 
 _INDENT = " " * len("undecided ")
+_GRADES = ("verified", *GRADES[:-1], "failed", "undecided")
 _MOST_NAMES = 20
 
 
@@ -44,12 +49,11 @@ def checks_text(
 
 
 def summary(checks: Sequence[Check]) -> str:
-    """Return how many constants of how many layers passed, in a line."""
-    failed = sum(check.outcome == "fail" for check in checks)
-    undecided = sum(check.outcome == "undecided" for check in checks)
-    counts = f"{len(checks) - failed - undecided} verified, {failed} failed, {undecided} undecided"
+    """Return how many constants of how many layers got which grade, in a line."""
+    counts = Counter(check.grade for check in checks)
+    given = [f"{counts[grade]} {grade}" for grade in _GRADES if counts[grade]]
     layers = plural(len({check.layer for check in checks}), "layer")
-    return f"{plural(len(checks), 'constant')} of {layers}: {counts}"
+    return f"{plural(len(checks), 'constant')} of {layers}: {', '.join(given) or '0 verified'}"
 
 
 def check_text(check: Check) -> str:
@@ -61,15 +65,23 @@ def finding(check: Check) -> str:
     """Return the value that was wanted, and what is known of it: the heart of every format."""
     parts = [f"{'claimed' if check.verdict else 'committed'} {check.wanted}"]
     if check.exact:
-        parts.append(f"exact {exact_text(check.exact.value, check.exact.error)}")
+        parts.append(f"exact {exact_shown(check, check.exact)}")
     if check.estimate:
         parts.append(f"sampled {check.estimate}")
     elif check.verdict:
         parts.append("not sampled: too wide to be drawn")
-    z = check.shown_z
-    if z is not None:
-        parts.append(f"z = {signed(f'{z:+.3g}') if abs(z) >= 100 else deviation(z)}")
+    if check.z is not None:
+        parts.append(f"z = {deviation(check.z)}")
+    elif check.outcome == "fail" and check.z_wanted is not None and math.isfinite(check.z_wanted):
+        parts.append(f"{significant(abs(check.z_wanted), 3)} standard errors from that")
     return f"{check.name}: {', '.join(parts)}"
+
+
+def exact_shown(check: Check, exact: Exact) -> str:
+    """Return an exact value with the digits that tell it from the value that was wanted."""
+    if check.verdict is None:
+        return exact_text(exact.value, exact.error)
+    return beside(check.verdict.claim.printed, exact)
 
 
 def message(check: Check) -> str:
@@ -88,6 +100,9 @@ def _lines(check: Check, page: Page) -> Iterator[str]:
         yield from page.folded(_INDENT, check.reason)
         if check.command:
             yield f"hint:     {check.command}"
+    elif check.reason:
+        yield from _labelled("note", f"{_where(check)}{finding(check)}", page)
+        yield from page.folded(_INDENT, check.reason)
     elif check.verdict:
         beyond = check.verdict.remark.partition("; ")[2]
         yield from _labelled("ok", "; ".join(filter(None, (finding(check), beyond))), page)

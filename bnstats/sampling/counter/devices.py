@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import repeat
 from math import frexp, isfinite, ldexp
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from bnstats.backends import Device, Launch, load
 from bnstats.errors import BnstatsError, HostError, described
 from bnstats.sampling.counter.draws import round_keys
 from bnstats.sampling.counter.reduction import Reduction
-from bnstats.sampling.iid import Chunk, iid_chunks
+from bnstats.sampling.kept import Drawn
+from bnstats.sampling.layout import Chunk, Layout, Span
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import Spec
@@ -38,51 +39,87 @@ _CHUNK_BLOCKS = 64  # a chunk is some tens of milliseconds of work
 _COLUMNS = 256  # of a processor's sums: the adds of one row do not wait for each other
 
 
-def accelerated(
-    spec: Spec,
-    sampling: Sampling,
-    samples: int,
-    pivot: float,
-    devices: Sequence[Device],
-    watch: Watch,
-) -> Iterator[tuple[Chunk, Tally]]:
-    """Yield chunks of independent draws with their moments, in order.
+def lanes_on(
+    devices: Sequence[Device], spec: Spec, sampling: Sampling, pivot: float, watch: Watch
+) -> Lanes:
+    """Return what draws a layer on the devices of a backend, which take turns.
 
     Parameters
     ----------
+    devices
+        Devices of the backend.
     spec, sampling
         What to draw, and how; this names the backend.
-    samples
-        Number of draws.
     pivot
         What is subtracted from y.
-    devices
-        Devices of the backend, which take turns.
     watch
-        Asked whether to stop before each chunk is begun; warned where a device had too little
-        memory, or could not fuse a layer.
+        Warned where a device has too little memory, or cannot fuse a layer.
+
+    Raises
+    ------
+    HostError
+        The backend is missing.
+    """
+    return [_Lane(spec, sampling, pivot, device, watch) for device in devices]
+
+
+def lanes_layout(lanes: Lanes, samples: int) -> Layout:
+    """Return how a run is cut: a leaf suits the smallest device."""
+    return Layout(samples, min(lane.size for lane in lanes) * _CHUNK_BLOCKS)
+
+
+def accelerated(lanes: Lanes, layout: Layout, spans: Iterable[Span], watch: Watch) -> Drawn:
+    """Yield the leaves of spans of independent draws with their moments, in order.
+
+    The first leaf of a run says about which means all others are summed. So it is drawn first,
+    also where it is in none of the spans, and the digits depend on nobody's share in the work.
+    Before each leaf, ``watch`` is asked whether to stop.
 
     Raises
     ------
     BnstatsError
         The backend cannot run this layer.
     HostError
-        The backend is missing, or the smallest block is too large for a device.
+        The smallest block is too large for a device.
     """
-    lanes = [_Lane(spec, sampling, pivot, device, watch) for device in devices]
-    waiting: deque[Callable[[], tuple[Chunk, Tally]]] = deque()
-    for chunk in iid_chunks(samples, min(lane.size for lane in lanes) * _CHUNK_BLOCKS):
+    waiting: deque[tuple[Span, Callable[[], Tally]]] = deque()
+    for number, (leaf, chunk) in enumerate(part for s in spans for part in layout.chunks(s)):
         if watch.stopping():
             break
-        waiting.append(lanes[chunk.unit % len(lanes)].begin(chunk))
+        if not number:
+            first = _prepared(lanes, layout)
+        lane = lanes[chunk.unit % len(lanes)]
+        waiting.append((leaf, lane.begin(chunk) if chunk.unit else partial(Tally, first)))
         if len(waiting) > len(lanes):
-            yield waiting.popleft()()
-    for finish in waiting:
-        yield finish()
+            leaf, finish = waiting.popleft()
+            yield leaf, finish()
+    for leaf, finish in waiting:
+        yield leaf, finish()
+
+
+def _prepared(lanes: Lanes, layout: Layout) -> Tally:
+    """Draw the first leaf, have all lanes sum as it says, and return its moments."""
+    lead = lanes[0]
+    if lead.first is None:
+        _, chunk = next(layout.chunks(layout.span(0, 0, 1)))
+        lead.first = lead.begin(chunk)()
+        for lane in lanes:
+            lane.plan = replace(lead.plan, columns=lane.plan.columns)
+    return lead.first
 
 
 class _Lane:
-    """One device at work on a layer."""
+    """One device at work on a layer.
+
+    Attributes
+    ----------
+    size
+        Draws of a block.
+    plan
+        What it computes.
+    first
+        Moments of the run's first leaf, once it is drawn.
+    """
 
     def __init__(
         self, spec: Spec, sampling: Sampling, pivot: float, device: Device, watch: Watch
@@ -97,11 +134,12 @@ class _Lane:
         # All of the sampling that a program depends on: one serves every seed.
         how = Sampling(dtype=sampling.dtype, direction=sampling.direction, law=sampling.law)
         columns = _COLUMNS if device.kind == "cpu" else 1
-        self._plan = Reduction(spec, how, pivot, self.size, columns, careful=False)
+        self.plan = Reduction(spec, how, pivot, self.size, columns, careful=False)
+        self.first: Tally | None = None
 
-    def begin(self, chunk: Chunk) -> Callable[[], tuple[Chunk, Tally]]:
+    def begin(self, chunk: Chunk) -> Callable[[], Tally]:
         """Set the device to work on a chunk; return what waits for it and for its moments."""
-        return partial(self._finish, chunk, *self._begun(chunk, self._plan))
+        return partial(self._finish, chunk, *self._begun(chunk, self.plan))
 
     def _begun(self, chunk: Chunk, plan: Reduction) -> tuple[Reduction, Any]:
         """Return the reduction that the device is at work on, and its sums; None for no memory."""
@@ -113,7 +151,7 @@ class _Lane:
 
         return plan, self._within_memory(start)
 
-    def _finish(self, chunk: Chunk, plan: Reduction, sums: Any) -> tuple[Chunk, Tally]:
+    def _finish(self, chunk: Chunk, plan: Reduction, sums: Any) -> Tally:
         while True:
             if sums is not None:
                 sums = self._within_memory(partial(_added, self._xp, sums))
@@ -124,11 +162,11 @@ class _Lane:
                 plan = replace(plan, careful=True)
             elif not plan.about and any(map(cancelled, found.values())):
                 means = tuple((_rounded(m.mean_a), _rounded(m.mean_b)) for m in found.values())
-                self._plan = plan = replace(
-                    plan, careful=True, about=means
-                )  # for later chunks, too
+                plan = replace(plan, careful=True, about=means)
+                if not chunk.unit:
+                    self.plan = plan
             else:
-                return chunk, found
+                return found
             plan, sums = self._begun(chunk, plan)
 
     def _within_memory(self, compute: Callable[[], Any]) -> Any:
@@ -141,14 +179,14 @@ class _Lane:
             if isinstance(error, BnstatsError):
                 raise
             raise BnstatsError(
-                f"{self._plan.spec.text} does not run on {self._backend}: {described(error)}",
+                f"{self.plan.spec.text} does not run on {self._backend}: {described(error)}",
                 hint="`backend='numpy'` runs every layer",
             ) from error
 
     def _halve(self) -> None:
         if self.size <= 2:
             raise HostError(
-                f"{self._device.name} has not the memory for two draws of {self._plan.spec.text}",
+                f"{self._device.name} has not the memory for two draws of {self.plan.spec.text}",
                 hint="`backend='numpy'` needs less",
             )
         self.size //= 2
@@ -197,3 +235,6 @@ def _launch(reduction: Reduction, xp: Any, device: Device) -> Launch:
     """Compile a reduction, or find it compiled: verification draws a layer several times."""
     launch: Launch = xp.launcher(partial(reduction, xp), reduction.size, device)
     return launch
+
+
+Lanes: TypeAlias = list[_Lane]

@@ -19,6 +19,8 @@ from bnstats.statistics.quantities import (
 
 # Below this gain in variance over independent draws, sobol points are not worth their cost.
 _WORTHWHILE_GAIN = 2.0
+# Below so many effective draws, one in ten decides: a sign that there is no variance to be found.
+_FEW = 10
 
 
 def doubts(result: Result) -> tuple[str, ...]:
@@ -69,8 +71,16 @@ def more_draws(result: Result, direction: Direction) -> str:
     Where the exact fourth moment is known it tells; a sample that has missed what is rare cannot.
     """
     std, samples = result.quantities[f"std_{direction}"], result.samples
-    known = std.exact
-    if not std.n_eff and std.interval is not None:
+    known, is_heavy = std.exact, not std.n_eff and std.interval is not None
+    was_tried = not result.spec.bound.why_inexact
+    if known is None and was_tried and (is_heavy or std.n_eff < _FEW):
+        mean = result.quantities[f"mean_{direction}"].exact
+        what = f"σ[{direction}]" if mean else f"E[{direction}] and no exact σ[{direction}]"
+        return (
+            f"no exact {what} is known: infinite, or an integral beyond float64, and no `samples` "
+            "is sure to help"
+        )
+    if is_heavy:
         return "their fourth moment is not known to be finite, and no `samples` is sure to help"
     seen = max(std.n_eff, 1.0) / samples
     if known is not None and known.asymptotic_std is not None and known.value > 0:

@@ -1,0 +1,1 @@
+"""Moments in files: what a run leaves behind so that no draw is made twice."""

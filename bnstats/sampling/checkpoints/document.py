@@ -1,0 +1,181 @@
+"""Documents of moments: the subtrees of runs as JSON, exact to the last bit, and sealed.
+
+A record of moments is written field by field, whatever its fields are: numbers, and tuples of
+them. Numbers that are not finite are texts, as JSON has none of them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from bnstats.errors import BnstatsError, printable
+from bnstats.sampling.checkpoints.identity import digest_of
+from bnstats.sampling.kept import Subtrees
+from bnstats.sampling.layout import Layout, Span
+from bnstats.statistics.joint import Joint
+from bnstats.statistics.moments import Moments, Tally
+from bnstats.statistics.quantities import Direction
+
+SCHEMA = "bnstats-moments/1"
+_MAX_BYTES = 64_000_000
+_JOINT = "joint"
+_DAMAGED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RecursionError)
+
+
+@dataclass(frozen=True)
+class RunMoments:
+    """The moments of one run, or of a part of it.
+
+    Attributes
+    ----------
+    identity
+        What the digits depend on, see `bnstats.sampling.checkpoints.identity`.
+    subtrees
+        Spans with their moments, and the layout of the run.
+    part
+        Which part of how many this is; None for a run, whole or not.
+    """
+
+    identity: Mapping[str, Any]
+    subtrees: Subtrees
+    part: tuple[int, int] | None = None
+
+
+def moments_document(runs: Sequence[RunMoments]) -> dict[str, Any]:
+    """Return the document of some runs."""
+    found = {"schema": SCHEMA, "runs": [_run_entry(run) for run in runs]}
+    return found | {"digest": digest_of(found)}
+
+
+def _run_entry(run: RunMoments) -> dict[str, Any]:
+    layout = run.subtrees.layout
+    return {
+        "run": dict(run.identity),
+        "samples": layout.samples,
+        "units": layout.units,
+        "chunk": layout.largest_chunk,
+        "part": None if run.part is None else list(run.part),
+        "subtrees": [
+            {
+                "unit": span.unit,
+                "first": span.first,
+                "leaves": span.leaves,
+                "draws": span.draws,
+                "moments": {name: _entry(record) for name, record in _records(tally)},
+            }
+            for span, tally in run.subtrees
+        ],
+    }
+
+
+def _records(tally: Tally) -> Iterator[tuple[str, Any]]:
+    yield from tally.items()
+    if tally.joint is not None:
+        yield _JOINT, tally.joint
+
+
+def _entry(record: Any) -> dict[str, Any]:
+    return {field.name: _written(getattr(record, field.name)) for field in fields(record)}
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, tuple | list | np.ndarray):
+        return [_written(item) for item in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, int) or math.isfinite(value) else repr(float(value))
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, list):
+        return np.array([_read(item) for item in value])
+    if isinstance(value, str) and value in ("inf", "-inf", "nan"):
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("not a number")
+    return float(value)
+
+
+def _tally(entry: Mapping[str, Any]) -> Tally:
+    directions: tuple[Direction, ...] = get_args(Direction)
+    found = Tally({d: _record(Moments, entry[d]) for d in directions if d in entry})
+    if _JOINT in entry:
+        found.joint = _record(Joint, entry[_JOINT])
+    if {name for name, _ in _records(found)} != entry.keys():
+        raise ValueError("not moments")
+    return found
+
+
+def _record(kind: Callable[..., Any], numbers: Mapping[str, Any]) -> Any:
+    found = kind(**{name: _read(value) for name, value in numbers.items()})
+    if numbers.keys() != {field.name for field in fields(found)}:
+        raise ValueError("not moments")
+    return found
+
+
+def read_moments(path: Path) -> list[RunMoments]:
+    """Read a document of moments.
+
+    Raises
+    ------
+    BnstatsError
+        The file cannot be read, is no such document, or is not as it was written.
+    """
+    shown = printable(str(path))
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError("too large")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise BnstatsError(f"no {shown} here") from None
+    except (OSError, ValueError):
+        raise BnstatsError(f"{shown} cannot be read") from None
+    try:
+        document = json.loads(text)
+        schema = document["schema"]
+    except _DAMAGED:
+        raise BnstatsError(f"{shown} is damaged, or no moments of bnstats") from None
+    if schema != SCHEMA:
+        hint = None
+        if str(schema).startswith("bnstats/"):
+            hint = "bnstats compute --part 1/8 --export FILE.json writes moments"
+        raise BnstatsError(f"{shown} holds no moments: it is not {SCHEMA}", hint=hint)
+    try:
+        sealed = {key: value for key, value in document.items() if key != "digest"}
+        if document["digest"] != digest_of(sealed):
+            raise ValueError("not as it was written")
+        return [_run(entry) for entry in document["runs"]]
+    except _DAMAGED:
+        raise BnstatsError(f"{shown} is damaged: it is not as it was written") from None
+
+
+def _run(entry: Mapping[str, Any]) -> RunMoments:
+    sizes = entry["samples"], entry["run"]["leaf"], entry["units"], entry["chunk"]
+    if any(type(size) is not int or size < 1 for size in sizes):
+        raise ValueError("not a layout")
+    subtrees = Subtrees(Layout(*sizes))
+    for node in entry["subtrees"]:
+        where = node["unit"], node["first"], node["leaves"]
+        unit, first, leaves = where
+        whole = all(type(number) is int and number >= 0 for number in where)
+        aligned = leaves > 0 and leaves & (leaves - 1) == 0 and first % leaves == 0
+        span = Span(*subtrees.layout.span(*where))
+        if not (whole and aligned and unit < sizes[2]) or span.draws != node["draws"]:
+            raise ValueError("not a span of this run")
+        subtrees.add(span, _tally(node["moments"]))
+    part = entry["part"]
+    return RunMoments(entry["run"], subtrees, None if part is None else (part[0], part[1]))
+
+
+def render(document: Mapping[str, Any]) -> str:
+    """Return a document as text, a line for each subtree."""
+    return (
+        json.dumps(document, ensure_ascii=True, allow_nan=False).replace('{"unit"', '\n{"unit"')
+        + "\n"
+    )

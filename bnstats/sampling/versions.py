@@ -1,0 +1,62 @@
+"""What draws here: the code of bnstats, and the arithmetic of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bnstats.version import __version__
+
+_ROOT = Path(__file__).parents[1]
+_DRAWING = ("layers", "backends", "sampling", "specs", "statistics/moments.py", "custom")
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return what must agree wherever parts of one run are drawn."""
+    return {
+        "bnstats": __version__,
+        "numpy": np.__version__,
+        "Python": ".".join(platform.python_version_tuple()[:2]),
+        "code of bnstats": drawing_code(),
+    }
+
+
+@cache
+def drawing_code() -> str:
+    """Return a digest of the modules of bnstats that digits come from."""
+    digest = hashlib.sha256()
+    for path in sorted(_files(_ROOT / name for name in _DRAWING)):
+        digest.update(path.relative_to(_ROOT).as_posix().encode())
+        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    return digest.hexdigest()[:16]
+
+
+def _files(paths: Iterable[Path]) -> Iterable[Path]:
+    for path in paths:
+        yield from path.rglob("*.py") if path.is_dir() else [path]
+
+
+@cache
+def arithmetic() -> str:
+    """Return a digest of the values of numpy's functions on a few thousand numbers.
+
+    They differ in the last digit from one version of numpy to another, and from one kind of
+    processor to another, and with them the digits of a run.
+    """
+    digest = hashlib.sha256(sys.byteorder.encode())
+    grid = np.linspace(-9.0, 9.0, 4099)
+    with np.errstate(all="ignore"):
+        for dtype in (np.float32, np.float64):
+            x: Any = grid.astype(dtype)
+            for function in (np.exp, np.expm1, np.log, np.log1p, np.sin, np.cos, np.tanh, np.sqrt):
+                digest.update(np.nan_to_num(function(np.abs(x))).tobytes())
+            digest.update(np.array([x @ x, np.sum(x * x), np.mean(x * x)]).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,50 @@
+"""What a layer of the user's is made of, as far as it can be read: a change shows in a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from typing import Any
+
+from bnstats.errors import BnstatsError
+from bnstats.layers import LAYERS, USER_LAYERS, Layer
+
+
+def source_digest(layer: Layer) -> str | None:
+    """Return a digest of the module that a layer of the user's comes from; None of bnstats' own.
+
+    The numbers within a torch.nn.Module, and the version of the package, count as well. What the
+    module imports in its turn is not read.
+
+    Raises
+    ------
+    BnstatsError
+        The source cannot be read.
+    """
+    if layer.name in LAYERS and layer.name not in USER_LAYERS:
+        return None
+    found = inspect.unwrap(layer.bind)
+    of = found if inspect.isroutine(found) or isinstance(found, type) else type(found)
+    module = sys.modules.get(getattr(of, "__module__", None) or "")
+    root = sys.modules.get(getattr(module, "__name__", "").partition(".")[0])
+    digest = hashlib.sha256(str(getattr(root, "__version__", "")).encode())
+    try:
+        text = inspect.getsource(module or of)
+    except (OSError, TypeError):
+        if root is None or not hasattr(root, "__version__"):
+            raise BnstatsError(
+                f"the source of {layer.name} cannot be read, and so not be compared later",
+                hint="define it in a module of its own",
+            ) from None
+        text = getattr(of, "__qualname__", repr(of))  # compiled, of a package that has a version
+    digest.update(text.encode())
+    if hasattr(found, "state_dict") and not isinstance(found, type):  # a torch.nn.Module
+        digest.update(repr(found).encode())
+        for name, numbers in sorted(found.state_dict().items()):
+            digest.update(name.encode() + _bytes(numbers))
+    return digest.hexdigest()[:16]
+
+
+def _bytes(numbers: Any) -> bytes:
+    return bytes(numbers.detach().cpu().contiguous().numpy().tobytes())

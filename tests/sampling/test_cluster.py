@@ -1,0 +1,347 @@
+"""Clusters of dask: the digits of one process, whoever draws, dies, joins or is refused."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_support import ROOT, Cli, environment, read_document, spawn
+
+distributed = pytest.importorskip("distributed")
+
+from cluster_support import Processes, kill  # noqa: E402
+
+from bnstats import api  # noqa: E402
+from bnstats.errors import BnstatsError, HostError  # noqa: E402
+from bnstats.layers import Law  # noqa: E402
+from bnstats.result import Result  # noqa: E402
+from bnstats.runs.drawing import sample  # noqa: E402
+from bnstats.sampling import cluster, connection  # noqa: E402
+from bnstats.sampling.iid import chunk_draws  # noqa: E402
+from bnstats.sampling.settings import Sampling  # noqa: E402
+from bnstats.sampling.watch import Watch  # noqa: E402
+from bnstats.specs.spec import parse  # noqa: E402
+
+
+def compute(spec: Any, **how: Any) -> Result:
+    """Call `bnstats.compute`, whose first argument has no name to be given by."""
+    return api.compute(spec, **how)
+
+
+POOL = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
+CHUNK = chunk_draws(parse(POOL).bound)
+LONG = 150 * CHUNK + 5  # a second or two for one process
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    found = Processes(tmp_path_factory.mktemp("dask"), 2)
+    found.await_workers(2)
+    yield found
+    connection.close()
+    found.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Processes]:
+    """A cluster of this test's own, which it may ruin."""
+    found = Processes(tmp_path, 2)
+    found.await_workers(2)
+    yield found
+    connection.close()
+    found.close()
+
+
+def digits(result: Any) -> Any:
+    return {n: (q.value, q.stderr) for n, q in result.quantities.items()}, result.samples
+
+
+HOW: list[dict[str, Any]] = [
+    {"spec": POOL, "samples": 40 * CHUNK + 3},
+    {"spec": POOL, "samples": 3},
+    {"spec": "dropout", "samples": 3_000_000, "dtype": "float32", "law": Law(0.5, 2.0, 1.5)},
+    {"spec": "sigmoid", "samples": 1 << 23, "sampler": "sobol"},  # bands of several chunks
+    {"spec": "gelu", "precision": 0.002},
+    {"spec": POOL, "samples": 10 * CHUNK, "direction": "backward"},
+]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_the_digits_are_those_of_one_process(how: Any, processes: Processes) -> None:
+    expected = digits(compute(**how))
+    assert digits(compute(**how, cluster=processes.address)) == expected
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_the_backend_of_the_workers_draws(backend: str, processes: Processes) -> None:
+    pytest.importorskip(backend)
+    pytest.importorskip("array_api_compat")
+    law = Law(1e6, 1e-2, 1.0)  # the first leaf says about which means all sums are taken
+    how: Any = {"samples": 20_000_000, "backend": backend, "device": "cpu", "law": law}
+    there = compute("identity", **how, cluster=processes.address)
+    here = compute("identity", **how)
+    assert digits(there) == digits(here)
+    assert there.device == here.device
+
+
+def test_a_scheduler_file_and_a_client_lead_there_as_well(processes: Processes, cli: Cli) -> None:
+    expected = compute("elu", samples=2_000_000)
+    assert digits(compute("elu", samples=2_000_000, cluster=processes.file)) == digits(expected)
+    with distributed.Client(processes.address, set_as_default=False) as client:
+        assert digits(compute("elu", samples=2_000_000, cluster=client)) == digits(expected)
+        assert client.status == "running"  # it is not ours to close
+    found = cli("compute", "elu", "-n", "2e6", "--cluster", processes.address, "--json")
+    assert read_document(found.out)["results"][0]["std_y"]["value"] == expected.std_y.value
+
+
+def test_verify_and_table_draw_there(processes: Processes, cli: Cli) -> None:
+    argv = ("verify", "feng2016", "-n", "2e5", "--json")
+    there, here = cli(*argv, "--cluster", processes.address), cli(*argv)
+    assert there.code == here.code
+    assert there.out.partition('"provenance"')[0] == here.out.partition('"provenance"')[0]
+
+
+def test_a_function_of_the_users_is_drawn_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli
+) -> None:
+    (tmp_path / "far.py").write_text("def act(x):\n    return x * (x > 0), 1.0 * (x > 0)\n")
+    argv = ("compute", "far:act", "-n", "3e6", "--get", "std_dx.value")
+    here = spawn(*argv, cwd=tmp_path)
+    there = spawn(*argv, "--cluster", "local:2", cwd=tmp_path)
+    assert (there.code, there.out) == (here.code, here.out), there.err
+
+
+def test_a_script_without_a_guard_begins_a_local_cluster(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import bnstats\nprint('once')\n"
+        "print(bnstats.compute('elu', samples=2_000_000, cluster='local:2').std_y.value)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=120,
+        check=False,
+    )
+    expected = compute("elu", samples=2_000_000).std_y.value
+    assert (done.returncode, done.stdout) == (0, f"once\n{expected}\n"), done.stderr
+
+
+# --- who is refused, and what is told -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("where", "said", "code"),
+    [
+        ("tcp://127.0.0.1:9", "no scheduler of dask answers at tcp://127.0.0.1:9", 4),
+        ("nowhere.json", "neither an address nor a file", 2),
+        ("local:0", "not local or local:4", 2),
+        ("local:two", "not local or local:4", 2),
+        ("tcp://", "no scheduler of dask answers", 4),
+    ],
+)
+def test_no_cluster_is_an_error(
+    where: str, said: str, code: int, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_TIMEOUT", 2)
+    found = cli("compute", "relu", "-n", "1000", "--cluster", where)
+    assert (found.code, found.out) == (code, "")
+    assert said in found.err
+    assert "hint:" in found.err
+
+
+def test_without_dask_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    found = cli("compute", "relu", "-n", "1000", "--cluster", "tcp://127.0.0.1:9")
+    assert found.code == 4
+    assert "pip install 'bnstats[dask]'" in found.err
+
+
+@pytest.mark.parametrize("what", [3, ["tcp://127.0.0.1:9"]])
+def test_what_is_no_cluster_at_all(what: Any) -> None:
+    with pytest.raises(BnstatsError, match="not an address, a scheduler file or a client"):
+        compute("relu", samples=1000, cluster=what)
+
+
+@pytest.mark.parametrize("name", ["bnstats", "numpy", "Python"])
+def test_workers_with_other_versions_are_refused_by_name(
+    name: str, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = cluster.versions()
+    monkeypatch.setattr(cluster, "versions", lambda: real | {name: "9.9"})
+    begun: list[int] = []
+    with pytest.raises(HostError, match=rf"worker tcp://127.* has {name} .*, not 9.9") as error:
+        compute(
+            POOL, samples=LONG, cluster=processes.address, on_progress=lambda *a: begun.append(1)
+        )
+    assert "1 more worker" in str(error.value)
+    assert not begun
+
+
+@pytest.fixture
+def other_version(tmp_path: Path) -> str:
+    """Return a directory with a bnstats of another version."""
+    root = tmp_path / "other"
+    shutil.copytree(Path(ROOT) / "bnstats", root / "bnstats")
+    (root / "bnstats" / "version.py").write_text('"""."""\n__version__ = "0.0.7"\n')
+    return str(root)
+
+
+def test_a_worker_of_another_version_that_joins_late_draws_nothing(
+    own: Processes, other_version: str
+) -> None:
+    told: list[str] = []
+    begun = threading.Event()
+    joined = threading.Thread(target=lambda: (begun.wait(), own.add_worker(other_version)))
+    joined.start()
+    watch = Watch(on_progress=lambda *a: begun.set(), on_note=told.append)
+    result = sample(parse(POOL), Sampling(10**12, max_time=4.0, cluster=own.address), watch)
+    joined.join()
+    assert digits(compute(POOL, samples=result.samples)) == digits(result)
+    assert not told or "has bnstats 0.0.7, not" in told[0]
+    own.await_workers(3)
+    with pytest.raises(HostError, match=r"has bnstats 0\.0\.7, not"):
+        compute("relu", samples=1000, cluster=own.address)
+
+
+# --- what is lost ---------------------------------------------------------------------------------
+
+
+def test_a_killed_worker_costs_its_parcels_and_new_ones_are_used(own: Processes) -> None:
+    expected = digits(compute(POOL, samples=LONG))
+
+    def ruin(own: Processes) -> None:
+        for _ in range(3):
+            time.sleep(0.4)
+            own.add_worker()
+            kill(own.workers.pop(0))
+
+    ruins = threading.Thread(target=ruin, args=(own,))
+    ruins.start()
+    assert digits(compute(POOL, samples=LONG, cluster=own.address)) == expected
+    ruins.join()
+
+
+@pytest.mark.parametrize("what", ["workers", "scheduler"])
+def test_all_workers_or_the_scheduler_lost_is_an_error_with_the_result_so_far(
+    what: str, own: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 2.0)
+    failed: list[BnstatsError] = []
+    seen: list[int] = []
+
+    def progress(draws: int, tally: object) -> None:
+        seen.append(draws)
+        if len(seen) == 20:
+            for process in own.workers if what == "workers" else [own.scheduler]:
+                kill(process)
+
+    watch = Watch(on_progress=progress, on_failure=failed.append, should_stop=lambda: bool(failed))
+    begin = time.monotonic()
+    result = sample(parse(POOL), Sampling(10**12, cluster=own.address), watch)
+    assert time.monotonic() - begin < 60
+    (error,) = failed
+    assert isinstance(error, HostError)
+    assert what in str(error)
+    assert "lost" in str(error)
+    assert result.status == "interrupted"
+    assert result.samples == seen[-1] >= 19 * CHUNK
+    assert digits(result) == digits(compute(POOL, samples=result.samples))
+
+
+def test_no_worker_at_all_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+    alone = Processes(tmp_path, 0)
+    try:
+        with pytest.raises(HostError, match="no worker has come"):
+            compute("relu", samples=1000, cluster=alone.address)
+    finally:
+        connection.close()
+        alone.close()
+
+
+def _tasks(client: Any) -> int:
+    def count(dask_scheduler: Any) -> int:  # within, so that it travels as a whole
+        return sum(str(key).startswith("bnstats") for key in dask_scheduler.tasks)
+
+    return int(client.run_on_scheduler(count))
+
+
+def test_stopping_gives_what_is_drawn_and_cancels_the_tasks(processes: Processes) -> None:
+    seen: list[int] = []
+    result = compute(
+        POOL,
+        samples=10**15,
+        cluster=processes.address,
+        on_progress=lambda draws, tally: seen.append(draws),
+        should_stop=lambda: len(seen) >= 10,
+    )
+    assert result.status == "interrupted"
+    assert result.samples == seen[-1]
+    assert digits(result) == digits(compute(POOL, samples=result.samples))
+    with distributed.Client(processes.address, set_as_default=False) as client:
+        deadline = time.monotonic() + 30
+        while _tasks(client):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_the_scheduler_holds_few_tasks_at_any_n(processes: Processes) -> None:
+    counts: list[int] = []
+    client = distributed.Client(processes.address, set_as_default=False)
+    seen: list[int] = []
+
+    def progress(draws: int, tally: object) -> None:
+        seen.append(draws)
+        counts.append(_tasks(client))
+
+    with client:
+        compute(
+            POOL,
+            samples=10**15,
+            cluster=client,
+            on_progress=progress,
+            should_stop=lambda: len(seen) >= 40,
+        )
+    assert 2 <= max(counts) <= 2 * 8
+
+
+def test_what_travels_for_a_span_is_short(processes: Processes) -> None:
+    """Pickled as dask sends it; results/scale.md has what goes over the wire."""
+    from distributed.protocol import dumps
+
+    from bnstats.sampling.cluster_worker import draw, task_for
+    from bnstats.sampling.layout import Layout
+
+    spec = parse(POOL)
+    task = task_for(spec, Sampling(10**15, cluster="x"), 0.5)
+    layout = Layout(10**15, CHUNK)
+    task = replace(task, layout=layout)
+    there = sum(map(len, dumps((draw, task, layout.span(0, 2**30, 2**20)))))
+    back = sum(map(len, dumps(draw(task, layout.span(0, 0, 1)))))
+    assert there + back < 2000, (there, back)
+
+
+def test_an_error_of_the_layer_is_told_as_it_is_here(
+    processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import bnstats
+
+    bnstats.register(partial(_identity), name="nowhere_else")
+    with pytest.raises(BnstatsError):
+        compute("nowhere_else", samples=1000, cluster=processes.address)
+
+
+def _identity(x: Any) -> Any:
+    return x

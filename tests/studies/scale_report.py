@@ -1,0 +1,106 @@
+"""results/scale.md, from the record alone."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import Any
+
+
+def markdown(record: dict[str, Any]) -> str:
+    """Return the page; what was not measured is left out."""
+    lines = [
+        "# Scale",
+        "",
+        "How runs of `sigmoid` scale over processes and hosts, and what a task of a cluster costs.",
+        "Written by `python tests/studies/scale.py`.",
+    ]
+    for name, section in SECTIONS.items():
+        if name in record:
+            lines += ["", *section(record[name])]
+    return "\n".join([*lines, "", f"{record['machine']}, bnstats {record['bnstats']}.", ""])
+
+
+def _throughput(found: dict[str, Any]) -> list[str]:
+    rates = {name: median(values) for name, values in found["rates"].items()}
+    low, high = found["dask_over_forked"][0], found["dask_over_forked"][-1]
+    one, two = "--workers 1", "--workers 2"
+    return [
+        "## Processes",
+        "",
+        f"Runs of {found['samples']:,} draws, or half of them, in turns. Median of",
+        f"{len(found['dask_over_forked'])} rounds; load {found['load']:.1f}.",
+        "",
+        "| | million draws/s |",
+        "|---|--:|",
+        *(f"| `{name}` | {rate / 1e6:.1f} |" for name, rate in rates.items()),
+        "",
+        f"Two workers of dask reach {median(found['dask_over_forked']):.2f} of the throughput of",
+        f"`--workers 2` ({low:.2f} to {high:.2f}). Two processes draw",
+        f"{rates[two] / rates[one]:.2f} times as much as one in the same time (weak), and are",
+        f"{rates[two] / rates[one + ', all of it']:.2f} times as fast on the same draws (strong);",
+        "two workers of dask draw",
+        f"{rates['--cluster, 2 workers'] / rates['--cluster, 1 worker']:.2f} times as much as one.",
+    ]
+
+
+def _start(found: dict[str, Any]) -> list[str]:
+    none, local = median(found["none"]), median(found["local:2"])
+    return [
+        "## Start-up",
+        "",
+        f"A call that draws 1,000 times takes {none:.2f} s, with `--cluster local:2` {local:.2f} s",
+        f"(medians; load {found['load']:.1f}).",
+    ]
+
+
+def _task(found: dict[str, Any]) -> list[str]:
+    cost = found["scheduler_seconds"]
+    return [
+        "## A task",
+        "",
+        f"Over {found['spans']:,} spans of 20 ms on two workers, a span costs",
+        f"{found['bytes']:,.0f} bytes on all wires together, dask's own messages included, and",
+        f"{cost * 1e3:.2f} ms of the scheduler's processor. A span takes a worker 1 s, or 20 ms",
+        "for each worker of the cluster if that is more. So a scheduler spends at most",
+        f"{cost * 50:.0%} of a processor on spans, however many workers there are; what limits",
+        "their number is dask's own upkeep of them.",
+    ]
+
+
+def _hosts(found: dict[str, Any]) -> list[str]:
+    rows = [
+        f"| {name} | {row['refused']} | |"
+        if "refused" in row
+        else f"| {name} | {row['seconds']:.1f} | {'the same' if row['same_digits'] else 'OTHER'} |"
+        for name, row in found["networks"].items()
+    ]
+    return [
+        "## Hosts",
+        "",
+        f"A run of {found['samples']:,} draws. Client and scheduler are in one network",
+        "namespace, two workers in another; delays are of a round trip, losses of each way.",
+        "",
+        "| network | seconds | digits |",
+        "|---|--:|---|",
+        *rows,
+    ]
+
+
+def _thousand(found: dict[str, Any]) -> list[str]:
+    return [
+        f"## {found['workers']:,} workers",
+        "",
+        f"Workers that sleep for as long as they would draw, {found['spans']:,} spans in"
+        f" {found['seconds']:.0f} s:",
+        f"the scheduler takes {found['scheduler_share']:.1%} of a processor",
+        f"({found['scheduler_share_idle']:.1%} when idle), the client {found['client_share']:.1%}.",
+    ]
+
+
+SECTIONS = {
+    "throughput": _throughput,
+    "start": _start,
+    "task": _task,
+    "hosts": _hosts,
+    "thousand": _thousand,
+}
