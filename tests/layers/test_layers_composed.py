@@ -14,6 +14,7 @@ from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
 from bnstats.layers import Law
 from bnstats.specs.spec import parse
+from bnstats.statistics.quadrature import Expectation
 
 # --- text -----------------------------------------------------------------------------------------
 
@@ -88,6 +89,45 @@ def test_every_exact_value_of_a_scaled_layer_follows_from_those_of_the_layer(inn
             assert found[name].error >= 0
 
 
+@laws
+@pytest.mark.parametrize(("spec", "c", "d"), [("2-3*tanh", -3, 2), ("0.5*tanh", 0.5, 0)])
+def test_stated_moments_of_a_scaled_activation_by_mpmath(spec, c, d, law):
+    known = parse(spec).bound.moments(law, Expectation(law)).stated
+    with mp.workdps(30):
+        m, s, dy2 = mpf(law.x_mean), mpf(law.x_std), mpf(law.dy_std) ** 2
+
+        def over(f):
+            ends = [m + k * s for k in (-13, -5, -2, 0, 2, 5, 13)]
+            return mp.quad(lambda x: f(x, c * mp.tanh(x) + d) * mp.npdf(x, m, s), ends)
+
+        mean = over(lambda x, y: y)
+        slopes = [over(lambda x, y, k=k: (c * mp.sech(x) ** 2) ** k) for k in (2, 4)]
+        true = {
+            "mean_y": mean,
+            **{f"m{k}_y": over(lambda x, y, k=k: (y - mean) ** k) for k in (3, 4)},
+            "var_y": over(lambda x, y: (y - mean) ** 2),
+            "ms_dx": dy2 * slopes[0],
+            "m4_dx": 3 * dy2**2 * slopes[1],
+            "cov_xy": over(lambda x, y: (x - m) * y),
+            "drift": over(lambda x, y: (((x - m) / s) ** 2 - 1) * y**2) / 2,
+        }
+    assert set(known) == set(true)
+    for name, value in true.items():
+        assert known[name].value == pytest.approx(float(value), rel=1e-11, abs=1e-13), name
+
+
+def test_stated_moments_of_scaled_rows_are_multiples():
+    plain, found = (
+        parse(spec).bound.moments(LAWS[0], Expectation(LAWS[0])).stated
+        for spec in ("rms_norm:eps=0.3", "-3*rms_norm:eps=0.3")
+    )
+    assert set(plain) == set(found) > {"ms_y", "var_ms_y", "var_ms_dx"}
+    for name, power in {"ms_y": 2, "var_ms_y": 4, "var_ms_dx": 4, "ms_dx": 2, "var_y": 2}.items():
+        assert found[name].value == pytest.approx(3**power * plain[name].value, rel=1e-14), name
+    shifted = parse("1-3*rms_norm:eps=0.3").bound.moments(LAWS[0], Expectation(LAWS[0])).stated
+    assert set(plain) - set(shifted) == {"ms_y", "var_ms_y"}  # of y about 0, which has moved
+
+
 def test_four_times_a_sigmoid_has_mean_two():
     known = exact_of("4*sigmoid", Law(0.0, 1.3126771368, 1.0))
     assert known["mean_y"].value == pytest.approx(2, abs=1e-13)
@@ -97,7 +137,6 @@ def test_four_times_a_sigmoid_has_mean_two():
 @pytest.mark.parametrize("law", LAWS)
 def test_the_drift_is_the_derivative_of_the_mean_square(law):
     bound = parse("2-3*tanh").bound
-    from bnstats.statistics.quadrature import Expectation
 
     def mean_square(scale: float) -> float:
         at = law._replace(x_std=law.x_std * math.sqrt(scale))
