@@ -85,7 +85,8 @@ def test_the_layer_with_structure_is_one() -> None:
 @pytest.mark.parametrize("session", every_session(), ids=lambda s: f"{s.page}: {s.command}")
 def test_a_session_prints_what_the_page_shows(session: Session, tmp_path: Path) -> None:
     backend = re.search(r"--backend (\w+)", session.command)
-    needed = backend[1] if backend else "torch" if "my_nets:" in session.command else "numpy"
+    is_module = re.search("(deep|my_nets):", session.command)
+    needed = backend[1] if backend else "torch" if is_module else "numpy"
     if missing(needed):
         pytest.skip(f"{needed} is not installed")
     write_modules(tmp_path)

@@ -67,7 +67,9 @@ def printed_by(command: str, folder: Path) -> str:
     It shows warnings and errors above the result, and its prompt after a blank line. How long a
     run takes depends on the machine, and is left out.
     """
-    outcome = spawn(*shlex.split(command, comments=True)[1:], cwd=folder)
+    with tempfile.TemporaryDirectory() as cache:  # in which nothing was drawn before
+        argv = shlex.split(command, comments=True)[1:]
+        outcome = spawn(*argv, cwd=folder, XDG_CACHE_HOME=cache)
     assert "Traceback" not in outcome.err
     said = re.sub(r"^note: \S+ takes .*\n", "", outcome.err, flags=re.MULTILINE)
     return (said + outcome.out).rstrip("\n")

@@ -195,7 +195,8 @@ def _drawn(model: Model, seeds: np.random.Generator, *, keeps_weights: bool) -> 
             hint="e.g. `rows='*'`",
         )
     labels = tuple(Label(i, c.name, c.layer, c.dx is not None) for i, c in enumerate(rows, 1))
-    per, ends = _ends(labels, blocks if model.rows == "*" else {})
+    every = model.rows == "*"
+    per, ends = _ends(labels, blocks if every else {}, "layer" if every else "row")
     ln_y = np.array([[c.y.ln if c.y else math.nan for c in rows]])
     ln_dx = np.array([[c.dx.ln if c.dx else math.nan for c in rows]])
     cosines = np.array([[c.y.cosine if c.y else math.nan for c in rows]])
@@ -269,13 +270,15 @@ def _weights(made: Any) -> Iterator[Weight]:
             yield Weight(name, sums, bool(low == high))
 
 
-def _ends(labels: Sequence[Label], blocks: dict[str, list[tuple[int, int]]]) -> tuple[str, Ends]:
+def _ends(
+    labels: Sequence[Label], blocks: dict[str, list[tuple[int, int]]], row: str
+) -> tuple[str, Ends]:
     """Return the blocks of which there are most, the outermost, and their ends; or all rows."""
     with_dx = [i for i, label in enumerate(labels) if label.has_dx]
     name = max(blocks, key=lambda b: (len(blocks[b]), -blocks[b][0][0]), default="")
     often = blocks.get(name, [])
     if len(often) < _LEAST_BLOCKS:
-        return "layer", Ends(range(len(labels)), with_dx)
+        return row, Ends(range(len(labels)), with_dx)
     begins = [first for first, _ in often if first in with_dx]
     return name, Ends([last for _, last in often], begins)
 
