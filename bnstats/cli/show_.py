@@ -53,10 +53,12 @@ def _layer(text: str, page: Page) -> Iterator[str]:
     from bnstats.custom import load_here
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS, STANDARD
+    from bnstats.specs.composition import is_composed
     from bnstats.specs.names import split
     from bnstats.specs.spec import example_specs, parse
 
-    name, found = split(text)
+    composed = parse(text, load_here).layer if is_composed(text) else None
+    name, found = (text, (composed, "")) if composed else split(text)
     near = suggestion(name, set_names())
     try:
         layer, carried = found or (load_here(name), "")
@@ -66,7 +68,9 @@ def _layer(text: str, page: Page) -> Iterator[str]:
                 f"no layer or claim set '{printable(name, 60)}'", hint=f"did you mean '{near}'?"
             ) from None
         raise
-    if text == name:  # of a library's layer no sizes are asked: the page says what they may be
+    if (
+        text == name and not composed
+    ):  # of a library's layer no sizes are asked: the page says what they may be
         text = f"{layer.name}:{carried}" if carried else example_specs(layer)[0]
     spec = parse(text).under(STANDARD)
     yield from _title(layer.name, layer.summary, page)

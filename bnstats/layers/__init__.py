@@ -12,6 +12,8 @@ from bnstats.layers._bound import Expect as Expect
 from bnstats.layers._bound import Input as Input
 from bnstats.layers._bound import Law as Law
 from bnstats.layers._bound import Namespace as Namespace
+from bnstats.layers._composition import chained as chained
+from bnstats.layers._composition import scaled as scaled
 from bnstats.layers._initialisation import Init as Init
 from bnstats.layers._initialisation import Weights as Weights
 from bnstats.layers._initialisation import weights as weights

@@ -20,6 +20,13 @@ Draws: TypeAlias = Mapping[str, Array]
 Backward: TypeAlias = Callable[[Array], Array]
 
 
+# Moments behind an activation: of f, its breakpoints, law and expect.
+MomentsAfter: TypeAlias = Callable[
+    [Callable[[Namespace, Array], tuple[Array, Array]], tuple[float, ...], "Law", "Expect"],
+    ExactMoments,
+]
+
+
 class Law(NamedTuple):
     """The law of the inputs: x ~ N(x_mean, x_std²), dy ~ N(0, dy_std²), all independent.
 
@@ -111,6 +118,9 @@ class BoundLayer:
     under
         ``under(law)`` returns this layer with what shows only once the law is known: breakpoints
         and faults of a function that nobody has examined. None where there is nothing to find out.
+    moments_after
+        ``moments_after(f, breakpoints, law, expect)`` returns the moments of this layer behind an
+        activation, which ``f(xp, x)`` gives with its slope; None where they are not known.
     """
 
     inputs: Mapping[str, Input]
@@ -122,6 +132,7 @@ class BoundLayer:
     heavy_tailed: tuple[Literal["y", "dx"], ...] = ()
     is_black_box: bool = False
     under: Callable[[Law], BoundLayer] | None = None
+    moments_after: MomentsAfter | None = None
 
     @property
     def numbers(self) -> int:

@@ -12,7 +12,7 @@ from bnstats.layers._known import ExactMoments, Known, summed
 from bnstats.layers._parameters import Width
 from bnstats.layers._registry import Pointwise, structured
 from bnstats.layers.max_pooling import max_pool
-from bnstats.layers.rectifiers import relu
+from bnstats.layers.rectifiers import identity, relu
 from bnstats.layers.sigmoidal import sigmoid
 from bnstats.layers.smooth import Approximate, gelu, silu
 
@@ -89,6 +89,17 @@ def geglu(*, approximate: Approximate = "none") -> BoundLayer:
 def reglu() -> BoundLayer:
     """Linear unit gated by relu; x is one element of each half."""
     return _gated(relu, breakpoints=(0.0,))
+
+
+@structured(
+    "y = a·b,  x = (a, b)",
+    "da = dy·b,  db = dy·a",
+    cite=_CITE,
+    aliases=("bilinear_glu",),
+)
+def multiply() -> BoundLayer:
+    """Product of two inputs, as of a linear unit with a linear gate; x is one element of each."""
+    return _gated(identity)
 
 
 @structured(

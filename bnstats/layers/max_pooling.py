@@ -14,9 +14,10 @@ from bnstats.layers._known import UNKNOWN, ExactMoments, Known, summed
 from bnstats.layers._layout import SHARED_OUT, WHOLE_MAP, adaptive_windows, in_region, windows
 from bnstats.layers._parameters import MapSize, Padding, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import largest, over_windows
-from bnstats.layers._registry import structured_by_sides
+from bnstats.layers._registry import Pointwise, structured_by_sides
 from bnstats.layers._windows import Region, Windows
 
+_ROUNDING = 2.0**-45
 _CITE = "torch.nn.functional; https://arxiv.org/abs/1603.07285 for the geometry"
 _FORMULA = "y_w = max of x_i over i in window w"
 _GRADIENT = "dx_i = Σ_w dy_w·[x_i is the maximum of w]"
@@ -32,7 +33,48 @@ def _largest_of(w: Windows) -> BoundLayer:
         shares = [(extent.inside, share) for extent, share in w.shares.items()]
         return max_moments(shares, w.per_position(lambda e: 1), prod(w.count) == 1, law, expect)
 
-    return BoundLayer({"x": Input(w.size), "dy": Input(w.count)}, forward, moments)
+    def moments_after(
+        f: Pointwise, breakpoints: tuple[float, ...], law: Law, expect: Expect
+    ) -> ExactMoments:
+        # The maximum of an increasing f is f of the maximum, and dx = dy·f′ there.
+        if not _is_increasing(f, breakpoints, expect):
+            return ExactMoments()
+
+        def over_y(value: Callable[[Array, Array], Array]) -> Known:
+            parts = (
+                share
+                * expect(
+                    lambda xp, x: value(*f(xp, x)),
+                    maximum_of=extent.inside,
+                    breakpoints=breakpoints,
+                )
+                for extent, share in w.shares.items()
+            )
+            return summed(*parts).known_by("order statistics")
+
+        mean = over_y(lambda y, slope: y)
+        return ExactMoments(
+            mean_y=mean,
+            var_y=over_y(lambda y, slope: (y - mean.value) ** 2),
+            m4_y=over_y(lambda y, slope: (y - mean.value) ** 4) if prod(w.count) == 1 else UNKNOWN,
+            ms_dx=law.dy_std**2
+            * w.per_position(lambda e: 1)
+            * over_y(lambda y, slope: slope * slope),
+        )
+
+    inputs = {"x": Input(w.size), "dy": Input(w.count)}
+    return BoundLayer(inputs, forward, moments, moments_after=moments_after)
+
+
+def _is_increasing(f: Pointwise, breakpoints: tuple[float, ...], expect: Expect) -> bool:
+    """Whether f falls nowhere among the nodes of a quadrature, but by rounding."""
+
+    def fall(xp: Namespace, x: Array) -> Array:
+        y = f(xp, xp.sort(xp.reshape(x, (-1,))))[0]
+        largest = xp.max(xp.maximum(y[:-1] - y[1:], 0)) if y.shape[0] > 1 else 0.0
+        return xp.ones_like(x) * (largest > _ROUNDING * xp.max(xp.abs(y)))
+
+    return expect(fall, breakpoints=breakpoints).value == 0
 
 
 def max_moments(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._known import ExactMoments, Known
+from bnstats.layers._known import ExactMoments, Known, summed
 from bnstats.layers._parameters import NonNegative, ParameterError, Positive, Range
 from bnstats.layers._registry import Pair, elementwise, pointwise_layer, structured
 
@@ -23,6 +24,28 @@ def identity(xp: Namespace, x: Array) -> Pair:
 def relu(xp: Namespace, x: Array) -> Pair:
     """Rectified linear unit."""
     return xp.maximum(x, 0), xp.astype(x > 0, x.dtype)
+
+
+@elementwise(
+    "y = max(0, x)^p,  p = power",
+    "dx = dy·p·max(0, x)^(p − 1)",
+    breakpoints=lambda power: (0.0,) if power <= 2 else (),
+    cite="arXiv:2109.08668; arXiv:1903.05858 for any power",
+    aliases=(
+        "relu_squared:power=2",
+        "relu2:power=2",
+        "relu_cubed:power=3",
+        "relu3:power=3",
+    ),
+    examples=("power=2", "power=3"),
+)
+def rectified_power(xp: Namespace, x: Array, *, power: Annotated[int, Range("[1, 16]")]) -> Pair:
+    """Power of the relu: squared relu at power=2, cubed at power=3."""
+    r = xp.maximum(x, 0)
+    lower = xp.astype(x > 0, x.dtype)
+    for _ in range(power - 1):
+        lower = lower * r  # a power of a scalar would be slow, and change float32's dtype
+    return lower * r, power * lower
 
 
 @elementwise(
@@ -52,19 +75,62 @@ def prelu(xp: Namespace, x: Array, *, weight: float = 0.25) -> Pair:
     return leaky_relu(xp, x, negative_slope=weight)
 
 
+class _Slopes(NamedTuple):
+    """The law of a random slope: its mean, and its central moments with bounds on their errors."""
+
+    mean: float
+    var: Known
+    m3: Known
+    m4: Known
+
+
+def _uniform(lower: float, upper: float) -> _Slopes:
+    width = upper - lower
+    return _Slopes((lower + upper) / 2, Known(width**2 / 12), Known(0.0), Known(width**4 / 80))
+
+
+def _reciprocal(lower: float, upper: float) -> _Slopes:
+    """Return the law of 1/U: E[U^-k] is (lower^(1−k) − upper^(1−k))/((k − 1)·width)."""
+    width, product = upper - lower, lower * upper
+    mean = math.log1p(width / lower) / width if width else 1 / lower
+    second, third = 1 / product, (lower + upper) / (2 * product**2)
+    fourth = (lower**2 + product + upper**2) / (3 * product**3)
+    m3 = third - 3 * mean * second + 2 * mean**3
+    m4 = fourth - 4 * mean * third + 6 * mean**2 * second - 3 * mean**4
+    unit = 2.0**-49  # the terms are as large as the raw moments
+    return _Slopes(
+        mean,
+        Known(max(second - mean**2, 0.0), unit * second),
+        Known(m3, 2 * unit * third),
+        Known(max(m4, 0.0), 4 * unit * fourth),
+    )
+
+
 @structured(
-    "y = max(0, x) + a·min(0, x),  a ~ U(lower, upper);  a = (lower + upper)/2 if not training",
+    "y = max(0, x) + a·min(0, x),  a ~ U(lower, upper), or 1/a if reciprocal;  "
+    "a = (lower + upper)/2 if not training",
     "dx = dy·(1 if x > 0 else a)",
     cite="arXiv:1505.00853",
     # The module is in training, the function is not unless it is told.
     aliases=("torch.RReLU", "torch.rrelu:training=false", "torch.rrelu_:training=false"),
-    examples=("", "training=false"),
+    examples=("", "training=false", "lower=3,reciprocal=true,upper=8"),
 )
-def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) -> BoundLayer:
-    """Randomised leaky rectified linear unit: every draw has a slope of its own."""
+def rrelu(
+    *,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = True,
+    reciprocal: bool = False,
+) -> BoundLayer:
+    """Randomised leaky relu: every draw has a slope of its own, as a paper's 1/U(3, 8)."""
     if lower > upper:
         raise ParameterError(f"lower={lower:g} is above upper={upper:g}")
-    centre, width = (lower + upper) / 2, upper - lower
+    if reciprocal and lower <= 0:
+        raise ParameterError(f"lower={lower:g} is not positive, and slopes are its reciprocals")
+    width = upper - lower
+    slopes = (_reciprocal if reciprocal else _uniform)(lower, upper)
+    fixed_slope = 2 / (lower + upper) if reciprocal else (lower + upper) / 2
+    centre = slopes.mean if training else fixed_slope
 
     def at_centre(xp: Namespace, x: Array) -> Pair:
         return leaky_relu(xp, x, negative_slope=centre)
@@ -76,35 +142,43 @@ def rrelu(*, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = True) 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         x = draws["x"]
         above = xp.astype(x > 0, x.dtype)
-        factor = above + (1 - above) * (lower + width * draws["slope"])
+        slope = lower + width * draws["slope"]
+        factor = above + (1 - above) * (1 / slope if reciprocal else slope)
         return x * factor, lambda dy: dy * factor
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
-        # Given x, y is its value g at the mean slope plus min(0, x)·U, where U is uniform on
-        # ±width/2: odd moments of U vanish, and no large terms cancel.
-        known, var_a, m4_a = fixed.moments(law, expect), width**2 / 12, width**4 / 80
+        # Given x, y is its value g at the mean slope plus min(0, x)·D, D the slope's deviation.
+        known, (_, var, m3, m4) = fixed.moments(law, expect), slopes
 
-        def extra_var(xp: Namespace, x: Array) -> Array:
-            return var_a * xp.minimum(x, 0) ** 2
+        def times(known: Known, of_x: Callable[[Array], Array]) -> Known:
+            """Return a moment of D times E[of_x(min(0, x))]."""
+            kink = (0.0,)
+            found = expect(lambda xp, x: of_x(xp.minimum(x, 0)), breakpoints=kink)
+            size = expect(lambda xp, x: xp.abs(of_x(xp.minimum(x, 0))), breakpoints=kink)
+            return (known.value * found).widened(known.error * size.value)
 
-        def m4(xp: Namespace, x: Array) -> Array:
-            g, below = at_centre(xp, x)[0] - known.mean_y.value, xp.minimum(x, 0) ** 2
-            return g**4 + 6 * g * g * var_a * below + m4_a * below * below
+        def from_mean(below: Array) -> Array:  # where x < 0; elsewhere its factor is 0
+            return centre * below - known.mean_y.value
 
         below = 0.5 * math.erfc(law.x_mean / (law.x_std * math.sqrt(2)))  # P(x < 0)
         above = 0.5 * math.erfc(-law.x_mean / (law.x_std * math.sqrt(2)))
-        square, fourth = centre**2 + var_a, centre**4 + 6 * centre**2 * var_a + m4_a
+        square = centre**2 + var
+        fourth = summed(Known(centre**4), 6 * centre**2 * var, 4 * centre * m3, m4)
         dy2 = law.dy_std**2
         return ExactMoments(
             mean_y=known.mean_y,
-            var_y=known.var_y + expect(extra_var),
-            m4_y=expect(m4),
-            ms_dx=Known(dy2 * (above + square * below)),
-            m4_dx=Known(3 * dy2**2 * (above + fourth * below)),
+            var_y=known.var_y + times(var, lambda b: b * b),
+            m4_y=summed(
+                known.m4_y,
+                6 * times(var, lambda b: (from_mean(b) * b) ** 2),
+                4 * times(m3, lambda b: from_mean(b) * b**3),
+                times(m4, lambda b: b**4),
+            ),
+            ms_dx=dy2 * (above + below * square),
+            m4_dx=3 * dy2**2 * (above + below * fourth),
             cov_xy=known.cov_xy,
-            # E[(x − E[x])·y·dy/dx], for min(0, x)·U beside g
-            drift=known.drift
-            + expect(lambda xp, x: (x - law.x_mean) * var_a * xp.minimum(x, 0), breakpoints=(0.0,)),
+            # E[(x − E[x])·y·dy/dx], for min(0, x)·D beside g
+            drift=known.drift + times(var, lambda b: (b - law.x_mean) * b),
         )
 
     inputs = {"x": Input(), "dy": Input(), "slope": Input(distribution="uniform")}
@@ -194,12 +268,14 @@ _SELU_SCALE = 1.0507009873554805
 
 
 @elementwise(
-    "y = λ·(x if x > 0 else α·(e^x − 1)),  λ = 1.0507, α = 1.6733",
+    "y = λ·(x if x > 0 else α·(e^x − 1)),  λ = scale",
     "dx = dy·λ·(1 if x > 0 else α·e^x)",
     breakpoints=(0.0,),
     cite="arXiv:1706.02515",
 )
-def selu(xp: Namespace, x: Array) -> Pair:
-    """Scaled exponential linear unit, self-normalising at mean 0 and variance 1."""
-    y, slope = elu(xp, x, alpha=_SELU_ALPHA)
-    return _SELU_SCALE * y, _SELU_SCALE * slope
+def selu(
+    xp: Namespace, x: Array, *, alpha: float = _SELU_ALPHA, scale: float = _SELU_SCALE
+) -> Pair:
+    """Scaled exponential linear unit; by default self-normalising at mean 0 and variance 1."""
+    y, slope = elu(xp, x, alpha=alpha)
+    return scale * y, scale * slope

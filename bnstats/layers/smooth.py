@@ -6,7 +6,7 @@ import math
 from typing import Annotated, Literal
 
 from bnstats.layers._bound import Array, Namespace
-from bnstats.layers._parameters import Positive, Synonyms
+from bnstats.layers._parameters import Positive, Range, Synonyms
 from bnstats.layers._registry import Pair, elementwise
 from bnstats.layers.sigmoidal import logistic
 
@@ -35,16 +35,41 @@ def gelu(xp: Namespace, x: Array, *, approximate: Approximate = "none") -> Pair:
 
 
 @elementwise(
-    "y = x/(1 + e^-x)",
-    "dx = dy·s·(1 + x·(1 − s)),  s = 1/(1 + e^-x)",
-    cite="arXiv:1702.03118",
-    aliases=("swish",),
+    "y = x/(1 + e^(−βx))",
+    "dx = dy·s·(1 + βx·(1 − s)),  s = 1/(1 + e^(−βx))",
+    cite="arXiv:1702.03118; arXiv:1710.05941 for β",
+    aliases=("swish", "quick_gelu:beta=1.702"),
+    examples=("", "beta=1.702"),
 )
-def silu(xp: Namespace, x: Array) -> Pair:
-    """Sigmoid linear unit."""
-    s, complement = logistic(xp, x)
+def silu(xp: Namespace, x: Array, *, beta: float = 1.0) -> Pair:
+    """Sigmoid linear unit; swish by another name, and quick gelu at beta=1.702."""
+    s, complement = logistic(xp, x if beta == 1 else beta * x)
     y = x * s
-    return y, s + y * complement
+    return y, s + (y if beta == 1 else beta * y) * complement
+
+
+@elementwise(
+    "y = a·x + (1 − a)·x/(1 + e^-x),  a = negative_slope",
+    "dx = dy·(a + (1 − a)·s·(1 + x·(1 − s))),  s = 1/(1 + e^-x)",
+    cite="arXiv:2306.12059, fairchem's SmoothLeakyReLU",
+)
+def smooth_leaky_relu(xp: Namespace, x: Array, *, negative_slope: float = 0.2) -> Pair:
+    """Leaky relu made smooth by silu: slope a far to the left, 1 far to the right."""
+    y, slope = silu(xp, x)
+    y = negative_slope * x + (1 - negative_slope) * y
+    return y, negative_slope + (1 - negative_slope) * slope
+
+
+@elementwise(
+    "y = x·g(x),  g = silu or gelu",
+    "dx = dy·(g(x) + x·g′(x))",
+    cite="arXiv:2409.10594",
+    examples=("", "gate=gelu"),
+)
+def self_gated(xp: Namespace, x: Array, *, gate: Literal["silu", "gelu"] = "silu") -> Pair:
+    """Gated unit whose two halves are the same x: swiglu or geglu with a = b."""
+    g, slope = (silu if gate == "silu" else gelu)(xp, x)
+    return x * g, g + x * slope
 
 
 @elementwise(
@@ -73,16 +98,34 @@ def logsigmoid(xp: Namespace, x: Array) -> Pair:
 @elementwise(
     "y = log(1 + e^(βx))/β, and x where βx > threshold",
     "dx = dy/(1 + e^(−βx)), and dy where βx > threshold",
-    breakpoints=lambda beta, threshold: (threshold / beta,),
+    breakpoints=lambda beta, threshold: (threshold / beta,) if threshold < math.inf else (),
     cite="Dugas et al., NIPS 2000",
-    aliases=("jax.softplus:threshold=1000", "keras.softplus:threshold=1000"),
+    aliases=("jax.softplus:threshold=inf", "keras.softplus:threshold=inf"),
 )
-def softplus(xp: Namespace, x: Array, *, beta: Positive = 1.0, threshold: float = 20.0) -> Pair:
-    """Softplus, cut to the identity beyond the threshold as torch does."""
+def softplus(
+    xp: Namespace,
+    x: Array,
+    *,
+    beta: Positive = 1.0,
+    threshold: Annotated[float, Range("(-inf, inf]")] = 20.0,
+) -> Pair:
+    """Softplus, cut to the identity beyond the threshold as torch does; never at threshold=inf."""
     z = beta * x
     linear = z > threshold
     soft = xp.maximum(z, 0) + xp.log1p(xp.exp(-xp.abs(z)))
     return xp.where(linear, x, soft * (1 / beta)), xp.where(linear, xp.ones_like(x), xp.expit(z))
+
+
+@elementwise(
+    "y = log((1 + e^x)/2)",
+    "dx = dy/(1 + e^-x)",
+    cite="arXiv:1706.08566",
+    aliases=("ssp",),
+)
+def shifted_softplus(xp: Namespace, x: Array) -> Pair:
+    """Softplus less log 2, SchNet's: 0 at 0."""
+    # log((1 + e^−|x|)/2) as log1p, which keeps its digits near 0
+    return xp.maximum(x, 0) + xp.log1p(0.5 * xp.expm1(-xp.abs(x))), xp.expit(x)
 
 
 @elementwise(

@@ -14,14 +14,23 @@ from numbers import Integral, Real
 from typing import Any
 
 from bnstats.errors import BnstatsError, kind_of, listed, printable, suggestion
-from bnstats.layers import BoundLayer, Law, Layer, Parameter, ParameterError
+from bnstats.layers import (
+    BoundLayer,
+    Law,
+    Layer,
+    Parameter,
+    ParameterError,
+    chained,
+    scaled,
+)
+from bnstats.specs.composition import CHAIN, Scale, chained_layer, scale_of, scaled_layer
 from bnstats.specs.expressions import evaluate, parsed
 from bnstats.specs.libraries import our_word
 from bnstats.specs.names import Load, is_a_librarys, refuse, split
 
 _MAX_LENGTH = 1000
 _SIDES = "sides are written with an x between them: 3x2"
-_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+_NUMBER = r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf)"
 # The text that a value of each kind has, and what it is called; numbers are read otherwise.
 _FORMS = {
     "word": (r"[\w.+-]+", "a word"),
@@ -103,6 +112,10 @@ def parse(text: str, load: Load = refuse, given: Mapping[str, Any] | None = None
     """
     if len(text) > _MAX_LENGTH:
         raise BnstatsError(f"a layer spec of {len(text)} characters; the limit is {_MAX_LENGTH}")
+    if CHAIN in text:
+        return _chain(text, load, given)
+    if scale := scale_of(text):
+        return _scaled(scale, load, given)
     name, found = split(text)
     layer, carried = found or (load(name), "")
     values = _values(layer, carried, carried, 0) if carried else {}
@@ -122,6 +135,33 @@ def parse(text: str, load: Load = refuse, given: Mapping[str, Any] | None = None
             hint=f"e.g. {text}{',' if text != name else ':'}{items}  (bnstats show {layer.name})",
         )
     return bind(layer, values, text)
+
+
+def _chain(text: str, load: Load, given: Mapping[str, Any] | None) -> Spec:
+    first, *others = text.split(CHAIN)
+    if not all((first, *others)):
+        hint = "e.g. relu..max_pool2d:kernel_size=2"
+        raise BnstatsError("a chain lacks a layer", where=printable(text), hint=hint)
+    spec = parse(first, load)
+    for n, other in enumerate(others, start=1):
+        second = parse(other, load, given if n == len(others) else None)
+        try:
+            bound = chained(spec.bound, second.bound)
+        except ParameterError as error:
+            raise BnstatsError(str(error), where=printable(text)) from None
+        name = f"{spec.text}{CHAIN}{second.text}"
+        layer = chained_layer(name, spec.layer, second.layer, bound)
+        spec = Spec(name, layer, bound, {**spec.assumed, **second.assumed})
+    return spec
+
+
+def _scaled(scale: Scale, load: Load, given: Mapping[str, Any] | None) -> Spec:
+    inner = parse(scale.rest, load, given)
+    if not scale.prefix:
+        return inner
+    layer = scaled_layer(inner.layer, scale)
+    bound = scaled(inner.bound, scale.factor, scale.shift)
+    return Spec(f"{scale.prefix}{inner.text}", layer, bound, inner.assumed)
 
 
 def bind(layer: Layer, values: Mapping[str, Any], text: str) -> Spec:
@@ -295,7 +335,7 @@ def _typed(parameter: Parameter, text: str) -> Any:
             value = float(text) if re.fullmatch(_NUMBER, text, re.ASCII) else evaluate(parsed(text))
         except (ValueError, ArithmeticError):
             raise ValueError(f"{wrong}a number") from None
-        if not math.isfinite(value):
+        if not math.isfinite(value) and not (parameter.range and math.inf in parameter.range):
             raise ValueError(f"{wrong}a finite number")
         return value + 0.0  # -0.0 is 0.0
     pattern, what = _FORMS[kind]

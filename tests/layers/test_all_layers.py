@@ -68,6 +68,20 @@ MORE = [
     "fractional_max_pool2d:input_size=6x5,kernel_size=2x3,output_size=4x2",
     "lp_pool2d:ceil_mode=true,input_size=4,kernel_size=3,norm_type=2,stride=2",
     "lp_pool1d:kernel_size=3,norm_type=1,stride=2",
+    "3-2*tanh",
+    "0.5+2*softplus:beta=2",
+    "-1*avg_pool1d:kernel_size=2",
+    "1+2*rrelu",
+    "2*layer_norm:normalized_shape=5",
+    "relu..max_pool2d:kernel_size=3,stride=2",
+    "leaky_relu:negative_slope=0.2..maxout:k=3",
+    "shifted_softplus..max_pool1d:input_size=5,kernel_size=3,padding=1",
+]
+# Chains whose exact values are not known.
+SAMPLED = [
+    "2*relu..conv2d:in_channels=2,out_channels=3,stride=2",
+    "gelu..softmax:n=3",
+    "swiglu..tanh",
 ]
 REGIONS = [
     f"{spec},region={region}"
@@ -84,7 +98,7 @@ CASES = {
     for name, cases in covers.items()
     for params in cases
 }
-SPECS = sorted({*EXAMPLES, *MORE, *CASES})
+SPECS = sorted({*EXAMPLES, *MORE, *SAMPLED, *CASES})
 every_spec = pytest.mark.parametrize("spec", SPECS)
 
 
@@ -172,15 +186,16 @@ def test_moments_are_those_that_a_layer_may_state(spec):
     bound = parse(spec).bound
     of_one = {"m3_y", "m4_y", "m4_dx"}
     of_several = {"var_ms_y", "var_ms_dx", "ms_y", "mean_dx"}
+    single = {math.prod(bound.inputs[name].shape) for name in ("x", "dy")} == {1}
+    of_scalars = {"cov_xy", "drift"} if single else set()
     found = stated(bound)
-    assert set(found) <= {"mean_y", "var_y", "ms_dx"} | of_one | of_several
+    assert set(found) <= {"mean_y", "var_y", "ms_dx"} | of_one | of_several | of_scalars
     if not {"mean_y", "var_y", "ms_dx"} <= set(found):
         assert bound.why_inexact
-    single = {math.prod(bound.inputs[name].shape) for name in ("x", "dy")} == {1}
     assert not set(found) & (of_several - {"ms_y", "mean_dx"} if single else {"m3_y"})
     for name, known in found.items():
         assert known.error >= 0, name
-        if not name.startswith(("mean", "m3")):
+        if not name.startswith(("mean", "m3", "cov", "drift")):
             assert known.value >= 0, name
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import oracles_axis as oracles
+import oracles_outputs
 import pytest
 from cli_support import Outcome
 from layer_support import exact_of, laws, spec_of
@@ -26,7 +28,11 @@ from bnstats.statistics.exact import Exact, exact_values
 from bnstats.statistics.quadrature import Expectation
 
 FAMILIES = ("gated", "normalization", "softmax")
-NAMES = sorted(name for name, layer in LAYERS.items() if layer.family in FAMILIES)
+NAMES = sorted(
+    name
+    for name, layer in LAYERS.items()
+    if layer.family in FAMILIES and name not in oracles_outputs.COVERS
+)
 DRAWS = 48
 CASES = [
     pytest.param(name, params, id=spec_of(name, params))
@@ -389,7 +395,10 @@ def test_constants_of_rows_are_verified(tmp_path, cli: Callable[..., Outcome]):
     assert cli("compute", *specs, "-n", "20000", "--export", path).code == 0
     outcome = cli("verify", path, "-n", "20000")
     assert outcome.code == 0, outcome.out
-    assert "0 failed, 0 undecided" in outcome.out
+    constants, verified = re.fullmatch(
+        r"(\d+) constants of 6 layers: (\d+) verified\n", outcome.out
+    ).groups()
+    assert constants == verified
 
 
 # --- what a user is told ----------------------------------------------------------------------
@@ -399,7 +408,7 @@ def test_a_layer_without_exact_values_says_why(cli: Callable[..., Outcome]):
     reason = "which outputs are positive depends on all n inputs"
     for command in ("exact", "show"):
         out = " ".join(cli(command, "sparsemax").out.split())
-        assert f"no exact σ[y], σ[dx], Var[dx]: {reason}" in out
+        assert re.search(rf"no exact σ\[y\], σ\[dx\], Var\[dx\][^:]*: {reason}", out)
         assert "no exact" not in cli(command, "sparsemax:n=2").out
         assert "no exact" not in cli(command, "softmax").out
     assert "no exact σ[y], σ[dx]" in cli("exact", "softmax", "--x-std", "25").out
@@ -413,7 +422,7 @@ def test_a_layer_without_exact_values_says_why(cli: Callable[..., Outcome]):
         ("rms_norm", 0.01, True),
         ("torch.nn.RMSNorm:normalized_shape=8", 0.01, True),
         ("rms_norm:eps=1e-6", 0.01, False),
-        ("flax.linen.RMSNorm", 0.01, False),
+        ("flax.linen.RMSNorm:normalized_shape=8", 0.01, False),
     ],
 )
 def test_the_eps_of_a_dtype_is_mentioned_where_it_matters(spec, x_std, is_said):

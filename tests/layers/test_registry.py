@@ -49,6 +49,16 @@ ENDS = {
     "softmin.n": _TWO,
     "sparsemax.n": _TWO,
     "standardize.n": _TWO,
+    "unit_normalization.n": _TWO,
+    "cross_entropy.n": _TWO,
+    "gumbel_softmax.n": _TWO,
+    "scaled_dot_product_attention.length": _TWO,
+    "local_response_norm.alpha": _NOT_NEGATIVE,
+    "local_response_norm.k": _POSITIVE,
+    "label_smoothing": _PROBABILITY,
+    "tau": _POSITIVE,
+    "softplus.threshold": (("inf", "-1e9"), ("-inf",)),
+    "rectified_power.power": (("1", "16"), ("0", "17")),
 }
 RANGED = [(layer, p.name) for layer in LAYERS.values() for p in layer.parameters if p.range]
 

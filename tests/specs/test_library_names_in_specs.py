@@ -207,10 +207,9 @@ def test_every_name_that_is_left_out_says_why() -> None:
             "bnstats list layers",
         ),
         (  # torch's, although flax' function of this name is standardize
-            "normalize",
-            "torch.nn.functional.normalize is no layer here "
-            "(a layer with statistics of its own that bnstats does not cover yet)",
-            "bnstats list layers",
+            "functional.normalize",
+            "functional.normalize needs n",
+            "e.g. functional.normalize:n=64  (bnstats show unit_normalization)",
         ),
         (
             "flax.linen.Conv:kernel_size=3",
@@ -228,8 +227,9 @@ def test_every_name_that_is_left_out_says_why() -> None:
             "name one: torch.nn.LayerNorm or flax.linen.LayerNorm",
         ),
         (
-            "F.cross_entropy",
-            "torch.nn.functional.cross_entropy is no layer here (a loss: two inputs, one number)",
+            "F.kl_div",
+            "torch.nn.functional.kl_div is no layer here "
+            "(a loss whose targets have no usual law: labels, masks, pairs, sequences)",
             "bnstats list layers",
         ),
         (

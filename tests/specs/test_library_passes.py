@@ -30,7 +30,11 @@ from bnstats.specs.spec import parse
 ROWS, MANY_ROWS = 24, 3000
 
 # Layers whose names are not compared here, with the reason.
-WEIGHTED = ("linear", "conv*")  # their weights are drawn: see tests/layers
+ELSEWHERE = (
+    *("linear", "conv*"),  # their weights are drawn: see tests/layers
+    # they have several inputs, or noise of their own: see tests/layers/test_layers_outputs.py
+    *("cross_entropy", "*_loss", "scaled_dot_product_attention", "gumbel_softmax", "multiply"),
+)
 # What a library does otherwise than bnstats on purpose, or by a fault of its own.
 DIFFERS = {
     "keras.activations.sparsemax": "its threshold is wrong up to keras 3.15.1 (keras#23425)",
@@ -46,6 +50,7 @@ SAID: dict[str, Any] = {
     "output_size": 2,
     "p": 0.4,
     "rate": 0.4,
+    "size": 3,
     "stddev": 0.3,
     "threshold": 0.3,
     "value": -0.2,
@@ -55,11 +60,16 @@ SIZES: dict[str, dict[str, Any]] = {
     "batch_norm": {"batch_size": 16},
     "group_norm": {"num_groups": 2, "num_channels": 4, "input_size": 6},
     "layer_norm": {"normalized_shape": 10},
+    "local_response_norm": {"num_channels": 10},
     "rms_norm": {"normalized_shape": 10},
     "instance_norm": {"input_size": 64},
     "avg_pool?d": {"input_size": 7},
     "max_pool?d": {"input_size": 7},
     "lp_pool?d": {"input_size": 7},
+    "*soft*m??": {"n": 10},
+    "sparsemax": {"n": 10},
+    "standardize": {"n": 64},
+    "unit_normalization": {"n": 10},
 }
 # What the libraries ask for in words of their own, where they do.
 ASKED: dict[str, dict[str, Any]] = {
@@ -102,7 +112,7 @@ NAMES = [
     for layer in LAYERS
     for library, paths in names_of(layer).items()
     for path, carried in paths.items()
-    if not any(fnmatchcase(layer, pattern) for pattern in WEIGHTED)
+    if not any(fnmatchcase(layer, pattern) for pattern in ELSEWHERE)
 ]
 
 
@@ -121,7 +131,7 @@ def spec_and_keywords(name: Name, more: Mapping[str, Any]) -> tuple[str, dict[st
     carried = {item.partition("=")[0] for item in name.carried.split(",")}
     ours = LAYERS[name.layer].parameters
     # A library may ask for what has a default here, such as a rate.
-    demanded = {PARAMETERS.get(n, n) for n in required(thing(name.path))} & {*SAID}
+    demanded = {w for n in required(thing(name.path)) for w in PARAMETERS.get(n, (n,))} & {*SAID}
     asked = {p.name for p in ours if p.required or p.name in demanded}
     said = {n: SAID[n] for n in asked - carried} | of_layer(SIZES, name.layer)
     keywords = options(name.path, said, of_layer(ASKED, name.layer) | in_training(name.path))
@@ -150,7 +160,7 @@ def laid_out(name: Name, a: np.ndarray) -> np.ndarray:
     if name.layer == "instance_norm":
         dimensions = int(name.path[-2]) if name.path[-1] == "d" else 1
         sides = {1: (64,), 2: (8, 8), 3: (4, 4, 4)}[dimensions]
-    elif name.path.endswith("Softmax2d"):
+    elif name.path.endswith("Softmax2d") or name.layer == "local_response_norm":
         return a.reshape(rows, -1, 1, 1)
     elif not re.search(r"pool|dropout.d|feature", name.layer):
         return a.reshape(rows, *(sides or (1,)))

@@ -198,7 +198,7 @@ def test_every_mistake_is_told(text, message, hint):
         ("dropout:p=0.1,scalin=none", "scalin"),
         ("dropout:p=0.1,p=0.2", "p"),
         ("dropout:p=0.1,scaling", "scaling"),
-        ("swish:beta=1", "beta"),
+        ("softsign:beta=1", "beta"),
     ],
 )
 def test_the_caret_stands_under_the_item_at_fault(text, under):

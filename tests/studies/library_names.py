@@ -165,6 +165,9 @@ def _literal(node: ast.expr) -> Any:
         return None
 
 
+_ONE = {"input", "x"}
+
+
 def value_at(name: LibraryName, x: Any) -> Any:
     """Apply a layer at its defaults to a float32 numpy array over its last axis.
 
@@ -186,6 +189,8 @@ def _caller(name: LibraryName) -> Callable[[Any], Any] | None:
     needed = [n for n in required(thing) if n not in {"dim", *seeds}]
     if len(needed) != (0 if is_class else 1):
         return None
+    if is_class and namespace == "torch.nn" and set(required(thing.forward)) - {"self", *_ONE}:
+        return None  # a loss, of an input and a target
     taken = {*required(thing), *defaults(thing)}
     options: dict[str, Any] = {"dim": -1} if "dim" in taken else {}
     if namespace == "flax.nnx" and is_class:

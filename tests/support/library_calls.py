@@ -41,7 +41,7 @@ def options(path: str, said: Mapping[str, Any], given: Mapping[str, Any]) -> dic
         Values for the library's own parameters, given where it has them.
     """
     taken = [*required(thing(path)), *defaults(thing(path))]
-    words = {PARAMETERS.get(name, name): name for name in taken}
+    words = {ours: name for name in taken for ours in PARAMETERS.get(name, (name,))}
     found = {words[name]: value for name, value in said.items() if name in words}
     return found | {name: value for name, value in given.items() if name in taken}
 

@@ -102,6 +102,10 @@ AXIS: dict[str, Axis] = {
         torch=_halves(lambda torch, b: torch.relu(b)),
         jax=_jax_halves(lambda nn, b: nn.relu(b)),
     ),
+    "multiply": Axis(
+        torch=_halves(lambda torch, b: b),
+        jax=_jax_halves(lambda nn, b: b),
+    ),
     "maxout": Axis(
         torch=lambda torch, x, k=2: x.max(1, keepdim=True).values,
         jax=lambda jnp, nn, x, k=2: jnp.max(x, axis=1, keepdims=True),
@@ -156,6 +160,11 @@ AXIS: dict[str, Axis] = {
             {"num_groups": 2, "num_channels": 6, "input_size": 1},
         ),
     ),
+    "unit_normalization": Axis(
+        torch=lambda torch, x, n=64: torch.nn.functional.normalize(x, dim=1),
+        jax=lambda jnp, nn, x, n=64: x / jnp.linalg.norm(x, axis=1, keepdims=True),
+        cases=({}, {"n": 6}),
+    ),
     "standardize": Axis(
         jax=lambda jnp, nn, x, n=64, epsilon=1e-5: nn.standardize(x, axis=1, epsilon=epsilon),
         cases=({}, {"n": 3}, {"n": 6, "epsilon": 0.4}),
@@ -204,6 +213,7 @@ GATES: dict[str, tuple[Callable[[Any], Any], tuple[float, ...]]] = {
         (),
     ),
     "reglu": (oracles_elementwise.ELEMENTWISE["relu"].mp, (0.0,)),
+    "multiply": (lambda b: b, ()),
 }
 
 

@@ -131,10 +131,33 @@ def _mp_elu(x: Any, alpha: float = 1.0) -> Any:
     return x if x > 0 else alpha * mp.expm1(x)
 
 
-def _mp_selu(x: Any) -> Any:
+def _mp_selu(x: Any, alpha: Any = None, scale: Any = None) -> Any:
     # Solved here rather than copied: the fixed point of mean 0, variance 1 is tested separately.
-    alpha = mpf("1.6732632423543772848170429916717")
-    return mpf("1.0507009873554804934193349852946") * _mp_elu(x, alpha)
+    alpha = mpf("1.6732632423543772848170429916717") if alpha is None else alpha
+    scale = mpf("1.0507009873554804934193349852946") if scale is None else scale
+    return scale * _mp_elu(x, alpha)
+
+
+def _torch_selu(F: Any, x: Any, **p: float) -> Any:  # noqa: N803
+    return p["scale"] * F.elu(x, p["alpha"]) if p else F.selu(x)
+
+
+def _jax_selu(nn: Any, x: Any, **p: float) -> Any:
+    return p["scale"] * nn.elu(x, p["alpha"]) if p else nn.selu(x)
+
+
+def _jax_equiformer(nn: Any, x: Any, negative_slope: float = 0.2) -> Any:
+    # fairchem, equiformer_v2/activation.py: SmoothLeakyReLU
+    x1 = ((1 + negative_slope) / 2) * x
+    return x1 + ((1 - negative_slope) / 2) * x * (2 * nn.sigmoid(x) - 1)
+
+
+def _gate(space: Any, x: Any, gate: str = "silu") -> Any:
+    return getattr(space, gate)(x)
+
+
+def _jax_gate(nn: Any, x: Any, gate: str = "silu") -> Any:
+    return x * (nn.silu(x) if gate == "silu" else nn.gelu(x, approximate=False))
 
 
 def _mp_gelu(x: Any, approximate: str = "none") -> Any:
@@ -183,9 +206,35 @@ ELEMENTWISE: dict[str, Elementwise] = {
     ),
     "selu": Elementwise(
         mp=_mp_selu,
-        torch=lambda F, x: F.selu(x),  # noqa: N803
-        jax=lambda nn, x: nn.selu(x),
+        torch=_torch_selu,
+        jax=_jax_selu,
+        cases=({}, {"alpha": 1.9769021954242, "scale": 1.0738512396160456}),
         breakpoints=_at(0.0),
+    ),
+    "rectified_power": Elementwise(
+        mp=lambda x, power: max(x, mpf(0)) ** power,
+        torch=lambda F, x, power: F.relu(x) ** power,  # noqa: N803
+        jax=lambda nn, x, power: nn.relu(x) ** power,
+        cases=({"power": 2}, {"power": 3}, {"power": 1}),
+        breakpoints=lambda power: (0.0,) if power < 3 else (),
+    ),
+    "smooth_leaky_relu": Elementwise(
+        mp=lambda x, negative_slope=0.2: (
+            mpf(negative_slope) * x + (1 - mpf(negative_slope)) * x / (1 + mp.exp(-x))
+        ),
+        jax=_jax_equiformer,
+        cases=({}, {"negative_slope": 0.5}),
+    ),
+    "self_gated": Elementwise(
+        mp=lambda x, gate="silu": x * (_mp_gelu(x) if gate == "gelu" else x / (1 + mp.exp(-x))),
+        torch=lambda F, x, **p: x * _gate(F, x, **p),  # noqa: N803
+        jax=_jax_gate,
+        cases=({}, {"gate": "gelu"}),
+    ),
+    "shifted_softplus": Elementwise(
+        mp=lambda x: mp.log((1 + mp.exp(x)) / 2),
+        torch=lambda F, x: F.softplus(x, threshold=1e9) - np.log(2),  # noqa: N803
+        jax=lambda nn, x: nn.softplus(x) - np.log(2),
     ),
     "sigmoid": Elementwise(
         mp=lambda x: 1 / (1 + mp.exp(-x)),
@@ -204,9 +253,10 @@ ELEMENTWISE: dict[str, Elementwise] = {
         cases=({}, {"approximate": "tanh"}),
     ),
     "silu": Elementwise(
-        mp=lambda x: x / (1 + mp.exp(-x)),
-        torch=lambda F, x: F.silu(x),  # noqa: N803
-        jax=lambda nn, x: nn.silu(x),
+        mp=lambda x, beta=1.0: x / (1 + mp.exp(-beta * x)),
+        torch=lambda F, x, beta=1.0: x * (beta * x).sigmoid(),  # noqa: N803
+        jax=lambda nn, x, beta=1.0: nn.silu(beta * x) / beta,
+        cases=({}, {"beta": 1.702}, {"beta": -0.5}),
     ),
     "softplus": Elementwise(
         mp=_mp_softplus,
@@ -217,8 +267,11 @@ ELEMENTWISE: dict[str, Elementwise] = {
             {"beta": 2.5},
             {"beta": 0.5, "threshold": 1.0},
             {"beta": 3.0, "threshold": -2.0},
+            {"threshold": float("inf")},
         ),
-        breakpoints=lambda beta=1.0, threshold=20.0: (threshold / beta,),
+        breakpoints=lambda beta=1.0, threshold=20.0: (
+            () if threshold == float("inf") else (threshold / beta,)
+        ),
     ),
     "relu6": Elementwise(
         mp=lambda x: _clip(x, 0, 6),
@@ -388,7 +441,9 @@ ELEMENTWISE: dict[str, Elementwise] = {
 
 
 # Of the others a scalar loop, in the tests of rectifiers.
-COVERS = {name: oracle.cases for name, oracle in ELEMENTWISE.items()} | {"rrelu": ({},)}
+COVERS = {name: oracle.cases for name, oracle in ELEMENTWISE.items()} | {
+    "rrelu": ({}, {"lower": 3.0, "upper": 8.0, "reciprocal": True})
+}
 
 
 def mp_values(f: Callable[[Any], Any], xs: Sequence[float]) -> np.ndarray:

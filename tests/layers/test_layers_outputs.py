@@ -1,0 +1,117 @@
+"""Losses, attention, noisy softmax and local response normalisation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import oracles_outputs as oracles
+import pytest
+from layer_support import draws_of, exact_of, laws, spec_of, through
+
+from bnstats.api import compute
+from bnstats.layers import STANDARD, Law
+from bnstats.specs.spec import parse
+from bnstats.statistics.quadrature import Expectation
+
+CASES = [
+    pytest.param(name, params, id=spec_of(name, params))
+    for name, cases in oracles.COVERS.items()
+    for params in cases
+]
+
+
+def stated(spec: str, law: Law = STANDARD):
+    with np.errstate(all="ignore"):
+        return parse(spec).bound.moments(law, Expectation(law)).stated
+
+
+@pytest.mark.parametrize(("name", "params"), CASES)
+def test_value_and_gradient_equal_torch_s(name, params):
+    bound = parse(spec_of(name, params)).bound
+    draws = draws_of(bound, 11, seed=4)
+    draws["x"] = 0.4 + 1.3 * draws["x"]
+    ours = through(bound, draws)
+    true = oracles.torch_pass(name, draws, params)
+    for found, wanted in zip(ours, true, strict=True):
+        assert found.shape == wanted.shape
+        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-13)
+
+
+@laws
+@pytest.mark.parametrize("params", oracles.COVERS["local_response_norm"][2:])
+def test_local_response_norm_by_quadrature_over_all_channels(params, law):
+    whole = {"size": 5, "alpha": 1e-4, "beta": 0.75, "k": 1.0, "num_channels": 3} | params
+    whole["channels"] = whole.pop("num_channels")
+    true = oracles.response_moments(**whole, law=law)
+    known = stated(spec_of("local_response_norm", params), law)
+    for name, value in true.items():
+        assert known[name].value == pytest.approx(value, rel=1e-10, abs=1e-14), name
+        assert known[name].error < 1e-10, name
+
+
+def test_local_response_norm_of_windows_that_differ_by_quadrature():
+    law = Law(0.7, 0.6, 2.0)
+    given = {"alpha": 0.8, "beta": 0.6, "k": 1.5}
+    true = oracles.response_moments(**given, size=2, channels=3, law=law)
+    known = stated(spec_of("local_response_norm", given | {"size": 2, "num_channels": 3}), law)
+    for name, value in true.items():
+        assert known[name].value == pytest.approx(value, rel=1e-10), name
+
+
+@laws
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_cross_entropy_of_two_classes(smoothing, law):
+    true = oracles.of_two_classes(smoothing, law)
+    known = stated(f"cross_entropy:n=2,label_smoothing={smoothing}", law)
+    assert ("var_y" in known) == (smoothing == 0)
+    for name in set(true) & set(known):
+        assert abs(known[name].value - float(true[name])) <= known[name].error + 1e-15, name
+        assert known[name].error < 1e-10
+
+
+def test_equal_logits_cost_the_logarithm_of_the_number_of_classes():
+    known = exact_of("cross_entropy:n=1000", Law(0.0, 1e-4, 1.0))
+    assert known["mean_y"].value == pytest.approx(math.log(1000), rel=1e-8)
+    # (1 − 1/n)² + (n − 1)/n² over n elements
+    assert known["std_dx"].value == pytest.approx(math.sqrt((1 - 1e-3) / 1000), rel=1e-6)
+
+
+@laws
+@pytest.mark.parametrize(("name", "power"), [("mse_loss", 2), ("l1_loss", 1)])
+@pytest.mark.parametrize(("n", "reduction"), [(4, "mean"), (3, "sum"), (1, "mean")])
+def test_losses_of_differences_by_quadrature(name, power, n, reduction, law):
+    true = oracles.of_differences(power, n, n if reduction == "sum" else 1, law)
+    if n == 1:  # a mean square of one element is its square
+        true["m4_dx"] = true.pop("var_ms_dx") + true["ms_dx"] ** 2
+    known = stated(f"{name}:n={n},reduction={reduction}", law)
+    assert set(known) == set(true)
+    for moment, value in true.items():
+        assert known[moment].value == pytest.approx(float(value), rel=1e-12), moment
+
+
+def test_attention_without_scores_is_a_mean():
+    law, n = Law(0.0, 1e-3, 1.0), 9
+    result = compute(f"scaled_dot_product_attention:length={n},head_dim=4", samples=20_000, law=law)
+    assert result.quantities["std_y"].value == pytest.approx(1e-3 / 3, rel=0.01)
+    values = f"scaled_dot_product_attention:length={n},head_dim=4,gradient=value"
+    assert compute(values, samples=20_000, law=law).quantities["std_dx"].value == pytest.approx(
+        1 / 3, rel=0.01
+    )
+
+
+def test_the_mean_of_attention_is_that_of_the_values():
+    known = exact_of("scaled_dot_product_attention:length=3,head_dim=2", Law(-0.4, 1.5, 1.0))
+    assert known["mean_y"].value == -0.4
+    assert stated("scaled_dot_product_attention:gradient=key")["mean_dx"].value == 0
+
+
+def test_gumbel_noise_draws_classes_by_their_softmax():
+    """At a low temperature the largest is the class, drawn as often as the softmax says."""
+    bound = parse("gumbel_softmax:n=3,tau=0.1").bound
+    draws = draws_of(bound, 100_000)
+    logits = np.array([0.0, 1.0, -0.5])
+    draws["x"] = np.broadcast_to(logits[:, None], draws["x"].shape)
+    shares = np.bincount(through(bound, draws)[0].argmax(0), minlength=3) / 100_000
+    p = np.exp(logits) / np.exp(logits).sum()
+    assert np.all(np.abs(shares - p) < 5 * np.sqrt(p * (1 - p) / 100_000))
