@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,9 @@ def _all_of(errors: list[BnstatsError], name: str, count: int) -> BnstatsError:
 def _said(value: Any, key: str, name: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise BnstatsError(f"{name}: field '{key}' is not text")
-    return str(value)
+    with suppress(ValueError):  # a whole number of more digits than Python writes
+        return str(value)
+    raise BnstatsError(f"{name}: field '{key}' is too long")
 
 
 def _shown(path: Path) -> str:

@@ -97,7 +97,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
     yield "  examples"
     for example in example_specs(layer):
         yield f"    bnstats compute {example}"
-    yield from _gains(spec)
+    yield from _gains(spec, page)
     claims = [
         ("    ", f"{c.spec.text}  {c.quantity} = {c.printed.text}  ({c.set})")
         for s in claim_sets()
@@ -131,7 +131,7 @@ def _digits(exact: Exact | None) -> str:
     return "?".ljust(6) if exact is None else exact_text(exact.value, exact.error, -4).ljust(6)
 
 
-def _gains(spec: Spec) -> Iterator[str]:
+def _gains(spec: Spec, page: Page) -> Iterator[str]:
     """Yield each gain of a layer, what it is for, and what it makes of the other direction."""
     from bnstats.api import exact  # imports numpy
     from bnstats.notation import exact_text, rounded
@@ -148,8 +148,9 @@ def _gains(spec: Spec) -> Iterator[str]:
         gain, other = known[name], others[QUANTITIES[name].direction]
         value = exact_text(gain.value, gain.error, -6).ljust(10)
         cost = f"{QUANTITIES[other].symbol} becomes {rounded(gain.value * known[other].value, -3)}"
-        yield f"    {QUANTITIES[name].symbol.ljust(8)} {value} {_GAINS[name].ljust(25)}  {cost}"
-    yield f"    {_CALLS}"
+        head = f"    {QUANTITIES[name].symbol.ljust(8)} {value} "
+        yield from page.folded(head, f"{_GAINS[name].ljust(25)}  {cost}")
+    yield from page.folded("    ", _CALLS)
 
 
 def _section(
@@ -158,7 +159,7 @@ def _section(
     """Yield a part of the page, if there is anything in it: what is said, each with its head."""
     if entries:
         yield ""
-        yield f"  {title}"
+        yield from page.folded("  ", title)
         for head, said in entries:
             yield from page.folded(head, said, indent)
 
