@@ -235,7 +235,14 @@ def _claim_set(name: str, page: Page) -> Iterator[str]:
         cells.append((claim.spec.text, claim.quantity, claim.printed.claimed, verdict))
         remarks.append(verdicts[0].remark if verdicts else "bnstats verify decides it by sampling")
     for (*facts, outcome), remark in zip(aligned(cells), remarks, strict=True):
-        fits = len("  ".join(["", *facts, outcome, remark])) <= page.width
+        head = "  ".join(["", *facts])
+        if len(f"{head}  {outcome.rstrip()}") > page.width:
+            yield head.rstrip()
+            first, *more = page.folded("      ", f"{outcome.rstrip()}: {remark}")
+            yield first.replace(outcome.rstrip(), page.style(outcome.rstrip(), outcome.rstrip()), 1)
+            yield from more
+            continue
+        fits = len(f"{head}  {outcome}  {remark}") <= page.width
         styled = page.style(outcome, outcome.rstrip())
         yield "  ".join(["", *facts, styled, remark if fits else ""]).rstrip()
         yield from () if fits else page.folded("      ", remark)
