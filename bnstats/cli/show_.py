@@ -238,7 +238,7 @@ def _claim_set(name: str, page: Page) -> Iterator[str]:
         head = "  ".join(["", *facts])
         if len(f"{head}  {outcome.rstrip()}") > page.width:
             yield head.rstrip()
-            first, *more = page.folded("      ", f"{outcome.rstrip()}: {remark}")
+            first, *more = page.folded("      ", f"{outcome.rstrip()}  {remark}")
             yield first.replace(outcome.rstrip(), page.style(outcome.rstrip(), outcome.rstrip()), 1)
             yield from more
             continue
