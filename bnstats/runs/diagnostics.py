@@ -72,7 +72,8 @@ def more_draws(result: Result, direction: Direction) -> str:
     """
     std, samples = result.quantities[f"std_{direction}"], result.samples
     known, is_heavy = std.exact, not std.n_eff and std.interval is not None
-    was_tried = not result.spec.bound.why_inexact
+    bound = result.spec.bound
+    was_tried = bound.is_scalar or not bound.why_inexact  # by quadrature
     if known is None and was_tried and (is_heavy or std.n_eff < _FEW):
         mean = result.quantities[f"mean_{direction}"].exact
         what = f"σ[{direction}]" if mean else f"E[{direction}] and no exact σ[{direction}]"

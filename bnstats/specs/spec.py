@@ -338,7 +338,7 @@ def _typed(parameter: Parameter, text: str) -> Any:
         if not math.isfinite(value) and not (parameter.range and math.inf in parameter.range):
             raise ValueError(f"{wrong}a finite number")
         return value + 0.0  # -0.0 is 0.0
-    pattern, what = _FORMS[kind]
+    pattern, what = _FORMS["int" if kind == "number" else kind]
     if parameter.choices:
         what += f", nor {' or '.join(parameter.choices)}"
     if not re.fullmatch(pattern, text, re.ASCII):
