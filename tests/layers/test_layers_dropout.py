@@ -48,7 +48,8 @@ def test_moments_equal_enumeration(name, params, law):
     expected = true if single else {k: v for k, v in true.items() if not k.startswith("m4")}
     scale = {"mean_y": math.sqrt(true["var_y"])}
     found = moments_of(bound, law)
-    assert set(found) == set(expected)
+    # what a layer does in a stack has oracles of its own, in tests/statistics
+    assert set(found) - {"cov_xy", "drift"} == set(expected)
     for key, value in expected.items():
         slack = 1e-12 * scale.get(key, abs(value))
         assert found[key] == pytest.approx(value, rel=1e-12, abs=slack), key
