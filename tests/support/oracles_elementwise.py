@@ -216,7 +216,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
         torch=lambda F, x, power: F.relu(x) ** power,  # noqa: N803
         jax=lambda nn, x, power: nn.relu(x) ** power,
         cases=({"power": 2}, {"power": 3}, {"power": 1}),
-        breakpoints=lambda power: (0.0,) if power < 3 else (),
+        breakpoints=_at(0.0),
     ),
     "smooth_leaky_relu": Elementwise(
         mp=lambda x, negative_slope=0.2: (
