@@ -141,7 +141,7 @@ def test_parameters_are_keywords(layer: str, parameters: dict[str, Any], text: s
         ({"sampels": 2}, "elu has no parameter 'sampels'", "did you mean the argument samples?"),
         ({"alpha": "x"}, "elu: alpha=x is not a number", None),
         ({"alpha": "2,x=3"}, "elu: alpha=2,x=3 is not a number", None),
-        ({"alpha": math.inf}, "elu: alpha=inf is not a number", None),
+        ({"alpha": math.inf}, "elu: alpha=inf is not a finite number", None),
         ({"alpha": None}, "elu: alpha is None, not a number", None),
         ({"alpha": np.ones(2)}, "elu: alpha is a ndarray, not a number", None),
         ({"alpha": True}, "elu: alpha=true is not a number", None),
@@ -232,7 +232,7 @@ def test_representations_are_short(result: bnstats.Result) -> None:
     check = bnstats.verify("feng2016-repost", bnstats.VerifySettings(samples=1000))[0]
     assert repr(check) == "Check(fail: relu σ[dx], 1/2)"
     verdict = check.verdict
-    assert repr(verdict).startswith("Verdict('relu', 'std_dx', '1/2', refuted: 0.7071")
+    assert repr(verdict).startswith("Verdict('relu', 'std_dx', '1/2', wrong quantity: 0.7071")
     for record in (result, bnstats.exact("relu"), check, verdict):
         assert len(repr(record)) < 200
 

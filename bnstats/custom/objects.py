@@ -56,7 +56,8 @@ def spec_of(thing: Any, given: Mapping[str, Any]) -> Spec:
             raise
         hint = f"bnstats has this layer: {own}  (bnstats show {own})"
         raise BnstatsError(error.message, where=error.where, hint=hint) from error
-    return ObjectSpec(spec.text, layer, spec.bound, thing, given)
+    known = {"values": spec.values, "assumed": spec.assumed}
+    return ObjectSpec(spec.text, layer, spec.bound, **known, made_of=thing, given=given)
 
 
 def _registered(thing: Any) -> Layer | None:

@@ -60,7 +60,7 @@ def test_an_unchanged_verification_draws_nothing(tmp_path: Path, draws: Draws) -
     assert draws == [("gelu", 1)]
     # The verdict is today's, of another claim as well.
     assert (first.outcome, check(tmp_path, value="1.7015").outcome) == ("ok", "fail")
-    assert check(tmp_path, value="1.7015").reason.startswith("refuted: 1.701")
+    assert check(tmp_path, value="1.7015").reason.startswith("wrong: 1.701")
     assert draws == [("gelu", 1)]
 
 
