@@ -151,7 +151,7 @@ def _chain(text: str, load: Load, given: Mapping[str, Any] | None) -> Spec:
             raise BnstatsError(str(error), where=printable(text)) from None
         name = f"{spec.text}{CHAIN}{second.text}"
         layer = chained_layer(name, spec.layer, second.layer, bound)
-        spec = Spec(name, layer, bound, {**spec.assumed, **second.assumed})
+        spec = Spec(name, layer, bound, assumed={**spec.assumed, **second.assumed})
     return spec
 
 
@@ -161,7 +161,7 @@ def _scaled(scale: Scale, load: Load, given: Mapping[str, Any] | None) -> Spec:
         return inner
     layer = scaled_layer(inner.layer, scale)
     bound = scaled(inner.bound, scale.factor, scale.shift)
-    return Spec(f"{scale.prefix}{inner.text}", layer, bound, inner.assumed)
+    return Spec(f"{scale.prefix}{inner.text}", layer, bound, assumed=inner.assumed)
 
 
 def bind(layer: Layer, values: Mapping[str, Any], text: str) -> Spec:
