@@ -38,7 +38,7 @@ def test_claims_are_judged_and_witnessed(cli: Cli, tmp_path: Path) -> None:
 def test_a_wrong_claim_fails(cli: Cli, tmp_path: Path, quantity: str, value: str) -> None:
     code, (check,) = verified(cli, tmp_path / "a.toml", ("tanh", quantity, value))
     assert (code, check["outcome"]) == (1, "fail")
-    assert check["reason"].startswith(("wrong", "last digits"))
+    assert not check["reason"].startswith(("reproduced", "undecided"))
 
 
 def test_without_an_exact_value_the_draws_decide(cli: Cli, tmp_path: Path) -> None:
