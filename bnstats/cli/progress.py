@@ -106,6 +106,7 @@ class _Foretold(Interruptible):
         super().__init__(console, interrupted, max_time)
         self._spec, self._start = spec, time.monotonic()
         self._target: Target | None = None
+        self._first: tuple[float, int] | None = None
         self._alone = True
 
     def layer(self, spec: str, done: int, total: int) -> None:
@@ -115,10 +116,16 @@ class _Foretold(Interruptible):
         self._target = target if self._alone else None
 
     def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
-        spent = time.monotonic() - self._start
-        if self._target is None or not draws or spent < _SURE:
+        now = time.monotonic()
+        if self._target is None or not draws:
             return
-        left = spent * (self._target.total(draws, tally()) / draws - 1)
+        if self._first is None:  # what starts up and compiles before says nothing
+            self._first = now, draws
+        begun, before = self._first
+        if now - begun < _SURE or draws <= before:
+            return
+        left = (self._target.total(draws, tally()) - draws) * (now - begun) / (draws - before)
+        spent = now - self._start
         known = "std_dx" in self._target.estimator.exact or "std_y" in self._target.estimator.exact
         self._target = None
         if _LONG < spent + left < math.inf:
