@@ -355,7 +355,7 @@ def test_the_hook_stops_a_commit_fixes_the_file_and_lets_it_pass(
         ((), "--files pyproject.toml", 0, "Passed"),
         ((), "--files acts.py", 0, "Passed"),
         ((), "--files notes.md", 0, "Skipped"),
-        (("numbers.toml", "other.csv"), "--files other.csv", 1, "0 undecided"),
+        (("numbers.toml", "other.csv"), "--files other.csv", 1, "1 reproduced, 1 wrong"),
     ]:
         done = hook(*args, changed=changed)
         said = done.stdout.strip().splitlines()[-1]
