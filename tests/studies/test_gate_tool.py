@@ -46,15 +46,16 @@ def quick(
 
 
 def _drawn_often(family: str) -> str:
-    """Return the last example of a family's first layer of which a hundredth of the draws is 300."""
+    """Return the last example of a family's first layer that has 30,000 draws by default."""
     layer = next(layer for layer in LAYERS.values() if layer.family == family)
     often = [s for s in example_specs(layer) if default_samples(parse(s).bound) >= 30_000]
     return (often or example_specs(layer))[-1]
 
 
 ONE_OF_EACH_FAMILY = [
-    _drawn_often(family) for family in sorted({layer.family for layer in LAYERS.values()})
-]
+    _drawn_often(family)
+    for family in sorted({layer.family for layer in LAYERS.values()} - {"attention"})
+]  # of attention no σ is known exactly, and an estimate in the row is no help to the study
 
 
 @pytest.mark.parametrize("text", [*ONE_OF_EACH_FAMILY, "relu", "elu", "max_pool2d:kernel_size=3"])

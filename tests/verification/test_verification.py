@@ -644,3 +644,19 @@ def test_stopping_within_a_layer_keeps_the_layers_done(tables: Path) -> None:
     assert {c.layer for c in checks} == set(NUMBERS[:1])
     assert told == [(NUMBERS[0], 0, 3), (NUMBERS[1], 1, 3)]
     assert render(document) + "\n" == (tables / CONSTANTS).read_text("utf-8")
+
+
+def test_a_gain_of_what_does_not_vary_is_nothing_to_check(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "a.json"
+    cli("compute", "orthogonal", "tanh", "-n", "20000", "--export", path)
+    code, out, _ = cli("verify", path, "-n", "20000", "--json")
+    assert code == 0
+    checks = {
+        (r["layer"], c["quantity"]) for r in read_document(out)["results"] for c in r["checks"]
+    }
+    assert ("tanh", "gain_dx") in checks
+    assert ("orthogonal", "std_dx") in checks
+    assert ("orthogonal", "gain_dx") not in checks
