@@ -15,7 +15,8 @@ import numpy as np
 from bnstats.version import __version__
 
 _ROOT = Path(__file__).parents[1]
-_DRAWING = ("layers", "backends", "sampling", "specs", "statistics/moments.py", "custom")
+_SUMS = ("statistics/moments.py", "statistics/joint.py")
+_DRAWING = ("layers", "backends", "sampling", "specs", *_SUMS, "custom")
 
 
 @cache

@@ -197,14 +197,20 @@ def test_another_code_has_another_digest(monkeypatch: pytest.MonkeyPatch, tmp_pa
     for name in versions._DRAWING:
         path = tmp_path / name
         (path.parent if path.suffix else path).mkdir(exist_ok=True)
-    (tmp_path / "statistics" / "moments.py").write_text("a = 1\n")
+        if path.suffix:
+            path.write_text("a = 1\n")
     found = {before}
-    for text in ("b = 1\n", "b = 2\n"):
-        (tmp_path / "layers" / "x.py").write_text(text)
+    for file, text in (
+        ("layers/x.py", "b = 1\n"),
+        ("layers/x.py", "b = 2\n"),
+        ("statistics/moments.py", "a = 2\n"),
+        ("statistics/joint.py", "a = 2\n"),
+    ):
+        (tmp_path / file).write_text(text)
         versions.drawing_code.cache_clear()
         found.add(versions.drawing_code())
     versions.drawing_code.cache_clear()
-    assert len(found) == 3
+    assert len(found) == 5
 
 
 DAMAGES: dict[str, Any] = {
