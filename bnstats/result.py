@@ -103,23 +103,19 @@ class Record(Generic[T]):
         HostError
             pandas is not installed.
         """
-        try:
-            pandas = import_module("pandas")
-        except ModuleNotFoundError:
-            raise HostError("pandas is not installed", hint="pip install pandas") from None
         rows = {name: self._row(number) for name, number in self.quantities.items()}
-        return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+        return pandas().DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
 
     def _repr_html_(self) -> str:
         """Return the table that a notebook shows."""
-        lines: list[str] = []
+        rows: list[Sequence[str]] = []
         for name in self._shown:
             if name in self.quantities:
                 cells: dict[str, str] = self._cells(self.quantities[name])
-                lines = lines or [_html_row("th", ("", *cells))]
-                lines.append(_html_row("td", (ALL_QUANTITIES[name].symbol, *cells.values())))
+                rows = rows or [("", *cells)]
+                rows.append((ALL_QUANTITIES[name].symbol, *cells.values()))
         notes = "".join(f"<p>warning: {escape(said)}</p>" for said in self.warnings)
-        return f"<table><caption>{escape(self._caption)}</caption>{''.join(lines)}</table>{notes}"
+        return html_table(rows, self._caption) + notes
 
     def __repr__(self) -> str:
         shown: list[str] = [
@@ -128,8 +124,23 @@ class Record(Generic[T]):
         return f"{type(self).__name__}({', '.join((repr(self._caption), *shown))})"
 
 
-def _html_row(tag: str, cells: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def pandas() -> Any:
+    """Return the module of pandas; HostError where it is not installed."""
+    try:
+        return import_module("pandas")
+    except ModuleNotFoundError:
+        raise HostError("pandas is not installed", hint="pip install pandas") from None
+
+
+def html_table(rows: Sequence[Iterable[str]], caption: str = "") -> str:
+    """Return the table that a notebook shows; the first row is its head."""
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    lines = []
+    for number, row in enumerate(rows):
+        tag = "td" if number else "th"
+        cells = "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
+        lines.append(f"<tr>{cells}</tr>")
+    return f"<table>{title}{''.join(lines)}</table>"
 
 
 @dataclass(frozen=True, repr=False)

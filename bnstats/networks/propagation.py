@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from html import escape
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
-from bnstats.errors import BnstatsError, HostError
+from bnstats.errors import BnstatsError
 from bnstats.networks.engines import Engine
 from bnstats.networks.shapes.stack import ShapedStack
 from bnstats.networks.stack import Stack
-from bnstats.result import Status
+from bnstats.result import Status, html_table, pandas
 
 if TYPE_CHECKING:
     from bnstats.networks.models.model import Model
@@ -231,26 +229,18 @@ class Propagation:
         HostError
             pandas is not installed.
         """
-        try:
-            pandas = import_module("pandas")
-        except ModuleNotFoundError:
-            raise HostError("pandas is not installed", hint="pip install pandas") from None
-        return pandas.DataFrame(list(self.records()))
+        return pandas().DataFrame(list(self.records()))
 
     def _repr_html_(self) -> str:
-        lines: list[str] = []
+        rows: list[Iterable[str]] = []
         for record in self.records():
-            lines = lines or [_html_row("th", record)]
-            lines.append(_html_row("td", map(_shown, record.values())))
-        return f"<table><caption>{escape(repr(self))}</caption>{''.join(lines)}</table>"
+            rows = rows or [record]
+            rows.append([_shown(cell) for cell in record.values()])
+        return html_table(rows, repr(self))
 
     def __repr__(self) -> str:
         said = ", ".join(f"{way} {verdict}" for way, verdict in self.verdicts.items())
         return f"Propagation({len(self.rows)} layers, {self.networks} networks: {said})"
-
-
-def _html_row(tag: str, cells: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
 
 def _shown(cell: object) -> str:

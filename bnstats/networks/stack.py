@@ -32,8 +32,38 @@ SCALES: tuple[Scale, ...] = get_args(Scale)
 _MOST_NUMBERS = 2**27  # of all weights of a network, 1 GB
 
 
+class Choices:
+    """What stacks of all kinds have: checked choices, a text of all fields, and pickles of them."""
+
+    gain: float | None
+    bias_std: float
+    scale: Scale
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            given = printable(str(self.scale), 60)
+            raise ArgumentError(f"scale '{given}' is not one of {', '.join(SCALES)}")
+        for name, value, least in (("bias_std", self.bias_std, 0.0), ("gain", self.gain, 1e-9)):
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            if value is not None and not (number and least <= value <= 1e9):
+                given = printable(str(value), 60)
+                raise ArgumentError(f"{name} {given} is not a number from {least:g} to 1e9")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), tuple(self._given.values())  # not the layers that are made of them
+
+    @property
+    def text(self) -> str:
+        """All of it in a line, the identity of the random streams."""
+        return " ".join(f"{name}={value}" for name, value in self._given.items())
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
-class Stack:
+class Stack(Choices):
     """A block of layers, repeated; everything about it that the draws depend on.
 
     Attributes
@@ -68,17 +98,6 @@ class Stack:
     gain: float | None = None
     bias_std: float = 0.0
     scale: Scale = "none"
-
-    def __post_init__(self) -> None:
-        check_choices(self.scale, self.bias_std, self.gain)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Stack, tuple(getattr(self, f.name) for f in fields(self))  # not the stages
-
-    @property
-    def text(self) -> str:
-        """All of it in a line, the identity of the random streams."""
-        return " ".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self))
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
@@ -216,18 +235,6 @@ def chosen(plain: AnyStack, init: str | None, gain: float | Literal["auto"] | No
     if not weighted or not 0 < kept < math.inf:
         raise BnstatsError("no gain keeps this block's scale", hint="e.g. `gain=1.4`")
     return replace(stack, gain=kept ** (-0.5 / weighted))
-
-
-def check_choices(scale: str, bias_std: float, gain: float | None) -> None:
-    """Raise ArgumentError for a scale that there is not, or a number out of range."""
-    if scale not in SCALES:
-        given = printable(str(scale), 60)
-        raise ArgumentError(f"scale '{given}' is not one of {', '.join(SCALES)}")
-    for name, value, least in (("bias_std", bias_std, 0.0), ("gain", gain, 1e-9)):
-        number = isinstance(value, Real) and not isinstance(value, bool)
-        if value is not None and not (number and least <= value <= 1e9):
-            given = printable(str(value), 60)
-            raise ArgumentError(f"{name} {given} is not a number from {least:g} to 1e9")
 
 
 def alpha_of(given: str) -> float:

@@ -13,7 +13,7 @@ from bnstats.errors import BnstatsError, kind_of
 from bnstats.layers import STANDARD, Law
 from bnstats.networks.over import POINTS, Over, over_of
 from bnstats.networks.solve import Solution, Wanted, solve, wanted_of
-from bnstats.result import Record, Reference, Result, Status
+from bnstats.result import Record, Reference, Result, Status, html_table, pandas
 from bnstats.runs.drawing import sample
 from bnstats.sampling.settings import Sampling, checked_quantities
 from bnstats.sampling.watch import Watch
@@ -134,21 +134,17 @@ class Sweep:
                     }
 
     def to_pandas(self) -> Any:
-        """Return the rows as a pandas DataFrame; pandas must be installed."""
-        from importlib import import_module
-
-        return import_module("pandas").DataFrame(list(self.rows()))
+        """Return the rows as a pandas DataFrame; HostError where pandas is not installed."""
+        return pandas().DataFrame(list(self.rows()))
 
     def _repr_html_(self) -> str:
-        from html import escape
-
         head = ("layer", self.over.name, *(ALL_QUANTITIES[n].symbol for n in self.quantities))
-        lines = [f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>"]
-        for curve in self.curves:
-            for point in curve.points:
-                cells = (curve.layer, point.text, *(shown(point, n) for n in self.quantities))
-                lines.append(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
-        return f"<table>{''.join(lines)}</table>"
+        cells = (
+            (curve.layer, point.text, *(shown(point, n) for n in self.quantities))
+            for curve in self.curves
+            for point in curve.points
+        )
+        return html_table([head, *cells])
 
     def __repr__(self) -> str:
         layers = ", ".join(curve.layer for curve in self.curves)

@@ -6,14 +6,13 @@ holds a digest of what it shows.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bnstats.claims.grades import Grade
 from bnstats.claims.values import parse_value
+from bnstats.plots import style
 from bnstats.plots.style import GRADES, drawing, saved
 from bnstats.tables.published import audited
 
@@ -59,8 +58,7 @@ def marks(constants: Mapping[str, Any]) -> list[Mark]:
 
 def digest(constants: Mapping[str, Any]) -> str:
     """Return a digest of what the picture shows; the picture holds it."""
-    text = json.dumps(marks(constants), ensure_ascii=False)
-    return f"shows {hashlib.sha256(text.encode()).hexdigest()}"
+    return style.digest(marks(constants))
 
 
 def draw(constants: Mapping[str, Any]) -> str:

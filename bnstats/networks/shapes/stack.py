@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError, printable
@@ -16,7 +16,7 @@ from bnstats.networks.models.inputs import InputShape
 from bnstats.networks.predictions import square_means
 from bnstats.networks.reduce import Label
 from bnstats.networks.shapes.events import Event, Shape, by_x, event_of, out_shape
-from bnstats.networks.stack import Scale, alpha_of, check_choices
+from bnstats.networks.stack import Choices, Scale, alpha_of
 from bnstats.networks.stages import Add, Skip
 from bnstats.specs.names import resolve
 from bnstats.specs.spec import Spec, parse
@@ -69,7 +69,7 @@ Step: TypeAlias = Placed | Flatten | Skip | Add
 
 
 @dataclass(frozen=True)
-class ShapedStack:
+class ShapedStack(Choices):
     """A block of layers, repeated, on inputs of a shape.
 
     Attributes
@@ -97,17 +97,6 @@ class ShapedStack:
     gain: float | None = None
     bias_std: float = 0.0
     scale: Scale = "none"
-
-    def __post_init__(self) -> None:
-        check_choices(self.scale, self.bias_std, self.gain)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return ShapedStack, tuple(getattr(self, f.name) for f in fields(self))  # not the steps
-
-    @property
-    def text(self) -> str:
-        """All of it in a line, the identity of the random streams."""
-        return " ".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self))
 
     @property
     def labels(self) -> list[Label]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from bnstats.networks.stack import SCALES
+from bnstats.plots import style
 from bnstats.plots.style import BAND, COLOURS, drawing, label, saved
 from bnstats.tables.networks.build import ACTIVATIONS, NETWORKS
 from bnstats.tables.networks.page import PLOT
@@ -38,8 +37,7 @@ def _numbers(side: Mapping[str, Any]) -> tuple[float, ...]:
 
 def digest(found: Mapping[str, Any]) -> str:
     """Return a digest of what the picture shows; the picture holds it."""
-    text = json.dumps(shown(found), ensure_ascii=False)
-    return f"shows {hashlib.sha256(text.encode()).hexdigest()}"
+    return style.digest(shown(found))
 
 
 def draw(found: Mapping[str, Any]) -> str:
