@@ -1,4 +1,4 @@
-"""Claims: published values as printed, with their sources; each set is a TOML file beside this."""
+"""Claims: published values as printed, with their sources; the sets that ship are in sets/."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bnstats.specs.names import resolve
 
 __all__ = ["Claim", "ClaimSet", "claim_set", "claim_sets", "claims_on", "read_claims", "set_names"]
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "sets"
 
 
 def set_names() -> tuple[str, ...]:

@@ -36,6 +36,8 @@ class Claim:
         beside the quantity and not refuted.
     source, remark
         Where it was published, and what a reader should know about it.
+    copies
+        Further places that print the same number, as the source does.
     place
         The place of the value in a user's own file; None for the sets of the package.
     law
@@ -49,6 +51,7 @@ class Claim:
     samples: int | None = None
     source: str = ""
     remark: str = ""
+    copies: tuple[str, ...] = ()
     place: Place | None = None
     law: Law = STANDARD
     kind: Kind = "moment"

@@ -16,11 +16,12 @@ from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.quantities import ALL_QUANTITIES
 
 FIELDS = (
-    *("layer", "quantity", "value", "tolerance", "samples", "kind", "source", "remark"),
+    *("layer", "quantity", "value", "tolerance", "samples", "kind", "source", "copies", "remark"),
     *Law._fields,
 )
 _KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 _MAX_SAMPLES = 10**18
+_MOST_COPIES = 100
 
 
 class FieldError(BnstatsError):
@@ -64,7 +65,7 @@ def claim_of(row: Any, set_name: str, load: Load, quantity: str | None = None) -
     for key in ("layer", "quantity", "value"):
         if key not in row:
             raise FieldError(f"field '{key}' is missing")
-    fields = {k: _text(v, k) for k, v in row.items() if k != "layer"}
+    fields = {k: _text(v, k) for k, v in row.items() if k not in ("layer", "copies")}
     spec = row["layer"] if isinstance(row["layer"], Spec) else _spec(row["layer"], load)
     context = f'   (layer = "{spec.text}")'
     quantity = fields["quantity"]
@@ -93,6 +94,7 @@ def claim_of(row: Any, set_name: str, load: Load, quantity: str | None = None) -
         samples=_samples(fields.get("samples"), context),
         source=printable(fields.get("source", "")),
         remark=printable(fields.get("remark", "")),
+        copies=_copies(row.get("copies", ())),
         law=_law(fields, context),
         kind=_KINDS[kind],
     )
@@ -111,6 +113,13 @@ def _text(value: Any, key: str) -> str:
         return str(value)
     except ValueError:  # an int of thousands of digits
         raise _at(key, f"field '{key}' is too long") from None
+
+
+def _copies(value: Any) -> tuple[str, ...]:
+    copies = value if isinstance(value, list | tuple) else [value]
+    if len(copies) > _MOST_COPIES:
+        raise _at("copies", f"more than {_MOST_COPIES} copies")
+    return tuple(printable(_text(copy, "copies")) for copy in copies)
 
 
 def _spec(layer: Any, load: Load) -> Spec:

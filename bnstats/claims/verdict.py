@@ -109,6 +109,7 @@ class Verdict:
             "samples": claim.samples,
             "kind": claim.kind,
             "source": claim.source,
+            "copies": list(claim.copies),
             "note": claim.remark,
         }
 

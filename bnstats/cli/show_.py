@@ -230,7 +230,7 @@ def _claim_set(name: str, page: Page) -> Iterator[str]:
     yield ""
     cells, remarks = [], []
     for claim in claims.claims:
-        verdicts = [v for v in exact(claim.spec).claims if v.claim is claim]
+        verdicts = [v for v in exact(claim.spec, law=claim.law).claims if v.claim is claim]
         verdict = verdicts[0].grade if verdicts else "no exact value"
         cells.append((claim.spec.text, claim.quantity, claim.printed.claimed, verdict))
         remarks.append(verdicts[0].remark if verdicts else "bnstats verify decides it by sampling")
@@ -256,3 +256,9 @@ def _claim_set(name: str, page: Page) -> Iterator[str]:
     # Some claims name a second source after the common one; only the longer text is shown.
     sources = [s for s in given if not any(s != other and s in other for other in given)]
     yield from _section("sources", [("    ", source) for source in sources], page)
+    copied = [
+        (f"    {claim.printed.text}  ", "; ".join(claim.copies))
+        for claim in claims.claims
+        if claim.copies
+    ]
+    yield from _section("printed as well in", copied, page, indent=6)

@@ -65,7 +65,7 @@ def verify(
     --------
     >>> checks = verify("feng2016-repost", VerifySettings(samples=100_000))
     >>> [c.outcome for c in checks]
-    ['fail', 'fail']
+    ['fail', 'fail', 'fail']
     """
     return verify_source(read_source(what, quantity), settings or VerifySettings())
 
