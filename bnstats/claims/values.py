@@ -23,7 +23,7 @@ _UNCERTAIN = re.compile(  # 0.7071(3), 0.7071(3)e-1 and 0.7071 ± 0.0001
     re.ASCII,
 )
 _ROUNDED = 3  # significant digits from which on a decimal in an expression is a rounded number
-_SEEN = 2.0**-26  # a relative step that float64 does not lose
+_STEP = 1e-5  # relative, of a difference quotient
 _COVERAGE = 2  # standard uncertainties, the parenthesised ones, to each side
 _ROOT = re.compile(rf"{MODULE}sqrt\(([^()]*)\)", re.ASCII)
 
@@ -156,9 +156,9 @@ def _expression(text: str) -> Printed:
         rounded = _decimal(text[node.col_offset : node.end_col_offset])
         if rounded is None or (rounded.digits or 0) < _ROUNDED or (8 * rounded.value).is_integer():
             continue
+        # Half a unit of the 17th digit would vanish in the rounding of what is evaluated.
+        step = max(rounded.half_width, _STEP * abs(rounded.value))
         ends = []
-        # Half a unit of a 17th digit would be lost in rounding; the slope there is the same.
-        step = max(rounded.half_width, _SEEN * abs(rounded.value))
         for end in (rounded.value - step, rounded.value + step):
             node.value = end
             ends.append(evaluate(tree))

@@ -15,6 +15,7 @@ from bnstats.cli.console import Console
 from bnstats.documents.files import seen_from_here
 
 if TYPE_CHECKING:
+    from bnstats.claims import Claim
     from bnstats.layers import Layer, Parameter
     from bnstats.report.page import Page
     from bnstats.specs.spec import Spec
@@ -99,7 +100,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
         yield f"    bnstats compute {example}"
     yield from _gains(spec, page)
     claims = [
-        ("    ", f"{c.spec.text}  {c.quantity} = {c.printed.text}  ({c.set})")
+        ("    ", f"{c.spec.text}  {_claimed(c)} = {c.printed.text}  ({c.set})")
         for s in claim_sets()
         for c in s.claims
         if c.spec.layer is layer
@@ -216,10 +217,17 @@ def _parameter(p: Parameter) -> str:
     return ", ".join(parts)
 
 
+def _claimed(claim: Claim) -> str:
+    """Return the quantity of a claim, and what is unusual about where it is claimed."""
+    law = "".join(f" at {name}={value:g}" for name, value in claim.law.changes.items())
+    where = f" where {claim.inverse.wanted.equation}" if claim.inverse else ""
+    return f"{claim.quantity}{law}{where}"
+
+
 def _claim_set(name: str, page: Page) -> Iterator[str]:
-    from bnstats.api import exact
     from bnstats.claims import claim_set
     from bnstats.report.page import aligned
+    from bnstats.verification.solved import exact_verdict
 
     claims = claim_set(name)
     yield from _title(claims.name, claims.title, page)
@@ -230,10 +238,10 @@ def _claim_set(name: str, page: Page) -> Iterator[str]:
     yield ""
     cells, remarks = [], []
     for claim in claims.claims:
-        verdicts = [v for v in exact(claim.spec, law=claim.law).claims if v.claim is claim]
-        verdict = verdicts[0].grade if verdicts else "no exact value"
-        cells.append((claim.spec.text, claim.quantity, claim.printed.claimed, verdict))
-        remarks.append(verdicts[0].remark if verdicts else "bnstats verify decides it by sampling")
+        verdict = exact_verdict(claim)
+        grade = verdict.grade if verdict else "no exact value"
+        cells.append((claim.spec.text, _claimed(claim), claim.printed.claimed, grade))
+        remarks.append(verdict.remark if verdict else "bnstats verify decides it by sampling")
     for (*facts, outcome), remark in zip(aligned(cells), remarks, strict=True):
         head = "  ".join(["", *facts])
         if len(f"{head}  {outcome.rstrip()}") > page.width:
