@@ -78,6 +78,10 @@ class Inverse:
     over: Over
     wanted: Wanted
 
+    def to_dict(self) -> dict[str, str]:
+        """Return plain data, in the words of a claims file."""
+        return {"over": self.text, "find": self.wanted.equation}
+
     def __str__(self) -> str:
         return f"{symbol_of(self.wanted.quantity)} = {self.wanted.text}"
 

@@ -17,7 +17,7 @@ from bnstats.claims.files import read_claims_file
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 
 GOOD = {"layer": "sigmoid", "quantity": "std_dx", "value": "0.2123"}
 
@@ -110,7 +110,7 @@ def test_the_sets_that_ship():
         for c in claims.claims:
             assert c.source, f"{claims.name}: {c.spec.text} has no source"
             assert c.spec.layer.name in LAYERS
-            assert c.quantity in QUANTITIES
+            assert c.drawn in ALL_QUANTITIES
     assert {c.printed.text for c in claims_on("sigmoid")} >= {"0.2123", "0.2083", "1/2"}
     assert claims_on("tanh:nothing") == ()
 

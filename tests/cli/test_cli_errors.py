@@ -394,9 +394,7 @@ SIGMOID = '   (layer = "sigmoid")\n'
             "a.toml",
             CLAIM.replace("std_dx", "sdt_dx").encode(),
             f"a.toml:3:12: unknown quantity 'sdt_dx'{SIGMOID}"
-            "hint:  did you mean 'std_dx'?  quantities: mean_y, std_y, mean_dx, std_dx, var_dx, "
-            "var_y, rms_y, rms_dx, gain_y, gain_rms_y, gain_dx, linear_share, "
-            "chi, mean_degree, stability, c1\n",
+            "hint:  did you mean std_dx, σ[dx]?  (bnstats help quantities)\n",
         ),
         (
             "a.toml",
