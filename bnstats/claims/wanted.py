@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bnstats.claims.values import decimal_parts
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Known
+from bnstats.notation import MINUS
 from bnstats.specs.expressions import evaluate, parsed
 from bnstats.specs.over import Over
 from bnstats.statistics.quantities import checked_quantity, symbol_of
@@ -102,7 +103,7 @@ def wanted_of(text: str, parameter: str = "") -> Wanted:
     name, equals, said = (part.strip() for part in text.partition("="))
     if not equals:
         raise BnstatsError(f"find '{printable(text, 60)}' is no QUANTITY=VALUE", hint=_EXAMPLE)
-    wanted = Wanted(checked_quantity(name), said.replace("\N{MINUS SIGN}", "-"), parameter)
+    wanted = Wanted(checked_quantity(name), said.replace(MINUS, "-"), parameter)
     try:
         if wanted.is_fixed and not math.isfinite(wanted.at(1.0).value):
             raise ValueError

@@ -115,8 +115,12 @@ TABLE: list[tuple[str, list[str], str]] = [
         ["compute", "avg_pool2d:kernel_size=2,count_include_pad=1"],
         "error: avg_pool2d: count_include_pad=1 is not true or false\n",
     ),
-    ("p = 1.5", ["compute", "dropout:p=1.5"], "error: dropout: p=1.5 is outside [0, 1)\n"),
-    ("p = 1", ["exact", "dropout:p=1"], "error: dropout: p=1 is outside [0, 1)\n"),
+    ("p = 1.5", ["compute", "dropout:p=1.5"], "error: dropout: p=1.5 is outside [0, 1]\n"),
+    (
+        "rate = 1",
+        ["exact", "gaussian_dropout:rate=1"],
+        "error: gaussian_dropout: rate=1 is outside [0, 1)\n",
+    ),
     (
         "stride = 0",
         ["compute", "max_pool2d:kernel_size=2,stride=0"],
