@@ -19,6 +19,7 @@ from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
 from bnstats.claims.values import Printed, decimal_parts
 from bnstats.errors import BnstatsError, printable
+from bnstats.notation import MINUS
 from bnstats.statistics.alarm import two_sided
 from bnstats.statistics.quantities import symbol_of
 from bnstats.verification.check import Check
@@ -134,7 +135,7 @@ def corrected(printed: Printed, low: float, high: float) -> str | None:
     if text is None:
         return None
     sign = printed.text[0] if printed.text[0] == "+" and not text.startswith("-") else ""
-    if printed.text.lstrip("+-").startswith("."):
+    if printed.text.lstrip(f"+-{MINUS}").startswith("."):
         text = re.sub(r"^(-?)0\.", r"\1.", text)
     if printed.text.partition(exponent or "\0")[0].endswith(".") and "." not in text:
         text += "."
