@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from bnstats.api import exact as known_exactly
 from bnstats.claims import Claim
+from bnstats.claims.corrected import instead
 from bnstats.claims.grades import VerdictOutcome
 from bnstats.claims.values import Printed
 from bnstats.claims.verdict import Verdict, judge
@@ -18,6 +20,7 @@ from bnstats.sampling.iid import check_size, is_too_wide
 from bnstats.specs.spec import Spec
 from bnstats.statistics.alarm import FIRST_THRESHOLD, two_sided
 from bnstats.statistics.estimate import Estimate
+from bnstats.statistics.exact import Exact
 from bnstats.verification.check import Check, Outcome
 from bnstats.verification.gate import MISSED, FreshDraws, VerifySettings, by_layer, law_options
 
@@ -27,6 +30,46 @@ _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
     "not a moment": "ok",
     "undecided": "undecided",
 }
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim, and what is known of it without sampling.
+
+    Attributes
+    ----------
+    claim
+        The published value.
+    verdict, exact
+        The verdict by the exact value; None where there is no such value.
+    instead
+        What to print in place of a wrong value, with as many digits; None of any other.
+    command
+        A command that reproduces what decides.
+    """
+
+    claim: Claim
+    verdict: Verdict | None
+    exact: Exact | None
+    instead: str | None
+    command: str
+
+
+def judged(claim: Claim) -> Judged:
+    """Judge a claim by the exact value, where one is known."""
+    known = _known_once(claim.spec, claim.law).quantities
+    exact = known.get(claim.quantity)
+    if exact is None:
+        return Judged(claim, None, None, None, f"bnstats verify {claim.set}")
+    verdict, right = judge(claim, known), None
+    if verdict.outcome == "refuted":
+        right = instead(claim.printed, exact.value - exact.error, exact.value + exact.error)
+    return Judged(claim, verdict, exact, right, _exact_command(claim))
+
+
+@lru_cache(maxsize=512)
+def _known_once(spec: Spec, law: Law) -> Reference:
+    return known_exactly(spec, law=law)
 
 
 def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Check, ...]:
@@ -149,4 +192,5 @@ def _known(claim: Claim) -> Reference:
 
 
 def _exact_command(claim: Claim) -> str:
-    return f"bnstats exact {as_typed(claim.spec)}{law_options(claim.law)}"
+    law = law_options(claim.law)
+    return f"bnstats exact {as_typed(claim.spec)}{law} --quantity {claim.quantity}"

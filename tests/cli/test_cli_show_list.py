@@ -265,8 +265,10 @@ def test_every_claim_set_has_a_page_with_verdicts(cli: Cli, name: str) -> None:
 
 
 def test_the_reposts_half_is_named_as_the_variance(cli: Cli) -> None:
-    (line,) = (x for x in cli("show", "feng2016-repost").out.splitlines() if "relu" in x)
-    assert line.endswith("wrong quantity  0.7071; 1/2 is Var[dx]")
+    lines = cli("show", "feng2016-repost").out.splitlines()
+    (line, command) = (x for x in lines if "relu " in x)
+    assert command == "      bnstats exact relu --quantity std_dx"
+    assert line.endswith("wrong quantity  print 0.7071: 1/2 is Var[dx]")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

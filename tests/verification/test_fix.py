@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnstats.api import compute
+from bnstats.claims.corrected import corrected, significant
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
@@ -24,14 +25,7 @@ from bnstats.layers import LAYERS, ExactMoments
 from bnstats.notation import concise
 from bnstats.runs.drawing import sample
 from bnstats.verification import gate
-from bnstats.verification.fix import (
-    Change,
-    corrected,
-    corrections,
-    rewritten,
-    rewritten_files,
-    significant,
-)
+from bnstats.verification.fix import Change, corrections, rewritten, rewritten_files
 from bnstats.verification.gate import VerifySettings
 from bnstats.verification.sources import verify
 
