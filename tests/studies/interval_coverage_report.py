@@ -41,10 +41,10 @@ def verdict(record: Record, cells: list[Cell]) -> str:
     pooled = [summed(group) for group in zip(*(c.rates for c in trusted), strict=True)]
     missed = "; ".join(f"{rate.misses:.3g} % at {100 * rate.confidence:g} %" for rate in pooled)
     return (
-        f"**Of {len(rates):,} rates of {plural(layers, 'layer')} {low} show too low and {high} too high a "
-        f"coverage**, beyond a bar by more than two standard errors; {less} more lie beyond a bar "
-        f"by less. Of the layers whose estimates are all reliable, intervals miss the exact value "
-        f"in {missed or 'no case'}: {pooled[0].of if pooled else 0:,} intervals of each."
+        f"**Of {len(rates):,} rates of {plural(layers, 'layer')} {low} show too low and {high} too "
+        f"high a coverage**, beyond a bar by more than two standard errors; {less} more lie beyond "
+        "a bar by less. Of the layers whose estimates are all reliable, intervals miss the exact "
+        f"value in {missed or 'no case'}: {pooled[0].of if pooled else 0:,} intervals of each."
     )
 
 

@@ -31,7 +31,9 @@ def rows(claims: Sequence[Audited]) -> str:
 def _row(a: Audited) -> dict[str, str | int | None]:
     claim, verdict = a.claim, a.verdict
     exact, sampled, stack = a.exact, a.drawn.get("value") is not None, a.growth
-    known = "" if exact is None else beside(claim.printed, Exact(**_numbers(exact)))
+    known = ""
+    if exact is not None:
+        known = beside(claim.printed, Exact(exact["value"], exact["error"], exact["by"]))
     return {
         "grade": a.grade,
         "set": claim.set,
@@ -54,10 +56,6 @@ def _row(a: Audited) -> dict[str, str | int | None]:
         "source": claim.source,
         "note": claim.remark,
     }
-
-
-def _numbers(exact: dict[str, float]) -> dict[str, float]:
-    return {name: exact[name] for name in ("value", "error", "by")}
 
 
 def _digits(number: float | None) -> str:
