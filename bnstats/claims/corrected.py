@@ -2,32 +2,82 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import re
+import sys
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
-from bnstats.claims.values import Printed, decimal_parts
+from bnstats.claims.values import Printed, decimal_parts, parse_value
+from bnstats.specs.expressions import evaluate, parsed
 
 _MOST_DECIMALS = 40
 _AS_GOOD_AS_EXACT, _FLOAT64 = Decimal("1e-11"), Decimal(2) ** -52
 _OF_AN_EXPRESSION = 4  # digits in place of one without decimals, which are easy to read
+_MOST_STEPS, _DIFFERENCE, _SOLVED = 50, 1e-5, 1e-14
 
 
 def instead(printed: Printed, low: float, high: float) -> str | None:
     """Return what to print in place of a wrong value, with as many digits as it has.
 
-    An expression is replaced by as many digits as its decimals have, or else by four. The truth
-    lies between the bounds; None is returned where they fix no digit.
+    In an expression with one decimal that decimal is replaced; another expression is, by as many
+    digits as its decimals have, or by four. The truth lies between the bounds; None is returned
+    where they fix no digit.
 
     >>> from bnstats.claims.values import parse_value
     >>> instead(parse_value("0.6312"), 0.67516728, 0.67516729)
     '0.6752'
     >>> instead(parse_value("1/2"), 0.70710678, 0.70710679)
     '0.7071'
+    >>> instead(parse_value("sqrt(1.55)"), 1.7128585504496, 1.7128585504497)
+    'sqrt(2.93)'
     """
     if decimal_parts(printed.text) is not None and not printed.symbolic:
         return corrected(printed, low, high)
+    if not printed.symbolic and (found := _decimal_replaced(printed, low, high)):
+        return found
     return significant(low, high, printed.digits or _OF_AN_EXPRESSION)
+
+
+def _decimal_replaced(printed: Printed, low: float, high: float) -> str | None:
+    """Return an expression with the value of its only decimal at which it is the truth."""
+    text = printed.text
+    try:
+        tree = parsed(text)
+        spans = [
+            (node, node.col_offset, node.end_col_offset or 0)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, float)
+        ]
+        if len(spans) != 1:
+            return None
+        ((node, start, end),) = spans
+        decimal = parse_value(text[start:end])
+        ends = sorted(_solved(tree, node, decimal.value, truth) for truth in (low, high))
+    except (ValueError, ArithmeticError):  # it is none, or has no such value
+        return None
+    rounding = 4 * sys.float_info.epsilon * max(map(abs, ends))
+    new = corrected(decimal, ends[0] - rounding, ends[1] + rounding)
+    return None if new is None else f"{text[:start]}{new}{text[end:]}"
+
+
+def _solved(tree: ast.expr, node: ast.Constant, start: float, wanted: float) -> float:
+    """Return the value of a number in an expression at which this has another value, by Newton."""
+
+    def at(value: float) -> float:
+        node.value = value
+        return evaluate(tree)
+
+    value = start
+    for _ in range(_MOST_STEPS):
+        off = at(value) - wanted
+        if abs(off) <= 2 * sys.float_info.epsilon * abs(wanted):
+            break
+        step = _DIFFERENCE * abs(value)
+        value -= off * 2 * step / (at(value + step) - at(value - step))
+    if abs(at(value) - wanted) > _SOLVED * abs(wanted):
+        raise ValueError("it has no such value near")
+    return value
 
 
 def corrected(printed: Printed, low: float, high: float) -> str | None:

@@ -23,6 +23,7 @@ _UNCERTAIN = re.compile(  # 0.7071(3), 0.7071(3)e-1 and 0.7071 ± 0.0001
     re.ASCII,
 )
 _ROUNDED = 3  # significant digits from which on a decimal in an expression is a rounded number
+_STEP = 1e-5  # relative, of a difference quotient
 _COVERAGE = 2  # standard uncertainties, the parenthesised ones, to each side
 _ROOT = re.compile(rf"{MODULE}sqrt\(([^()]*)\)", re.ASCII)
 
@@ -155,12 +156,14 @@ def _expression(text: str) -> Printed:
         rounded = _decimal(text[node.col_offset : node.end_col_offset])
         if rounded is None or (rounded.digits or 0) < _ROUNDED or (8 * rounded.value).is_integer():
             continue
+        # Half a unit of the 17th digit would vanish in the rounding of what is evaluated.
+        step = max(rounded.half_width, _STEP * abs(rounded.value))
         ends = []
-        for end in (rounded.value - rounded.half_width, rounded.value + rounded.half_width):
+        for end in (rounded.value - step, rounded.value + step):
             node.value = end
             ends.append(evaluate(tree))
         node.value = rounded.value
-        half_width += abs(ends[1] - ends[0]) / 2
+        half_width += abs(ends[1] - ends[0]) / 2 * (rounded.half_width / step)
         digits.append(rounded.digits or 0)
     return Printed(text, value, half_width, min(digits, default=None))
 

@@ -66,6 +66,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
     from bnstats.custom import load_here
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS, STANDARD
+    from bnstats.report.claims import claimed
     from bnstats.specs.composition import is_composed
     from bnstats.specs.names import split
     from bnstats.specs.spec import example_specs, parse
@@ -112,7 +113,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
         yield f"    bnstats compute {example}"
     yield from _gains(spec, page)
     claims = [
-        ("    ", f"{c.spec.text}  {c.quantity} = {c.printed.text}  ({c.set})")
+        ("    ", f"{c.spec.text}  {claimed(c)} = {c.printed.text}  ({c.set})")
         for s in claim_sets()
         for c in s.claims
         if c.spec.layer is layer
@@ -232,7 +233,7 @@ def _parameter(p: Parameter) -> str:
 def _print_set(console: Console, about: ClaimSet, *, patch: bool, as_json: bool) -> None:
     """Print a claim set as JSON, or what of it is to be replaced, in either form."""
     from bnstats.report import claims, json
-    from bnstats.verification.claims import judged
+    from bnstats.verification.solved import judged
 
     rows = [judged(claim) for claim in about.claims]
     wrong = [row for row in rows if row.instead is not None]
@@ -247,7 +248,7 @@ def _print_set(console: Console, about: ClaimSet, *, patch: bool, as_json: bool)
 
 def _claim_set(about: ClaimSet, page: Page) -> Iterator[str]:
     from bnstats.report import claims
-    from bnstats.verification.claims import judged
+    from bnstats.verification.solved import judged
 
     rows = [judged(claim) for claim in about.claims]
     yield from _title(about.name, about.title, page)
@@ -270,3 +271,9 @@ def _claim_set(about: ClaimSet, page: Page) -> Iterator[str]:
     # Some claims name a second source after the common one; only the longer text is shown.
     sources = [s for s in given if not any(s != other and s in other for other in given)]
     yield from _section("sources", [("    ", source) for source in sources], page)
+    copied = [
+        (f"    {claim.printed.text}  ", "; ".join(claim.copies))
+        for claim in about.claims
+        if claim.copies
+    ]
+    yield from _section("printed as well in", copied, page, indent=6)

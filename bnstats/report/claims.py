@@ -9,11 +9,10 @@ from typing import Any
 
 from bnstats.claims import Claim, ClaimSet
 from bnstats.claims.grades import GRADES
-from bnstats.errors import printable
 from bnstats.notation import plural
 from bnstats.report.page import Page, aligned
 from bnstats.statistics.exact import exact_entry
-from bnstats.verification.claims import Judged
+from bnstats.verification.solved import Judged
 
 SCHEMA = "bnstats-claims/1"
 _INDENT = 6
@@ -38,6 +37,8 @@ def _entry(row: Judged) -> dict[str, Any]:
     return {
         "layer": claim.spec.text,
         "law": claim.law._asdict(),
+        "over": claim.inverse.text if claim.inverse else None,
+        "find": claim.inverse.wanted.equation if claim.inverse else None,
         "quantity": claim.quantity,
         "printed": claim.printed.text,
         "instead": row.instead,
@@ -52,13 +53,16 @@ def _entry(row: Judged) -> dict[str, Any]:
         "kind": claim.kind,
         "samples": claim.samples,
         "source": claim.source,
+        "copies": list(claim.copies),
         "note": claim.remark,
     }
 
 
 def page(rows: Sequence[Judged], page: Page) -> Iterator[str]:
     """Yield each claim with its grade, what to print instead, why, and the command for it."""
-    facts = [(*_named(r.claim), r.claim.printed.claimed, _grade(r)) for r in rows]
+    facts = [
+        (r.claim.spec.text, claimed(r.claim), r.claim.printed.claimed, _grade(r)) for r in rows
+    ]
     for row, (*cells, grade) in zip(rows, aligned(facts), strict=True):
         head, said = "  ".join(["", *cells]), _said(row)
         plain, styled = grade.rstrip(), page.style(grade.rstrip(), grade.rstrip())
@@ -95,6 +99,11 @@ def patch(about: ClaimSet, rows: Sequence[Judged]) -> Iterator[str]:
             lines.append((f"- {row.claim.printed.text}", f"# {_name(row.claim)}: {_why(row)}"))
             lines.append((f"+ {row.instead}", f"# {row.command}"))
         yield from ("  ".join(cells).rstrip() for cells in aligned(lines))
+    copies = [(row.claim.printed.text, copy) for row in changed for copy in row.claim.copies]
+    if copies:
+        yield ""
+    for text, copy in copies:
+        yield f"{text} is printed as well in {copy}"
     left = [row for row in rows if row.instead is None and not _is_right(row)]
     if left:
         yield ""
@@ -132,10 +141,12 @@ def _why(row: Judged) -> str:
     return why or truth if row.instead is not None else row.verdict.remark
 
 
-def _named(claim: Claim) -> tuple[str, str]:
-    law = "".join(f" at {name} = {value:g}" for name, value in claim.law.changes.items())
-    return claim.spec.text, f"{claim.quantity}{law}"
+def claimed(claim: Claim) -> str:
+    """Return the quantity of a claim, and what is unusual about where it is claimed."""
+    law = "".join(f" at {name}={value:g}" for name, value in claim.law.changes.items())
+    where = f" where {claim.inverse.wanted.equation}" if claim.inverse else ""
+    return f"{claim.quantity}{law}{where}"
 
 
 def _name(claim: Claim) -> str:
-    return printable(" ".join(_named(claim)), 200)
+    return f"{claim.spec.text} {claimed(claim)}"

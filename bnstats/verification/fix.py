@@ -20,7 +20,7 @@ from bnstats.claims.places import Place
 from bnstats.claims.values import decimal_parts
 from bnstats.errors import BnstatsError, printable
 from bnstats.statistics.alarm import two_sided
-from bnstats.statistics.quantities import ALL_QUANTITIES
+from bnstats.statistics.quantities import symbol_of
 from bnstats.verification.check import Check
 from bnstats.verification.claims import verify_claims
 from bnstats.verification.gate import VerifySettings
@@ -85,7 +85,7 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
         return "the draws are too few to bear witness; try a larger `samples`"
     printed, bounds = verdict.claim.printed, _bounds(check, z)
     if other := verdict.value_of:
-        is_, but = ALL_QUANTITIES[other].symbol, ALL_QUANTITIES[check.quantity].symbol
+        is_, but = symbol_of(other), symbol_of(check.quantity)
         return f'{printed.text} is {is_}, not {but}: quantity = "{other}"?'
     if not printed.symbolic and decimal_parts(printed.text) is not None:
         new = corrected(printed, *bounds)

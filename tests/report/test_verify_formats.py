@@ -358,7 +358,7 @@ def test_junit_of_a_set_and_of_an_ascii_terminal() -> None:
     outcome = spawn(*argv, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert outcome.code == 1
     cases = read_junit(outcome.out)
-    assert [case[0] for case in cases] == ["feng2016-repost"] * 2
+    assert [case[0] for case in cases] == ["feng2016-repost"] * 3
     assert "relu σ[dx]: claimed 1/2" in cases[0][3]
 
 

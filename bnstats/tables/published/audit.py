@@ -12,9 +12,9 @@ from bnstats.claims import Claim, claim_sets
 from bnstats.claims.grades import GRADES, OUTCOMES, Grade
 from bnstats.layers import STANDARD
 from bnstats.statistics.exact import exact_entry
-from bnstats.statistics.quantities import ALL_QUANTITIES
+from bnstats.statistics.quantities import symbol_of
 from bnstats.tables.published.stack import Growth, growth
-from bnstats.verification.claims import Judged, judged
+from bnstats.verification.solved import Judged, judged
 
 _WORST_FIRST: tuple[Grade, ...] = ("wrong", "wrong quantity", "last digits are noise", "cut off")
 _ORDER: tuple[Grade, ...] = (*_WORST_FIRST, "not a moment", "undecided", "reproduced")
@@ -85,14 +85,15 @@ class Audited:
 
     @property
     def layer(self) -> str:
-        """The layer, with what is unusual about the law of its input."""
-        law = "".join(f" at {k} = {v:g}" for k, v in self.claim.law.changes.items())
-        return f"{self.claim.spec.text}{law}"
+        """The layer, with what is unusual about the law of its input, and what is solved for."""
+        law = "".join(f" at {k}={v:g}" for k, v in self.claim.law.changes.items())
+        where = f" where {self.claim.inverse}" if self.claim.inverse else ""
+        return f"{self.claim.spec.text}{law}{where}"
 
     @property
     def quantity(self) -> str:
-        """The symbol of the quantity claimed."""
-        return ALL_QUANTITIES[self.claim.quantity].symbol
+        """The symbol of the quantity claimed, or the parameter that is solved for."""
+        return symbol_of(self.claim.quantity)
 
     @property
     def exact(self) -> Mapping[str, Any] | None:
@@ -125,8 +126,8 @@ def audited(constants: Mapping[str, Any]) -> list[Audited]:
 
 
 def _beside(claim: Claim, row: Mapping[str, Any]) -> Audited:
-    if claim.law != STANDARD:
-        row = {}
+    if claim.law != STANDARD or claim.inverse is not None:
+        row = {}  # it is about other inputs, or another value of a parameter
     same = (
         entry
         for entry in row.get("claims", ())

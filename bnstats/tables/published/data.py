@@ -39,6 +39,8 @@ def _row(a: Audited) -> dict[str, str | int | None]:
         "set": claim.set,
         "layer": claim.spec.text,
         **{name: f"{value:g}" for name, value in claim.law._asdict().items()},
+        "over": claim.inverse.text if claim.inverse else "",
+        "find": claim.inverse.wanted.equation if claim.inverse else "",
         "quantity": claim.quantity,
         "printed": claim.printed.text,
         "instead": a.judged.instead,
@@ -54,6 +56,7 @@ def _row(a: Audited) -> dict[str, str | int | None]:
         "command": a.judged.command,
         "kind": claim.kind,
         "source": claim.source,
+        "copies": "; ".join(claim.copies),
         "note": claim.remark,
     }
 

@@ -175,16 +175,23 @@ def _together(by_set: Mapping[str, Sequence[Audited]]) -> Iterator[str]:
 
 
 def _of_one_source(name: str, claims: Sequence[Audited]) -> Iterator[str]:
-    sampled = [a for a in claims if a.refuted and a.verdict["equal_error_samples"] is not None]
+    sampled = [a for a in claims if _is_of_draws(a)]
     if len(sampled) >= _FEWEST:
         yield f"- {name}: {_as_samples(sampled)}"
     for a, b in combinations(sampled, 2):
-        if a.claim.quantity == b.claim.quantity and _printed_apart(a, b):
+        alike = a.claim.quantity == b.claim.quantity and a.layer != b.layer
+        if alike and _printed_apart(a, b):
             yield (
                 f"- {name}: {a.quantity} of `{a.layer}` and of `{b.layer}` are the same to "
                 f"{_same_digits(a, b)} digits, but {a.claim.printed.text} and "
                 f"{b.claim.printed.text} are printed."
             )
+
+
+def _is_of_draws(a: Audited) -> bool:
+    """Whether an error may be that of a sample: no larger one, and of the quantity claimed."""
+    kinds = ("wrong", "last digits are noise")
+    return a.grade in kinds and not a.much and a.verdict["equal_error_samples"] is not None
 
 
 def _as_samples(claims: Sequence[Audited]) -> str:

@@ -26,7 +26,8 @@ class Growth(NamedTuple):
     alone
         After `DEPTH` layers, as if the input of each were standard normal.
     wide
-        After `DEPTH` layers of infinite width; None of a gradient, and of another law of inputs.
+        After `DEPTH` layers of infinite width; None of a gradient, and where inputs are not
+        standard normal.
     """
 
     layer: float
@@ -49,7 +50,7 @@ def growth(claim: Claim, truth: float) -> Growth | None:
         return None
     factor = (printed / truth) ** (-0.5 / quantity.power)
     wide = None
-    if quantity.direction == "y" and claim.law == STANDARD:
+    if quantity.direction == "y" and claim.law == STANDARD and claim.inverse is None:
         wide = _wide(claim.spec, quantity, factor)
     return Growth(factor, factor**DEPTH, wide)
 

@@ -88,7 +88,7 @@ def over_of(
         return Over(str(name), texts)
     name, equals, said = (part.strip() for part in given.partition("="))
     if not equals or not said or not name.isidentifier():
-        raise BnstatsError(f"--over '{printable(given, 60)}' is no NAME=VALUES", hint=_EXAMPLES)
+        raise BnstatsError(f"over '{printable(given, 60)}' is no NAME=VALUES", hint=_EXAMPLES)
     kind = _kind(name, layers, load)
     if ":" not in said:
         return Over(name, tuple(said.split(",")))
@@ -125,21 +125,21 @@ def _range(name: str, said: str, *, whole: bool, points: int) -> Over:
         step = float(how) if how not in ("", "log") else 0.0
     except ValueError:
         raise BnstatsError(
-            f"--over {name}={printable(said, 60)} is no range", hint=_EXAMPLES
+            f"over {name}={printable(said, 60)} is no range", hint=_EXAMPLES
         ) from None
     if not (math.isfinite(low + high + step) and low < high and step >= 0):
         raise BnstatsError(
-            f"--over {name}={printable(said, 60)}: a range goes up, in finite steps above 0",
+            f"over {name}={printable(said, 60)}: a range goes up, in finite steps above 0",
             hint=_EXAMPLES,
         )
     log = how == "log"
     if log and low <= 0:
-        raise BnstatsError(f"--over {name}={said}: a logarithmic range begins above 0")
+        raise BnstatsError(f"over {name}={said}: a logarithmic range begins above 0")
     if whole and not log:
         step = step or 1.0
     count = int((high - low) / step * (1 + 1e-12)) + 1 if step else points
     if count > _MOST:
-        raise BnstatsError(f"--over {name}={said} has {count:,} values", hint="a larger step")
+        raise BnstatsError(f"over {name}={said} has {count:,} values", hint="a larger step")
     if step:
         values = [low + i * step for i in range(count)]
     else:
