@@ -283,7 +283,7 @@ def test_a_claim_under_another_law_has_a_row_of_its_own(monkeypatch, document):
     )
     monkeypatch.setattr(audit, "claim_sets", lambda: iter([ClaimSet("odd", (odd,))]))
     (a,) = audited(document)
-    assert a.layer == "tanh at x_std = 2"
+    assert a.layer == "tanh at x_std=2"
     assert not a.drawn  # the table of constants is of standard normal inputs
     assert a.grade == "wrong"
     assert a.judged.command == "bnstats exact tanh --x-std 2.0 --quantity gain_y"
