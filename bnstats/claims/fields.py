@@ -24,6 +24,7 @@ FIELDS = (
 )
 _KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
 _INVERSE = 'e.g. over = "x_std=0.1:10:log", find = "std_y=1"'
+_MOST_VALUES = 100  # at which the exact values are looked at for a solution
 _MAX_SAMPLES = 10**18
 _MOST_COPIES = 100
 
@@ -154,7 +155,10 @@ def _inverse(
     key = "over"
     try:
         values = over_of(over, [spec.text], load)
-        values.at(spec.text, values.texts[0], law, load)
+        if len(values.texts) > _MOST_VALUES:
+            raise BnstatsError(f"over {values.name}: {len(values.texts):,} values", hint=_INVERSE)
+        for text in (values.texts[0], values.texts[-1]):
+            checked_law(values.at(spec.text, text, law, load)[1])
         key = "find"
         wanted = wanted_of(find, values.name)
     except BnstatsError as error:

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 
 from bnstats.errors import printable
-from bnstats.notation import shortest
+from bnstats.notation import MINUS, shortest
 from bnstats.specs.expressions import MAX_LENGTH, MODULE, evaluate, parsed
 
 _DECIMAL = re.compile(
@@ -94,16 +94,14 @@ def parse_value(text: str) -> Printed:
     text = text.strip()
     if len(text) > MAX_LENGTH:
         raise ValueError(f"a value of {len(text)} characters; the limit is {MAX_LENGTH}")
+    plain = text.replace(MINUS, "-")
     try:
-        printed = _decimal(text) or _uncertain(text)
-        root = _ROOT.fullmatch(text)
+        printed = _decimal(plain) or _uncertain(plain)
+        root = _ROOT.fullmatch(plain)
         if root and (under := _decimal(root[1])):
             value = math.sqrt(under.value)
-            printed = replace(
-                under, text=text, value=value, half_width=under.half_width / value / 2
-            )
-        if printed is None:
-            printed = _expression(text)
+            printed = replace(under, value=value, half_width=under.half_width / value / 2)
+        printed = replace(printed or _expression(plain), text=text)
     except (ValueError, ArithmeticError):
         raise ValueError(f"value '{printable(text, 60)}' is not a number") from None
     if not (math.isfinite(printed.value) and math.isfinite(printed.half_width)):
@@ -176,6 +174,7 @@ def decimal_parts(text: str) -> tuple[int, str, int] | None:
     >>> decimal_parts("6.31e-01"), decimal_parts("0.67"), decimal_parts("1/3")
     ((2, 'e-01', -1), (2, '', 0), None)
     """
+    text = text.replace(MINUS, "-")
     found = _DECIMAL.fullmatch(text)
     if not found:
         return None

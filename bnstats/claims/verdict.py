@@ -91,8 +91,7 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data: the claim and its verdict."""
-        claim, inverse = self.claim, self.claim.inverse
-        problem = {"over": inverse.text, "find": inverse.wanted.equation} if inverse else {}
+        claim = self.claim
         return {
             "set": claim.set,
             "quantity": claim.quantity,
@@ -112,7 +111,7 @@ class Verdict:
             "source": claim.source,
             "copies": list(claim.copies),
             "note": claim.remark,
-            **problem,
+            **(claim.inverse.to_dict() if claim.inverse else {}),
         }
 
     def __str__(self) -> str:

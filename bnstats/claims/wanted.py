@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bnstats.claims.values import decimal_parts
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Known
+from bnstats.notation import MINUS
 from bnstats.specs.expressions import evaluate, parsed
 from bnstats.specs.over import Over
 from bnstats.statistics.quantities import checked_quantity, symbol_of
@@ -78,6 +79,10 @@ class Inverse:
     over: Over
     wanted: Wanted
 
+    def to_dict(self) -> dict[str, str]:
+        """Return plain data, in the words of a claims file."""
+        return {"over": self.text, "find": self.wanted.equation}
+
     def __str__(self) -> str:
         return f"{symbol_of(self.wanted.quantity)} = {self.wanted.text}"
 
@@ -98,7 +103,7 @@ def wanted_of(text: str, parameter: str = "") -> Wanted:
     name, equals, said = (part.strip() for part in text.partition("="))
     if not equals:
         raise BnstatsError(f"find '{printable(text, 60)}' is no QUANTITY=VALUE", hint=_EXAMPLE)
-    wanted = Wanted(checked_quantity(name), said.replace("\N{MINUS SIGN}", "-"), parameter)
+    wanted = Wanted(checked_quantity(name), said.replace(MINUS, "-"), parameter)
     try:
         if wanted.is_fixed and not math.isfinite(wanted.at(1.0).value):
             raise ValueError

@@ -324,10 +324,11 @@ def test_failures_alone_and_silence(here: Path, cli: Cli) -> None:
 def test_the_files_of_the_manual_run_when_copied(here: Path, cli: Cli) -> None:
     page = (Path(bnstats.__file__).parent / "manual" / "ci.md").read_text("utf-8")
     blocks = dict(re.findall(r"^```\w+\n# (\w+\.(?:toml|py))\b.*\n((?:.*\n)*?)```$", page, re.M))
-    assert set(blocks) == {"constants.toml", "gains.py"}
+    assert set(blocks) == {"constants.toml", "scales.toml", "gains.py"}
     for name, text in blocks.items():
         Path(name).write_text(text, encoding="utf-8")
     assert cli("verify", "constants.toml", *QUICK).code == 0
+    assert cli("verify", "scales.toml", *QUICK).code == 1
     code, out, _ = cli("verify", "gains.py:GAINS", "--quantity", "gain_rms_y", *QUICK)
     assert code == 1
     assert "failed: silu 1/rms[y], tanh 1/rms[y]" in out
