@@ -9,6 +9,7 @@ import sys
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
 from bnstats.claims.values import Printed, decimal_parts, parse_value
+from bnstats.notation import MINUS
 from bnstats.specs.expressions import evaluate, parsed
 
 _MOST_DECIMALS = 40
@@ -41,7 +42,7 @@ def instead(printed: Printed, low: float, high: float) -> str | None:
 
 def _decimal_replaced(printed: Printed, low: float, high: float) -> str | None:
     """Return an expression with the value of its only decimal at which it is the truth."""
-    text = printed.text
+    text = printed.text.replace(MINUS, "-")
     try:
         tree = parsed(text)
         spans = [
@@ -106,7 +107,7 @@ def corrected(printed: Printed, low: float, high: float) -> str | None:
     if text is None:
         return None
     sign = printed.text[0] if printed.text[0] == "+" and not text.startswith("-") else ""
-    if printed.text.lstrip("+-").startswith("."):
+    if printed.text.lstrip(f"+-{MINUS}").startswith("."):
         text = re.sub(r"^(-?)0\.", r"\1.", text)
     if printed.text.partition(exponent or "\0")[0].endswith(".") and "." not in text:
         text += "."

@@ -37,8 +37,7 @@ def _entry(row: Judged) -> dict[str, Any]:
     return {
         "layer": claim.spec.text,
         "law": claim.law._asdict(),
-        "over": claim.inverse.text if claim.inverse else None,
-        "find": claim.inverse.wanted.equation if claim.inverse else None,
+        **(claim.inverse.to_dict() if claim.inverse else {}),
         "quantity": claim.quantity,
         "printed": claim.printed.text,
         "instead": row.instead,

@@ -17,11 +17,7 @@ from bnstats.claims.claim import Claim, ClaimSet
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
-<<<<<<< HEAD
-from bnstats.layers import LAYERS, Law
-=======
 from bnstats.layers import LAYERS
->>>>>>> lang
 from bnstats.statistics.quantities import ALL_QUANTITIES
 
 GOOD = {"layer": "sigmoid", "quantity": "std_dx", "value": "0.2123"}
@@ -114,13 +110,8 @@ def test_the_sets_that_ship():
         assert claims.title
         for c in claims.claims:
             assert c.source, f"{claims.name}: {c.spec.text} has no source"
-<<<<<<< HEAD
             assert {*re.split(r"\.\.|[-+*]", c.spec.layer.name)} & {*LAYERS}
-            assert c.quantity in ALL_QUANTITIES or c.quantity in Law._fields
-=======
-            assert c.spec.layer.name in LAYERS
             assert c.drawn in ALL_QUANTITIES
->>>>>>> lang
     assert {c.printed.text for c in claims_on("sigmoid")} >= {"0.2123", "0.2083", "1/2"}
     assert claims_on("tanh:nothing") == ()
 
