@@ -32,6 +32,7 @@ from replication import MEASURED
 from bnstats.api import compute
 from bnstats.runs.drawing import default_samples
 from bnstats.specs.spec import parse
+from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.gate import FreshDraws, VerifySettings
 
 SHARE = 10  # a verify run's draws are the default's by this
@@ -133,6 +134,7 @@ def run(study: Study, options: argparse.Namespace, mapper: Mapper) -> None:
     begin = time.monotonic()
     path = options.out / "gate.json"
     fixed = {"seed": study.seed, "quick": study.quick, "rows": study.rows}
+    fixed["quantities"] = len(QUANTITIES)
     record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if {k: record.get(k) for k in fixed} != fixed:
         record = {**fixed, "parts": {}}
