@@ -440,7 +440,7 @@ def test_the_action_annotates_and_fails(action: Action) -> None:
     assert first.startswith(
         "::error file=constants.toml,line=4,col=9,title=gelu gain_y%3A wrong::gelu"
     )
-    assert first.endswith("bnstats exact gelu")
+    assert first.endswith("bnstats exact gelu --quantity gain_y")
     assert last == "1 constant of 1 layer: 1 wrong"
     assert "| wrong | `gelu` | 1/σ[y]" in action.summary.read_text("utf-8")
     (action.workspace / "constants.toml").write_text(GOOD)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from bnstats.claims import Claim
+from bnstats.claims.corrected import instead
 from bnstats.claims.verdict import Verdict, judge
 from bnstats.claims.wanted import Inverse
 from bnstats.custom import as_typed, load_trusted
@@ -60,6 +61,41 @@ def exact_verdict(claim: Claim) -> Verdict | None:
     return judge(claim, about.exact) if claim.quantity in about.exact else None
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A claim, and what is known of it without sampling.
+
+    Attributes
+    ----------
+    claim
+        The published value.
+    verdict, exact
+        The verdict by the exact value; None where there is no such value.
+    instead
+        What to print in place of a wrong value, with as many digits; None of any other.
+    command
+        A command that reproduces what decides.
+    """
+
+    claim: Claim
+    verdict: Verdict | None
+    exact: Exact | None
+    instead: str | None
+    command: str
+
+
+@lru_cache(maxsize=1024)
+def judged(claim: Claim) -> Judged:
+    """Judge a claim by exact values alone, with what an author needs who is to correct it."""
+    about, verdict, right = subject(claim), exact_verdict(claim), None
+    exact = about.exact.get(claim.quantity)
+    if verdict is None:
+        return Judged(claim, None, None, None, f"bnstats verify {claim.set}")
+    if verdict.outcome == "refuted" and exact is not None:
+        right = instead(claim.printed, exact.value - exact.error, exact.value + exact.error)
+    return Judged(claim, verdict, exact, right, exact_command(claim, about))
+
+
 def without_solution(claim: Claim, why: str) -> Verdict:
     """Return the verdict on a claim whose equation has no solution."""
     remark = f"{claim.inverse} has no solution: {why}"
@@ -71,7 +107,8 @@ def without_solution(claim: Claim, why: str) -> Verdict:
 def exact_command(claim: Claim, about: Subject) -> str:
     """Return the command that prints the exact value that a claim is judged by."""
     if claim.inverse is None or (claim.drawn == claim.quantity and not about.why):
-        return f"bnstats exact {as_typed(about.spec)}{law_options(about.law)}"
+        law = law_options(about.law)
+        return f"bnstats exact {as_typed(about.spec)}{law} --quantity {claim.quantity}"
     over, find = (shlex.quote(t) for t in (claim.inverse.text, claim.inverse.wanted.equation))
     law = law_options(claim.law)
     return f"bnstats sweep {as_typed(claim.spec)} --over {over} --find {find}{law}"

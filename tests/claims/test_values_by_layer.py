@@ -281,7 +281,7 @@ def test_a_claim_is_of_its_own_law(here: Path, cli: Cli) -> None:
     assert [line.partition(":")[0].split()[0] for line in lines] == [*["ok"] * 4, "FAIL", "hint"]
     assert lines[0].startswith("ok        gelu σ[y] at x_std = 2: claimed 1.1919, exact 1.191876")
     assert "gelu σ[y] at x_std = 3: claimed 0.5879" in lines[4]
-    assert lines[5] == "hint:     bnstats exact gelu --x-std 3.0"
+    assert lines[5] == "hint:     bnstats exact gelu --x-std 3.0 --quantity std_y"
     assert cli(*lines[5].split()[2:]).code == 0
     document = read_document(cli("verify", "a.csv", "--json", *QUICK).out)
     laws = [c["law"]["x_std"] for r in document["results"] for c in r["checks"]]

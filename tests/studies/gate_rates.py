@@ -35,9 +35,9 @@ SHARE = 0.1  # of alarms confirmed by chance, in the simulation of normal z
 NORMAL = NormalDist()
 
 
-def tests_of(rows: int) -> int:
+def tests_of(rows: int, quantities: int = len(QUANTITIES)) -> int:
     """Return the tests of a table of so many rows: fresh and committed, of every quantity."""
-    return 2 * rows * len(QUANTITIES)
+    return 2 * rows * quantities
 
 
 def false_alarm(threshold: float) -> float:

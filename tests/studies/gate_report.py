@@ -1,4 +1,4 @@
-"""Text and plot of the gate's study, from the record in gate.json alone."""
+"""Text, table and plot of the gate's study, from the record in gate.json alone."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from gate_planted import EXACT, PLANTED
 from gate_rates import NORMAL, SHARE, false_alarm, power, tests_of
+from report_text import as_csv, wrapped
 
-from bnstats.layers import LAYERS
 from bnstats.statistics.alarm import (
     FAMILY_ERROR,
     FIRST_THRESHOLD,
@@ -22,6 +22,7 @@ from bnstats.statistics.quantities import QUANTITIES
 Record = dict[str, Any]
 
 POWER = 0.999
+SHOWN = 10  # rows of the table, the worst; gate.csv has all
 
 
 def total(units: Iterable[Record], key: str) -> Any:
@@ -38,9 +39,9 @@ def markdown(record: Record) -> str:
         "power": curves,
     }
     lines = ["# The gate of `bnstats verify`: false alarms and power", ""]
-    lines += [f"Seed {record['seed']}, {record['rows']} layers of the table."]
     if record["quick"]:
-        lines += ["", "**Little work, done to test the command; not a measurement.**"]
+        lines += ["**Little work, done to test the command; not a measurement.**", ""]
+    lines += [wrapped(verdict(record))]
     for part, section in sections.items():
         units = record["parts"].get(part, {})
         if units or part == "theory":
@@ -48,8 +49,55 @@ def markdown(record: Record) -> str:
     return "\n".join(lines) + "\n"
 
 
+def verdict(record: Record) -> str:
+    """Return the first lines of the page."""
+    parts = record["parts"]
+    found, units = list(parts.get("runs", {}).values()), parts.get("planted", {})
+    checked = sum(total(found, outcome) for outcome in ("ok", "fail", "undecided"))
+    caught = [hit for unit in units.values() for hit in unit["caught"].values()]
+    text = (
+        f"**{total(found, 'fail')} false alarms in {checked:,} constants of {len(found)} runs; "
+        f"{sum(caught)} of {len(caught)} planted errors of 1 % caught.**"
+    )
+    errors = sorted(largest for _, largest in smallest_errors(units, record))
+    if errors:
+        text += (
+            f" At its default draws `bnstats verify` sees an error of E[y], σ[y] or σ[dx] with "
+            f"probability {POWER} if it is {errors[len(errors) // 2]:.2g} % in the median layer, "
+            f"{errors[-1]:.2g} % in the worst."
+        )
+    return f"{text} Seed {record['seed']}, {record['rows']} layers of the table."
+
+
+def smallest_errors(units: Record, record: Record) -> list[tuple[str, float]]:
+    """Return each layer and the largest of its smallest errors that are caught, in per cent."""
+    shift = detectable(second_threshold(tests_of(record["rows"], record["quantities"])))
+    return [
+        (layer, 100 * math.expm1(shift * max(unit["relative_stderr"].values())))
+        for layer, unit in units.items()
+        if unit["relative_stderr"]
+    ]
+
+
+def table_csv(record: Record) -> str:
+    """Return the smallest relative errors that are caught, of every layer."""
+    shift = detectable(second_threshold(tests_of(record["rows"], record["quantities"])))
+    return as_csv(
+        ("layer", "draws", "default_draws", *EXACT),
+        (
+            (layer, unit["samples"], unit["default"], *(
+                f"{math.expm1(shift * unit['relative_stderr'][name]):.2g}"
+                if name in unit["relative_stderr"]
+                else ""
+                for name in EXACT
+            ))
+            for layer, unit in record["parts"].get("planted", {}).items()
+        ),
+    )  # fmt: skip
+
+
 def theory(_: Record, record: Record) -> list[str]:
-    tests = tests_of(record["rows"])
+    tests = tests_of(record["rows"], record["quantities"])
     threshold = second_threshold(tests)
     alarm = 2 * NORMAL.cdf(-FIRST_THRESHOLD)
     one = false_alarm(threshold)
@@ -71,7 +119,7 @@ def theory(_: Record, record: Record) -> list[str]:
             for what, n in (
                 ("one claim", 1),
                 ("150", 150),
-                (f"this table: 2 · {record['rows']} · {len(QUANTITIES)} = {tests:,}", tests),
+                (f"this table: 2 · {record['rows']} · {record['quantities']} = {tests:,}", tests),
             )
         ),
         "",
@@ -107,7 +155,7 @@ def engine(units: Record, record: Record) -> list[str]:
     judged = decisions - undecided
     raised = 2 * NORMAL.cdf(-FIRST_THRESHOLD)
     most = max(units, key=lambda k: units[k]["alarms"] / max(judged_of(units[k]), 1))
-    threshold = second_threshold(tests_of(record["rows"]))
+    threshold = second_threshold(tests_of(record["rows"], record["quantities"]))
     return [
         "## z of the real engine at few draws",
         "",
@@ -152,7 +200,7 @@ def planted(units: Record, record: Record) -> list[str]:
     }
     missed = [(k, w) for k, u in units.items() for w, hit in u["caught"].items() if not hit]
     of = sum(map(len, counts.values()))
-    threshold = second_threshold(tests_of(record["rows"]))
+    threshold = second_threshold(tests_of(record["rows"], record["quantities"]))
     chances = {
         layer: 1 - power(math.log(1.01) / max(unit["relative_stderr"].values()), threshold)
         for layer, unit in units.items()
@@ -181,14 +229,16 @@ def planted(units: Record, record: Record) -> list[str]:
         "By theory, at the draws that verify takes by default: the layer's own default, or up to "
         "ten times as many where 1 % would not be ten standard errors. An exact value wrong by 1 % "
         f"is missed with probability {max(table, default=0):.0e} or less in the table's rows, and "
-        f"{chances[worst]:.0e} at worst (`{worst}`); the last rows, not of the table, stand for "
-        "rare events.",
+        f"{chances[worst]:.0e} at worst (`{worst}`). Of the {len(units)} rows of "
+        f"[gate.csv](gate.csv) the worst {min(SHOWN, len(units))}, among them layers that are not "
+        "of the table and stand for rare events:",
         "",
         "| layer | draws | E[y] | σ[y] | σ[dx] |",
         "|---|--:|--:|--:|--:|",
     ]
-    shift = detectable(threshold)
-    for layer, unit in units.items():
+    shift, worst_first = detectable(threshold), dict(smallest_errors(units, record))
+    for layer in sorted(worst_first, key=lambda layer: -worst_first[layer])[:SHOWN]:
+        unit = units[layer]
         errors = unit["relative_stderr"]
         cells = [
             f"{100 * math.expm1(shift * errors[name]):.2g} %" if name in errors else "is 0"
@@ -208,10 +258,6 @@ def detectable(threshold: float) -> float:
     return high
 
 
-def family(layer: str) -> str:
-    return LAYERS[layer.partition(":")[0]].family
-
-
 def curves(units: Record, record: Record) -> list[str]:
     lines = [
         "## Power: measured against theory",
@@ -225,18 +271,15 @@ def curves(units: Record, record: Record) -> list[str]:
     points = next(v for v in first.values() if isinstance(v, dict))["points"]
     shifts = [s for s, _ in zip((3, 4, 5, 6, 7, 8), points, strict=True)]
     lines += [
-        f"| layer | family | | {' | '.join(f'{s} SE' for s in shifts)} |",
-        "|---|---|---|" + "--:|" * len(shifts),
-        "| theory | | | " + " | ".join(f"{p['theory']:.1%}" for p in points) + " |",
+        f"| layer | | {' | '.join(f'{s} SE' for s in shifts)} |",
+        "|---|---|" + "--:|" * len(shifts),
+        "| theory | | " + " | ".join(f"{p['theory']:.1%}" for p in points) + " |",
     ]
     for layer, unit in units.items():
         for name, curve in unit.items():
             if isinstance(curve, dict):
                 cells = (f"{p['caught']:.1%} ({p['error']:.1%})" for p in curve["points"])
-                lines.append(
-                    f"| `{layer}` | {family(layer)} | {QUANTITIES[name].symbol} "
-                    f"| {' | '.join(cells)} |"
-                )
+                lines.append(f"| `{layer}` | {QUANTITIES[name].symbol} | {' | '.join(cells)} |")
     if "exponential" in units:
         lines += [
             "",
@@ -260,7 +303,7 @@ def plot(record: Record, path: Path) -> None:
 
     matplotlib.rcParams["svg.hashsalt"] = "gate"
     figure, axes = plt.subplots(figsize=(8.5, 4.2), layout="constrained")
-    threshold = second_threshold(tests_of(record["rows"]))
+    threshold = second_threshold(tests_of(record["rows"], record["quantities"]))
     for i, (layer, unit) in enumerate(units.items()):
         curve = unit.get("std_dx")
         if curve is None:

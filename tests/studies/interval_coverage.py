@@ -3,6 +3,7 @@
     python tests/studies/interval_coverage.py [SPEC ...] [--replications 10000] [--seed 0]
                                               [--sampler iid|sobol] [--budget 200] [--workers 2]
                                               [--max-time 3500] [--out results] [--quick] [--plan]
+                                              [--render]
 
 Every replication (replication.py) is an independent run of the production engine. An iid one of
 2^12 draws is a chunk; one of 2^15 merges eight of these, one of 2^18 eight of 2^15, and the smaller
@@ -10,8 +11,9 @@ ones within a larger one count as well. A sobol one is a run with a seed of its 
 seeds 0, 1, 2, …, which `bnstats compute SPEC --sampler sobol --seed` repeats. Sizes whose
 replications would take a layer more CPU seconds than --budget are left out, and named.
 
-Writes coverage.json and, from it alone, coverage.md (coverage_report.py) after every layer and
-sampler; rerun, it takes up where it stopped, and drops rows of an engine that drew other digits.
+Writes coverage.json and, from it alone, coverage.md and coverage.csv (interval_coverage_report.py)
+after every layer and sampler; rerun, it takes up where it stopped, and drops rows of an engine that
+drew other digits. --render draws nothing, and only writes the two anew.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from interval_coverage_report import markdown
+from interval_coverage_report import by_layer, markdown
 from replication import (
     CONFIDENCES,
     MEASURED,
@@ -43,6 +45,7 @@ from replication import (
 
 from bnstats.claims import claim_sets
 from bnstats.errors import BnstatsError
+from bnstats.layers import CONSTANT
 from bnstats.specs.spec import parse
 from bnstats.statistics.estimate import Estimator
 from bnstats.tables.constants import table_specs
@@ -74,6 +77,7 @@ class Row:
     first: str = ""  # digits of the first replication: the engine's mark
     refused: str = ""  # why the sampler cannot draw the layer
     unknown: list[str] = field(default_factory=list)  # quantities without an exact value
+    constant: list[str] = field(default_factory=list)  # those that are the same in every draw
     left_out: dict[int, float] = field(default_factory=dict)  # sizes, and the CPU seconds they want
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
@@ -112,7 +116,9 @@ Rows = dict[tuple[str, str], Row]
 def blank(text: str, sampler: str, options: argparse.Namespace) -> Row:
     """Return the row to be filled, with the engine's mark."""
     row = Row(text, sampler, options.seed, options.replications, options.budget)
-    row.unknown = [name for name in MEASURED if name not in bound(text)[1]]
+    known = bound(text)[1]
+    row.unknown = [name for name in MEASURED if name not in known]
+    row.constant = [n for n in MEASURED if n in known and known[n].by == CONSTANT]
     try:
         row.first = mark(row)
     except BnstatsError as error:
@@ -193,7 +199,14 @@ def save(rows: Rows, wanted: list[str], options: argparse.Namespace) -> None:
     text = json.dumps(record, indent=1, ensure_ascii=False)
     text = text.replace('"rows": []', f'"rows": [\n{lines}\n ]') + "\n"
     (options.out / "coverage.json").write_text(text, encoding="utf-8")
-    (options.out / "coverage.md").write_text(markdown(json.loads(text)), encoding="utf-8")
+    render(options.out)
+
+
+def render(out: Path) -> None:
+    """Write what is made of the record."""
+    record = json.loads((out / "coverage.json").read_text(encoding="utf-8"))
+    (out / "coverage.md").write_text(markdown(record), encoding="utf-8")
+    (out / "coverage.csv").write_text(by_layer(record), encoding="utf-8")
 
 
 def study(options: argparse.Namespace, mapper: Mapper) -> None:
@@ -234,8 +247,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--max-time", type=float, default=3500, help="s; then no further layer")
     parser.add_argument("--plan", action="store_true", help="only estimate what it would cost")
     parser.add_argument("--quick", action="store_true", help="little work, to test this command")
+    parser.add_argument("--render", action="store_true", help="draw nothing")
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args(arguments)
+    if options.render:
+        render(options.out)
+        return
     options.replications = options.replications or (500 if options.quick else 10_000)
     options.sizes = {k: v[:-1] if options.quick else v for k, v in SIZES.items()}
     options.budget = 1e9 if options.quick else options.budget  # what is tested is not the clock
