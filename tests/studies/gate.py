@@ -113,7 +113,7 @@ class Study:
             samples, factor = default // 100, FACTOR**10
             settings = VerifySettings(samples, self.seed)
         else:
-            samples = FreshDraws(spec, settings, rates.tests_of(self.rows)).samples
+            samples = FreshDraws(spec, settings, rates.number_of_tests(self.rows)).samples
         found = planted.caught(key, row, settings, self.rows, factor)
         pilot = compute(spec, samples=max(default // 10, 100), seed=self.seed)
         errors = {}
