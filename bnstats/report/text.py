@@ -164,8 +164,7 @@ def _claims(result: Mapping[str, Any], page: Page) -> Iterator[str]:
         grade = claim["grade"]
         if claim not in right:
             text = f"{grade}: {claim['remark']}"
-            head = f"  published ({claim['set']})  {_printed(claim)}"
-            yield head
+            yield from page.folded(f"  published ({claim['set']})  ", _printed(claim), indent=6)
             first, *more = page.folded("      ", text)
             yield first.replace(grade, page.style(grade, grade), 1)
             yield from more
