@@ -724,6 +724,9 @@ def test_quantities_are_typed_by_either_name(cli: Cli) -> None:
     assert [f["quantity"] for f in found["results"][0]["found"]] == ["ms_y", "std_y"]
     # sqrt(2) by hand: E[y²] of the relu is half of E[x²]
     assert found["results"][0]["found"][0]["value"] == pytest.approx(2**0.5, rel=1e-12)
+    argv = ("propagate", "linear", "relu", "--depth", 2, "--width", 16)
+    for wanted, code in (("σ[y] in 0.5..2", 0), ("sigma[y] in 5..6", 1), ("rms[y] in 0.5..2", 2)):
+        assert cli(*argv, "--require", wanted).code == code
     _, _, err = cli("exact", "relu", "--quantity", "sigma[z]")
     assert "did you mean std_y, σ[y]?" in err
 

@@ -249,6 +249,12 @@ def test_faults(fields: dict[str, str], said: str) -> None:
     assert "\n" not in caught.value.message
 
 
+def test_who_claims_a_parameter_is_told_how() -> None:
+    with pytest.raises(BnstatsError) as caught:
+        claim({"layer": "elu", "quantity": "x_std", "value": "1.32"})
+    assert caught.value.hint == 'e.g. over = "x_std=0.1:10:log", find = "std_y=1"'
+
+
 def test_faults_are_told_where_they_stand(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     path.write_text('[[claim]]\nlayer = "elu"\nquantity = "x_std"\nvalue = "1"\nfind = "std_y=1"\n')
