@@ -53,13 +53,17 @@ def test_text_has_heading_table_claims_and_footer(cli: Cli) -> None:
     assert [row[1] for row in rows if row] == SYMBOLS
     exact = ["0.5", "0.20827634", "0", "0.21174570", "0.04483624"]
     assert [row[4] for row in rows if row] == [*exact, "4.80131337", "1.84622855", "4.72264609"]
-    claims = [line for line in lines if line.startswith("  published (feng2016)")]
-    assert len(claims) == 4
-    assert claims[-1].endswith("σ[dx] = 0.2123")
-    below = " ".join(" ".join(lines[lines.index(claims[-1]) + 1 :]).split())
+    (claim,) = (line for line in lines if line.startswith("  published (feng2016)"))
+    assert claim.endswith("σ[dx] = 0.2123")
+    below = " ".join(" ".join(lines[lines.index(claim) + 1 :]).split())
     assert below.startswith(
         "last digits are noise: 0.2117; 3 digits right, within the error of its own 100,000 draws"
     )
+    _, found, right = " ".join(out.split()).partition(" published and reproduced ")
+    assert found
+    assert right.startswith("1/rms[y] = sqrt(3.41) (alf)")
+    for claimed in ("E[y] = 0.5000000 (anyinit), 1/2 (feng2016)", "; σ[y] = 0.2083 (feng2016)"):
+        assert claimed in right
     footer = r"  100,000 samples · iid · float64 · numpy · seed 0 · \d+\.\d s"
     assert re.fullmatch(footer, lines[-1])
     # The columns line up: estimates by their sign, the rest at their first character.
