@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gate_planted import EXACT, PLANTED
-from gate_rates import NORMAL, SHARE, false_alarm, power, number_of_tests
+from gate_rates import NORMAL, SHARE, false_alarm, number_of_tests, power
 from report_text import as_csv, wrapped
 
 from bnstats.statistics.alarm import (
