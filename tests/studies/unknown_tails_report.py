@@ -21,8 +21,8 @@ def markdown(cells: Sequence[Counts]) -> str:
         [
             "# Intervals where theory knows no fourth moment",
             "",
-            f"- Of {len(cells)} cells (a law, a moment, a number of draws) {len(often)} leave a fifth of",
-            f"  their 95 % intervals or more unflagged: {_worst(often)}.",
+            f"- Of {len(cells)} cells (a law, a moment, a number of draws) {len(often)} leave a",
+            f"  fifth of their 95 % intervals or more unflagged: {_worst(often)}.",
             f"- {len(rarely)} leave fewer: {_worst(rarely)}. These are",
             "  chosen by chance, as the tail that was looked at was lighter than it is.",
             f"- In {len(cells) - len(often) - len(rarely)} every interval is flagged.",
