@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bnstats.api import exact
-from bnstats.claims import claim_sets
+from bnstats.claims import claim_sets, claims_on
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.documents.write import document
 from bnstats.layers import LAYERS, STANDARD
@@ -17,6 +17,7 @@ from bnstats.runs.drawing import sample
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import example_specs, parse
+from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables import reference
 from bnstats.tables.published import data, page, plot
 from bnstats.tables.published.audit import Audited, audited
@@ -113,7 +114,14 @@ def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
     def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
 
-    return facts(row.get("claims", ())) == facts([v.to_dict() for v in exact(spec).claims])
+    held, known = row.get("claims", ()), exact(spec)
+    by_exact = [c for c in held if c["decided_by"] == "exact"]
+    # A verdict by draws is theirs, but the claim is that of the set.
+    by_draws = {(c["set"], c["quantity"], c["printed"]) for c in held if c not in by_exact}
+    drawn = [c for c in claims_on(spec) if c.quantity in QUANTITIES.keys() - known.quantities]
+    return facts(by_exact) == facts([v.to_dict() for v in known.claims]) and by_draws == {
+        (c.set, c.quantity, c.printed.text) for c in drawn
+    }
 
 
 def _fact(name: str, value: Any) -> Any:
