@@ -23,6 +23,10 @@ from bnstats.layers._weighted import weighted_layer
         "keras.Dense:bias=true,init=keras",
         "flax.Dense:bias=true,init=flax",
         "flax.Linear:bias=true,init=flax",
+        "flax.DenseGeneral:bias=true,init=flax",
+        "flax.LinearGeneral:bias=true,init=flax",
+        "flax.Einsum:bias=true,init=flax",
+        "keras.EinsumDense:bias=false,init=keras",
     ),
     examples=(
         "init=unit_fan_out",
