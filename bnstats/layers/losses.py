@@ -146,6 +146,7 @@ def margin_ranking_loss(*, margin: NonNegative = 0.0) -> BoundLayer:
             mean_y=mean,
             var_y=central(2),
             m4_y=central(4),
+            mean_dx=Known(0.0, 0.0, CONSTANT),
             ms_dx=ms_dx,
             var_ms_dx=3 * law.dy_std**2 * ms_dx - ms_dx.squared(),
         )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._chi import chi
-from bnstats.layers._known import ExactMoments, Known
+from bnstats.layers._known import CONSTANT, ExactMoments, Known
 from bnstats.layers._maps import along, linear_map
 from bnstats.layers._parameters import Range, Width
 from bnstats.layers._registry import structured
@@ -176,6 +176,7 @@ def pairwise_distance(*, n: Width = 64) -> BoundLayer:
             mean_y=std * length.mean,
             var_y=std**2 * length.var,
             m4_y=std**4 * length.m4,
+            mean_dx=Known(0.0, 0.0, CONSTANT),
             ms_dx=Known(ms_dx),
             var_ms_dx=Known(2 * ms_dx**2),
         )

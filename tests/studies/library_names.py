@@ -178,7 +178,7 @@ def value_at(name: LibraryName, x: Any) -> Any:
     call = _caller(name)
     try:
         return None if call is None else np.asarray(call(x))
-    except (ValueError, RuntimeError):  # torch's Softmax2d on two dimensions
+    except (ValueError, RuntimeError, IndexError):  # torch's Softmax2d on two dimensions
         return None
 
 
