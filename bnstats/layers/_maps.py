@@ -102,7 +102,7 @@ def linear_map(sides: Sequence[Along], outside: float = 0.0) -> BoundLayer:
         ms_dx = dy2 * lengths * rows / positions
         overlap = prod(s.overlap() for s in sides)
         var_y = Known(var * lengths + (of_means - mean**2)).widened(2.0**-50 * of_means)
-        several = rows > 1 and not m and not outside
+        several = rows > 1 and not m and not constant
         return ExactMoments(
             mean_y=Known(mean).widened(2.0**-50 * abs(constant)),
             var_y=var_y,

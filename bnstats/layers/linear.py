@@ -68,6 +68,7 @@ def linear(
     "y_o = Σ_i Σ_j a_i·W_o,i,j·b_j + c_o,  x = (a, b),  W, c ~ U(±1/√in1_features)",
     "da_i = Σ_o dy_o Σ_j W_o,i,j·b_j,  db_j = Σ_o dy_o Σ_i W_o,i,j·a_i",
     cite="torch.nn",
+    aliases=("torch.Bilinear", "torch.bilinear:bias=false"),
 )
 def bilinear(
     *,

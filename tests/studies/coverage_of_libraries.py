@@ -355,6 +355,7 @@ def differing_values(name: LibraryName, ours: str) -> Iterator[str]:
         return
     here = bound.forward(numpy_backend, {"x": x.astype(np.float64).T})[0].T
     here = here.reshape(len(x), -1) if there.ndim > here.ndim else here  # one number, as a vector
+    there = there[:, None] if there.ndim < here.ndim else there
     if there.shape != here.shape:
         yield f"{name.path}: y has the shape {there.shape[1:]}, that of {ours} {here.shape[1:]}"
     elif not np.allclose(there, here, rtol=2e-5, atol=2e-6):

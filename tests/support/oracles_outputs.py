@@ -7,11 +7,50 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 from mpmath import mp, mpf
+from scipy import stats
+
+
+def _each(
+    name: str,
+    target: Callable[..., Any],
+    torch: Any,
+    draws: dict[str, Any],
+    n: int = 10,
+    var: float | None = None,
+    **given: Any,
+) -> Any:
+    f = getattr(torch.nn.functional, name)
+    if name == "gaussian_nll_loss":
+        given["var"] = torch.full((n,), 1.0 if var is None else var, dtype=torch.float64)
+    targets = target(torch, draws["target"])
+    return torch.stack([f(x, t, **given) for x, t in zip(draws["x"], targets, strict=True)])[
+        :, None
+    ]
+
+
+def _bilinear(
+    torch: Any, draws: dict[str, Any], in1_features: int = 4, bias: bool = True, **sizes: int
+) -> Any:
+    a, b = draws["x"][:, :in1_features], draws["x"][:, in1_features:]
+    bound = in1_features**-0.5
+    weight = bound * (2 * draws["weight"] - 1)
+    y = torch.stack([torch.nn.functional.bilinear(*one) for one in zip(a, b, weight, strict=True)])
+    return y + bound * (2 * draws["bias"] - 1) if bias else y
+
+
+def _unpooled(sides: int, torch: Any, draws: dict[str, Any], kernel_size: Any) -> Any:
+    positions = np.prod(np.broadcast_to(kernel_size, sides))
+    at = (draws["position"] * positions).floor().long()
+    f = getattr(torch.nn.functional, f"max_unpool{sides}d")
+    one = (-1, 1, *(1,) * sides)
+    return f(draws["x"].reshape(one), at.reshape(one), kernel_size)[:, 0]
+
 
 # Of the torch module and of draws on the first axis of each tensor.
 TORCH: dict[str, Callable[..., Any]] = {
@@ -24,18 +63,48 @@ TORCH: dict[str, Callable[..., Any]] = {
     "cross_entropy": lambda torch, draws, n=10, **p: torch.nn.functional.cross_entropy(
         draws["x"], torch.zeros(len(draws["x"]), dtype=torch.long), reduction="none", **p
     )[:, None],
-    "mse_loss": lambda torch, draws, **p: _each(torch, "mse_loss", draws, **p),
-    "l1_loss": lambda torch, draws, **p: _each(torch, "l1_loss", draws, **p),
+    **{
+        name: partial(_each, name, target)
+        for name, target in {
+            "mse_loss": lambda torch, t: t,
+            "l1_loss": lambda torch, t: t,
+            "huber_loss": lambda torch, t: t,
+            "smooth_l1_loss": lambda torch, t: t,
+            "gaussian_nll_loss": lambda torch, t: t,
+            "binary_cross_entropy_with_logits": lambda torch, u: (u > 0.5).to(u.dtype),
+            "poisson_nll_loss": lambda torch, u: torch.tensor(stats.poisson(1).ppf(u)),
+            "hinge_embedding_loss": lambda torch, u: 1 - 2 * (u < 0.5).to(u.dtype),
+        }.items()
+    },
+    "margin_ranking_loss": lambda torch, draws, **p: torch.nn.functional.margin_ranking_loss(
+        draws["x"][:, :1],
+        draws["x"][:, 1:],
+        1 - 2 * (draws["target"] >= 0.5).to(draws["x"].dtype),
+        reduction="none",
+        **p,
+    ),
+    "multi_margin_loss": lambda torch, draws, n=10, **p: torch.nn.functional.multi_margin_loss(
+        draws["x"], torch.zeros(len(draws["x"]), dtype=torch.long), reduction="none", **p
+    )[:, None],
+    "logsumexp": lambda torch, draws, n=10: torch.logsumexp(draws["x"], 1, keepdim=True),
+    "logmeanexp": lambda torch, draws, n=10: draws["x"].exp().mean(1, keepdim=True).log(),
+    "cosine_similarity": lambda torch, draws, n=64: torch.nn.functional.cosine_similarity(
+        *draws["x"].unbind(1)
+    )[:, None],
+    "pairwise_distance": lambda torch, draws, n=64: torch.nn.functional.pairwise_distance(
+        *draws["x"].unbind(1), keepdim=True
+    ),
+    "dot": lambda torch, draws, n=10: torch.linalg.vecdot(*draws["x"].unbind(1))[:, None],
+    "minimum": lambda torch, draws, k=2: draws["x"].amin(1, keepdim=True),
+    "bilinear": lambda torch, draws, **p: _bilinear(torch, draws, **p),
+    **{
+        f"max_unpool{sides}d": partial(lambda *given, **p: _unpooled(*given, **p), sides)
+        for sides in (1, 2, 3)
+    },
     "scaled_dot_product_attention": lambda torch, draws, is_causal=False, **p: (
         torch.nn.functional.scaled_dot_product_attention(*draws["x"].unbind(1), is_causal=is_causal)
     ),
 }
-
-
-def _each(torch: Any, name: str, draws: dict[str, Any], n: int = 10, reduction: str = "mean"):
-    f = getattr(torch.nn.functional, name)
-    pairs = zip(draws["x"], draws["target"], strict=True)
-    return torch.stack([f(x, t, reduction=reduction) for x, t in pairs])[:, None]
 
 
 COVERS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -49,6 +118,28 @@ COVERS: dict[str, tuple[dict[str, Any], ...]] = {
     "cross_entropy": ({}, {"n": 2}, {"n": 5, "label_smoothing": 0.2}),
     "mse_loss": ({}, {"n": 1}, {"n": 3, "reduction": "sum"}),
     "l1_loss": ({}, {"n": 1}, {"n": 3, "reduction": "sum"}),
+    "huber_loss": ({}, {"n": 1, "delta": 0.3}, {"n": 3, "reduction": "sum", "delta": 2.0}),
+    "smooth_l1_loss": ({}, {"n": 1, "beta": 0.3}, {"n": 3, "reduction": "sum", "beta": 2.0}),
+    "gaussian_nll_loss": (
+        {},
+        {"n": 1, "var": 0.3, "full": True},
+        {"n": 3, "reduction": "sum", "var": 2.0},
+    ),
+    "binary_cross_entropy_with_logits": ({}, {"n": 1}, {"n": 3, "reduction": "sum"}),
+    "poisson_nll_loss": ({}, {"n": 1}, {"n": 3, "reduction": "sum"}),
+    "hinge_embedding_loss": ({}, {"n": 1, "margin": 0.3}, {"n": 3, "reduction": "sum"}),
+    "margin_ranking_loss": ({}, {"margin": 0.6}),
+    "multi_margin_loss": ({}, {"n": 2, "margin": 0.0}, {"n": 4, "margin": 0.5}),
+    "logsumexp": ({}, {"n": 2}),
+    "logmeanexp": ({}, {"n": 2}),
+    "cosine_similarity": ({}, {"n": 3}),
+    "pairwise_distance": ({}, {"n": 1}, {"n": 3}),
+    "dot": ({}, {"n": 1}),
+    "minimum": ({}, {"k": 4}),
+    "bilinear": ({}, {"in1_features": 3, "in2_features": 2, "out_features": 5, "bias": False}),
+    "max_unpool1d": ({"kernel_size": 3}, {"kernel_size": 1}),
+    "max_unpool2d": ({"kernel_size": (2, 3)},),
+    "max_unpool3d": ({"kernel_size": 2},),
     "scaled_dot_product_attention": (
         {"length": 5, "head_dim": 3},
         {"length": 4, "head_dim": 3, "is_causal": True},
