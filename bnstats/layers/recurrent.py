@@ -16,6 +16,14 @@ from bnstats.layers._initialisation import Weights, independent, weights
 from bnstats.layers._known import ExactMoments, Known
 from bnstats.layers._parameters import Assumed, Width
 from bnstats.layers._registry import structured
+from bnstats.layers._tanh_of_sums import (
+    Summand,
+    orthogonal_weights,
+    tanh_moments,
+    truncated_weights,
+    uniform_biases,
+    uniform_weights,
+)
 
 CellInit = Literal["torch", "keras", "flax", "nnx"]
 InitOfCell = Annotated[CellInit, Assumed()]
@@ -147,33 +155,53 @@ def rnn_cell(
 
         return y[0], back
 
-    def moments(law: Law, expect: Expect) -> ExactMoments:
-        if is_tanh:
-            return ExactMoments(mean_y=Known(0.0, 0.0, "symmetry"))
-        # A row of weights and bias is as likely with the other sign: s > 0 tells nothing of |s|
-        # or of the square of a weight.
-        x2 = law.x_mean**2 + law.x_std**2
-        ms = (input_size * drawn.of_input.ms + hidden_size * drawn.of_state.ms) * x2
-        ms += 2 * drawn.biases.ms if drawn.biases else 0.0
-        shares = {"input": drawn.of_input.ms, "hidden": drawn.of_state.ms}
-        found = _over_parts(sizes, gradient, shares)
-        return ExactMoments(
-            ms_y=Known(ms / 2), ms_dx=Known(law.dy_std**2 * hidden_size / 2 * found)
-        )
+    def of_parts(of_input: Known, of_state: Known) -> Known:
+        """Return the mean over the elements that dx has of what an element of each part has."""
+        if gradient != "all":
+            return of_input if gradient == "input" else of_state
+        share = input_size / (input_size + hidden_size)
+        return share * of_input + (1 - share) * of_state
 
-    why = "the weighted sum is not normal, its weights being drawn"
+    def moments(law: Law, expect: Expect) -> ExactMoments:
+        # dx_i² is Σ (dy_j·W_ji·f′_j)² and products of different dy, whose mean is 0.
+        scale = hidden_size * law.dy_std**2
+        if not is_tanh:
+            # A row of weights and bias is as likely with the other sign: that s > 0 tells nothing
+            # of |s| or of the square of a weight.
+            x2 = law.x_mean**2 + law.x_std**2
+            ms = (input_size * drawn.of_input.ms + hidden_size * drawn.of_state.ms) * x2
+            ms += 2 * drawn.biases.ms if drawn.biases else 0.0
+            squares = of_parts(Known(drawn.of_input.ms), Known(drawn.of_state.ms))
+            return ExactMoments(ms_y=Known(ms / 2), ms_dx=0.5 * scale * squares)
+        mean = Known(0.0, 0.0, "symmetry")
+        if law.x_mean:
+            return ExactMoments(mean_y=mean)
+        ms_y, (of_input, of_state, *_) = tanh_moments(expect, _summands(init, drawn, law.x_std))
+        return ExactMoments(mean_y=mean, var_y=ms_y, ms_dx=scale * of_parts(of_input, of_state))
+
+    why = "E|s| of the weighted sum s" if not is_tanh else "known for x_mean=0"
     return _cell(drawn, step, sizes, gradient, moments, why)
+
+
+def _summands(init: CellInit, drawn: _Weights, std: float) -> list[Summand]:
+    """Return the parts of the weighted sum of one gate: of the input, of the state and biases."""
+    input_size, hidden_size = (w.drawn.shape[-1] for w in drawn[:2])
+    bounds = [math.sqrt(3 * w.ms) for w in drawn if w is not None]
+    if init == "torch":
+        return [
+            uniform_weights(input_size, bounds[0], std),
+            uniform_weights(hidden_size, bounds[1], std),
+            uniform_biases(2, bounds[2]),
+        ]
+    if init == "keras":
+        of_input = uniform_weights(input_size, bounds[0], std)
+    else:
+        of_input = truncated_weights(input_size, math.sqrt(drawn.of_input.ms), std)
+    return [of_input, orthogonal_weights(hidden_size, std)]
 
 
 def _sizes(input_size: int, hidden_size: int) -> dict[str, int]:
     return {"input": input_size, "hidden": hidden_size}
-
-
-def _over_parts(sizes: dict[str, int], part: str, values: dict[str, float]) -> float:
-    """Return the mean over the elements of x, or of a part, of values that each part has."""
-    if part != "all":
-        return values[part]
-    return sum(n * values[name] for name, n in sizes.items()) / sum(sizes.values())
 
 
 @structured(

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import oracles
 import pytest
 from mpmath import mp, mpf
 from scipy import stats
@@ -239,3 +240,120 @@ def of_differences(power: int, n: int, total: int, law: Any) -> dict[str, Any]:
             "ms_dx": scale * g,
             "var_ms_dx": scale**2 * (3 * of_mean_square - g**2),
         }
+
+
+# Of x − t, or of x and each target with its probability: the loss of one output, and its kinks.
+OF_DIFFERENCES: dict[str, tuple[Callable[..., Any], Callable[..., tuple[float, ...]]]] = {
+    "huber_loss": (
+        lambda d, delta=1.0: d * d / 2 if abs(d) < delta else delta * abs(d) - delta**2 / 2,
+        lambda delta=1.0: (-delta, delta),
+    ),
+    "smooth_l1_loss": (
+        lambda d, beta=1.0: d * d / (2 * beta) if abs(d) < beta else abs(d) - beta / mpf(2),
+        lambda beta=1.0: (-beta, beta),
+    ),
+    "gaussian_nll_loss": (
+        lambda d, var=1.0, full=False: (
+            (mp.log(var) + d * d / var) / 2 + (mp.log(2 * mp.pi) / 2 if full else 0)
+        ),
+        lambda var=1.0, full=False: (),
+    ),
+}
+OF_TARGETS: dict[str, tuple[Callable[..., Any], dict[int, Any], tuple[float, ...]]] = {
+    "binary_cross_entropy_with_logits": (
+        lambda x, t: mp.log1p(mp.exp(x)) - t * x,
+        {0: mpf(1) / 2, 1: mpf(1) / 2},
+        (),
+    ),
+    "poisson_nll_loss": (
+        lambda x, t: mp.exp(x) - t * x,
+        {t: mp.exp(-1) / mp.factorial(t) for t in range(25)},
+        (),
+    ),
+    "hinge_embedding_loss": (
+        lambda x, t, margin=1.0: x if t else max(mpf(0), margin - x),
+        {0: mpf(1) / 2, 1: mpf(1) / 2},
+        (1.0,),
+    ),
+}
+
+
+def of_one_output(name: str, law: Any, **params: Any) -> dict[str, Any]:
+    """Return mean and variance of the loss of one output, and the means of slope² and slope⁴."""
+    if name in OF_DIFFERENCES:
+        loss, kinks = OF_DIFFERENCES[name]
+        std = float(np.hypot(law.x_std, 1))
+        parts = [(mpf(1), lambda d: loss(d, **params), std, kinks(**params))]
+    else:
+        of_target, chances, edges = OF_TARGETS[name]
+        edges = (params["margin"],) if "margin" in params else edges
+        parts = [
+            (p, lambda x, t=t: of_target(x, t, **params), law.x_std, edges)
+            for t, p in chances.items()
+        ]
+    found = [(p, oracles.moments_of(f, law.x_mean, std, edges)) for p, f, std, edges in parts]
+
+    def mixed(value: Callable[[dict[str, Any]], Any]) -> Any:
+        return mp.fsum(p * value(m) for p, m in found)
+
+    mean = mixed(lambda m: m["mean"])
+    return {
+        "mean": mean,
+        "var": mixed(lambda m: m["var"] + m["mean"] ** 2) - mean**2,
+        "slope2": mixed(lambda m: m["ms_slope"]),
+        "slope4": mixed(lambda m: m["m4_slope"]),
+    }
+
+
+def of_outputs(one: dict[str, Any], n: int, total: int, law: Any) -> dict[str, Any]:
+    """Return moments of total/n times the sum of n losses: all share dy, E[dy⁴] = 3·dy_std⁴."""
+    scale = (mpf(total) / n * law.dy_std) ** 2
+    g, g2 = one["slope2"], one["slope4"]
+    found = {
+        "mean_y": total * one["mean"],
+        "var_y": mpf(total) ** 2 / n * one["var"],
+        "ms_dx": scale * g,
+    }
+    if n == 1:
+        return found | {"m4_dx": 3 * scale**2 * g2}
+    return found | {"var_ms_dx": scale**2 * (3 * (g**2 + (g2 - g**2) / n) - g**2)}
+
+
+def of_hinge_of_a_difference(margin: float, share: float, law: Any) -> dict[str, Any]:
+    """Return moments of share·max(0, margin + d), d the difference of two elements of x."""
+
+    def hinge(d: Any) -> Any:
+        return share * max(mpf(0), margin + d)
+
+    return oracles.moments_of(hinge, 0.0, float(np.sqrt(2) * law.x_std), (-margin,))
+
+
+def of_logsumexp_of_two(law: Any) -> dict[str, Any]:
+    """Return moments of log(e^a + e^b) = (a + b)/2 + log 2cosh((a − b)/2), which are independent."""
+    of = oracles.moments_of(
+        lambda d: mp.log(2 * mp.cosh(d / 2)), 0.0, float(np.sqrt(2) * law.x_std)
+    )
+    squares = oracles.moments_of(lambda d: 1 / (1 + mp.exp(d)), 0.0, float(np.sqrt(2) * law.x_std))
+    return {
+        "mean_y": law.x_mean + of["mean"],
+        "var_y": law.x_std**2 / mpf(2) + of["var"],
+        "ms_dx": law.dy_std**2 * (squares["var"] + squares["mean"] ** 2),
+    }
+
+
+def of_dot(n: int, law: Any) -> dict[str, float]:
+    """Return moments of Σ a_i·b_i: cumulants of the product of two normals, n times."""
+    z, w = np.polynomial.hermite_e.hermegauss(8)
+    x, w = law.x_mean + law.x_std * z, w / w.sum()
+    d = np.multiply.outer(x, x) - law.x_mean**2
+    weight = np.multiply.outer(w, w)
+    var, fourth = np.sum(weight * d**2), np.sum(weight * d**4)
+    ms, square = np.sum(w * x**2), np.sum(w * x**4)
+    mean_square = (square - ms**2) / (2 * n) + ms**2  # E[(mean of x² over a and b)²]
+    return {
+        "mean_y": n * law.x_mean**2,
+        "var_y": n * var,
+        "m4_y": n * (fourth - 3 * var**2) + 3 * (n * var) ** 2,
+        "ms_dx": law.dy_std**2 * ms,
+        "var_ms_dx": law.dy_std**4 * (3 * mean_square - ms**2),
+    }
