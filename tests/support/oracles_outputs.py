@@ -329,7 +329,7 @@ def of_hinge_of_a_difference(margin: float, share: float, law: Any) -> dict[str,
 
 
 def of_logsumexp_of_two(law: Any) -> dict[str, Any]:
-    """Return moments of log(e^a + e^b) = (a + b)/2 + log 2cosh((a − b)/2), which are independent."""
+    """Return moments of log(e^a + e^b), (a + b)/2 + log 2cosh((a − b)/2), two independent terms."""
     of = oracles.moments_of(
         lambda d: mp.log(2 * mp.cosh(d / 2)), 0.0, float(np.sqrt(2) * law.x_std)
     )
