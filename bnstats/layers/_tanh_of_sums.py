@@ -23,11 +23,11 @@ Function: TypeAlias = Callable[[Namespace, Array], Array]
 
 
 class Summand(NamedTuple):
-    """A number of independent products w·x, or one b.
+    """A number of independent products w·x, or of numbers b.
 
     Attributes
     ----------
-    count
+    number
         How many there are.
     transform
         The characteristic function of one.
@@ -35,7 +35,7 @@ class Summand(NamedTuple):
         E[w²·e^(itwx)] of one.
     """
 
-    count: int
+    number: int
     transform: Function
     weighted: Function
 
@@ -113,7 +113,7 @@ def tanh_moments(expect: Expect, summands: Sequence[Summand]) -> tuple[Known, li
     def product(xp: Namespace, t: Array, chosen: int | None = None) -> Array:
         found: Array = 1.0
         for i, summand in enumerate(summands):
-            found = found * summand.transform(xp, t) ** (summand.count - (i == chosen))
+            found = found * summand.transform(xp, t) ** (summand.number - (i == chosen))
         return found if chosen is None else found * summands[chosen].weighted(xp, t)
 
     def of_square(chosen: int) -> Known:

@@ -10,13 +10,13 @@ from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, In
 from bnstats.layers._chi import chi
 from bnstats.layers._known import CONSTANT, ExactMoments, Known
 from bnstats.layers._maps import along, linear_map
-from bnstats.layers._parameters import Range, Width
+from bnstats.layers._parameters import Assumed, Range, Width
 from bnstats.layers._registry import structured
 from bnstats.layers.max_pooling import max_pool
 
 _EPS = 1e-6  # torch adds it to every difference
-Inputs = Annotated[int, Range("[2, inf)")]
-Vectors = Annotated[int, Range("[3, inf)")]
+Inputs = Annotated[int, Range("[2, inf)"), Assumed()]
+Vectors = Annotated[int, Range("[3, inf)"), Assumed()]
 
 
 def _weighted_sum(weights: Sequence[float]) -> BoundLayer:

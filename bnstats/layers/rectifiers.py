@@ -16,7 +16,6 @@ _MOVES = (
     "torch.Flatten",
     "torch.Unflatten",
     "torch.ChannelShuffle",
-    "torch.native_channel_shuffle",
     "torch.PixelShuffle",
     "torch.PixelUnshuffle",
     "keras.Flatten",

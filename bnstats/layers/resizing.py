@@ -49,15 +49,15 @@ def upsample(
     input_size: Sizes,
 ) -> BoundLayer:
     """Upsampling by whole factors, or to a size, without antialiasing where that is smaller."""
-    if (scale_factor is None) == (size is None):
+    if scale_factor is not None and size is None:
+        factors = by_side(sides, input_size=input_size, scale_factor=scale_factor)
+        each = [(n, n * factor) for n, factor in factors]
+    elif size is not None and scale_factor is None:
+        each = by_side(sides, input_size=input_size, size=size)
+    else:
         raise ParameterError("a map is resized by scale_factor or to size: give one of them")
     if align_corners and mode == "nearest":
         raise ParameterError("align_corners has no effect with mode=nearest")
-    if scale_factor is None:
-        each = by_side(sides, input_size=input_size, size=size)
-    else:
-        scaled = by_side(sides, input_size=input_size, scale_factor=scale_factor)
-        each = [(n, n * factor) for n, factor in scaled]
     return linear_map([_resized(n, out, mode, align_corners) for n, out in each])
 
 

@@ -136,8 +136,8 @@ def meaning(name: str) -> Meaning | None:
     ('keras.layers.MaxPool2D', (('max_pool2d', 'kernel_size=2'),))
     >>> meaning("nn.PReLU").others
     ('flax.linen.PReLU',)
-    >>> meaning("LSTM").reason
-    'recurrent: the law of x at one step depends on the steps before'
+    >>> meaning("Embedding").reason
+    'integers in: no x to differentiate by'
     """
     found = [theirs for path in full_paths(name) if (theirs := _public(path))]
     if not found:
