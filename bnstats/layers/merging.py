@@ -112,7 +112,7 @@ def _fourth_of_product(n: int, m2: float, var: float) -> float:
     "y = a·b/(|a|·|b|),  x = (a, b)",
     "da = dy·(b/|b| − y·a/|a|)/|a|,  db likewise",
     cite="torch.nn.functional",
-    examples=("", "n=3"),
+    examples=("", "n=8"),
 )
 def cosine_similarity(*, n: Vectors = 64) -> BoundLayer:
     """Cosine of the angle between two vectors of n elements, which no eps changes."""
