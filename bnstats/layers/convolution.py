@@ -1,7 +1,7 @@
 """Convolution and transposed convolution in one to three dimensions, with groups and dilation.
 
 Weights are drawn afresh for every draw: the numbers are over the initialisation too. A depthwise
-convolution is groups=in_channels.
+convolution is groups=in_channels, keras' a layer of its own.
 """
 
 from __future__ import annotations

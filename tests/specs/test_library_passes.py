@@ -32,7 +32,7 @@ ROWS, MANY_ROWS = 24, 3000
 
 # Layers whose names are not compared here, with the reason.
 ELSEWHERE = (
-    *("linear", "bilinear", "conv*", "*_cell"),  # their weights are drawn: see tests/layers
+    *("linear", "bilinear", "*conv*", "*_cell"),  # their weights are drawn: see tests/layers
     # they have several inputs, or noise of their own: see tests/layers/test_layers_outputs.py
     *(
         "*cross_entropy*",
