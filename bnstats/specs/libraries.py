@@ -143,7 +143,9 @@ def meaning(name: str) -> Meaning | None:
     if not found:
         return None
     first = found[0]
-    return first._replace(others=tuple(m.path for m in found if m.layers != first.layers))
+    return first._replace(
+        others=tuple(m.path for m in found if m.layers and m.layers != first.layers)
+    )
 
 
 def full_paths(name: str) -> tuple[str, ...]:
