@@ -229,8 +229,8 @@ def test_every_name_that_is_left_out_says_why() -> None:
         (
             "F.kl_div",
             "torch.nn.functional.kl_div is no layer here "
-            "(a loss of sets of labels, triplets, sequences or distributions, for which there is no "
-            "usual law)",
+            "(a loss of sets of labels, triplets, sequences or distributions, for which there is "
+            "no usual law)",
             "bnstats list layers",
         ),
         (

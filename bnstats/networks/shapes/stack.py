@@ -195,8 +195,8 @@ class ShapedStack(Choices):
         if event is None and any(i.shape for i in spec.bound.inputs.values()):
             raise BnstatsError(
                 f"{printable(text, 60)} is no layer of a stack with shapes",
-                hint="linear, convolutions, pools, norms, softmax, activations, dropout, flatten, "
-                "skip and add",
+                hint="linear, convolutions, pools, padding, resizing, norms, softmax, activations, "
+                "dropout, flatten, skip and add",
             )
         out = shape if event is None else out_shape(spec, event, shape)
         if drawn is not None:
