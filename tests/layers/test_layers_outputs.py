@@ -225,3 +225,25 @@ def test_unpooling_by_enumeration():
     (law, k) = Law(0.0, 2.0, 1.0), 6
     known = stated("max_unpool2d:kernel_size=3x2", law)
     assert known["var_ms_y"].value == pytest.approx((48 - 16) / k**2)  # of x²/6
+
+
+@pytest.mark.parametrize(
+    ("path", "as_labels"),
+    [
+        ("SoftMarginLoss", lambda t: 2 * t - 1),
+        ("MultiLabelSoftMarginLoss", lambda t: t[None]),
+        ("BCEWithLogitsLoss", lambda t: t),
+    ],
+)
+def test_losses_of_labels_are_one(path, as_labels):
+    """Of labels ±1, of a set of them, and of 0 and 1."""
+    torch = pytest.importorskip("torch")
+    bound = parse(f"torch.nn.{path}:n=6").bound
+    draws = draws_of(bound, 1, seed=2)
+    y, dx = through(bound, draws)
+    x = torch.tensor(draws["x"][:, 0], requires_grad=True)
+    labels = as_labels(torch.tensor((draws["target"][:, 0] > 0.5).astype(float)))
+    loss = getattr(torch.nn, path)()(x.reshape(labels.shape), labels)
+    loss.backward()
+    assert y[0, 0] == pytest.approx(loss.item(), rel=1e-12)
+    np.testing.assert_allclose(dx[:, 0], x.grad.numpy() * draws["dy"][0, 0], rtol=1e-12)
