@@ -135,8 +135,10 @@ def _overview(rows: Sequence[_Row], page: Page) -> Iterator[str]:
         group: sorted(of, key=shared) for group, of in groupby(rows, key=lambda r: r.group)
     }
     for group in sorted(by_family, key=lambda group: sum(map(shared, by_family[group]))):
-        yield page.style(group, "name")
-        yield from page.folded("  ", ", ".join(row.name for row in by_family[group]))
+        names = ", ".join(row.name for row in by_family[group])
+        first, *rest = page.folded(f"{group}  ", names, indent=2)
+        yield page.style(group, "name") + first[len(group) :]
+        yield from rest
     yield ""
     yield f"{len(rows)} layers"
     for command, use in (

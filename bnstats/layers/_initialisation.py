@@ -64,7 +64,7 @@ _SCALED: dict[Init, tuple[float, Literal["fan_in", "fan_avg"] | None, Distributi
 _LIBRARIES = ("torch", "keras", "flax")
 
 _BELOW_TWO = 0.5 * math.erfc(math.sqrt(2))  # Φ(−2)
-_TRUNCATED_STD = 0.87962566103423978  # of a standard normal cut at ±2
+TRUNCATED_STD = 0.87962566103423978  # of a standard normal cut at ±2
 
 
 class Weights(NamedTuple):
@@ -182,7 +182,7 @@ def independent(distribution: Distribution, std: float, shape: tuple[int, ...]) 
     if distribution == "uniform":
         bound = math.sqrt(3) * std
         return Weights(Input(shape, "uniform"), std**2, lambda xp, u: (2 * u - 1) * bound)
-    untruncated, between = std / _TRUNCATED_STD, 1 - 2 * _BELOW_TWO
+    untruncated, between = std / TRUNCATED_STD, 1 - 2 * _BELOW_TWO
 
     def cut(xp: Namespace, u: Array) -> Array:
         return xp.ndtri(_BELOW_TWO + between * u) * untruncated

@@ -120,11 +120,13 @@ def structured_by_sides(
     name: str,
     examples: Mapping[int, tuple[str, ...]],
     aliases: tuple[str, ...] = (),
+    aliases_of: Mapping[int, tuple[str, ...]] | None = None,
     **about: Any,
 ) -> Callable[[Builder], Builder]:
     """Register a builder for maps of several numbers of sides, which it takes as first argument.
 
     ``examples`` lists them with the examples of each; ``{}`` in the name and in aliases is theirs.
+    ``aliases_of`` are further aliases of a number of sides.
     """
 
     def decorate(build: Builder) -> Builder:
@@ -133,7 +135,7 @@ def structured_by_sides(
                 formula,
                 gradient,
                 name=name.format(sides),
-                aliases=tuple(alias.format(sides) for alias in aliases),
+                aliases=(*(a.format(sides) for a in aliases), *(aliases_of or {}).get(sides, ())),
                 examples=texts,
                 **about,
             )(functools.partial(build, sides))

@@ -1,7 +1,7 @@
 """Convolution and transposed convolution in one to three dimensions, with groups and dilation.
 
 Weights are drawn afresh for every draw: the numbers are over the initialisation too. A depthwise
-convolution is groups=in_channels.
+convolution is groups=in_channels, keras' a layer of its own.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from bnstats.layers._windows import Region, Side
         "keras.Conv{}D:bias=true,init=keras",
         "flax.Conv{}d:bias=true,init=flax,padding=same",
     ),
+    aliases_of={1: ("torch.conv_tbc",)},
     examples={1: ("",), 2: ("init=unit_fan_out", "init=unit_fan_in", "stride=2"), 3: ("",)},
 )
 def conv(

@@ -55,6 +55,12 @@ def square(xp: Namespace, x: Array) -> Pair:
     return x * x, 2 * x
 
 
+@elementwise("y = scale·x + offset", "dx = dy·scale", examples=("scale=0.5",), cite="keras.layers")
+def rescaling(xp: Namespace, x: Array, *, scale: float, offset: float = 0.0) -> Pair:
+    """Rescaling by numbers that are not learnt."""
+    return scale * x + offset, scale * xp.ones_like(x)
+
+
 @elementwise("y = |x|", "dx = dy·sign(x)", name="abs", breakpoints=(0.0,), cite="arXiv:1912.02803")
 def absolute(xp: Namespace, x: Array) -> Pair:
     """Absolute value; |dx| is |dy|."""

@@ -106,6 +106,7 @@ def multiply() -> BoundLayer:
     "y = max of x_1 … x_k",
     "dx_i = dy·[x_i is the maximum]",
     cite="arXiv:1302.4389",
+    aliases=("keras.maximum",),
     examples=("", "k=4"),
 )
 def maxout(*, k: Width = 2) -> BoundLayer:

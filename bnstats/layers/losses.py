@@ -1,18 +1,19 @@
-"""Losses of one example: y is the loss, and dx the gradient that the network's output receives."""
+"""Losses of one example that has a class, or two inputs to be told apart.
+
+y is the loss, and dx the gradient that the network's output receives.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import CONSTANT, ExactMoments, Known
-from bnstats.layers._parameters import Elements, Probability, Width
+from bnstats.layers._maps import along, linear_map
+from bnstats.layers._parameters import Elements, NonNegative, Probability
 from bnstats.layers._registry import structured
 from bnstats.layers.softmax import log_softmax
-
-Reduction = Literal["mean", "sum"]
 
 
 @structured(
@@ -51,69 +52,104 @@ def cross_entropy(*, n: Elements = 10, label_smoothing: Probability = 0.0) -> Bo
     return BoundLayer(inputs, forward, moments, why_inexact=why)
 
 
-def _of_differences(
-    n: int, reduction: Reduction, loss: Callable[[Namespace, Array], tuple[Array, Array]]
-) -> tuple[Callable[[Namespace, Draws], tuple[Array, Backward]], dict[str, Input]]:
-    """Return the forward pass of a loss of x − t, t a standard normal number, and its inputs."""
-    share = 1 / n if reduction == "mean" else 1.0
+@structured(
+    "y = −x_t,  t the class",
+    "dx = −dy·[i = t]",
+    cite="torch.nn.functional",
+    examples=("", "n=2"),
+)
+def nll_loss(*, n: Elements = 10) -> BoundLayer:
+    """Negative log-likelihood, x being n log-probabilities; the class is the first."""
+    return linear_map([along(n, 1, lambda i: {0: -1.0})])
+
+
+@structured(
+    "y = Σ max(0, margin − x_t + x_i)/n over i ≠ t,  t the class",
+    "dx_i = dy·s_i/n,  s_i = [margin − x_t + x_i > 0] for i ≠ t;  dx_t = −dy·Σ s_i/n",
+    cite="torch.nn.functional",
+    examples=("", "n=2"),
+)
+def multi_margin_loss(*, n: Elements = 10, margin: NonNegative = 1.0) -> BoundLayer:
+    """Hinge loss of n scores with a class; all classes are alike, so the class is the first."""
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
-        each, slope = loss(xp, draws["x"] - draws["target"])
-        return share * xp.sum(each, axis=0, keepdims=True), lambda dy: share * dy * slope
+        x = draws["x"]
+        short = margin - x[:1] + x[1:]
+        active = xp.astype(short > 0, x.dtype)
+        y = xp.sum(xp.maximum(short, 0), axis=0, keepdims=True) / n
 
-    return forward, {"x": Input((n,)), "dy": Input((1,)), "target": Input((n,))}
+        def backward(dy: Array) -> Array:
+            of_class = -xp.sum(active, axis=0, keepdims=True)
+            return dy / n * xp.concat((of_class, active), axis=0)
 
+        return y, backward
 
-def _spread(n: int, var_ms_dx: float, ms_dx: float) -> ExactMoments:
-    """Return the spread of dx² as it is stated of several elements, or of one."""
-    if n > 1:
-        return ExactMoments(var_ms_dx=Known(var_ms_dx))
-    return ExactMoments(m4_dx=Known(var_ms_dx + ms_dx**2))
+    def moments(law: Law, expect: Expect) -> ExactMoments:
+        # Given x_t the other terms are independent, normal numbers of mean a·s cut off at 0.
+        def of_term(xp: Namespace, x: Array) -> tuple[Array, Array, Array]:
+            """Return P(term > 0), and the means of the term and of its square, given x_t = x."""
+            a = (margin - x + law.x_mean) / law.x_std
+            above = 0.5 * xp.erfc(-a / math.sqrt(2))
+            density = xp.exp(-0.5 * a * a) / math.sqrt(2 * math.pi)
+            mean, square = density + a * above, (1 + a * a) * above + a * density
+            return above, law.x_std * mean, law.x_std**2 * square
+
+        def over(value: Callable[[Array, Array, Array], Array]) -> Known:
+            return expect(lambda xp, x: value(*of_term(xp, x)))
+
+        share, others = (n - 1) / n, n - 2
+        mean = share * over(lambda p, e, e2: e)
+        ms_dx = (2 * share / n**2) * over(lambda p, e, e2: p + 0.5 * others * p * p)
+        return ExactMoments(
+            mean_y=mean,
+            var_y=(share / n) * over(lambda p, e, e2: e2 + others * e * e) - mean.squared(),
+            ms_dx=law.dy_std**2 * ms_dx,
+            mean_dx=Known(0.0, 0.0, CONSTANT),
+        )
+
+    return BoundLayer({"x": Input((n,)), "dy": Input((1,))}, forward, moments)
 
 
 @structured(
-    "y = mean (x − t)²,  t ~ N(0, 1);  Σ (x − t)² if reduction=sum",
-    "dx = dy·2(x − t)/n",
+    "y = max(0, margin − t·(a − b)),  x = (a, b),  t = ±1 equally likely",
+    "da = −dy·t·[y > 0],  db = −da",
     cite="torch.nn.functional",
-    examples=("", "reduction=sum"),
+    examples=("", "margin=1"),
 )
-def mse_loss(*, n: Width = 10, reduction: Reduction = "mean") -> BoundLayer:
-    """Mean square error of n outputs, of which the targets are standard normal numbers."""
-    forward, inputs = _of_differences(n, reduction, lambda xp, d: (d * d, 2 * d))
+def margin_ranking_loss(*, margin: NonNegative = 0.0) -> BoundLayer:
+    """Hinge loss of a pair whose order is a coin's."""
+
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
+        x = draws["x"]
+        t = 2 * xp.astype(draws["target"] < 0.5, x.dtype) - 1
+        short = margin - t * (x[:1] - x[1:])
+        slope = -t * xp.astype(short > 0, x.dtype)
+        return xp.maximum(short, 0), lambda dy: xp.concat((dy * slope, -dy * slope), axis=0)
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
-        m2, v, dy2 = law.x_mean**2, law.x_std**2 + 1, law.dy_std**2
-        total = n if reduction == "sum" else 1
-        mean, var = m2 + v, (2 * v * v + 4 * m2 * v) / n  # of the mean of squares
-        scale = 4 * dy2 * (total / n) ** 2
+        # t·(a − b) is normal of mean 0, √2 times as wide as x.
+        edge = law.x_mean + margin / math.sqrt(2)
+
+        def over(value: Callable[[Namespace, Array], Array]) -> Known:
+            def of_x(xp: Namespace, x: Array) -> Array:
+                return value(xp, margin - math.sqrt(2) * (x - law.x_mean))
+
+            return expect(of_x, breakpoints=(edge,))
+
+        mean = over(lambda xp, short: xp.maximum(short, 0))
+
+        def central(power: int) -> Known:
+            return over(lambda xp, short: (xp.maximum(short, 0) - mean.value) ** power)
+
+        ms_dx = Known(0.5 * law.dy_std**2 * math.erfc(-margin / (2 * law.x_std)))
         return ExactMoments(
-            mean_y=Known(total * mean),
-            var_y=Known(total**2 * var),
-            ms_dx=Known(scale * mean),
-        ) | _spread(n, scale**2 * (3 * var + 2 * mean**2), scale * mean)
+            mean_y=mean,
+            var_y=central(2),
+            m4_y=central(4),
+            mean_dx=Known(0.0, 0.0, CONSTANT),
+            ms_dx=ms_dx,
+            var_ms_dx=3 * law.dy_std**2 * ms_dx - ms_dx.squared(),
+        )
 
-    return BoundLayer(inputs, forward, moments)
-
-
-@structured(
-    "y = mean |x − t|,  t ~ N(0, 1);  Σ |x − t| if reduction=sum",
-    "dx = dy·sign(x − t)/n",
-    cite="torch.nn.functional",
-    examples=("", "reduction=sum"),
-)
-def l1_loss(*, n: Width = 10, reduction: Reduction = "mean") -> BoundLayer:
-    """Mean absolute error of n outputs, of which the targets are standard normal numbers."""
-    forward, inputs = _of_differences(n, reduction, lambda xp, d: (xp.abs(d), xp.sign(d)))
-
-    def moments(law: Law, expect: Expect) -> ExactMoments:
-        v, dy2 = law.x_std**2 + 1, law.dy_std**2
-        z, total = law.x_mean / math.sqrt(2 * v), n if reduction == "sum" else 1
-        mean = math.sqrt(2 * v / math.pi) * math.exp(-z * z) + law.x_mean * math.erf(z)
-        scale = dy2 * (total / n) ** 2
-        return ExactMoments(
-            mean_y=Known(total * mean),
-            var_y=Known(total**2 * (law.x_mean**2 + v - mean**2) / n),
-            ms_dx=Known(scale),
-        ) | _spread(n, 2 * scale**2, scale)
-
+    inputs = {"x": Input((2,)), "dy": Input((1,)), "target": Input((1,), "uniform")}
     return BoundLayer(inputs, forward, moments)

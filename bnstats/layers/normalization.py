@@ -111,7 +111,7 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     _FORMULA,
     _GRADIENT,
     cite="arXiv:1502.03167",
-    aliases=("keras.BatchNormalization:eps=0.001",),
+    aliases=("torch.SyncBatchNorm", "keras.BatchNormalization:eps=0.001"),
     examples=("", "batch_size=8"),
 )
 def batch_norm(*, batch_size: Elements = 64, eps: NonNegative = 1e-5) -> BoundLayer:

@@ -11,10 +11,23 @@ from bnstats.layers._known import ExactMoments, Known, summed
 from bnstats.layers._parameters import NonNegative, ParameterError, Positive, Range
 from bnstats.layers._registry import Pair, elementwise, pointwise_layer, structured
 
+# What moves elements, and leaves each of them what it is.
+_MOVES = (
+    "torch.Flatten",
+    "torch.Unflatten",
+    "torch.ChannelShuffle",
+    "torch.PixelShuffle",
+    "torch.PixelUnshuffle",
+    "keras.Flatten",
+    "keras.Permute",
+    "keras.Reshape",
+    "keras.Concatenate",
+)
 
-@elementwise("y = x", "dx = dy", aliases=("keras.linear",), cite="torch.nn")
+
+@elementwise("y = x", "dx = dy", aliases=("keras.linear", *_MOVES), cite="torch.nn")
 def identity(xp: Namespace, x: Array) -> Pair:
-    """No activation: the yardstick that every other layer is compared with."""
+    """No activation, or x rearranged: the yardstick that every other layer is compared with."""
     return x, xp.ones_like(x)
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
+from bnstats.layers._composition import scaled
 from bnstats.layers._known import CONSTANT, ExactMoments, Known
 from bnstats.layers._parameters import Elements, Positive
 from bnstats.layers._registry import structured
@@ -242,3 +243,46 @@ def gumbel_softmax(*, n: Elements = 10, tau: Positive = 1.0) -> BoundLayer:
     inputs = {"x": Input((n,)), "dy": Input((n,)), "noise": Input((n,), "uniform")}
     why = "the sum of a normal and a Gumbel number has no law in closed form"
     return BoundLayer(inputs, forward, moments, why_inexact=why)
+
+
+@structured(
+    "y = log Σ e^x",
+    "dx = dy·e^x/Σ e^x",
+    cite="jax.nn",
+    examples=("", "n=2"),
+)
+def logsumexp(*, n: Elements = 10) -> BoundLayer:
+    """Logarithm of the sum of n exponentials."""
+    logarithm = log_softmax(n=n)
+
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
+        x = draws["x"]
+        log_share = logarithm.forward(xp, {"x": x})[0]
+        y = xp.max(x, axis=0, keepdims=True) - xp.max(log_share, axis=0, keepdims=True)
+        return y, lambda dy: dy * xp.exp(log_share)
+
+    def moments(law: Law, expect: Expect) -> ExactMoments:
+        std, dy2 = law.x_std, law.dy_std**2
+        if std > _WIDEST:
+            return ExactMoments()
+        # x − log Σ e^x is an element of the log-softmax, whose covariance with x Stein gives.
+        known, var_s = logarithm.moments(law, expect), _variance(expect, n, std)
+        return ExactMoments(
+            mean_y=law.x_mean - known.mean_y,
+            var_y=known.var_y + std**2 * (2 / n - 1),
+            ms_dx=dy2 * (var_s + 1 / n**2),
+        )
+
+    inputs = {"x": Input((n,)), "dy": Input((1,))}
+    return BoundLayer(inputs, forward, moments, why_inexact=_TOO_WIDE)
+
+
+@structured(
+    "y = log mean e^x",
+    "dx = dy·e^x/Σ e^x",
+    cite="jax.nn",
+    examples=("", "n=2"),
+)
+def logmeanexp(*, n: Elements = 10) -> BoundLayer:
+    """Logarithm of the mean of n exponentials."""
+    return scaled(logsumexp(n=n), 1.0, -math.log(n))

@@ -18,15 +18,18 @@ LIBRARIES = ("torch", "jax", "flax", "keras")
 PARAMETERS = {
     "dilation_rate": ("dilation",),
     "epsilon": ("eps",),
-    "features": ("out_features", "out_channels"),
+    "features": ("out_features", "out_channels", "hidden_size"),
     "filters": ("out_channels",),
-    "in_features": ("in_channels",),
+    "hidden_features": ("hidden_size",),
+    "in_features": ("in_channels", "input_size"),
+    "interpolation": ("mode",),
     "kernel_init": ("init",),
     "kernel_initializer": ("init",),
     "pool_size": ("kernel_size",),
     "rate": ("p",),
+    "size": ("scale_factor", "size"),
     "strides": ("stride",),
-    "units": ("out_features",),
+    "units": ("out_features", "hidden_size"),
     "use_bias": ("bias",),
     "window_shape": ("kernel_size",),
 }
@@ -133,14 +136,16 @@ def meaning(name: str) -> Meaning | None:
     ('keras.layers.MaxPool2D', (('max_pool2d', 'kernel_size=2'),))
     >>> meaning("nn.PReLU").others
     ('flax.linen.PReLU',)
-    >>> meaning("LSTM").reason
-    'recurrent: the law of x at one step depends on the steps before'
+    >>> meaning("Embedding").reason
+    'integers in: no x to differentiate by'
     """
     found = [theirs for path in full_paths(name) if (theirs := _public(path))]
     if not found:
         return None
     first = found[0]
-    return first._replace(others=tuple(m.path for m in found if m.layers != first.layers))
+    return first._replace(
+        others=tuple(m.path for m in found if m.layers and m.layers != first.layers)
+    )
 
 
 def full_paths(name: str) -> tuple[str, ...]:

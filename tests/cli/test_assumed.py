@@ -48,6 +48,9 @@ def test_documents_hold_what_was_assumed(cli: Cli) -> None:
     ]
 
 
+_OF_A_LIBRARY = ("stride", "padding", "dilation", "groups", "output_padding", "depth_multiplier")
+
+
 def test_every_size_that_changes_the_numbers_is_marked() -> None:
     """Where another size gives another σ, a default is an assumption.
 
@@ -64,7 +67,7 @@ def test_every_size_that_changes_the_numbers_is_marked() -> None:
         example = example_specs(layer)[0]
         for p in layer.parameters:
             is_size = p.kind in ("int", "size") and isinstance(p.default, int)
-            of_a_library = p.name in ("stride", "padding", "dilation", "groups", "output_padding")
+            of_a_library = p.name in _OF_A_LIBRARY
             # A weight that no kernel is said to be of is that of a dense layer, in every library.
             of_a_library = of_a_library or (layer.name, p.name) == (
                 "variance_scaling",

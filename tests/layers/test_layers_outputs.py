@@ -115,3 +115,135 @@ def test_gumbel_noise_draws_classes_by_their_softmax():
     shares = np.bincount(through(bound, draws)[0].argmax(0), minlength=3) / 100_000
     p = np.exp(logits) / np.exp(logits).sum()
     assert np.all(np.abs(shares - p) < 5 * np.sqrt(p * (1 - p) / 100_000))
+
+
+def near(known, true, rel=1e-11):
+    assert set(known) == set(true)
+    for moment, value in true.items():
+        value = float(value)
+        assert known[moment].value == pytest.approx(value, rel=rel, abs=1e-14), moment
+        assert known[moment].error <= 1e-9 * max(1.0, abs(value)), moment
+
+
+@laws
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        (name, {k: v for k, v in params.items() if k not in ("n", "reduction")})
+        for name in (*oracles.OF_DIFFERENCES, *oracles.OF_TARGETS)
+        for params in oracles.COVERS[name][:2]
+    ],
+)
+def test_losses_of_outputs_by_quadrature_of_one(name, params, law):
+    one = oracles.of_one_output(name, law, **params)
+    for n, reduction in ((4, "mean"), (3, "sum"), (1, "mean")):
+        true = oracles.of_outputs(one, n, n if reduction == "sum" else 1, law)
+        spec = spec_of(name, params | {"n": n, "reduction": reduction})
+        near(stated(spec, law), true)
+
+
+@laws
+@pytest.mark.parametrize("margin", [0.0, 0.6])
+def test_hinges_of_a_difference_by_quadrature(margin, law):
+    of = oracles.of_hinge_of_a_difference(margin, 1.0, law)
+    ms_dx = law.dy_std**2 * of["ms_slope"]
+    true = {"mean_y": of["mean"], "var_y": of["var"], "m4_y": of["m4"], "ms_dx": ms_dx}
+    true |= {"var_ms_dx": 3 * law.dy_std**2 * ms_dx - ms_dx**2, "mean_dx": 0.0}
+    near(stated(f"margin_ranking_loss:margin={margin}", law), true)
+    of = oracles.of_hinge_of_a_difference(margin, 0.5, law)  # the mean over two classes
+    true = {"mean_y": of["mean"], "var_y": of["var"], "mean_dx": 0.0}
+    true["ms_dx"] = law.dy_std**2 * of["ms_slope"]
+    near(stated(f"multi_margin_loss:margin={margin},n=2", law), true)
+
+
+@laws
+def test_log_sums_of_two_by_quadrature(law):
+    true = oracles.of_logsumexp_of_two(law)
+    near(stated("logsumexp:n=2", law), true)
+    near(stated("logmeanexp:n=2", law), true | {"mean_y": true["mean_y"] - math.log(2)})
+
+
+@laws
+@pytest.mark.parametrize("n", [1, 5])
+def test_dot_by_cumulants(n, law):
+    near(stated(f"dot:n={n}", law), oracles.of_dot(n, law))
+
+
+@laws
+def test_the_minimum_of_two_by_hand(law):
+    known = stated("minimum:k=2", law)
+    assert known["mean_y"].value == pytest.approx(law.x_mean - law.x_std / math.sqrt(math.pi))
+    assert known["var_y"].value == pytest.approx(law.x_std**2 * (1 - 1 / math.pi))
+    assert known["ms_dx"].value == pytest.approx(law.dy_std**2 / 2)
+
+
+def test_the_cosine_in_space_is_uniform():
+    law = Law(0.0, 2.0, 3.0)
+    true = {"mean_y": 0.0, "var_y": 1 / 3, "m4_y": 1 / 5, "ms_dx": 9 * (2 / 9) / 4}
+    near(stated("cosine_similarity:n=3", law), true)
+    assert set(stated("cosine_similarity:n=3", Law(0.1, 1.0, 1.0))) == set()
+
+
+@laws
+def test_distances_of_numbers_and_of_points_in_a_plane_by_hand(law):
+    std = math.sqrt(2) * law.x_std
+    one, two = (stated(f"pairwise_distance:n={n}", law) for n in (1, 2))
+    # |d| of a normal d, and a Rayleigh number; the 1e-6 in d moves both by less than 1e-11
+    assert one["mean_y"].value == pytest.approx(std * math.sqrt(2 / math.pi), rel=1e-11)
+    assert one["var_y"].value == pytest.approx(std**2 * (1 - 2 / math.pi), rel=1e-11)
+    assert two["mean_y"].value == pytest.approx(std * math.sqrt(math.pi / 2), rel=1e-11)
+    assert two["var_y"].value == pytest.approx(std**2 * (2 - math.pi / 2), rel=1e-11)
+    assert two["m4_y"].value == pytest.approx(std**4 * (8 - 3 * math.pi**2 / 4), rel=1e-9)
+    assert one["ms_dx"].value == pytest.approx(law.dy_std**2)
+    assert two["ms_dx"].value == pytest.approx(law.dy_std**2 / 2)
+    assert two["var_ms_dx"].value == pytest.approx(law.dy_std**4 / 2)
+
+
+def test_bilinear_by_hand():
+    """Of 3·2 products of variance x²·x²/9 each, and a bias of variance 1/9."""
+    law = Law(0.5, 2.0, 3.0)
+    x2 = 4.25
+    known = stated("bilinear:in1_features=3,in2_features=2,out_features=5", law)
+    assert known["var_y"].value == pytest.approx(6 * x2**2 / 9 + 1 / 9)
+    # five dy², times two or three elements of the other input
+    assert known["ms_dx"].value == pytest.approx(9 * 5 * (x2 / 9) * (3 * 2 + 2 * 3) / 5)
+    assert known["mean_y"].value == 0
+
+
+def test_unpooling_by_enumeration():
+    law = Law(0.7, 1.3, 2.0)
+    known = stated("max_unpool2d:kernel_size=3x2", law)
+    x, w = np.polynomial.hermite_e.hermegauss(8)
+    x, w = 0.7 + 1.3 * x, w / w.sum()
+    y = np.concatenate([x, np.zeros(5 * len(x))])
+    weight = np.concatenate([w / 6, np.repeat(w / 6, 5)])
+    mean = np.sum(weight * y)
+    assert known["mean_y"].value == pytest.approx(mean)
+    assert known["var_y"].value == pytest.approx(np.sum(weight * (y - mean) ** 2))
+    assert (known["ms_dx"].value, known["m4_dx"].value) == (4, 48)
+    assert "var_ms_y" not in known
+    (law, k) = Law(0.0, 2.0, 1.0), 6
+    known = stated("max_unpool2d:kernel_size=3x2", law)
+    assert known["var_ms_y"].value == pytest.approx((48 - 16) / k**2)  # of x²/6
+
+
+@pytest.mark.parametrize(
+    ("path", "as_labels"),
+    [
+        ("SoftMarginLoss", lambda t: 2 * t - 1),
+        ("MultiLabelSoftMarginLoss", lambda t: t[None]),
+        ("BCEWithLogitsLoss", lambda t: t),
+    ],
+)
+def test_losses_of_labels_are_one(path, as_labels):
+    """Of labels ±1, of a set of them, and of 0 and 1."""
+    torch = pytest.importorskip("torch")
+    bound = parse(f"torch.nn.{path}:n=6").bound
+    draws = draws_of(bound, 1, seed=2)
+    y, dx = through(bound, draws)
+    x = torch.tensor(draws["x"][:, 0], requires_grad=True)
+    labels = as_labels(torch.tensor((draws["target"][:, 0] > 0.5).astype(float)))
+    loss = getattr(torch.nn, path)()(x.reshape(labels.shape), labels)
+    loss.backward()
+    assert y[0, 0] == pytest.approx(loss.item(), rel=1e-12)
+    np.testing.assert_allclose(dx[:, 0], x.grad.numpy() * draws["dy"][0, 0], rtol=1e-12)

@@ -192,7 +192,11 @@ every_case = pytest.mark.parametrize("text", CASES)
 
 
 def test_every_library_has_a_case_of_each_weighted_layer() -> None:
-    weighted = {n for n, layer in LAYERS.items() if any(p.name == "bias" for p in layer.parameters)}
+    weighted = {
+        name
+        for name, layer in LAYERS.items()
+        if {"bias", "init"} <= {p.name for p in layer.parameters}
+    }
     for library in ("torch", "keras", "flax"):
         tried = {parse(text).layer.name for text in CASES if text.startswith(library)}
         assert tried == weighted, library

@@ -252,6 +252,21 @@ def test_a_shape_is_read_from_text_and_numbers() -> None:
     assert str(input_shape("tokens:100x12")) == "tokens:100x12"
 
 
+def test_padding_resizing_and_depthwise_convolutions_have_their_place() -> None:
+    """Each takes the shape before it; σ[y] of the whole is that of torch's padding and so on."""
+    block = (
+        "zero_pad2d:padding=1",
+        "depthwise_conv2d:depth_multiplier=2,kernel_size=3",
+        "upsample2d:scale_factor=2",
+        "cropping2d:cropping=1",
+    )
+    stack = ShapedStack(block, InputShape((3, 6, 6)))
+    assert [step.shape for step in stack.steps] == [(3, 8, 8), (6, 6, 6), (6, 12, 12), (6, 10, 10)]
+    squares = [step.squares[0] for step in stack.steps]
+    # 36 of 64 positions are not padding; weights have the variance 2/(9·(3 + 2)); copies keep σ
+    assert squares == pytest.approx([36 / 64, 2 / 5, 1, 1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [

@@ -196,9 +196,9 @@ def test_every_name_that_is_left_out_says_why() -> None:
     ("text", "message", "hint"),
     [
         (
-            "LSTM",
-            "torch.nn.LSTM is no layer here "
-            "(recurrent: the law of x at one step depends on the steps before)",
+            "TransformerEncoder",
+            "torch.nn.TransformerEncoder is no layer here "
+            "(projections and masks around scaled_dot_product_attention, which is covered)",
             "bnstats list layers",
         ),
         (
@@ -229,7 +229,8 @@ def test_every_name_that_is_left_out_says_why() -> None:
         (
             "F.kl_div",
             "torch.nn.functional.kl_div is no layer here "
-            "(a loss whose targets have no usual law: labels, masks, pairs, sequences)",
+            "(a loss of sets of labels, triplets, sequences or distributions, for which there is "
+            "no usual law)",
             "bnstats list layers",
         ),
         (

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
+from inspect import isclass
 from typing import Any
 
 import numpy as np
@@ -31,10 +32,38 @@ ROWS, MANY_ROWS = 24, 3000
 
 # Layers whose names are not compared here, with the reason.
 ELSEWHERE = (
-    *("linear", "conv*"),  # their weights are drawn: see tests/layers
+    *("linear", "bilinear", "*conv*", "*_cell"),  # their weights are drawn: see tests/layers
     # they have several inputs, or noise of their own: see tests/layers/test_layers_outputs.py
-    *("cross_entropy", "*_loss", "scaled_dot_product_attention", "gumbel_softmax", "multiply"),
+    *(
+        "*cross_entropy*",
+        "*_loss",
+        "scaled_dot_product_attention",
+        "gumbel_softmax",
+        "max_unpool?d",
+    ),
+    *("cosine_similarity", "pairwise_distance"),
+    *("unfold", "fold"),  # in another order: see tests/layers/test_layers_linear_maps.py
 )
+# Layers of two inputs, of which keras takes a list.
+MERGES = ("add", "average", "subtract", "minimum", "maxout", "multiply", "dot")
+# Names that are the identity, as elements move: a shape of x and what is asked.
+MOVES: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {
+    "torch.nn.ChannelShuffle": ((2, 6, 3, 2), {"groups": 3}),
+    "torch.nn.Flatten": ((2, 3, 4), {}),
+    "torch.nn.PixelShuffle": ((2, 8, 3, 2), {"upscale_factor": 2}),
+    "torch.nn.PixelUnshuffle": ((2, 2, 6, 4), {"downscale_factor": 2}),
+    "torch.nn.Unflatten": ((2, 6), {"dim": 1, "unflattened_size": (2, 3)}),
+    "torch.nn.functional.channel_shuffle": ((2, 6, 3, 2), {"groups": 3}),
+    "torch.nn.functional.pixel_shuffle": ((2, 8, 3, 2), {"upscale_factor": 2}),
+    "torch.nn.functional.pixel_unshuffle": ((2, 2, 6, 4), {"downscale_factor": 2}),
+    "keras.layers.Concatenate": ((2, 5, 3), {}),
+    "keras.layers.concatenate": ((2, 5, 3), {}),
+    "keras.layers.Flatten": ((2, 3, 4), {}),
+    "keras.layers.Permute": ((2, 3, 4), {"dims": (2, 1)}),
+    "keras.layers.Reshape": ((2, 3, 4), {"target_shape": (4, 3)}),
+}
+# Names that cannot be called here.
+ABSENT = {"torch.nn.SyncBatchNorm": "it runs on several devices"}
 # What a library does otherwise than bnstats on purpose, or by a fault of its own.
 DIFFERS = {
     "keras.activations.sparsemax": "its threshold is wrong up to keras 3.15.1 (keras#23425)",
@@ -44,12 +73,16 @@ ROUNDED = ("*ardsigmoid*", "*CELU", "*.celu*")
 
 # What is said, by our names of parameters, where bnstats asks for it.
 SAID: dict[str, Any] = {
+    "cropping": 2,
     "input_size": 7,
     "kernel_size": 3,
+    "n": 3,
     "norm_type": 2,
     "output_size": 2,
     "p": 0.4,
+    "padding": 1,
     "rate": 0.4,
+    "scale": -0.5,
     "size": 3,
     "stddev": 0.3,
     "threshold": 0.3,
@@ -66,6 +99,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "avg_pool?d": {"input_size": 7},
     "max_pool?d": {"input_size": 7},
     "lp_pool?d": {"input_size": 7},
+    "upsample?d": {"scale_factor": 2},
+    "log*exp": {"n": 10},
     "*soft*m??": {"n": 10},
     "sparsemax": {"n": 10},
     "standardize": {"n": 64},
@@ -84,6 +119,12 @@ ASKED: dict[str, dict[str, Any]] = {
     "layer_norm": {"num_features": 10, "normalized_shape": [10]},
     "rms_norm": {"num_features": 10, "normalized_shape": [10]},
     "prelu": {"weight": np.array([0.25])},
+    "zero_pad1d": {"pad": (1, 1)},
+    "zero_pad2d": {"pad": (1, 1, 1, 1)},
+    "zero_pad3d": {"pad": (1, 1, 1, 1, 1, 1)},
+    "cropping2d": {"height": 3, "width": 3},
+    "upsample2d": {"height": 14, "width": 14},
+    "log*exp": {"axis": -1},
     "threshold": {"default_value": -0.2},
     "*soft*": {"dim": -1},
     "gaussian_dropout": {"rate": 0.4},
@@ -112,7 +153,8 @@ NAMES = [
     for layer in LAYERS
     for library, paths in names_of(layer).items()
     for path, carried in paths.items()
-    if not any(fnmatchcase(layer, pattern) for pattern in ELSEWHERE)
+    if not any(fnmatchcase(layer, pattern) for pattern in (*ELSEWHERE, *MERGES))
+    and f"{library}.{path}" not in {*MOVES, *ABSENT}
 ]
 
 
@@ -137,7 +179,7 @@ def spec_and_keywords(name: Name, more: Mapping[str, Any]) -> tuple[str, dict[st
     keywords = options(name.path, said, of_layer(ASKED, name.layer) | in_training(name.path))
     called = name.path
     if not meaning(name.path).is_one:  # flax tells dimensions by the shape
-        called = f"{name.layer}:{name.carried}"
+        called = f"{name.layer}:{name.carried}".removesuffix(":")
     if "window_shape" in keywords:
         keywords["window_shape"] = (keywords["window_shape"],) * int(name.layer[-2])
     texts = ",".join(f"{key}={value}" for key, value in (said | {**more}).items())
@@ -162,7 +204,7 @@ def laid_out(name: Name, a: np.ndarray) -> np.ndarray:
         sides = {1: (64,), 2: (8, 8), 3: (4, 4, 4)}[dimensions]
     elif name.path.endswith("Softmax2d") or name.layer == "local_response_norm":
         return a.reshape(rows, -1, 1, 1)
-    elif not re.search(r"pool|dropout.d|feature", name.layer):
+    elif not re.search(r"pool|dropout.d|feature|pad|cropping|upsample", name.layer):
         return a.reshape(rows, *(sides or (1,)))
     return a.reshape(rows, 1, *sides) if name.is_torch else a.reshape(rows, *sides, 1)
 
@@ -244,9 +286,85 @@ def drawn_by(
     return slopes(x, y) if "slope" in bound.inputs else {}
 
 
+@pytest.mark.filterwarnings("ignore:.*upsample.*is deprecated:UserWarning")
 @pytest.mark.parametrize("name", NAMES, ids=str)
 def test_forward_and_backward_are_the_librarys(name: Name) -> None:
     compare(name)
+
+
+def skip_without(path: str) -> None:
+    library = path.partition(".")[0]
+    if find_spec(library) is None:
+        pytest.skip(f"needs {library}: pip install '.[libraries]'")
+
+
+def test_every_name_that_moves_elements_is_compared() -> None:
+    identity = {f"{lib}.{path}" for lib, paths in names_of("identity").items() for path in paths}
+    assert set(MOVES) == identity - {name.path for name in NAMES}
+    assert all(meaning(path).layers == (("identity", ""),) for path in MOVES)
+
+
+@pytest.mark.parametrize("path", MOVES)
+def test_what_moves_elements_changes_none(path: str) -> None:
+    """y is x in another order, and dx is dy in the order before."""
+    skip_without(path)
+    shape, keywords = MOVES[path]
+    rng = np.random.default_rng(0)
+    x = rng.permutation(math.prod(shape)).reshape(shape).astype(float)
+    dys: list[np.ndarray] = []
+
+    def dy(shape: tuple[int, ...]) -> np.ndarray:
+        dys.append(rng.normal(size=shape).astype(np.float32).astype(float))
+        return dys[0]
+
+    if path.endswith("oncatenate"):
+        parts = (x[..., :2], x[..., 2:])
+        y, dx = merged(path, parts, dy)
+        x = np.concatenate([part.reshape(-1) for part in parts])
+    else:
+        y, dx = passes(path, keywords, x, dy)
+    np.testing.assert_array_equal(np.sort(y, axis=None), np.sort(x, axis=None))
+    places = np.argsort(y, axis=None)[x.reshape(-1).astype(int)]  # where each element went
+    np.testing.assert_array_equal(dx.reshape(-1), dys[0].reshape(-1)[places])
+
+
+def merged(
+    path: str,
+    parts: Sequence[np.ndarray],
+    dy: Callable[[tuple[int, ...]], np.ndarray],
+    **given: Any,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return y, and the gradients of all inputs one after another, of a merge of keras."""
+    import jax
+
+    call = thing(path)
+    merge = call(**given) if isclass(call) else lambda arrays: call(arrays, **given)
+    y, pull = jax.vjp(merge, [jax.numpy.asarray(part, dtype=np.float32) for part in parts])
+    (found,) = pull(jax.numpy.asarray(dy(y.shape), dtype=np.float32))
+    return np.asarray(y, float), np.concatenate([np.asarray(dx, float).reshape(-1) for dx in found])
+
+
+@pytest.mark.parametrize(
+    ("layer", "path"),
+    [(layer, f"keras.{path}") for layer in MERGES for path in names_of(layer)["keras"]],
+)
+def test_merges_are_those_of_keras(layer: str, path: str) -> None:
+    skip_without(path)
+    rng = np.random.default_rng(1)
+    size, given = (3, {"axes": 1}) if layer == "dot" else (1, {})
+    asked = {"dot": ":n=3", "subtract": "", "multiply": ""}.get(layer, ":k=2")
+    spec = f"{path}{asked}"
+    parts = rng.normal(size=(2, ROWS, size))
+    dy = rng.normal(size=(ROWS, 1))
+    y, dx = merged(path, list(parts), lambda shape: dy.reshape(shape), **given)
+    bound = parse(spec).bound
+    x = parts.transpose(1, 0, 2).reshape(ROWS, *bound.inputs["x"].shape)
+    dy = dy.reshape(ROWS, *bound.inputs["dy"].shape)
+    found = ours(bound, x, dy, {})
+    near = {"rtol": 2e-5, "atol": 2e-6}
+    np.testing.assert_allclose(found[0].reshape(-1), y.reshape(-1), **near)
+    theirs = dx.reshape(2, ROWS, size).transpose(1, 0, 2).reshape(x.shape)
+    np.testing.assert_allclose(found[1], theirs, **near)
 
 
 # What a library has other words for, or counts in another way.
@@ -277,9 +395,7 @@ def compare(
     name: Name, said: Mapping[str, Any] | None = None, more: Mapping[str, Any] | None = None
 ) -> None:
     """Compare both passes of one name, with what is said of it besides its defaults."""
-    library = name.path.partition(".")[0]
-    if find_spec(library) is None:
-        pytest.skip(f"needs {library}: pip install '.[libraries]'")
+    skip_without(name.path)
     spec, keywords = spec_and_keywords(name, said or {})
     keywords |= more or {}
     bound = parse(spec).bound

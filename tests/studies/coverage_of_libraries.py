@@ -66,11 +66,14 @@ def resolve(name: LibraryName) -> tuple[str, ...]:
     """Return our names of a library's layer, as keys of LAYERS or ALIASES; empty for none.
 
     The name it was defined under counts before the one it is listed by, an alias of its library
-    before a name without one, the exact spelling before one without case and underscores. A name
-    without dimensions stands for all of them (flax's Conv), one with dimensions for ours without
-    (torch's BatchNorm1d).
+    before a name without one, the exact spelling before one without case and underscores; one with
+    its namespace (nnx.GRUCell) before all. A name without dimensions stands for all of them (flax's
+    Conv), one with dimensions for ours without (torch's BatchNorm1d). A layer whose sizes are
+    inferred at its first call, or that returns indices as well, is the layer itself.
     """
-    candidates = tuple(dict.fromkeys((name.own, name.last)))
+    plain = (_plain(name.own), _plain(name.last))
+    space = name.short.partition(".")[0]
+    candidates = tuple(dict.fromkeys((*(f"{space}.{own}" for own in plain), *plain)))
     for candidate in candidates:
         if found := _known(name.home, candidate):
             return (found,)
@@ -82,6 +85,10 @@ def resolve(name: LibraryName) -> tuple[str, ...]:
         if without != candidate and (found := _known(name.home, without)):
             return (found,)
     return ()
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("Lazy").removesuffix("_with_indices")
 
 
 def _known(library: str, candidate: str) -> str | None:
@@ -341,8 +348,9 @@ def spelling(p: Parameter, value: Any) -> str:
     """Write a library's value of a parameter as a spec does."""
     if p.kind == "word" and isinstance(value, bool):
         return p.choices[value]
-    if isinstance(value, tuple | list) and len(set(value)) == 1:
+    while isinstance(value, tuple | list) and len(set(value)) == 1:
         value = value[0]
+    value = dict(p.synonyms).get(value, value)
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:.15g}" if isinstance(value, int | float) else str(value)
@@ -373,6 +381,7 @@ def differing_values(name: LibraryName, ours: str) -> Iterator[str]:
         return
     here = bound.forward(numpy_backend, {"x": x.astype(np.float64).T})[0].T
     here = here.reshape(len(x), -1) if there.ndim > here.ndim else here  # one number, as a vector
+    there = there[:, None] if there.ndim < here.ndim else there
     if there.shape != here.shape:
         yield f"{name.path}: y has the shape {there.shape[1:]}, that of {ours} {here.shape[1:]}"
     elif not np.allclose(there, here, rtol=2e-5, atol=2e-6):

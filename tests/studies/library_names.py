@@ -178,7 +178,7 @@ def value_at(name: LibraryName, x: Any) -> Any:
     call = _caller(name)
     try:
         return None if call is None else np.asarray(call(x))
-    except (ValueError, RuntimeError):  # torch's Softmax2d on two dimensions
+    except (ValueError, RuntimeError, IndexError):  # torch's Softmax2d on two dimensions
         return None
 
 
@@ -193,6 +193,8 @@ def _caller(name: LibraryName) -> Callable[[Any], Any] | None:
         return None  # a loss, of an input and a target
     taken = {*required(thing), *defaults(thing)}
     options: dict[str, Any] = {"dim": -1} if "dim" in taken else {}
+    if "axis" in taken and not is_class:
+        options["axis"] = -1
     if namespace == "flax.nnx" and is_class:
         from flax import nnx
 

@@ -80,6 +80,7 @@ def _by_torch(
     call = thing(path)
     x_ = leaf.clone()  # a name that ends in _ works in place
     y = call(**arguments).double()(x_) if isclass(call) else call(x_, **arguments)
+    y = y[0] if isinstance(y, tuple) else y  # with indices
     (dx,) = torch.autograd.grad(y, leaf, torch.tensor(dy(tuple(y.shape))))
     return y.detach().numpy(), dx.numpy()
 

@@ -401,6 +401,12 @@ ELEMENTWISE: dict[str, Elementwise] = {
         mp=lambda x: (mp.sqrt(x * x + 1) - 1) / 2 + x,
         jax=_jax_bentid,
     ),
+    "rescaling": Elementwise(
+        mp=lambda x, scale, offset=0.0: scale * x + offset,
+        torch=lambda F, x, scale, offset=0.0: x * scale + offset,  # noqa: N803
+        jax=lambda nn, x, scale, offset=0.0: x * scale + offset,
+        cases=({"scale": 0.5}, {"scale": -3.0, "offset": 0.7}),
+    ),
     "exponential": Elementwise(
         mp=mp.exp,
         torch=lambda F, x: x.exp(),  # noqa: N803

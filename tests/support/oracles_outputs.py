@@ -7,11 +7,51 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
+import oracles
 import pytest
 from mpmath import mp, mpf
+from scipy import stats
+
+
+def _each(
+    name: str,
+    target: Callable[..., Any],
+    torch: Any,
+    draws: dict[str, Any],
+    n: int = 10,
+    var: float | None = None,
+    **given: Any,
+) -> Any:
+    f = getattr(torch.nn.functional, name)
+    if name == "gaussian_nll_loss":
+        given["var"] = torch.full((n,), 1.0 if var is None else var, dtype=torch.float64)
+    targets = target(torch, draws["target"])
+    return torch.stack([f(x, t, **given) for x, t in zip(draws["x"], targets, strict=True)])[
+        :, None
+    ]
+
+
+def _bilinear(
+    torch: Any, draws: dict[str, Any], in1_features: int = 4, bias: bool = True, **sizes: int
+) -> Any:
+    a, b = draws["x"][:, :in1_features], draws["x"][:, in1_features:]
+    bound = in1_features**-0.5
+    weight = bound * (2 * draws["weight"] - 1)
+    y = torch.stack([torch.nn.functional.bilinear(*one) for one in zip(a, b, weight, strict=True)])
+    return y + bound * (2 * draws["bias"] - 1) if bias else y
+
+
+def _unpooled(sides: int, torch: Any, draws: dict[str, Any], kernel_size: Any) -> Any:
+    positions = np.prod(np.broadcast_to(kernel_size, sides))
+    at = (draws["position"] * positions).floor().long()
+    f = getattr(torch.nn.functional, f"max_unpool{sides}d")
+    one = (-1, 1, *(1,) * sides)
+    return f(draws["x"].reshape(one), at.reshape(one), kernel_size)[:, 0]
+
 
 # Of the torch module and of draws on the first axis of each tensor.
 TORCH: dict[str, Callable[..., Any]] = {
@@ -24,18 +64,48 @@ TORCH: dict[str, Callable[..., Any]] = {
     "cross_entropy": lambda torch, draws, n=10, **p: torch.nn.functional.cross_entropy(
         draws["x"], torch.zeros(len(draws["x"]), dtype=torch.long), reduction="none", **p
     )[:, None],
-    "mse_loss": lambda torch, draws, **p: _each(torch, "mse_loss", draws, **p),
-    "l1_loss": lambda torch, draws, **p: _each(torch, "l1_loss", draws, **p),
+    **{
+        name: partial(_each, name, target)
+        for name, target in {
+            "mse_loss": lambda torch, t: t,
+            "l1_loss": lambda torch, t: t,
+            "huber_loss": lambda torch, t: t,
+            "smooth_l1_loss": lambda torch, t: t,
+            "gaussian_nll_loss": lambda torch, t: t,
+            "binary_cross_entropy_with_logits": lambda torch, u: (u > 0.5).to(u.dtype),
+            "poisson_nll_loss": lambda torch, u: torch.tensor(stats.poisson(1).ppf(u)),
+            "hinge_embedding_loss": lambda torch, u: 1 - 2 * (u < 0.5).to(u.dtype),
+        }.items()
+    },
+    "margin_ranking_loss": lambda torch, draws, **p: torch.nn.functional.margin_ranking_loss(
+        draws["x"][:, :1],
+        draws["x"][:, 1:],
+        1 - 2 * (draws["target"] >= 0.5).to(draws["x"].dtype),
+        reduction="none",
+        **p,
+    ),
+    "multi_margin_loss": lambda torch, draws, n=10, **p: torch.nn.functional.multi_margin_loss(
+        draws["x"], torch.zeros(len(draws["x"]), dtype=torch.long), reduction="none", **p
+    )[:, None],
+    "logsumexp": lambda torch, draws, n=10: torch.logsumexp(draws["x"], 1, keepdim=True),
+    "logmeanexp": lambda torch, draws, n=10: draws["x"].exp().mean(1, keepdim=True).log(),
+    "cosine_similarity": lambda torch, draws, n=64: torch.nn.functional.cosine_similarity(
+        *draws["x"].unbind(1)
+    )[:, None],
+    "pairwise_distance": lambda torch, draws, n=64: torch.nn.functional.pairwise_distance(
+        *draws["x"].unbind(1), keepdim=True
+    ),
+    "dot": lambda torch, draws, n=10: torch.linalg.vecdot(*draws["x"].unbind(1))[:, None],
+    "minimum": lambda torch, draws, k=2: draws["x"].amin(1, keepdim=True),
+    "bilinear": lambda torch, draws, **p: _bilinear(torch, draws, **p),
+    **{
+        f"max_unpool{sides}d": partial(lambda *given, **p: _unpooled(*given, **p), sides)
+        for sides in (1, 2, 3)
+    },
     "scaled_dot_product_attention": lambda torch, draws, is_causal=False, **p: (
         torch.nn.functional.scaled_dot_product_attention(*draws["x"].unbind(1), is_causal=is_causal)
     ),
 }
-
-
-def _each(torch: Any, name: str, draws: dict[str, Any], n: int = 10, reduction: str = "mean"):
-    f = getattr(torch.nn.functional, name)
-    pairs = zip(draws["x"], draws["target"], strict=True)
-    return torch.stack([f(x, t, reduction=reduction) for x, t in pairs])[:, None]
 
 
 COVERS: dict[str, tuple[dict[str, Any], ...]] = {
@@ -49,6 +119,28 @@ COVERS: dict[str, tuple[dict[str, Any], ...]] = {
     "cross_entropy": ({}, {"n": 2}, {"n": 5, "label_smoothing": 0.2}),
     "mse_loss": ({}, {"n": 1}, {"n": 3, "reduction": "sum"}),
     "l1_loss": ({}, {"n": 1}, {"n": 3, "reduction": "sum"}),
+    "huber_loss": ({}, {"n": 1, "delta": 0.3}, {"n": 3, "reduction": "sum", "delta": 2.0}),
+    "smooth_l1_loss": ({}, {"n": 1, "beta": 0.3}, {"n": 3, "reduction": "sum", "beta": 2.0}),
+    "gaussian_nll_loss": (
+        {},
+        {"n": 1, "var": 0.3, "full": True},
+        {"n": 3, "reduction": "sum", "var": 2.0},
+    ),
+    "binary_cross_entropy_with_logits": ({}, {"n": 1}, {"n": 3, "reduction": "sum"}),
+    "poisson_nll_loss": ({}, {"n": 1}, {"n": 3, "reduction": "sum"}),
+    "hinge_embedding_loss": ({}, {"n": 1, "margin": 0.3}, {"n": 3, "reduction": "sum"}),
+    "margin_ranking_loss": ({}, {"margin": 0.6}),
+    "multi_margin_loss": ({}, {"n": 2, "margin": 0.0}, {"n": 4, "margin": 0.5}),
+    "logsumexp": ({}, {"n": 2}),
+    "logmeanexp": ({}, {"n": 2}),
+    "cosine_similarity": ({}, {"n": 3}),
+    "pairwise_distance": ({}, {"n": 1}, {"n": 3}),
+    "dot": ({}, {"n": 1}),
+    "minimum": ({}, {"k": 4}),
+    "bilinear": ({}, {"in1_features": 3, "in2_features": 2, "out_features": 5, "bias": False}),
+    "max_unpool1d": ({"kernel_size": 3}, {"kernel_size": 1}),
+    "max_unpool2d": ({"kernel_size": (2, 3)},),
+    "max_unpool3d": ({"kernel_size": 2},),
     "scaled_dot_product_attention": (
         {"length": 5, "head_dim": 3},
         {"length": 4, "head_dim": 3, "is_causal": True},
@@ -148,3 +240,120 @@ def of_differences(power: int, n: int, total: int, law: Any) -> dict[str, Any]:
             "ms_dx": scale * g,
             "var_ms_dx": scale**2 * (3 * of_mean_square - g**2),
         }
+
+
+# Of x − t, or of x and each target with its probability: the loss of one output, and its kinks.
+OF_DIFFERENCES: dict[str, tuple[Callable[..., Any], Callable[..., tuple[float, ...]]]] = {
+    "huber_loss": (
+        lambda d, delta=1.0: d * d / 2 if abs(d) < delta else delta * abs(d) - delta**2 / 2,
+        lambda delta=1.0: (-delta, delta),
+    ),
+    "smooth_l1_loss": (
+        lambda d, beta=1.0: d * d / (2 * beta) if abs(d) < beta else abs(d) - beta / mpf(2),
+        lambda beta=1.0: (-beta, beta),
+    ),
+    "gaussian_nll_loss": (
+        lambda d, var=1.0, full=False: (
+            (mp.log(var) + d * d / var) / 2 + (mp.log(2 * mp.pi) / 2 if full else 0)
+        ),
+        lambda var=1.0, full=False: (),
+    ),
+}
+OF_TARGETS: dict[str, tuple[Callable[..., Any], dict[int, Any], tuple[float, ...]]] = {
+    "binary_cross_entropy_with_logits": (
+        lambda x, t: mp.log1p(mp.exp(x)) - t * x,
+        {0: mpf(1) / 2, 1: mpf(1) / 2},
+        (),
+    ),
+    "poisson_nll_loss": (
+        lambda x, t: mp.exp(x) - t * x,
+        {t: mp.exp(-1) / mp.factorial(t) for t in range(25)},
+        (),
+    ),
+    "hinge_embedding_loss": (
+        lambda x, t, margin=1.0: x if t else max(mpf(0), margin - x),
+        {0: mpf(1) / 2, 1: mpf(1) / 2},
+        (1.0,),
+    ),
+}
+
+
+def of_one_output(name: str, law: Any, **params: Any) -> dict[str, Any]:
+    """Return mean and variance of the loss of one output, and the means of slope² and slope⁴."""
+    if name in OF_DIFFERENCES:
+        loss, kinks = OF_DIFFERENCES[name]
+        std = float(np.hypot(law.x_std, 1))
+        parts = [(mpf(1), lambda d: loss(d, **params), std, kinks(**params))]
+    else:
+        of_target, chances, edges = OF_TARGETS[name]
+        edges = (params["margin"],) if "margin" in params else edges
+        parts = [
+            (p, lambda x, t=t: of_target(x, t, **params), law.x_std, edges)
+            for t, p in chances.items()
+        ]
+    found = [(p, oracles.moments_of(f, law.x_mean, std, edges)) for p, f, std, edges in parts]
+
+    def mixed(value: Callable[[dict[str, Any]], Any]) -> Any:
+        return mp.fsum(p * value(m) for p, m in found)
+
+    mean = mixed(lambda m: m["mean"])
+    return {
+        "mean": mean,
+        "var": mixed(lambda m: m["var"] + m["mean"] ** 2) - mean**2,
+        "slope2": mixed(lambda m: m["ms_slope"]),
+        "slope4": mixed(lambda m: m["m4_slope"]),
+    }
+
+
+def of_outputs(one: dict[str, Any], n: int, total: int, law: Any) -> dict[str, Any]:
+    """Return moments of total/n times the sum of n losses: all share dy, E[dy⁴] = 3·dy_std⁴."""
+    scale = (mpf(total) / n * law.dy_std) ** 2
+    g, g2 = one["slope2"], one["slope4"]
+    found = {
+        "mean_y": total * one["mean"],
+        "var_y": mpf(total) ** 2 / n * one["var"],
+        "ms_dx": scale * g,
+    }
+    if n == 1:
+        return found | {"m4_dx": 3 * scale**2 * g2}
+    return found | {"var_ms_dx": scale**2 * (3 * (g**2 + (g2 - g**2) / n) - g**2)}
+
+
+def of_hinge_of_a_difference(margin: float, share: float, law: Any) -> dict[str, Any]:
+    """Return moments of share·max(0, margin + d), d the difference of two elements of x."""
+
+    def hinge(d: Any) -> Any:
+        return share * max(mpf(0), margin + d)
+
+    return oracles.moments_of(hinge, 0.0, float(np.sqrt(2) * law.x_std), (-margin,))
+
+
+def of_logsumexp_of_two(law: Any) -> dict[str, Any]:
+    """Return moments of log(e^a + e^b), (a + b)/2 + log 2cosh((a − b)/2), two independent terms."""
+    of = oracles.moments_of(
+        lambda d: mp.log(2 * mp.cosh(d / 2)), 0.0, float(np.sqrt(2) * law.x_std)
+    )
+    squares = oracles.moments_of(lambda d: 1 / (1 + mp.exp(d)), 0.0, float(np.sqrt(2) * law.x_std))
+    return {
+        "mean_y": law.x_mean + of["mean"],
+        "var_y": law.x_std**2 / mpf(2) + of["var"],
+        "ms_dx": law.dy_std**2 * (squares["var"] + squares["mean"] ** 2),
+    }
+
+
+def of_dot(n: int, law: Any) -> dict[str, float]:
+    """Return moments of Σ a_i·b_i: cumulants of the product of two normals, n times."""
+    z, w = np.polynomial.hermite_e.hermegauss(8)
+    x, w = law.x_mean + law.x_std * z, w / w.sum()
+    d = np.multiply.outer(x, x) - law.x_mean**2
+    weight = np.multiply.outer(w, w)
+    var, fourth = np.sum(weight * d**2), np.sum(weight * d**4)
+    ms, square = np.sum(w * x**2), np.sum(w * x**4)
+    mean_square = (square - ms**2) / (2 * n) + ms**2  # E[(mean of x² over a and b)²]
+    return {
+        "mean_y": n * law.x_mean**2,
+        "var_y": n * var,
+        "m4_y": n * (fourth - 3 * var**2) + 3 * (n * var) ** 2,
+        "ms_dx": law.dy_std**2 * ms,
+        "var_ms_dx": law.dy_std**4 * (3 * mean_square - ms**2),
+    }

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bnstats.backends import numpy_backend
-from bnstats.layers import Backward
+from bnstats.layers import LAYERS, Backward
 from bnstats.specs.spec import Spec
 
 Shape = tuple[int, ...]
@@ -48,11 +48,14 @@ def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> E
     if sides:
         if len(shape) != sides + 1:
             return "channels" + "".join(f" x {s}" for s in (["depth", "height", "width"][-sides:]))
+        known = {p.name for p in LAYERS[name].parameters}
         size = {"input_size": by_x(shape[1:])}
         if "conv" not in name:
             return Event(every[1:], size)
-        channels = {"in_channels": str(shape[0])}
-        return Event(every, size | channels | _as_many("out_channels", shape[0], given))
+        size |= {"in_channels": str(shape[0])}
+        if "out_channels" in known:
+            size |= _as_many("out_channels", shape[0], given)
+        return Event(every, size)
     if name == "linear":
         if len(shape) > 2:
             return "features, as flatten gives them"

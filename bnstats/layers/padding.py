@@ -1,0 +1,130 @@
+"""Padding and cropping: y is x with positions added on both ends of each side, or taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bnstats.layers._bound import BoundLayer
+from bnstats.layers._layout import by_side
+from bnstats.layers._maps import Taps, along, linear_map
+from bnstats.layers._parameters import Padding, ParameterError, Sizes
+from bnstats.layers._registry import structured_by_sides
+
+_GRADIENT = "dx_i = Σ dy over the positions of y that show x_i"
+_EXAMPLES = dict.fromkeys((1, 2, 3), ("input_size=4,padding=1",))
+
+
+def _padded(
+    sides: int,
+    padding: int | tuple[int, ...],
+    input_size: int | tuple[int, ...],
+    shown: Callable[[int, int], int | None],
+    outside: float = 0.0,
+) -> BoundLayer:
+    """Return the layer whose y shows x at shown(i, n), i counted from the position of x₀."""
+
+    def of_side(padding: int, n: int) -> Callable[[int], Taps]:
+        def taps(i: int) -> Taps:
+            position = shown(i - padding, n)
+            return {} if position is None else {position: 1.0}
+
+        return taps
+
+    each = by_side(sides, padding=padding, input_size=input_size)
+    return linear_map([along(n, n + 2 * p, of_side(p, n)) for p, n in each], outside)
+
+
+@structured_by_sides(
+    "y = x, and 0 in the padding around it",
+    "dx = dy where x is",
+    name="zero_pad{}d",
+    cite="torch.nn",
+    aliases=("torch.pad{}d", "keras.ZeroPadding{}D:padding=1"),
+    examples=_EXAMPLES,
+)
+def zero_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
+    """Zero padding on both ends of every side."""
+    return constant_pad(sides, padding=padding, value=0.0, input_size=input_size)
+
+
+@structured_by_sides(
+    "y = x, and value in the padding around it",
+    "dx = dy where x is",
+    name="constant_pad{}d",
+    cite="torch.nn",
+    examples=dict.fromkeys((1, 2, 3), ("input_size=4,padding=1,value=1",)),
+)
+def constant_pad(sides: int, *, padding: Padding, value: float, input_size: Sizes) -> BoundLayer:
+    """Constant padding on both ends of every side."""
+
+    def shown(i: int, n: int) -> int | None:
+        return i if 0 <= i < n else None
+
+    return _padded(sides, padding, input_size, shown, value)
+
+
+@structured_by_sides(
+    "y_i = x_|i| before x, and x_2(n−1)−i behind it",
+    _GRADIENT,
+    name="reflection_pad{}d",
+    cite="torch.nn",
+    examples=_EXAMPLES,
+)
+def reflection_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
+    """Mirror images of x, without its edges, on both ends of every side."""
+    for p, n in by_side(sides, padding=padding, input_size=input_size):
+        if p >= n:
+            raise ParameterError(f"padding={p} is not smaller than input_size={n}")
+    return _padded(sides, padding, input_size, lambda i, n: min(abs(i), 2 * (n - 1) - i))
+
+
+@structured_by_sides(
+    "y_i = x at the position nearest to i",
+    _GRADIENT,
+    name="replication_pad{}d",
+    cite="torch.nn",
+    examples=_EXAMPLES,
+)
+def replication_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
+    """Repeated edges of x on both ends of every side."""
+    return _padded(sides, padding, input_size, lambda i, n: min(max(i, 0), n - 1))
+
+
+@structured_by_sides(
+    "y_i = x_(i mod n)",
+    _GRADIENT,
+    name="circular_pad{}d",
+    cite="torch.nn",
+    examples=_EXAMPLES,
+)
+def circular_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
+    """Periodic padding: x from its other end on both ends of every side."""
+    for p, n in by_side(sides, padding=padding, input_size=input_size):
+        if p > n:
+            raise ParameterError(f"padding={p} is larger than input_size={n}")
+    return _padded(sides, padding, input_size, lambda i, n: i % n)
+
+
+@structured_by_sides(
+    "y = x without its outer positions",
+    "dx = dy where y is, 0 outside",
+    name="cropping{}d",
+    cite="keras.layers",
+    aliases_of={
+        1: ("keras.Cropping1D:cropping=1",),
+        2: ("keras.Cropping2D:cropping=0", "keras.CenterCrop"),
+        3: ("keras.Cropping3D:cropping=1",),
+    },
+    examples=dict.fromkeys((1, 2, 3), ("cropping=1,input_size=4",)),
+)
+def cropping(sides: int, *, cropping: Padding, input_size: Sizes) -> BoundLayer:
+    """Cropping by so many positions on both ends of every side."""
+    each = by_side(sides, cropping=cropping, input_size=input_size)
+    for c, n in each:
+        if 2 * c >= n:
+            raise ParameterError(f"cropping={c} leaves nothing of input_size={n}")
+
+    def of_side(cropping: int) -> Callable[[int], Taps]:
+        return lambda i: {i + cropping: 1.0}
+
+    return linear_map([along(n, n - 2 * c, of_side(c)) for c, n in each])
