@@ -17,7 +17,6 @@ from bnstats.runs.drawing import sample
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import example_specs, parse
-from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables import reference
 from bnstats.tables.published import data, page, plot
 from bnstats.tables.published.audit import Audited, audited
@@ -111,17 +110,20 @@ def outdated(directory: Path, constants: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
+    """Whether a row has the claims of today, and the verdicts by exact values that these have.
+
+    Verdicts by draws follow from the estimates, which are checked.
+    """
+
     def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
 
-    held, known = row.get("claims", ()), exact(spec)
-    by_exact = [c for c in held if c["decided_by"] == "exact"]
-    # A verdict by draws is theirs, but the claim is that of the set.
-    by_draws = {(c["set"], c["quantity"], c["printed"]) for c in held if c not in by_exact}
-    drawn = [c for c in claims_on(spec) if c.quantity in QUANTITIES.keys() - known.quantities]
-    return facts(by_exact) == facts([v.to_dict() for v in known.claims]) and by_draws == {
-        (c.set, c.quantity, c.printed.text) for c in drawn
-    }
+    there, here = row.get("claims", ()), exact(spec).claims
+    known = [v.to_dict() for v in here]
+    named = [(c.set, c.quantity, c.printed.text, c.source) for c in claims_on(spec)]
+    return [(c["set"], c["quantity"], c["printed"], c["source"]) for c in there] == named and (
+        facts([c for c in there if c["decided_by"] == "exact"]) == facts(known)
+    )
 
 
 def _fact(name: str, value: Any) -> Any:
