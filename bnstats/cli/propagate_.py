@@ -113,6 +113,7 @@ def _gain(value: str) -> float | Literal["auto"]:
 @click.option("--all-rows", is_flag=True, help="Show every layer.")
 @opt.IMPORT
 @opt.WORKERS
+@opt.far_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with every layer.")
 @click.pass_obj
 def command(

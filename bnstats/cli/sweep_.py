@@ -41,6 +41,7 @@ from bnstats.errors import BnstatsError
 @opt.CONFIDENCE
 @opt.IMPORT
 @opt.WORKERS
+@opt.far_options
 @opt.law_options
 @opt.PLOT
 @opt.output_options(None)

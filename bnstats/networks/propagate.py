@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from bnstats.errors import ArgumentError, BnstatsError, printable
@@ -43,6 +44,8 @@ def propagate(
     seed: int = 0,
     confidence: float = 0.95,
     workers: int = 1,
+    cluster: Any = None,
+    checkpoint: str | PathLike[str] | None = None,
     on_progress: Callable[[int], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Propagation:
@@ -93,8 +96,8 @@ def propagate(
         Draw until the half-width of the interval of every typical network is at most this share.
     max_time
         Seconds after which nothing further is begun.
-    seed, confidence, workers, should_stop
-        As of `bnstats.compute`; the same seed gives the same digits whatever ``workers`` is.
+    seed, confidence, workers, cluster, checkpoint, should_stop
+        As of `bnstats.compute`; the same seed gives the same digits whoever draws.
     on_progress
         Called with the networks so far.
 
@@ -118,7 +121,13 @@ def propagate(
     ('steady', 1.0)
     """
     sampling = Sampling(
-        seed=seed, confidence=confidence, precision=precision, max_time=max_time, workers=workers
+        seed=seed,
+        confidence=confidence,
+        precision=precision,
+        max_time=max_time,
+        workers=workers,
+        cluster=cluster,
+        checkpoint=checkpoint,
     )
     for name, value, most in (
         ("width", width, _MOST_WIDTH),

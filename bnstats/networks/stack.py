@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Real
@@ -120,6 +121,11 @@ class Stack(Choices):
             for block in range(1, self.depth + 1)
             for stage in self.stages
         ]
+
+    @property
+    def specs(self) -> Iterator[Spec]:
+        """The layers without weights, which may be the user's own."""
+        return (s.spec for s in self.stages if isinstance(s, Elementwise))
 
     @cached_property
     def gaussian(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from os import PathLike
 from typing import Any
 
 from bnstats.api import exact
@@ -188,6 +189,8 @@ def sweep(
     seed: int = 0,
     confidence: float = 0.95,
     workers: int = 1,
+    cluster: Any = None,
+    checkpoint: str | PathLike[str] | None = None,
     law: Law = STANDARD,
     load: Load = load_typed,
     on_progress: Callable[[str, int, int], None] | None = None,
@@ -214,7 +217,7 @@ def sweep(
         Values of a range without a step.
     samples
         Independent draws of each value that is sampled; 200,000 by default.
-    seed, confidence, workers
+    seed, confidence, workers, cluster, checkpoint
         As in `bnstats.compute`.
     law
         Law of the inputs, but for what is swept.
@@ -251,7 +254,16 @@ def sweep(
     layers = tuple(dict.fromkeys(layers))
     swept = over_of(over, layers, load, points)
     asked = checked_quantities((*names, *(w.quantity for w in wanted)))
-    how = Sampling(samples or SAMPLES, seed, confidence, workers=workers, law=law, quantities=asked)
+    how = Sampling(
+        samples or SAMPLES,
+        seed,
+        confidence,
+        workers=workers,
+        law=law,
+        quantities=asked,
+        cluster=cluster,
+        checkpoint=checkpoint,
+    )
     job = _Job(swept, names, tuple(wanted), how, load, Watch(should_stop=should_stop))
     for layer in layers:  # a misspelt one must not cost what comes before it
         job.known(layer, swept.texts[0])

@@ -61,14 +61,9 @@ def truth(kind: str, width: int, depth: int) -> float:
     return float(math.exp((depth * of_layer + first) / 2))
 
 
-def cover(
-    kind: str, width: int, depth: int, networks: int, replications: int, generator: Any
-) -> Coverage:
-    """Draw so many times so many networks, and count the intervals that hold."""
-    shape = (networks, replications)
-    ln = np.log(generator.chisquare(width, shape) / width)
-    for _ in range(depth):
-        ln += ln_factors(kind, width, shape, generator)
+def cover(kind: str, width: int, depth: int, ln: Any) -> Coverage:
+    """Count the intervals that hold for ln M of (networks, replications)."""
+    networks, replications = ln.shape
     none = [math.nan] * replications
     found = list(sides(Direction.of(ln, [0]), (none, none), CONFIDENCE))
     typical = truth(kind, width, depth)
@@ -82,6 +77,18 @@ def cover(
         counted((s.ensemble.interval for s in found if s.ensemble.reliable), 1.0),
         counted((s.ensemble.interval for s in found if not s.ensemble.reliable), 1.0),
     )
+
+
+def drawn(kind: str, width: int, replications: int, seed: int) -> dict[int, Any]:
+    """Return ln M by depth, each (networks, replications); deeper networks continue others."""
+    generator = np.random.Generator(np.random.SFC64([seed, len(kind), width]))
+    shape, found = (max(NETWORKS), replications), {}
+    ln = np.log(generator.chisquare(width, shape) / width)
+    for depth in range(1, max(DEPTHS) + 1):
+        ln += ln_factors(kind, width, shape, generator)
+        if depth in DEPTHS:
+            found[depth] = ln.copy()
+    return found
 
 
 def counted(intervals: Iterator[Interval | None], true: float) -> tuple[int, int]:
@@ -101,11 +108,11 @@ def rate(held: tuple[int, int]) -> str:
 
 
 def rows(replications: int, seed: int) -> Iterator[Coverage]:
-    """Yield the coverage of every combination, each from a stream of its own."""
-    settings = itertools.product(("relu", "linear"), WIDTHS, DEPTHS, NETWORKS)
-    for index, (kind, width, depth, networks) in enumerate(settings):
-        generator = np.random.Generator(np.random.SFC64([seed, index]))
-        yield cover(kind, width, depth, networks, replications, generator)
+    """Yield the coverage of every combination; fewer networks are the first ones of more."""
+    for kind, width in itertools.product(("relu", "linear"), WIDTHS):
+        for depth, ln in drawn(kind, width, replications, seed).items():
+            for networks in NETWORKS:
+                yield cover(kind, width, depth, ln[:networks])
 
 
 def main(argv: Sequence[str] | None = None) -> None:

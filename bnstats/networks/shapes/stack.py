@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -137,6 +137,11 @@ class ShapedStack(Choices):
         if trunks:
             raise BnstatsError("skip without an add after it", hint="skip … conv2d add")
         return tuple(steps)
+
+    @property
+    def specs(self) -> Iterator[Spec]:
+        """The layers, which may be the user's own."""
+        return (s.spec for s in self.steps if isinstance(s, Placed))
 
     @property
     def kept(self) -> tuple[int, float]:
