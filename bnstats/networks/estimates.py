@@ -25,6 +25,7 @@ from bnstats.networks.reduce import Direction, Label, Tally
 
 RELIABLE = 0.1  # standard error of E[M], relative to it, up to which its interval is believed
 _DOUBT = 0.01  # that the variance of ln M is larger than it is taken for
+_LEAST_TRIAL = 4  # networks; the bound of fewer is one on luck
 _CENTRAL = 0.95  # share of networks in a spread
 
 
@@ -143,7 +144,7 @@ def _reliable(way: Direction, i: int) -> bool:
     """Whether E[M] has a small standard error if ln M is normal, by networks that are not in it."""
     count, variance = float(way.trial.count[i]), float(way.trial.variance[i])
     alive, dead = float(way.ln.count[i]), float(way.dead[i])
-    if count < 2 or way.nonfinite[i]:
+    if count < _LEAST_TRIAL or way.nonfinite[i]:
         return False
     variance *= (count - 1) / special.chdtri(count - 1, 1 - _DOUBT)
     square = math.exp(min(variance, 700.0)) * (alive + dead) / alive  # E[M²]/E[M]²

@@ -121,7 +121,7 @@ class Direction:
     def of(cls, ln: Any, ends: Sequence[int], before: int = 0) -> Direction:
         """Reduce (networks, layers); the line is fitted to the layers that end a block.
 
-        The first one comes after ``before`` others. None is kept that comes after as many as are kept.
+        They come after ``before`` others. None is kept beyond as many as are kept.
         """
         on_trial = np.arange(before, before + len(ln)) % _ONE_TRIAL_OF == _ONE_TRIAL_OF - 1
         others = ln[~on_trial]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from bnstats.errors import BnstatsError
 from bnstats.networks.estimates import half_widths, summary
 from bnstats.networks.predictions import Predictions
 from bnstats.networks.propagation import Propagation
@@ -99,13 +100,14 @@ class Bounds:
         To draw at most; None for the default, or with a precision or a time, as many as it takes.
     sampling
         Whose seed, workers, cluster, checkpoint, precision, max_time and confidence count.
-    on_progress, should_stop
-        Called with the networks so far; asked before each chunk.
+    on_progress, on_failure, should_stop
+        Called with the networks so far, and with what ends the run early; asked before each chunk.
     """
 
     networks: int | None
     sampling: Sampling
     on_progress: Callable[[int], None] | None
+    on_failure: Callable[[BnstatsError], None] | None
     should_stop: Callable[[], bool]
 
     def limit(self, default: int) -> int:
@@ -141,7 +143,7 @@ def _drawn(task: Task, bounds: Bounds) -> tuple[Tally, Status]:
     """Draw networks in the order of their streams, and tell how it ended."""
     sampling = bounds.sampling
     deadline = math.inf if sampling.max_time is None else time.monotonic() + sampling.max_time
-    met = False
+    met = failed = False
 
     def stop() -> bool:
         return bounds.should_stop() or (merged.draws > 0 and time.monotonic() > deadline)
@@ -163,12 +165,17 @@ def _drawn(task: Task, bounds: Bounds) -> tuple[Tally, Status]:
             met = enough and sampling.precision is not None and precise()
             if met:
                 break
+    except BnstatsError as error:
+        if bounds.on_failure is None or not merged.draws:
+            raise
+        bounds.on_failure(error)
+        failed = True
     finally:
         kept.close()
     if not merged.draws:
         raise KeyboardInterrupt
     status: Status = "complete"
-    if bounds.should_stop():
+    if failed or bounds.should_stop():
         status = "interrupted"
     elif sampling.precision is not None and not met:
         status = "complete" if precise() else "target_not_met"

@@ -32,7 +32,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def drawing_code(*more: str) -> str:
-    """Return a digest of the modules of bnstats that the digits of layers come from, and of more."""
+    """Return a digest of the modules of bnstats that digits of layers come from, and of more."""
     digest = hashlib.sha256()
     for path in sorted(_files(_ROOT / name for name in (*_DRAWING, *more))):
         digest.update(path.relative_to(_ROOT).as_posix().encode())

@@ -1,4 +1,4 @@
-"""What a layer, or a model, of the user's is made of, as far as it can be read: a change shows in a digest."""
+"""What a layer or a model of the user's is made of, as it is read: a digest shows changes."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from bnstats.sampling.checkpoints import folder as folders
 
 STACKS: dict[str, dict[str, Any]] = {
     "exact": {"block": "linear relu", "width": 64, "depth": 6, "networks": 1500},
-    "matrices": {"block": "linear gelu", "width": 64, "depth": 6, "init": "torch", "networks": 300},
+    "matrices": {"block": "linear gelu", "width": 128, "depth": 6, "init": "torch", "networks": 600},
     "shapes": {"block": "conv2d:padding=1 relu", "input": "3x5x5", "networks": 23},
-    "one input": {"block": "linear relu", "width": 8, "depth": 20, "batch": 1, "networks": 9000},
+    "one input": {"block": "linear relu", "width": 64, "depth": 9, "batch": 1, "networks": 4000},
 }
 
 
@@ -80,12 +80,12 @@ def test_a_longer_run_takes_up_what_is_there_and_a_shorter_one_what_it_needs(
 
 
 def test_a_precision_is_judged_at_the_same_places(tmp_path: Path) -> None:
-    how = {"block": "linear relu", "width": 64, "depth": 8, "precision": 0.01}
+    how = {"block": "linear relu", "width": 64, "depth": 2, "precision": 0.02}
     expected = propagate(**how)
     assert expected.status == "complete"
-    stopped_after(5, **how, checkpoint=tmp_path)
+    stopped_after(2, **how, checkpoint=tmp_path)
     assert propagate(**how, checkpoint=tmp_path) == expected
-    tighter = {**how, "precision": 0.005}
+    tighter = {**how, "precision": 0.01}
     assert propagate(**tighter, checkpoint=tmp_path) == propagate(**tighter)
 
 
@@ -203,3 +203,26 @@ def test_what_no_worker_can_import_is_told(address: str) -> None:
 
 def _identity(x: Any) -> Any:
     return x
+
+
+def test_a_failure_leaves_what_was_drawn(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    real, left = running.span_tally, iter(range(3))
+
+    def span_tally(*given: Any) -> Any:
+        if next(left, None) is None:
+            raise bnstats.HostError("the scheduler is lost")
+        return real(*given)
+
+    monkeypatch.setattr(running, "span_tally", span_tally)
+    how: dict[str, Any] = {"width": 64, "depth": 2, "networks": 2000}
+    told: list[bnstats.BnstatsError] = []
+    found = propagate("linear relu", **how, on_failure=told.append)
+    assert (found.status, len(told)) == ("interrupted", 1)
+    assert 0 < found.networks < 2000
+    with pytest.raises(bnstats.HostError, match="is lost"):  # nothing is drawn any more
+        propagate("linear relu", **how, on_failure=told.append)
+    left = iter(range(3))
+    outcome = cli("propagate", "linear", "relu", "--width", 64, "--depth", 2, "--networks", 2000)
+    assert outcome.code == 4
+    assert "1.relu" in outcome.out
+    assert "error: the scheduler is lost" in outcome.err

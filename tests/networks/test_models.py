@@ -108,7 +108,9 @@ def test_correlation_is_the_mean_cosine_of_pairs_of_inputs() -> None:
     flat = flat / flat.norm(dim=1, keepdim=True)
     gram = flat @ flat.T
     expected = float((gram.sum() - 8) / 56)
-    single = ModelTask(Model(factory_of(models.Stacked), InputShape((64,))), 0).tally(Chunk(0, 0, 1))
+    single = ModelTask(Model(factory_of(models.Stacked), InputShape((64,))), 0).tally(
+        Chunk(0, 0, 1)
+    )
     assert single.correlation is not None
     assert float(single.correlation.mean[1]) == NEAR(expected, rel=1e-5)
 

@@ -1,13 +1,18 @@
 """How often the intervals of `bnstats propagate` hold, for networks whose exact law is known.
 
-Run as ``python tests/studies/propagation_coverage.py``; prints a table with binomial errors.
+    python tests/studies/propagation_coverage.py [--replications 4000] [--seed 0] [--out results]
+
+Writes the part ``coverage`` of propagation.json and, from that alone, propagation.md.
 
 A ReLU network with He's weights multiplies |x|² by independent F = (2/n)·χ²_K, K ~ Bin(n, ½), and
 |dy|² by factors of the same law; a linear one by χ²_n/n. Mean squares are drawn from these laws and
 go through the code that propagate uses; that its engines draw from them is what the tests show.
 
-Whether an ensemble is called reliable depends on the sample. Where chance decides it, those
-samples are called so that have missed the tails most, and their intervals hold less often.
+Whether an ensemble is called reliable depends on the sample. Were it judged by the networks that
+its interval is made of, those samples would be called so, where chance decides it, that have missed
+the tails: their intervals are too short, and hold in 65 to 90 % of all cases. No rule of that kind
+is free of this: the standard error that it bounds is the length of the interval. So a fourth of the
+networks decides, and the others make the interval.
 """
 
 from __future__ import annotations
@@ -16,9 +21,11 @@ import argparse
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from propagation_report import write
 from scipy import special, stats
 
 from bnstats.networks.estimates import sides
@@ -97,16 +104,6 @@ def counted(intervals: Iterator[Interval | None], true: float) -> tuple[int, int
     return sum(held), len(held)
 
 
-def rate(held: tuple[int, int]) -> str:
-    """Write a share of intervals in per cent with its binomial standard error."""
-    hits, among = held
-    if not among:
-        return "–"
-    share = hits / among
-    error = math.sqrt(max(share * (1 - share), 1 / among) / among)
-    return f"{100 * share:.1f} ± {100 * error:.1f}"
-
-
 def rows(replications: int, seed: int) -> Iterator[Coverage]:
     """Yield the coverage of every combination; fewer networks are the first ones of more."""
     for kind, width in itertools.product(("relu", "linear"), WIDTHS):
@@ -116,20 +113,15 @@ def rows(replications: int, seed: int) -> Iterator[Coverage]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print the table."""
+    """Count, and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--replications", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args(argv)
-    print("| | width | depth | networks | typical | ensemble, reliable | of | not reliable |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|")
-    for c in rows(options.replications, options.seed):
-        share = 100 * c.reliable[1] / options.replications
-        print(
-            f"| {c.kind} | {c.width} | {c.depth} | {c.networks} | {rate(c.typical)} | "
-            f"{rate(c.reliable)} | {share:.0f} % | {rate(c.unreliable)} |",
-            flush=True,
-        )
+    found = [row._asdict() for row in rows(options.replications, options.seed)]
+    record = {"replications": options.replications, "seed": options.seed, "rows": found}
+    write(options.out, "coverage", record)
 
 
 if __name__ == "__main__":

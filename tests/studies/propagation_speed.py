@@ -20,14 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
-
-import numpy as np
 from propagation_report import write
-
-import bnstats
-from bnstats.networks.propagation import Propagation
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "support"))
@@ -60,6 +53,8 @@ def command(networks: int) -> Callable[[], Any]:
 
 def numpy_loop(networks: int) -> None:
     """Draw networks with matrices as a script would, one by one, and keep ln of mean squares."""
+    import numpy as np
+
     generator = np.random.default_rng(0)
     y, dx = np.empty((networks, DEPTH)), np.empty((networks, DEPTH))
     for network in range(networks):
@@ -77,8 +72,10 @@ def numpy_loop(networks: int) -> None:
     np.log(y).mean(axis=0), np.log(dx).mean(axis=0)
 
 
-def matrices(networks: int) -> Propagation:
+def matrices(networks: int) -> Any:
     """Draw as many with bnstats."""
+    import bnstats
+
     return bnstats.propagate(
         "linear relu", width=WIDTH, depth=DEPTH, networks=networks, matrices=True
     )
@@ -99,9 +96,11 @@ def torch_loop(networks: int, side: int) -> None:
     torch.set_num_threads(before)
 
 
-def watched(networks: int, side: int) -> Propagation:
+def watched(networks: int, side: int) -> Any:
     """Do the same with every layer watched."""
     from models import ResNet18
+
+    import bnstats
 
     return bnstats.propagate(ResNet18, input=(3, side, side), batch=8, networks=networks)
 
@@ -118,6 +117,8 @@ def peak(networks: int) -> float:
 
 def measured(rounds: int, *, quick: bool) -> dict[str, Any]:
     """Return the record of all comparisons."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"  # before numpy is imported
     few, side, models = (4, 32, 2) if quick else (40, 64, 20)
     loads = [os.getloadavg()[0]]
     start = medians({"one network": command(1), "all networks": command(NETWORKS)}, rounds)
@@ -132,7 +133,8 @@ def measured(rounds: int, *, quick: bool) -> dict[str, Any]:
     resnet = medians(models_, 3 if rounds > 3 else rounds)
     loads.append(os.getloadavg()[0])
     return {
-        "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors",
+        "machine": platform.machine(),
+        "processors": os.cpu_count(),
         "load": loads,
         "rounds": rounds,
         "start": start | {"networks": NETWORKS, "width": WIDTH, "depth": DEPTH},

@@ -30,7 +30,7 @@ Mode = Literal["train", "eval"]
 _LEAST_BLOCKS = 3  # for a line through them to say something
 _SHOWN = 3  # names in a message
 
-_one_at_a_time = Lock()  # torch's seeds are those of a process, and a worker may have several threads
+_one_at_a_time = Lock()  # torch's seeds are those of all threads, and a worker may have several
 
 
 @dataclass(frozen=True)

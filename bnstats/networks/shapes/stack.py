@@ -200,8 +200,8 @@ class ShapedStack(Choices):
         if event is None and any(i.shape for i in spec.bound.inputs.values()):
             raise BnstatsError(
                 f"{printable(text, 60)} is no layer of a stack with shapes",
-                hint="linear, convolutions, pools, norms, softmax, activations, dropout, flatten, "
-                "skip and add",
+                hint="linear, convolutions, pools, norms, softmax, activations, gated units, "
+                "dropout, flatten, skip and add",
             )
         out = shape if event is None else out_shape(spec, event, shape)
         if drawn is not None:
@@ -236,9 +236,9 @@ def isolated(spec: Spec) -> tuple[float, float]:
 
 
 def _is_structured(name: str, family: str) -> bool:
-    """Whether a layer takes several numbers together; gated layers have no place in a stack."""
+    """Whether a layer takes several numbers together."""
     kinds = ("normalization", "softmax", "linear", "convolution", "max_pooling", "average_pooling")
-    others = ("lp_pooling", "fractional_pooling")
+    others = ("lp_pooling", "fractional_pooling", "gated")
     return family in (*kinds, *others) or bool(
         family == "dropout" and (name[-1] == "d" or name in ("drop_path", "feature_alpha_dropout"))
     )
