@@ -146,7 +146,7 @@ def _reliable(way: Direction, i: int) -> bool:
     alive, dead = float(way.ln.count[i]), float(way.dead[i])
     if count < _LEAST_TRIAL or way.nonfinite[i]:
         return False
-    variance *= (count - 1) / special.chdtri(count - 1, 1 - _DOUBT)
+    variance *= (count - 1) / float(special.chdtri(count - 1, 1 - _DOUBT))
     square = math.exp(min(variance, 700.0)) * (alive + dead) / alive  # E[M²]/E[M]²
     return square - 1 <= RELIABLE**2 * float(way.others[i])
 

@@ -14,6 +14,7 @@ from bnstats.backends import chosen, load
 from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
+from bnstats.sampling.allocator import keep_freed_memory
 from bnstats.sampling.counter.devices import Lanes, accelerated, lanes_layout, lanes_on
 from bnstats.sampling.layout import Layout, Span, Tree
 from bnstats.sampling.run import span_tally
@@ -149,6 +150,7 @@ def draw(task: Task, span: Span) -> tuple[Any, float]:
     """Return the tally of a span, and how many seconds it took."""
     if dict(task.versions) != versions():
         raise RefusedError("this worker has other versions")
+    keep_freed_memory()
     begin = time.perf_counter()
     return task.drawn(Span(*span)), time.perf_counter() - begin
 

@@ -160,7 +160,7 @@ def span_tally(spec: Spec, sampling: Sampling, pivot: float, layout: Layout, spa
     tree = Tree()
     for part, chunk in layout.chunks(span):
         tree.push(part, chunk_tally(spec, sampling, pivot, chunk))
-    return tree.total()
+    return tree.total()  # type: ignore[no-any-return]
 
 
 def chunk_tally(spec: Spec, sampling: Sampling, pivot: float, chunk: Chunk) -> Tally:

@@ -80,12 +80,12 @@ def test_a_longer_run_takes_up_what_is_there_and_a_shorter_one_what_it_needs(
 
 
 def test_a_precision_is_judged_at_the_same_places(tmp_path: Path) -> None:
-    how = {"block": "linear relu", "width": 64, "depth": 2, "precision": 0.02}
+    how = {"block": "linear relu", "width": 128, "depth": 8, "precision": 0.02}
     expected = propagate(**how)
     assert expected.status == "complete"
-    stopped_after(2, **how, checkpoint=tmp_path)
+    stopped_after(3, **how, checkpoint=tmp_path)
     assert propagate(**how, checkpoint=tmp_path) == expected
-    tighter = {**how, "precision": 0.01}
+    tighter = {**how, "precision": 0.014}
     assert propagate(**tighter, checkpoint=tmp_path) == propagate(**tighter)
 
 
@@ -143,7 +143,7 @@ def test_models_go_on_too(tmp_path: Path, drawn: list[Any]) -> None:
 
 def test_a_model_whose_weights_are_the_same_is_found_after_a_checkpoint(tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    how = {"block": "models:reseeds", "input": 8, "networks": 3, "checkpoint": tmp_path}
+    how = {"block": "models:reseeds", "input": 4, "networks": 3, "checkpoint": tmp_path}
     left = iter(range(1))
     propagate(should_stop=lambda: next(left, None) is None, **how)
     with pytest.raises(bnstats.BnstatsError, match="does not draw its weights anew"):
@@ -185,20 +185,18 @@ def test_workers_of_a_cluster_draw_the_same_digits(name: str, address: str) -> N
     assert propagate(**STACKS[name], cluster=address) == propagate(**STACKS[name])
 
 
-def test_workers_of_a_cluster_draw_models_and_the_users_layers(
-    address: str, tmp_path: Path
-) -> None:
+def test_workers_of_a_cluster_draw_models(address: str, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    how: dict[str, Any] = {"block": "models:Stacked", "input": 64, "networks": 6, "batch": 4}
+    block = "torch.nn:TransformerEncoderLayer:d_model=16,nhead=2,dim_feedforward=32"
+    how: dict[str, Any] = {"block": block, "input": "5x16", "networks": 6, "batch": 4}
     assert propagate(**how, cluster=address, checkpoint=tmp_path) == propagate(**how)
     stopped_after(3, **how, cluster=address)
 
 
 def test_what_no_worker_can_import_is_told(address: str) -> None:
     bnstats.register(_identity, name="own_identity")
-    with pytest.raises(bnstats.BnstatsError) as told:
+    with pytest.raises(bnstats.BnstatsError, match="cannot draw: .*No module named 'test_kept'"):
         propagate("linear own_identity", width=16, depth=2, networks=50, cluster=address)
-    assert "worker" in str(told.value)
 
 
 def _identity(x: Any) -> Any:
