@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from bnstats.backends import chosen, load
-from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
 from bnstats.sampling.allocator import keep_freed_memory
@@ -163,7 +162,9 @@ def _spec(task: LayerTask) -> Spec:
 def _parsed(layer: str, module: str, sampling: Sampling) -> Spec:
     if module:
         import_module(module)  # which may register the layer
-    return parse(layer, load_typed).under(sampling.law)
+    # By its name: what is custom stands beside what samples, and neither needs the other.
+    load = import_module("bnstats.custom").load_typed
+    return parse(layer, load).under(sampling.law)
 
 
 @lru_cache(maxsize=2)
