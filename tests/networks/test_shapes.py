@@ -82,7 +82,8 @@ def test_layers_do_to_a_batch_what_torchs_do(
     values = given | {k: v for k, v in event.values.items() if k in known}
     if "init" in known:
         values["init"] = "kaiming_normal"
-    spec = parse(f"{name}:{','.join(f'{k}={v}' for k, v in values.items())}")
+    items = ",".join(f"{k}={v}" for k, v in values.items())
+    spec = parse(f"{name}:{items}" if items else name)
     x, drawn = normal((*shape, BATCH)), {}
 
     def numbers(given: object, n: int) -> np.ndarray:

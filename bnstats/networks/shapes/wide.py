@@ -26,7 +26,7 @@ from bnstats.specs.spec import parse
 Back: TypeAlias = Callable[[Any], Any]  # from the mean squares of dy to those of dx
 
 _ALIKE = 1e-9  # mean squares that differ by no more are those of alike positions
-_MOST_PAIRS = 64  # of mean square and correlation, which take some milliseconds each
+_MOST_PAIRS = 16  # of mean square and correlation, which take some milliseconds each
 _AVERAGES = ("avg_pool", "global_avg_pool")
 _OF_ONE_INPUT = ("layer_norm", "rms_norm", "group_norm")
 
