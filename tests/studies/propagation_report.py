@@ -100,7 +100,7 @@ def speed_verdict(record: Record) -> Iterator[str]:
         f"{kept(more, START_BAR)}); with matrices {ratio:.2f} of a numpy loop (bar {MATRICES_BAR}: "
         f"{kept(ratio, MATRICES_BAR)}); a watched resnet18 {models:.2f} of a bare torch loop (bar "
         f"{MODELS_BAR}: {kept(models, MODELS_BAR)}). Peak memory: {low:.0f} and {high:.0f} MB for "
-        "1,000 and 100,000 networks."
+        "1,000 and 20,000 networks."
     )
 
 

@@ -140,7 +140,7 @@ def measured(rounds: int, *, quick: bool) -> dict[str, Any]:
         "start": start | {"networks": NETWORKS, "width": WIDTH, "depth": DEPTH},
         "matrices": dense | {"networks": few, "width": WIDTH, "depth": DEPTH},
         "resnet18": resnet | {"networks": models, "side": side, "batch": 8},
-        "megabytes": {str(n): peak(n) for n in (1_000, 100_000)},
+        "megabytes": {str(n): peak(n) for n in (1_000, 20_000)},
     }
 
 
