@@ -17,7 +17,7 @@ from bnstats.sampling.checkpoints import folder as folders
 
 STACKS: dict[str, dict[str, Any]] = {
     "exact": {"block": "linear relu", "width": 64, "depth": 6, "networks": 1500},
-    "matrices": {"block": "linear gelu", "width": 128, "depth": 6, "init": "torch", "networks": 600},
+    "matrices": {"block": "linear elu", "width": 128, "depth": 6, "init": "torch", "networks": 600},
     "shapes": {"block": "conv2d:padding=1 relu", "input": "3x5x5", "networks": 23},
     "one input": {"block": "linear relu", "width": 64, "depth": 9, "batch": 1, "networks": 4000},
 }
@@ -195,7 +195,7 @@ def test_workers_of_a_cluster_draw_models(address: str, tmp_path: Path) -> None:
 
 def test_what_no_worker_can_import_is_told(address: str) -> None:
     bnstats.register(_identity, name="own_identity")
-    with pytest.raises(bnstats.BnstatsError, match="cannot draw: .*No module named 'test_kept'"):
+    with pytest.raises(bnstats.BnstatsError, match=r"cannot draw: .*No module named 'test_kept'"):
         propagate("linear own_identity", width=16, depth=2, networks=50, cluster=address)
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import propagation_coverage
+import propagation_speed
 import pytest
 from propagation_coverage import Coverage, counted, cover, drawn, main
-from propagation_report import error, misses, rate
+from propagation_report import error, misses, rate, write
 
 FAR = 4.0
+SIZES = {"width": 256, "depth": 30}
 
 
 @pytest.fixture
@@ -71,6 +73,28 @@ def test_the_study_writes_rates_with_binomial_errors(
     lines = (tmp_path / "propagation.md").read_text().splitlines()
     assert lines[2].startswith("- Nominal 95 % intervals of the typical network hold in ")
     assert sum(line.startswith("| relu | ") for line in lines) == 2
+
+
+def test_ratios_are_of_medians_and_told_beside_their_bars(tmp_path: Path) -> None:
+    record = {
+        "processors": 2,
+        "load": [0.5, 1.25],
+        "rounds": 3,
+        "start": {"one network": 1.0, "all networks": 1.25, "networks": 400} | SIZES,
+        "matrices": {"bnstats": 2.0, "numpy loop": 1.0, "networks": 40} | SIZES,
+        "resnet18": {"bnstats": 6.0, "torch loop": 5.0, "networks": 20},
+        "megabytes": {"1000": 80.0, "20000": 90.0},
+    }
+    write(tmp_path, "speed", record)
+    (told, *_, row, _, _) = (tmp_path / "propagation.md").read_text().splitlines()[2:]
+    assert "take 0.25 s more than start-up (bar 0.3: kept); with matrices 2.00 of" in told
+    assert "(bar 1.0: missed); a watched resnet18 1.20 of a bare torch loop (bar 1.3: kept)" in told
+    assert row == "| resnet18: torch loop | 5.000 |"
+    seconds = {"a": iter([1.0, 9.0, 2.0]), "b": iter([3.0, 3.0, 3.0])}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(propagation_speed, "seconds", lambda run: run())
+        found = propagation_speed.medians({k: v.__next__ for k, v in seconds.items()}, 3)
+    assert found == {"a": 2.0, "b": 3.0}
 
 
 def test_a_fourth_of_the_networks_decides_and_is_no_part_of_the_mean() -> None:
