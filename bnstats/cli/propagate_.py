@@ -168,6 +168,7 @@ def command(
                         **run.options,
                         on_progress=on_progress,
                         on_failure=failures.append,
+                        on_note=console.note,
                         should_stop=interrupted,
                     )
                 )

@@ -97,6 +97,7 @@ def command(
             law=law,
             load=load_here,
             on_progress=watch.layer,
+            on_note=console.note,
             should_stop=watch.stopping,
         )
     if watch.failure and not found.curves:

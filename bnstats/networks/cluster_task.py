@@ -71,4 +71,4 @@ def task_for(task: Task) -> NetworkTask:
     found = (module_of(spec) for spec in task.specs)
     modules = tuple(dict.fromkeys(module for module in found if module))
     here = tuple(versions().items())
-    return NetworkTask(task.subject.text, task, modules, task.source, here)
+    return NetworkTask(task.subject.name, task, modules, task.source, here)

@@ -32,7 +32,8 @@ def identity(task: Task, layout: Layout) -> dict[str, Any]:
         The source of something of the user's cannot be read.
     """
     found: dict[str, Any] = {
-        "layer": task.subject.text,
+        "layer": task.subject.name,
+        "network": task.subject.text,
         "engine": task.engine,
         "source": task.source,
         "seed": task.seed,

@@ -48,6 +48,7 @@ def propagate(
     checkpoint: str | PathLike[str] | None = None,
     on_progress: Callable[[int], None] | None = None,
     on_failure: Callable[[BnstatsError], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Propagation:
     """Send normal x forward and normal dy backward through freshly drawn networks.
@@ -104,6 +105,8 @@ def propagate(
     on_failure
         Called with what ends the run early, such as a lost cluster; the networks so far are
         returned. Without it, or before the first network, that is raised.
+    on_note
+        Called with what changes no digit, such as a damaged checkpoint; by default a warning.
 
     Returns
     -------
@@ -142,7 +145,7 @@ def propagate(
         if value is not None:
             _check_count(name, value, most)
     count = None if networks is None else int(networks)
-    bounds = Bounds(count, sampling, on_progress, on_failure, should_stop)
+    bounds = Bounds(count, sampling, on_progress, on_failure, on_note, should_stop)
     shape = None if input is None else input_shape(input)
     if len(block) == 1 and names_a_factory(block[0], has_input=shape is not None):
         no_effect = {"width": width, "depth": depth, "init": init, "gain": gain}

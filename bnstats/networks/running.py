@@ -100,14 +100,16 @@ class Bounds:
         To draw at most; None for the default, or with a precision or a time, as many as it takes.
     sampling
         Whose seed, workers, cluster, checkpoint, precision, max_time and confidence count.
-    on_progress, on_failure, should_stop
-        Called with the networks so far, and with what ends the run early; asked before each chunk.
+    on_progress, on_failure, on_note, should_stop
+        Called with the networks so far, with what ends the run early, and with what changes no
+        digit; asked before each chunk.
     """
 
     networks: int | None
     sampling: Sampling
     on_progress: Callable[[int], None] | None
     on_failure: Callable[[BnstatsError], None] | None
+    on_note: Callable[[str], None] | None
     should_stop: Callable[[], bool]
 
     def limit(self, default: int) -> int:
@@ -151,7 +153,7 @@ def _drawn(task: Task, bounds: Bounds) -> tuple[Tally, Status]:
     def precise() -> bool:
         return half_widths(merged.total(), sampling.confidence) <= float(sampling.precision or 0)
 
-    watch = Watch(should_stop=stop)
+    watch = Watch(should_stop=stop, on_note=bounds.on_note)
     layout, draw, wanted = _engine(task, sampling, bounds.limit(task.default), watch)
     merged, kept = Merged(layout), _kept(task, sampling, layout, watch)
     spans = layout.spans(known=kept.known, wanted=wanted)

@@ -36,6 +36,7 @@ _MOST_NUMBERS = 2**27  # of all weights of a network, 1 GB
 class Choices:
     """What stacks of all kinds have: checked choices, a text of all fields, and pickles of them."""
 
+    block: tuple[str, ...]
     gain: float | None
     bias_std: float
     scale: Scale
@@ -52,6 +53,11 @@ class Choices:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(self._given.values())  # not the layers that are made of them
+
+    @property
+    def name(self) -> str:
+        """The layers of a block."""
+        return " ".join(self.block)
 
     @property
     def text(self) -> str:

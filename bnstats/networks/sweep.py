@@ -194,6 +194,7 @@ def sweep(
     law: Law = STANDARD,
     load: Load = load_typed,
     on_progress: Callable[[str, int, int], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Sweep:
     """Compute quantities of layers over the values of a parameter.
@@ -225,6 +226,8 @@ def sweep(
         What is done about a layer that is not known yet; see `bnstats.specs.spec.parse`.
     on_progress
         Called with a layer, how many values are done and how many there are in all.
+    on_note
+        Called with what changes no digit, such as a damaged checkpoint; by default a warning.
     should_stop
         Asked between values; once true, what was computed so far is returned as ``interrupted``.
 
@@ -264,7 +267,9 @@ def sweep(
         cluster=cluster,
         checkpoint=checkpoint,
     )
-    job = _Job(swept, names, tuple(wanted), how, load, Watch(should_stop=should_stop))
+    job = _Job(
+        swept, names, tuple(wanted), how, load, Watch(should_stop=should_stop, on_note=on_note)
+    )
     for layer in layers:  # a misspelt one must not cost what comes before it
         job.known(layer, swept.texts[0])
     curves: list[Curve] = []

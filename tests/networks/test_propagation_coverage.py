@@ -87,7 +87,7 @@ def test_ratios_are_of_medians_and_told_beside_their_bars(tmp_path: Path) -> Non
     }
     write(tmp_path, "speed", record)
     (told, *_, row, _, _) = (tmp_path / "propagation.md").read_text().splitlines()[2:]
-    assert "take 0.25 s more than start-up (bar 0.3: kept); with matrices 2.00 of" in told
+    assert "take 0.25 CPU seconds more than one (bar 0.3: kept); with matrices 2.00 of" in told
     assert "(bar 1.0: missed); a watched resnet18 1.20 of a bare torch loop (bar 1.3: kept)" in told
     assert row == "| resnet18: torch loop | 5.000 |"
     seconds = {"a": iter([1.0, 9.0, 2.0]), "b": iter([3.0, 3.0, 3.0])}

@@ -96,7 +96,7 @@ def speed_verdict(record: Record) -> Iterator[str]:
     yield (
         f"- Speed, at a load of {min(record['load']):.1f} to {max(record['load']):.1f} on "
         f"{record['processors']} processors: {start['networks']} networks of {start['depth']} × "
-        f"{start['width']} take {more:.2f} s more than start-up (bar {START_BAR}: "
+        f"{start['width']} take {more:.2f} CPU seconds more than one (bar {START_BAR}: "
         f"{kept(more, START_BAR)}); with matrices {ratio:.2f} of a numpy loop (bar {MATRICES_BAR}: "
         f"{kept(ratio, MATRICES_BAR)}); a watched resnet18 {models:.2f} of a bare torch loop (bar "
         f"{MODELS_BAR}: {kept(models, MODELS_BAR)}). Peak memory: {low:.0f} and {high:.0f} MB for "
@@ -106,7 +106,7 @@ def speed_verdict(record: Record) -> Iterator[str]:
 
 def speed_table(record: Record) -> Iterator[str]:
     """Yield the medians of every contender."""
-    yield from ("", "## How long runs take", "", "| | seconds |", "|---|--:|")
+    yield from ("", "## How long runs take", "", "| | CPU seconds |", "|---|--:|")
     for name in ("start", "matrices", "resnet18"):
         for contender, value in record[name].items():
             if isinstance(value, float):

@@ -2,9 +2,9 @@
 
     python tests/studies/propagation_speed.py [--rounds 5] [--out results] [--quick]
 
-Contenders take turns, so that a slow minute of a shared machine falls on all of them; ratios are of
-medians. Everything computes in one thread. Writes the part ``speed`` of propagation.json and, from
-that alone, propagation.md.
+Counted are the processor's seconds, which others on a shared machine change little, in one thread;
+contenders take turns, and ratios are of medians. Writes the part ``speed`` of propagation.json and,
+from that alone, propagation.md.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,10 +29,10 @@ COMMAND += ["--width", str(WIDTH), "--depth", str(DEPTH), "--networks"]
 
 
 def seconds(run: Callable[[], Any]) -> float:
-    """Return how long a call takes."""
-    begin = time.perf_counter()
+    """Return the processor's seconds that a call takes, its processes included."""
+    begin = sum(os.times()[:4])
     run()
-    return time.perf_counter() - begin
+    return sum(os.times()[:4]) - begin
 
 
 def medians(contenders: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -121,6 +120,8 @@ def measured(rounds: int, *, quick: bool) -> dict[str, Any]:
         os.environ[name] = "1"  # before numpy is imported
     few, side, models = (4, 32, 2) if quick else (40, 64, 20)
     loads = [os.getloadavg()[0]]
+    # before torch: a child's peak counts from its parent's
+    peaks = {str(n): peak(n) for n in (1_000, 20_000)}
     start = medians({"one network": command(1), "all networks": command(NETWORKS)}, rounds)
     dense = medians(
         {"numpy loop": lambda: numpy_loop(few), "bnstats": lambda: matrices(few)}, rounds
@@ -140,7 +141,7 @@ def measured(rounds: int, *, quick: bool) -> dict[str, Any]:
         "start": start | {"networks": NETWORKS, "width": WIDTH, "depth": DEPTH},
         "matrices": dense | {"networks": few, "width": WIDTH, "depth": DEPTH},
         "resnet18": resnet | {"networks": models, "side": side, "batch": 8},
-        "megabytes": {str(n): peak(n) for n in (1_000, 20_000)},
+        "megabytes": peaks,
     }
 
 

@@ -58,6 +58,11 @@ class Model:
     rows: str = "*"
 
     @property
+    def name(self) -> str:
+        """The path of what makes them."""
+        return self.factory.name
+
+    @property
     def text(self) -> str:
         """All of it in a line, the identity of the random streams."""
         values = ",".join(f"{k}={v}" for k, v in self.factory.values)
