@@ -114,9 +114,14 @@ def _canonical(spec: str) -> str:
 def _descend(result: Mapping[str, Any], rest: str, path: str) -> tuple[Any, str, Mapping[str, Any]]:
     node: Any = result
     beside, key = result, rest
-    for key in rest.split("."):
+    while rest:
         if isinstance(node, list) and len(node) == 2:
             node = {"low": node[0], "high": node[1]}
+        # Names such as x_std=0.1 may hold dots: the longest one wins.
+        names = node if isinstance(node, Mapping) else ()
+        fitting = (name for name in names if f"{rest}.".startswith(f"{name}."))
+        key = max(fitting, key=len, default=rest.partition(".")[0])
+        rest = rest[len(key) + 1 :]
         if node is None and key in ("low", "high", "value", "error", "by"):
             return None, key, {}  # this layer has no such interval or exact value
         if node is result and key not in result:

@@ -10,7 +10,7 @@ import click
 from bnstats.cli import options as opt
 from bnstats.cli.completing import layers
 from bnstats.cli.console import Console
-from bnstats.errors import printable
+from bnstats.errors import BnstatsError, printable
 
 
 def _gain(value: str) -> float | Literal["auto"]:
@@ -113,6 +113,7 @@ def _gain(value: str) -> float | Literal["auto"]:
 @click.option("--all-rows", is_flag=True, help="Show every layer.")
 @opt.IMPORT
 @opt.WORKERS
+@opt.far_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with every layer.")
 @click.pass_obj
 def command(
@@ -145,6 +146,7 @@ def command(
     """  # noqa: D301 (\b is click's mark for lines to keep as they are)
     from bnstats.cli import networks
     from bnstats.cli.interrupt import interruptible
+    from bnstats.cli.main import tell
     from bnstats.cli.plotting import check_plot, emit_plot
     from bnstats.cli.progress import networks_progress
     from bnstats.cli.requirements import requirement
@@ -156,12 +158,18 @@ def command(
     opt.import_named(imports)
     runs = networks.runs(block, compare, widths, options)
     start, found = time.monotonic(), []
+    failures: list[BnstatsError] = []
     with interruptible() as interrupted:
         for run in runs:
             with networks_progress(console, options["networks"]) as on_progress:
                 found.append(
                     propagate(
-                        *run.block, **run.options, on_progress=on_progress, should_stop=interrupted
+                        *run.block,
+                        **run.options,
+                        on_progress=on_progress,
+                        on_failure=failures.append,
+                        on_note=console.note,
+                        should_stop=interrupted,
                     )
                 )
             if found[-1].status == "interrupted":
@@ -173,4 +181,4 @@ def command(
         from bnstats.plots.terminal import of_networks
 
         emit_plot(console, plot, found, lambda s, kind: picture(s, kind, ranges), of_networks)
-    return networks.exit_code(found, required)
+    return tell(failures[0]) if failures else networks.exit_code(found, required)

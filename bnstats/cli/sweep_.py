@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,10 @@ from bnstats.errors import BnstatsError
 @opt.CONFIDENCE
 @opt.IMPORT
 @opt.WORKERS
+@opt.far_options
 @opt.law_options
 @opt.PLOT
-@opt.output_options(None)
+@opt.output_options("x_std=0.1.std_y.exact.value, or found.value with --find")
 @click.pass_obj
 def command(
     console: Console,
@@ -56,6 +58,7 @@ def command(
     plot: str | None,
     format_: str,
     as_json: bool,
+    get: str | None,
     export: tuple[Path, ...],
     **options: Any,
 ) -> int:
@@ -70,7 +73,7 @@ def command(
     """  # noqa: D301 (\b is click's mark for lines to keep as they are)
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED
-    from bnstats.cli.output import check_exports
+    from bnstats.cli.output import check_exports, lookup
     from bnstats.cli.plotting import check_plot, emit_plot
     from bnstats.cli.progress import watching
     from bnstats.custom import load_here
@@ -96,6 +99,7 @@ def command(
             law=law,
             load=load_here,
             on_progress=watch.layer,
+            on_note=console.note,
             should_stop=watch.stopping,
         )
     if watch.failure and not found.curves:
@@ -104,7 +108,9 @@ def command(
         console.warn(as_options(said if len(specs) == 1 else f"{layer} {said}"))
     document = sweep_document(found, argv=sys.argv[1:])
     wanted_rows = bool(options["quantities"]) or not find
-    if found.curves or format_ == "json":
+    if get is not None and found.curves:
+        console.out(lookup(_by_name(document), get))
+    elif found.curves or format_ == "json":
         console.out(render(format_, document, console.page, rows=wanted_rows))
     failed: list[BnstatsError] = []
     for path in export:
@@ -123,3 +129,18 @@ def command(
         click.echo("interrupted: what was computed so far is above", err=True)
         return INTERRUPTED
     return 0
+
+
+def _by_name(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document of a sweep in which points and solutions have names."""
+    results = []
+    for curve in document["results"]:
+        entry: dict[str, Any] = {"layer": curve["layer"]}
+        for point in curve["points"]:
+            at = point["at"]
+            shown = f"{at:.12g}" if isinstance(at, float) else at
+            entry[f"{curve['over']}={shown}"] = point
+        for number, solution in enumerate(curve["found"], 1):
+            entry["found" if len(curve["found"]) == 1 else f"found{number}"] = solution
+        results.append(entry)
+    return {"results": results}

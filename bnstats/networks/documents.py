@@ -145,12 +145,11 @@ def _subject(subject: Stack | ShapedStack | Model) -> dict[str, Any]:
     entry: dict[str, Any] = {"layer": "", "input": None, "batch": subject.batch, "mode": None}
     chosen = ("width", "depth", "init", "gain", "bias_std", "scale")
     entry |= {name: getattr(subject, name, None) for name in chosen}
+    entry["layer"] = subject.name
     if isinstance(subject, Stack):
-        return entry | {"layer": " ".join(subject.block)}
+        return entry
     entry["input"] = str(subject.input)
-    if isinstance(subject, ShapedStack):
-        return entry | {"layer": " ".join(subject.block)}
-    return entry | {"layer": subject.factory.name, "mode": subject.mode}
+    return entry if isinstance(subject, ShapedStack) else entry | {"mode": subject.mode}
 
 
 def _row(row: Row) -> dict[str, Any]:

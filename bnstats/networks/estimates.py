@@ -21,8 +21,11 @@ from bnstats.networks.propagation import (
     Verdict,
     Way,
 )
-from bnstats.networks.reduce import RELIABLE, Direction, Label, Tally
+from bnstats.networks.reduce import Direction, Label, Tally
 
+RELIABLE = 0.1  # standard error of E[M], relative to it, up to which its interval is believed
+_DOUBT = 0.01  # that the variance of ln M is larger than it is taken for
+_LEAST_TRIAL = 4  # networks; the bound of fewer is one on luck
 _CENTRAL = 0.95  # share of networks in a spread
 
 
@@ -123,11 +126,10 @@ def _z(ensemble: Ensemble, ln_error: float, predicted: float | None) -> float | 
 
 def _ensemble(way: Direction, i: int, confidence: float) -> tuple[Ensemble, float]:
     """Return √E[M], and the standard error of ln E[M]."""
-    alive, dead = float(way.ln.count[i]), float(way.dead[i])
-    finite = alive + dead
-    if not alive:
-        return Ensemble(0.0 if dead else math.nan, None, None, reliable=False), 0.0
-    ln_mean = float(way.ln_sum[i]) - math.log(finite)
+    finite, ln_sum = float(way.others[i]), float(way.ln_sum[i])
+    if not finite or math.isinf(ln_sum):
+        return Ensemble(0.0 if finite else math.nan, None, None, reliable=False), 0.0
+    ln_mean = ln_sum - math.log(finite)
     value = _exp_half(ln_mean)
     if finite < 2:
         return Ensemble(value, None, None, reliable=False), 0.0
@@ -135,8 +137,18 @@ def _ensemble(way: Direction, i: int, confidence: float) -> tuple[Ensemble, floa
     error = math.sqrt(max(relative, 0.0) / (finite - 1))
     reach = student(finite, confidence) * error
     interval = _exp_half(ln_mean - reach), _exp_half(ln_mean + reach)
-    reliable = not way.nonfinite[i] and finite * math.exp(-way.ln.variance[i]) >= RELIABLE
-    return Ensemble(value, value * error / 2, interval, bool(reliable)), error
+    return Ensemble(value, value * error / 2, interval, _reliable(way, i)), error
+
+
+def _reliable(way: Direction, i: int) -> bool:
+    """Whether E[M] has a small standard error if ln M is normal, by networks that are not in it."""
+    count, variance = float(way.trial.count[i]), float(way.trial.variance[i])
+    alive, dead = float(way.ln.count[i]), float(way.dead[i])
+    if count < _LEAST_TRIAL or way.nonfinite[i]:
+        return False
+    variance *= (count - 1) / float(special.chdtri(count - 1, 1 - _DOUBT))
+    square = math.exp(min(variance, 700.0)) * (alive + dead) / alive  # E[M²]/E[M]²
+    return square - 1 <= RELIABLE**2 * float(way.others[i])
 
 
 def _factor(way: Direction, confidence: float, sign: int) -> Factor | None:

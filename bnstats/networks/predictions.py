@@ -15,8 +15,8 @@ from bnstats.networks.stages import Add, Dense, Elementwise, Skip, Stage
 from bnstats.specs.spec import Spec
 from bnstats.statistics.exact import exact_values
 
-_TOLERANCE = 1e-8  # far below what can be seen beside a sample
-_DEGREES, _PANELS = (256,), (32, 64)
+TOLERANCE = 1e-8  # far below what can be seen beside a sample
+DEGREES, PANELS = (256,), (32, 64)
 
 
 class Predictions(NamedTuple):
@@ -37,7 +37,7 @@ class Predictions(NamedTuple):
 def square_means(spec: Spec, q: float) -> tuple[Known, Known]:
     """Return E[y²] and E[dx²]/E[dy²] of an elementwise layer for x ~ N(0, q)."""
     if spec.bound.inputs == {"x": Input(), "dy": Input()}:
-        f = Function(spec, _TOLERANCE)
+        f = Function(spec, TOLERANCE)
         return f.square(q), f.slope_square(q)
     law = Law(0.0, math.sqrt(q))
     found = exact_values(spec.under(law).bound, law)
@@ -118,8 +118,8 @@ def _through(stage: Stage, signal: _Signal, width: int) -> _Signal:
     q = signal.q * _factors(stage, signal.q, width)[0]
     c = math.nan
     if stage.spec.bound.inputs == {"x": Input(), "dy": Input()} and math.isfinite(signal.c):
-        f, at = Function(stage.spec, _TOLERANCE), float(f"{signal.q:.12g}")
-        shared = power_series(f, at, min(signal.c, 1.0), _DEGREES, _PANELS).value
+        f, at = Function(stage.spec, TOLERANCE), float(f"{signal.q:.12g}")
+        shared = power_series(f, at, min(signal.c, 1.0), DEGREES, PANELS).value
         c = shared / f.square(at).value if f.square(at).value else math.nan
     return _Signal(q, c, normal=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from numbers import Real
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from bnstats.errors import ArgumentError, BnstatsError, printable
@@ -43,7 +44,11 @@ def propagate(
     seed: int = 0,
     confidence: float = 0.95,
     workers: int = 1,
+    cluster: Any = None,
+    checkpoint: str | PathLike[str] | None = None,
     on_progress: Callable[[int], None] | None = None,
+    on_failure: Callable[[BnstatsError], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Propagation:
     """Send normal x forward and normal dy backward through freshly drawn networks.
@@ -93,10 +98,15 @@ def propagate(
         Draw until the half-width of the interval of every typical network is at most this share.
     max_time
         Seconds after which nothing further is begun.
-    seed, confidence, workers, should_stop
-        As of `bnstats.compute`; the same seed gives the same digits whatever ``workers`` is.
+    seed, confidence, workers, cluster, checkpoint, should_stop
+        As of `bnstats.compute`; the same seed gives the same digits whoever draws.
     on_progress
         Called with the networks so far.
+    on_failure
+        Called with what ends the run early, such as a lost cluster; the networks so far are
+        returned. Without it, or before the first network, that is raised.
+    on_note
+        Called with what changes no digit, such as a damaged checkpoint; by default a warning.
 
     Returns
     -------
@@ -118,7 +128,13 @@ def propagate(
     ('steady', 1.0)
     """
     sampling = Sampling(
-        seed=seed, confidence=confidence, precision=precision, max_time=max_time, workers=workers
+        seed=seed,
+        confidence=confidence,
+        precision=precision,
+        max_time=max_time,
+        workers=workers,
+        cluster=cluster,
+        checkpoint=checkpoint,
     )
     for name, value, most in (
         ("width", width, _MOST_WIDTH),
@@ -129,7 +145,7 @@ def propagate(
         if value is not None:
             _check_count(name, value, most)
     count = None if networks is None else int(networks)
-    bounds = Bounds(count, sampling, on_progress, should_stop)
+    bounds = Bounds(count, sampling, on_progress, on_failure, on_note, should_stop)
     shape = None if input is None else input_shape(input)
     if len(block) == 1 and names_a_factory(block[0], has_input=shape is not None):
         no_effect = {"width": width, "depth": depth, "init": init, "gain": gain}

@@ -48,10 +48,11 @@ class Ensemble:
     Attributes
     ----------
     value, stderr, interval
-        By the delta method on ln E[M]; None of fewer than two networks.
+        By the delta method on ln E[M], over three of four networks; None of fewer than two.
     reliable
-        Whether enough networks count for it: n·e^(−s²), where s² is the variance of ln M, is at
-        least 100. Few large ones make up the mean of a wide law, and a sample lacks them.
+        Whether the interval may be believed. Few large networks make up the mean of a wide law, and
+        a sample lacks them. Were ln M normal, with a variance that is 99 % likely to be above the
+        true one by the fourth networks alone, E[M] would have a standard error of at most 10 %.
     """
 
     value: float

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-KEPT_NUMBERS = 2**22  # logarithms of mean squares that are kept for quantiles
-RELIABLE = 100.0  # networks that are left of n when e^(−s²) of them count
+KEPT_NUMBERS = 2**19  # logarithms of mean squares that are kept for quantiles
+_ONE_TRIAL_OF = 4  # networks, whose mean square is no part of the ensemble's mean
 _LEAST_FOR_SPREAD = 100  # networks, for 2.5 % of them to be more than two
 
 
@@ -96,8 +96,11 @@ class Direction:
         Of ln M, over networks whose M is neither 0 nor not finite.
     dead, nonfinite
         How many others there are.
-    ln_sum, ln_sum_squares
-        ln ΣM and ln ΣM² over all that are finite.
+    trial
+        Of ln M of every fourth network. By these it is decided whether the mean of the others may
+        be believed, so that samples are not chosen that happen to lack the tail.
+    others, ln_sum, ln_sum_squares
+        How many other networks are finite, ln ΣM and ln ΣM² over them.
     slope
         Of ½·ln M over the depth, a line fitted to each network.
     kept
@@ -107,35 +110,45 @@ class Direction:
     ln: Spread
     dead: Any
     nonfinite: Any
+    trial: Spread
+    others: Any
     ln_sum: Any
     ln_sum_squares: Any
     slope: Spread
     kept: Any
 
     @classmethod
-    def of(cls, ln: Any, ends: Sequence[int]) -> Direction:
-        """Reduce (networks, layers); the line is fitted to the layers that end a block."""
+    def of(cls, ln: Any, ends: Sequence[int], before: int = 0) -> Direction:
+        """Reduce (networks, layers); the line is fitted to the layers that end a block.
+
+        They come after ``before`` others. None is kept beyond as many as are kept.
+        """
+        on_trial = np.arange(before, before + len(ln)) % _ONE_TRIAL_OF == _ONE_TRIAL_OF - 1
+        others = ln[~on_trial]
         with np.errstate(all="ignore"):
-            finite = np.where(np.isnan(ln), -np.inf, ln)
+            finite = np.where(np.isnan(others), -np.inf, others)
             return cls(
                 Spread.of(ln),
                 np.isneginf(ln).sum(axis=0),
                 np.isnan(ln).sum(axis=0),
+                Spread.of(ln[on_trial]),
+                (~np.isnan(others)).sum(axis=0),
                 _ln_sum(finite),
                 _ln_sum(2 * finite),
                 Spread.of(_slopes(0.5 * ln[:, list(ends)])),
-                ln.astype(np.float32),
+                ln[: max(_most_kept(ln.shape[1]) - before, 0)].astype(np.float32),
             )
 
     def merged(self, other: Direction) -> Direction:
         """Pool two; of quantiles, those of the first networks are kept."""
-        most = max(KEPT_NUMBERS // self.kept.shape[1], _LEAST_FOR_SPREAD)
-        missing = max(most - len(self.kept), 0)
+        missing = max(_most_kept(self.kept.shape[1]) - len(self.kept), 0)
         kept = np.concatenate([self.kept, other.kept[:missing]]) if missing else self.kept
         return Direction(
             self.ln.merged(other.ln),
             self.dead + other.dead,
             self.nonfinite + other.nonfinite,
+            self.trial.merged(other.trial),
+            self.others + other.others,
             np.logaddexp(self.ln_sum, other.ln_sum),
             np.logaddexp(self.ln_sum_squares, other.ln_sum_squares),
             self.slope.merged(other.slope),
@@ -171,12 +184,12 @@ class Tally:
         return ()
 
     @classmethod
-    def of(cls, drawn: Drawn, ends: Ends) -> Tally:
-        """Reduce drawn networks."""
+    def of(cls, drawn: Drawn, ends: Ends, before: int = 0) -> Tally:
+        """Reduce drawn networks, which come after so many others."""
         return cls(
             len(drawn.ln_y),
-            Direction.of(drawn.ln_y, ends.y),
-            Direction.of(drawn.ln_dx, ends.dx),
+            Direction.of(drawn.ln_y, ends.y, before),
+            Direction.of(drawn.ln_dx, ends.dx, before),
             None if drawn.correlation is None else Spread.of(drawn.correlation),
         )
 
@@ -194,8 +207,13 @@ class Tally:
         )
 
 
+def _most_kept(layers: int) -> int:
+    """Return of how many networks ln M is kept."""
+    return max(KEPT_NUMBERS // layers, _LEAST_FOR_SPREAD)
+
+
 def _ln_sum(ln: Any) -> Any:
-    most = ln.max(axis=0)
+    most = ln.max(axis=0, initial=-np.inf)
     safe = np.where(np.isfinite(most), most, 0.0)
     return np.log(np.exp(ln - safe).sum(axis=0)) + safe
 

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
+from bnstats.errors import BnstatsError
 from bnstats.networks.estimates import half_widths, summary
 from bnstats.networks.predictions import Predictions
 from bnstats.networks.propagation import Propagation
 from bnstats.networks.reduce import Label, Tally
 from bnstats.result import Status
+from bnstats.sampling.kept import Drawn as DrawnSpans
+from bnstats.sampling.kept import Kept, taken_up
+from bnstats.sampling.layout import Chunk, Layout, Merged, Span, Tree
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.sampling.workers import in_order
+from bnstats.specs.spec import Spec
 
 MOST_NETWORKS = 10**9
 _FIRST_CHECK = 100  # networks
-
-
-class Chunk(NamedTuple):
-    """A piece of work: its number, which its random stream is keyed by, and its networks."""
-
-    number: int
-    networks: int
 
 
 class Task(Protocol):
@@ -39,6 +38,8 @@ class Task(Protocol):
         How they are drawn.
     seed
         Of all random streams.
+    specs, source
+        Layers that may be the user's own; a digest of the user's sources, None without any.
     size
         Networks of a chunk; the streams depend on it.
     default
@@ -56,6 +57,14 @@ class Task(Protocol):
     @property
     def seed(self) -> int:
         """Of all random streams."""
+
+    @property
+    def specs(self) -> Iterable[Spec]:
+        """Layers that may be the user's own."""
+
+    @property
+    def source(self) -> str | None:
+        """Digest of the user's sources."""
 
     @property
     def size(self) -> int:
@@ -90,14 +99,17 @@ class Bounds:
     networks
         To draw at most; None for the default, or with a precision or a time, as many as it takes.
     sampling
-        Whose seed, workers, precision, max_time and confidence count.
-    on_progress, should_stop
-        Called with the networks so far; asked before each chunk.
+        Whose seed, workers, cluster, checkpoint, precision, max_time and confidence count.
+    on_progress, on_failure, on_note, should_stop
+        Called with the networks so far, with what ends the run early, and with what changes no
+        digit; asked before each chunk.
     """
 
     networks: int | None
     sampling: Sampling
     on_progress: Callable[[int], None] | None
+    on_failure: Callable[[BnstatsError], None] | None
+    on_note: Callable[[str], None] | None
     should_stop: Callable[[], bool]
 
     def limit(self, default: int) -> int:
@@ -133,38 +145,82 @@ def _drawn(task: Task, bounds: Bounds) -> tuple[Tally, Status]:
     """Draw networks in the order of their streams, and tell how it ended."""
     sampling = bounds.sampling
     deadline = math.inf if sampling.max_time is None else time.monotonic() + sampling.max_time
-    limit = bounds.limit(task.default)
-    processes = task.processes(sampling.workers, limit)
-    merged: Tally | None = None
-    check, met = min(_FIRST_CHECK, task.default), False
+    met = failed = False
 
     def stop() -> bool:
-        return bounds.should_stop() or (merged is not None and time.monotonic() > deadline)
+        return bounds.should_stop() or (merged.draws > 0 and time.monotonic() > deadline)
 
-    chunks = _chunks(limit, task.size)
-    for _, tally in in_order(task.tally, chunks, processes, Watch(should_stop=stop)):
-        merged = tally if merged is None else merged.merged(tally)
-        if bounds.on_progress is not None:
-            bounds.on_progress(merged.networks)
-        if sampling.precision is not None and merged.networks >= check:
-            check = 2 * merged.networks
-            met = half_widths(merged, sampling.confidence) <= sampling.precision
+    def precise() -> bool:
+        return half_widths(merged.total(), sampling.confidence) <= float(sampling.precision or 0)
+
+    watch = Watch(should_stop=stop, on_note=bounds.on_note)
+    layout, draw, wanted = _engine(task, sampling, bounds.limit(task.default), watch)
+    merged, kept = Merged(layout), _kept(task, sampling, layout, watch)
+    spans = layout.spans(known=kept.known, wanted=wanted)
+    try:
+        for span, tally in taken_up(spans, kept.known, draw):
+            merged.push(span, tally)
+            kept.keep(span, tally)
+            if bounds.on_progress is not None:
+                bounds.on_progress(merged.draws)
+            enough = merged.draws >= min(_FIRST_CHECK, task.default) and span.is_milestone
+            met = enough and sampling.precision is not None and precise()
             if met:
                 break
-    if merged is None:
+    except BnstatsError as error:
+        if bounds.on_failure is None or not merged.draws:
+            raise
+        bounds.on_failure(error)
+        failed = True
+    finally:
+        kept.close()
+    if not merged.draws:
         raise KeyboardInterrupt
     status: Status = "complete"
-    if bounds.should_stop():
+    if failed or bounds.should_stop():
         status = "interrupted"
     elif sampling.precision is not None and not met:
-        met = half_widths(merged, sampling.confidence) <= sampling.precision
-        status = "complete" if met else "target_not_met"
-    return merged, status
+        status = "complete" if precise() else "target_not_met"
+    return merged.total(), status
 
 
-def _chunks(networks: int, size: int) -> Iterator[Chunk]:
-    for number in range(-(-networks // size)):
-        yield Chunk(number, min(size, networks - number * size))
+class _Engine(NamedTuple):
+    """How a run is cut, what draws its spans, and how many chunks these should have."""
+
+    layout: Layout
+    draw: Callable[[Iterator[Span]], DrawnSpans]
+    wanted: Callable[[int], int] | None = None
+
+
+def _engine(task: Task, sampling: Sampling, networks: int, watch: Watch) -> _Engine:
+    layout = Layout(networks, task.size)
+    if sampling.cluster is not None:
+        from bnstats.networks.cluster_task import task_for
+        from bnstats.sampling.cluster import Crew  # here: it needs dask
+
+        crew = Crew(sampling.cluster, task_for(task), lambda leaf: layout, watch)
+        return _Engine(layout, crew.drawn, crew.wanted)
+    processes = task.processes(sampling.workers, networks)
+    compute = partial(span_tally, task, layout)
+    return _Engine(layout, lambda spans: in_order(compute, spans, processes, watch))
+
+
+def _kept(task: Task, sampling: Sampling, layout: Layout, watch: Watch) -> Kept:
+    if sampling.checkpoint is None:
+        return Kept()
+    from bnstats.networks.kept import FORM, identity
+    from bnstats.sampling.checkpoints.folder import Checkpoint
+
+    facts = identity(task, layout)
+    return Checkpoint(sampling.checkpoint, facts, layout, None, watch.note, FORM)
+
+
+def span_tally(task: Task, layout: Layout, span: Span) -> Tally:
+    """Draw the networks of a span."""
+    tree = Tree()
+    for part, chunk in layout.chunks(span):
+        tree.push(part, task.tally(chunk))
+    return tree.total()  # type: ignore[no-any-return]
 
 
 def _warnings(tally: Tally, labels: Sequence[Label]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Real
@@ -35,6 +36,7 @@ _MOST_NUMBERS = 2**27  # of all weights of a network, 1 GB
 class Choices:
     """What stacks of all kinds have: checked choices, a text of all fields, and pickles of them."""
 
+    block: tuple[str, ...]
     gain: float | None
     bias_std: float
     scale: Scale
@@ -51,6 +53,11 @@ class Choices:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), tuple(self._given.values())  # not the layers that are made of them
+
+    @property
+    def name(self) -> str:
+        """The layers of a block."""
+        return " ".join(self.block)
 
     @property
     def text(self) -> str:
@@ -120,6 +127,11 @@ class Stack(Choices):
             for block in range(1, self.depth + 1)
             for stage in self.stages
         ]
+
+    @property
+    def specs(self) -> Iterator[Spec]:
+        """The layers without weights, which may be the user's own."""
+        return (s.spec for s in self.stages if isinstance(s, Elementwise))
 
     @cached_property
     def gaussian(self) -> bool:

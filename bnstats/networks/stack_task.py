@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,10 +11,11 @@ from bnstats.networks.engines import Engine
 from bnstats.networks.passes import draw
 from bnstats.networks.predictions import Predictions, predict
 from bnstats.networks.reduce import Ends, Label, Tally
-from bnstats.networks.running import Chunk
 from bnstats.networks.stack import Stack
-from bnstats.networks.stages import Elementwise
 from bnstats.sampling.iid import stream
+from bnstats.sampling.layout import Chunk
+from bnstats.specs.sources import sources_digest
+from bnstats.specs.spec import Spec
 
 _BLOCK_NUMBERS = 2**15  # of one layer of the networks that are drawn together
 _TAPE_NUMBERS = 2**24  # of all their layers, which the way back needs
@@ -38,6 +39,16 @@ class StackTask:
         return self.stack
 
     @property
+    def specs(self) -> Iterator[Spec]:
+        """The layers that may be the user's own."""
+        return self.stack.specs
+
+    @property
+    def source(self) -> str | None:
+        """Digest of the sources of the user's layers."""
+        return sources_digest(self.stack.specs)
+
+    @property
     def size(self) -> int:
         """Networks that are drawn together: a function of the stack, as streams depend on it."""
         stack = self.stack
@@ -51,16 +62,15 @@ class StackTask:
     def tally(self, chunk: Chunk) -> Tally:
         """Draw a chunk's networks."""
         text = f"propagate {self.engine} {self.stack.text}"
-        generator = stream(self.seed, text, chunk.number)
-        drawn = draw(self.stack, self.engine, generator, chunk.networks)
+        generator = stream(self.seed, text, chunk.unit)
+        drawn = draw(self.stack, self.engine, generator, chunk.draws)
         block = len(self.stack.stages)
-        return Tally.of(drawn, Ends.of_blocks(block * self.stack.depth, block))
+        return Tally.of(drawn, Ends.of_blocks(block * self.stack.depth, block), chunk.first)
 
     def processes(self, workers: int, networks: int) -> int:
         """Return how many processes are worth their start."""
         stack = self.stack
-        elementwise = (s for s in stack.stages if isinstance(s, Elementwise))
-        if any(s.spec.layer.name not in LAYERS for s in elementwise):
+        if any(spec.layer.name not in LAYERS for spec in stack.specs):
             return 1  # a user's function may run threads, torch's or jax's, which no fork survives
         numbers = stack.matrix_numbers
         if self.engine == "exact":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from os import PathLike
 from typing import Any
 
 from bnstats.api import exact
@@ -189,9 +190,12 @@ def sweep(
     seed: int = 0,
     confidence: float = 0.95,
     workers: int = 1,
+    cluster: Any = None,
+    checkpoint: str | PathLike[str] | None = None,
     law: Law = STANDARD,
     load: Load = load_typed,
     on_progress: Callable[[str, int, int], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Sweep:
     """Compute quantities of layers over the values of a parameter.
@@ -216,7 +220,7 @@ def sweep(
         Values of a range without a step.
     samples
         Independent draws of each value that is sampled; 200,000 by default.
-    seed, confidence, workers
+    seed, confidence, workers, cluster, checkpoint
         As in `bnstats.compute`.
     law
         Law of the inputs, but for what is swept.
@@ -224,6 +228,8 @@ def sweep(
         What is done about a layer that is not known yet; see `bnstats.specs.spec.parse`.
     on_progress
         Called with a layer, how many values are done and how many there are in all.
+    on_note
+        Called with what changes no digit, such as a damaged checkpoint; by default a warning.
     should_stop
         Asked between values; once true, what was computed so far is returned as ``interrupted``.
 
@@ -253,8 +259,19 @@ def sweep(
     names = checked_quantities(quantities)
     names = names or tuple(dict.fromkeys(w.quantity for w in wanted)) or USUAL
     asked = checked_quantities((*names, *(w.quantity for w in wanted)))
-    how = Sampling(samples or SAMPLES, seed, confidence, workers=workers, law=law, quantities=asked)
-    job = _Job(swept, names, tuple(wanted), how, load, Watch(should_stop=should_stop))
+    how = Sampling(
+        samples or SAMPLES,
+        seed,
+        confidence,
+        workers=workers,
+        law=law,
+        quantities=asked,
+        cluster=cluster,
+        checkpoint=checkpoint,
+    )
+    job = _Job(
+        swept, names, tuple(wanted), how, load, Watch(should_stop=should_stop, on_note=on_note)
+    )
     for layer in layers:  # a misspelt one must not cost what comes before it
         job.known(layer, swept.texts[0])
     curves: list[Curve] = []

@@ -114,8 +114,8 @@ def _table(
     for empty in ("wide", "alone", "z", "one network"):
         if all(cell == "–" for cell in columns[empty]):
             del columns[empty]
-    if "alone" not in columns and not any(row[way]["ensemble"]["reliable"] for row in rows):
-        del columns["ensemble"]  # nothing to compare it with, and no interval to believe
+    if "alone" not in columns:
+        del columns["ensemble"]  # nothing to compare it with
     for least in ("", *_LEAST):
         columns.pop(least, None)
         lines = ["  ".join(cells).rstrip() for cells in aligned(list(_cells(columns)))]
@@ -155,7 +155,7 @@ def _said(result: Mapping[str, Any], page: Page) -> Iterator[str]:
         yield f"  {name.ljust(8)}  {page.style(verdict.ljust(9), kind)}{growth}".rstrip()
     sides = [row[way] for row in result["rows"] for way in _WAYS if row[way]]
     reliable = [side["ensemble"]["reliable"] for side in sides]
-    if not all(reliable) and (any(reliable) or result["engine"] != "torch"):
+    if not all(reliable) and result["engine"] != "torch":
         text = (
             f"of the {plural(result['networks'], 'network')} "
             f"{figures(result['effective'] or 0.0, 2)} count where they differ most: an ensemble "

@@ -1,6 +1,6 @@
 """Spans drawn by the workers of a dask cluster, handed back in order.
 
-A task draws one span, merges it where it is drawn, and sends back its moments. A worker that is
+A task draws one span, merges it where it is drawn, and sends back its tally. A worker that is
 lost costs its tasks, which are drawn again. The scheduler holds a few tasks for each worker,
 however many draws there are.
 """
@@ -11,24 +11,19 @@ import asyncio
 import queue
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future as Handle
 from contextlib import suppress
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from bnstats.errors import BnstatsError, HostError, printable
-from bnstats.sampling.cluster_worker import RefusedError, Task, about, draw, task_for
+from bnstats.sampling.cluster_worker import RefusedError, Task, about, draw
 from bnstats.sampling.connection import connected
 from bnstats.sampling.kept import Drawn
 from bnstats.sampling.layout import Layout, Span
-from bnstats.sampling.run import numpy_layout
-from bnstats.sampling.settings import Sampling
 from bnstats.sampling.versions import versions
 from bnstats.sampling.watch import Watch
-from bnstats.specs.spec import Spec
-from bnstats.statistics.moments import Tally
 
 PATIENCE = 30.0  # seconds without a single worker, at the beginning or later
 _POLL = 0.1  # seconds between two questions whether to stop
@@ -49,12 +44,23 @@ class _Parcel:
     def __init__(self, span: Span) -> None:
         self.span = span
         self.losses = 0
-        self.tally: Tally | None = None
+        self.tally: Any = None
         self.future: Any = None
 
 
 class Crew:
     """The workers of a cluster, at work on a run.
+
+    Parameters
+    ----------
+    where
+        Address, scheduler file or client of the cluster.
+    task
+        What is drawn.
+    layout
+        Returns how the run is cut, given the smallest leaf that a worker asks for, if one does.
+    watch
+        Asked whether to stop, and told of workers that draw nothing.
 
     Attributes
     ----------
@@ -70,11 +76,9 @@ class Crew:
     """
 
     def __init__(
-        self, spec: Spec, sampling: Sampling, samples: int, pivot: float, watch: Watch
+        self, where: Any, task: Task, layout: Callable[[int | None], Layout], watch: Watch
     ) -> None:
-        self._client, self._where = connected(sampling.cluster), sampling.cluster
-        self._watch = watch
-        task = task_for(spec, sampling, pivot)
+        self._client, self._where, self._watch = connected(where), where, watch
         found: dict[str, Any] = {}
         while not found:
             self._threads = self._awaited()
@@ -86,11 +90,8 @@ class Crew:
         self.device = facts[0]["device"]
         if len({f["arithmetic"] for f in facts}) > 1:
             watch.note("the workers' arithmetic differs: last digits depend on who draws what")
-        if sampling.backend == "numpy":
-            self.layout = numpy_layout(spec.bound, sampling, samples)
-        else:
-            self.layout = Layout(samples, min(f["leaf"] for f in facts))
-        self._task = replace(task, layout=self.layout)
+        self.layout = layout(min((f["leaf"] for f in facts if "leaf" in f), default=None))
+        self._task = task.cut(self.layout)
         self._only: list[str] | None = None
         self._done: queue.SimpleQueue[tuple[_Parcel, Handle[Any]]] = queue.SimpleQueue()
         self._run = next(_numbers)
@@ -134,7 +135,6 @@ class Crew:
                 under_way -= self._hear()
                 while window and window[0].tally is not None:
                     parcel = window.popleft()
-                    assert parcel.tally is not None
                     yield parcel.span, parcel.tally
         finally:
             self._cancel([p.future for p in window if p.tally is None])

@@ -1,4 +1,4 @@
-"""What a worker of a cluster does: it says what it is, and draws spans."""
+"""What a worker of a cluster does: it says what it is, and draws spans, of a layer or others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 from bnstats.backends import chosen, load
 from bnstats.errors import BnstatsError, HostError
@@ -31,9 +31,34 @@ class RefusedError(HostError):
     """A worker has other versions than whoever asks."""
 
 
+class Task(Protocol):
+    """What a run draws: all that a worker needs to know besides a span."""
+
+    @property
+    def layer(self) -> str:
+        """What is drawn, as a person knows it."""
+
+    @property
+    def source(self) -> str | None:
+        """Digest of a user's source."""
+
+    @property
+    def versions(self) -> tuple[tuple[str, str], ...]:
+        """What draws where the run was begun."""
+
+    def cut(self, layout: Layout) -> Task:
+        """Return the task with how the run is cut, which is decided once workers were asked."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what this worker is for the task: ``source``, and its ``device`` and ``leaf``."""
+
+    def drawn(self, span: Span) -> Any:
+        """Draw a span, and return its tally."""
+
+
 @dataclass(frozen=True)
-class Task:
-    """What is drawn: all that a worker needs to know besides a span.
+class LayerTask:
+    """Draws of a layer.
 
     Attributes
     ----------
@@ -55,8 +80,32 @@ class Task:
     versions: tuple[tuple[str, str], ...]
     layout: Layout | None = None
 
+    def cut(self, layout: Layout) -> LayerTask:
+        """Return the task with how the run is cut."""
+        return replace(self, layout=layout)
 
-def task_for(spec: Spec, sampling: Sampling, pivot: float) -> Task:
+    def facts(self) -> dict[str, Any]:
+        """Return what this worker is for the task."""
+        facts: dict[str, Any] = {"source": source_digest(_spec(self).layer)}
+        if self.sampling.backend != "numpy":
+            lanes, facts["device"] = _lanes(replace(self, layout=None))
+            facts["leaf"] = lanes_layout(lanes, 1).leaf
+        return facts
+
+    def drawn(self, span: Span) -> Tally:
+        """Draw a span, and return its moments."""
+        assert self.layout is not None
+        if self.sampling.backend == "numpy":
+            return span_tally(_spec(self), self.sampling, self.pivot, self.layout, span)
+        tree = Tree()
+        with _lanes_lock:
+            lanes, _ = _lanes(replace(self, layout=None))
+            for leaf, tally in accelerated(lanes, self.layout, iter([span]), Watch()):
+                tree.push(leaf, tally)
+        return tree.total()  # type: ignore[no-any-return]
+
+
+def task_for(spec: Spec, sampling: Sampling, pivot: float) -> LayerTask:
     """Return the task of a run.
 
     Raises
@@ -64,54 +113,48 @@ def task_for(spec: Spec, sampling: Sampling, pivot: float) -> Task:
     BnstatsError
         The layer is a function that no other process can import.
     """
-    module = ""
-    if spec.layer.name not in LAYERS:
-        found = inspect.unwrap(spec.layer.bind)
-        module = getattr(found, "__module__", "") or ""
-        if module == "__main__":
-            raise BnstatsError(
-                f"{spec.layer.name} is defined in a script, which no worker can import",
-                hint="define it in a module of its own",
-            )
     own = replace(sampling, cluster=None, checkpoint=None, workers=1, samples=None, precision=None)
     own = replace(own, max_time=None)
-    return Task(spec.text, module, own, pivot, source_digest(spec.layer), tuple(versions().items()))
+    here = tuple(versions().items())
+    return LayerTask(spec.text, module_of(spec), own, pivot, source_digest(spec.layer), here)
+
+
+def module_of(spec: Spec) -> str:
+    """Return the module that makes a layer of the user's known, or nothing for bnstats' own.
+
+    Raises
+    ------
+    BnstatsError
+        The layer is a function that no other process can import.
+    """
+    if spec.layer.name in LAYERS:
+        return ""
+    module = getattr(inspect.unwrap(spec.layer.bind), "__module__", "") or ""
+    if module == "__main__":
+        raise BnstatsError(
+            f"{spec.layer.name} is defined in a script, which no worker can import",
+            hint="define it in a module of its own",
+        )
+    return module
 
 
 def about(task: Task) -> dict[str, Any]:
     """Return what this worker is: its versions, its arithmetic, its device and the leaf for it."""
     facts: dict[str, Any] = {"versions": versions(), "arithmetic": arithmetic(), "source": None}
     facts["device"] = "cpu"
-    if dict(task.versions) != versions():
-        return facts
-    spec = _spec(task)
-    facts["source"] = source_digest(spec.layer)
-    if task.sampling.backend != "numpy":
-        lanes, facts["device"] = _lanes(replace(task, layout=None))
-        facts["leaf"] = lanes_layout(lanes, 1).leaf
-    return facts
+    return facts | task.facts() if dict(task.versions) == versions() else facts
 
 
-def draw(task: Task, span: Span) -> tuple[Tally, float]:
-    """Return the moments of a span, and how many seconds they took."""
+def draw(task: Task, span: Span) -> tuple[Any, float]:
+    """Return the tally of a span, and how many seconds it took."""
     if dict(task.versions) != versions():
         raise RefusedError("this worker has other versions")
-    assert task.layout is not None
     keep_freed_memory()
     begin = time.perf_counter()
-    span = Span(*span)
-    if task.sampling.backend != "numpy":
-        tree = Tree()
-        with _lanes_lock:
-            lanes, _ = _lanes(replace(task, layout=None))
-            for leaf, tally in accelerated(lanes, task.layout, iter([span]), Watch()):
-                tree.push(leaf, tally)
-        return tree.total(), time.perf_counter() - begin
-    tally = span_tally(_spec(task), task.sampling, task.pivot, task.layout, span)
-    return tally, time.perf_counter() - begin
+    return task.drawn(Span(*span)), time.perf_counter() - begin
 
 
-def _spec(task: Task) -> Spec:
+def _spec(task: LayerTask) -> Spec:
     return _parsed(task.layer, task.module, task.sampling)
 
 
@@ -125,7 +168,7 @@ def _parsed(layer: str, module: str, sampling: Sampling) -> Spec:
 
 
 @lru_cache(maxsize=2)
-def _lanes(task: Task) -> tuple[Lanes, str]:
+def _lanes(task: LayerTask) -> tuple[Lanes, str]:
     backend = task.sampling.backend
     devices = chosen(backend, load(backend), task.sampling.device)
     quiet = Watch(on_note=lambda text: None)

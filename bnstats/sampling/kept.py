@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from types import MappingProxyType
+from typing import Any
 
 from bnstats.sampling.layout import Known, Layout, Span, merge_tallies
-from bnstats.statistics.moments import Tally
 
-Drawn = Iterator[tuple[Span, Tally]]
+Drawn = Iterator[tuple[Span, Any]]
 
 
 class Subtrees:
@@ -27,7 +27,7 @@ class Subtrees:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self.known: dict[tuple[int, int], tuple[Span, Tally]] = {}
+        self.known: dict[tuple[int, int], tuple[Span, Any]] = {}
 
     def __iter__(self) -> Drawn:
         return iter(value for _, value in sorted(self.known.items()))
@@ -42,7 +42,7 @@ class Subtrees:
             leaves *= 2
         return False
 
-    def add(self, span: Span, tally: Tally) -> None:
+    def add(self, span: Span, tally: Any) -> None:
         """Add a span, unless it is known, in place of those that lie in it."""
         if self.covers(span):
             return
@@ -51,7 +51,7 @@ class Subtrees:
         for inner in list(within):
             del self.known[unit, inner]
         while self._is_whole(span) and (span.first & ~leaves):
-            sibling, theirs = self.known.get((unit, span.first ^ leaves), (None, Tally()))
+            sibling, theirs = self.known.get((unit, span.first ^ leaves), (None, None))
             if sibling is None or sibling.leaves != leaves or not self._is_whole(sibling):
                 break
             del self.known[unit, sibling.first]
@@ -71,7 +71,7 @@ class Kept:
 
     known: Known = MappingProxyType({})
 
-    def keep(self, span: Span, tally: Tally) -> None:
+    def keep(self, span: Span, tally: Any) -> None:
         """Keep a span that was drawn."""
 
     def close(self) -> None:
@@ -85,7 +85,7 @@ class Both(Kept):
         self._kept, self._drawn = kept, drawn
         self.known = kept.known
 
-    def keep(self, span: Span, tally: Tally) -> None:
+    def keep(self, span: Span, tally: Any) -> None:
         """Keep a span in both places."""
         self._kept.keep(span, tally)
         self._drawn.add(span, tally)
@@ -102,7 +102,7 @@ def taken_up(
 
     Nothing is drawn before the known ones that come first are heard.
     """
-    waiting: deque[tuple[Span, Tally | None]] = deque()
+    waiting: deque[tuple[Span, Any]] = deque()
     unseen = iter(spans)
 
     def told() -> Drawn:

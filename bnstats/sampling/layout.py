@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bnstats.statistics.moments import Tally, as_unit, merge
+from bnstats.statistics.moments import Tally, as_unit
 
 
 class Chunk(NamedTuple):
@@ -49,7 +49,7 @@ class Span(NamedTuple):
     is_milestone: bool = False
 
 
-Known = Mapping[tuple[int, int], tuple[Span, Tally]]  # by unit and first leaf
+Known = Mapping[tuple[int, int], tuple[Span, Any]]  # spans and tallies by unit and first leaf
 
 
 @dataclass(frozen=True)
@@ -151,14 +151,9 @@ def _power(number: int) -> int:
     return 1 << (max(number, 1).bit_length() - 1)
 
 
-def merge_tallies(left: Tally, right: Tally) -> Tally:
-    """Pool two tallies direction by direction."""
-    if not left or not right:
-        return left or right
-    merged = Tally({direction: merge(left[direction], right[direction]) for direction in left})
-    if left.joint is not None and right.joint is not None:
-        merged.joint = left.joint.merged(right.joint)
-    return merged
+def merge_tallies(left: Any, right: Any) -> Any:
+    """Pool two tallies, moments or sums over networks, the left one's draws first; or one alone."""
+    return left.merged(right) if left and right else left or right
 
 
 def _as_unit(tally: Tally) -> Tally:
@@ -171,9 +166,9 @@ class Tree:
     """A binary merge tree over the leaves of a unit, in memory logarithmic in their number."""
 
     def __init__(self) -> None:
-        self._stack: list[tuple[int, int, Tally]] = []  # first leaf, leaves, and their moments
+        self._stack: list[tuple[int, int, Any]] = []  # first leaf, leaves, and their tally
 
-    def push(self, span: Span, tally: Tally) -> None:
+    def push(self, span: Span, tally: Any) -> None:
         """Merge the next span into the tree."""
         first, leaves = span.first, span.leaves
         while self._stack and self._stack[-1][1] == leaves and first & leaves:
@@ -182,8 +177,8 @@ class Tree:
             leaves *= 2
         self._stack.append((first, leaves, tally))
 
-    def total(self) -> Tally:
-        """Return the moments of all leaves so far."""
+    def total(self) -> Any:
+        """Return the tally of all leaves so far; an empty one of none."""
         tallies = (tally for *_, tally in reversed(self._stack))
         return reduce(lambda later, earlier: merge_tallies(earlier, later), tallies, Tally())
 
@@ -204,9 +199,9 @@ class Merged:
         self.draws = 0
         self._trees = [Tree() for _ in range(layout.units)]
         self._pushed = 0
-        self._level = Tally()
+        self._level: Any = Tally()
 
-    def push(self, span: Span, tally: Tally) -> None:
+    def push(self, span: Span, tally: Any) -> None:
         """Merge the next span."""
         self._trees[span.unit].push(span, tally)
         self._pushed += span.draws
@@ -217,6 +212,6 @@ class Merged:
             totals = (tree.total() for tree in self._trees)
             self._level = reduce(merge_tallies, map(_as_unit, totals))
 
-    def total(self) -> Tally:
-        """Return the moments of what counts."""
+    def total(self) -> Any:
+        """Return the tally of what counts."""
         return self._trees[0].total() if len(self._trees) == 1 else self._level

@@ -89,8 +89,12 @@ def _engine(
     pivot = y_pivot(spec.bound, sampling.law)
     if sampling.cluster is not None:
         from bnstats.sampling.cluster import Crew  # here: it needs dask
+        from bnstats.sampling.cluster_worker import task_for
 
-        crew = Crew(spec, sampling, samples, pivot, watch)
+        def layout_for(leaf: int | None) -> Layout:
+            return Layout(samples, leaf) if leaf else numpy_layout(spec.bound, sampling, samples)
+
+        crew = Crew(sampling.cluster, task_for(spec, sampling, pivot), layout_for, watch)
         return _Engine(crew.layout, crew.drawn, crew.device, crew.wanted)
     if sampling.backend != "numpy":
         lanes = lanes_on(devices, spec, sampling, pivot, watch)
@@ -156,7 +160,7 @@ def span_tally(spec: Spec, sampling: Sampling, pivot: float, layout: Layout, spa
     tree = Tree()
     for part, chunk in layout.chunks(span):
         tree.push(part, chunk_tally(spec, sampling, pivot, chunk))
-    return tree.total()
+    return tree.total()  # type: ignore[no-any-return]
 
 
 def chunk_tally(spec: Spec, sampling: Sampling, pivot: float, chunk: Chunk) -> Tally:

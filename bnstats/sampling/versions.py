@@ -26,15 +26,15 @@ def versions() -> dict[str, str]:
         "bnstats": __version__,
         "numpy": np.__version__,
         "Python": ".".join(platform.python_version_tuple()[:2]),
-        "code of bnstats": drawing_code(),
+        "code of bnstats": drawing_code("networks"),
     }
 
 
 @cache
-def drawing_code() -> str:
-    """Return a digest of the modules of bnstats that digits come from."""
+def drawing_code(*more: str) -> str:
+    """Return a digest of the modules of bnstats that digits of layers come from, and of more."""
     digest = hashlib.sha256()
-    for path in sorted(_files(_ROOT / name for name in _DRAWING)):
+    for path in sorted(_files(_ROOT / name for name in (*_DRAWING, *more))):
         digest.update(path.relative_to(_ROOT).as_posix().encode())
         digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()[:16]

@@ -1,21 +1,20 @@
-"""What a layer of the user's is made of, as far as it can be read: a change shows in a digest."""
+"""What a layer or a model of the user's is made of, as it is read: a digest shows changes."""
 
 from __future__ import annotations
 
 import hashlib
 import inspect
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, USER_LAYERS, Layer
+from bnstats.specs.spec import Spec
 
 
 def source_digest(layer: Layer) -> str | None:
     """Return a digest of the module that a layer of the user's comes from; None of bnstats' own.
-
-    The numbers within a torch.nn.Module, and the version of the package, count as well. What the
-    module imports in its turn is not read.
 
     Raises
     ------
@@ -24,7 +23,26 @@ def source_digest(layer: Layer) -> str | None:
     """
     if layer.name in LAYERS and layer.name not in USER_LAYERS:
         return None
-    found = inspect.unwrap(layer.bind)
+    return digest_of_source(inspect.unwrap(layer.bind), layer.name)
+
+
+def sources_digest(specs: Iterable[Spec]) -> str | None:
+    """Return one digest of several layers' sources; None where all are bnstats' own."""
+    found = [digest for spec in specs if (digest := source_digest(spec.layer))]
+    return hashlib.sha256(" ".join(found).encode()).hexdigest()[:16] if found else None
+
+
+def digest_of_source(found: Any, name: str) -> str:
+    """Return a digest of the module that a function, class or object of the user's comes from.
+
+    The numbers within a torch.nn.Module, and the version of the package, count as well. What the
+    module imports in its turn is not read.
+
+    Raises
+    ------
+    BnstatsError
+        The source of what has this name cannot be read.
+    """
     of = found if inspect.isroutine(found) or isinstance(found, type) else type(found)
     module = sys.modules.get(getattr(of, "__module__", None) or "")
     root = sys.modules.get(getattr(module, "__name__", "").partition(".")[0])
@@ -34,7 +52,7 @@ def source_digest(layer: Layer) -> str | None:
     except (OSError, TypeError):
         if root is None or not hasattr(root, "__version__"):
             raise BnstatsError(
-                f"the source of {layer.name} cannot be read, and so not be compared later",
+                f"the source of {name} cannot be read, and so not be compared later",
                 hint="define it in a module of its own",
             ) from None
         text = getattr(of, "__qualname__", repr(of))  # compiled, of a package that has a version

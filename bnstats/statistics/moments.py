@@ -85,6 +85,13 @@ class Tally(dict[Direction, Moments]):
 
     joint: Joint | None = None
 
+    def merged(self, other: Tally) -> Tally:
+        """Pool two, direction by direction."""
+        found = Tally({direction: merge(self[direction], other[direction]) for direction in self})
+        if self.joint is not None and other.joint is not None:
+            found.joint = self.joint.merged(other.joint)
+        return found
+
 
 def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
     """Return the moments of one block of draws.

@@ -23,7 +23,7 @@ from torch import nn  # noqa: E402
 from bnstats.networks.models.factory import factory_of  # noqa: E402
 from bnstats.networks.models.inputs import InputShape  # noqa: E402
 from bnstats.networks.models.model import Model, ModelTask  # noqa: E402
-from bnstats.networks.running import Chunk  # noqa: E402
+from bnstats.sampling.layout import Chunk  # noqa: E402
 
 NEAR = pytest.approx
 FAR = 4.5
@@ -56,7 +56,7 @@ def by_hand(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(inside, "_pass", spy)
-        task.tally(Chunk(chunk, 1))
+        task.tally(Chunk(chunk, chunk, 1))
     made, x, generator, state = kept
     generator.set_state(state)
     x = task.model.input.draw(batch, generator)
@@ -108,7 +108,9 @@ def test_correlation_is_the_mean_cosine_of_pairs_of_inputs() -> None:
     flat = flat / flat.norm(dim=1, keepdim=True)
     gram = flat @ flat.T
     expected = float((gram.sum() - 8) / 56)
-    single = ModelTask(Model(factory_of(models.Stacked), InputShape((64,))), 0).tally(Chunk(0, 1))
+    single = ModelTask(Model(factory_of(models.Stacked), InputShape((64,))), 0).tally(
+        Chunk(0, 0, 1)
+    )
     assert single.correlation is not None
     assert float(single.correlation.mean[1]) == NEAR(expected, rel=1e-5)
 

@@ -43,10 +43,15 @@ CASES = {
     "instance_norm": "F.instance_norm(x)",
     "softmax": "F.softmax(x, 1)",
     "log_softmax": "F.log_softmax(x, 1)",
+    "glu": "F.glu(x, 1)",
+    "swiglu": "x[:, :4] * F.silu(x[:, 4:])",
+    "maxout:k=4": "x.reshape(-1, 4, 2, 6, 5).amax(1)",
+    "crelu": "torch.cat([F.relu(x), F.relu(-x)], 1)",
 }
 ROWS = {
     "linear:out_features=4": "F.linear(x, w)",
     "softmax": "F.softmax(x, -1)",
+    "crelu": "torch.cat([F.relu(x), F.relu(-x)], -1)",
     "layer_norm": "F.layer_norm(x, x.shape[-1:])",
     "rms_norm:eps=1e-5": "F.rms_norm(x, x.shape[-1:], eps=1e-5)",
 }
@@ -60,6 +65,7 @@ ROWS = {
         *((text, (7,), theirs) for text, theirs in ROWS.items()),
         ("conv1d:out_channels=5,padding=1", (3, 9), "F.conv1d(x, w, padding=1)"),
         ("batch_norm", (7,), "F.batch_norm(x, None, None, training=True)"),
+        ("geglu", (4, 6), "x[..., :3] * F.gelu(x[..., 3:])"),
     ],
 )
 def test_layers_do_to_a_batch_what_torchs_do(
@@ -67,7 +73,7 @@ def test_layers_do_to_a_batch_what_torchs_do(
 ) -> None:
     """Forward and backward, weights shared by the batch."""
     torch = pytest.importorskip("torch")
-    functions = {"F": torch.nn.functional}
+    functions = {"F": torch.nn.functional, "torch": torch}
     name, _, items = text.partition(":")
     given = dict(i.split("=") for i in items.split(",") if i)
     event = event_of(name, shape, BATCH, given)
@@ -76,7 +82,8 @@ def test_layers_do_to_a_batch_what_torchs_do(
     values = given | {k: v for k, v in event.values.items() if k in known}
     if "init" in known:
         values["init"] = "kaiming_normal"
-    spec = parse(f"{name}:{','.join(f'{k}={v}' for k, v in values.items())}")
+    items = ",".join(f"{k}={v}" for k, v in values.items())
+    spec = parse(f"{name}:{items}" if items else name)
     x, drawn = normal((*shape, BATCH)), {}
 
     def numbers(given: object, n: int) -> np.ndarray:
@@ -301,7 +308,8 @@ def test_padding_resizing_and_depthwise_convolutions_have_their_place() -> None:
             "layer 3, add, gets 3x6x6; it wants 3x8x8, the shape of its trunk",
             None,
         ),
-        (["glu", "--input", "8"], "glu is no layer of a stack with shapes", "linear, convolutions"),
+        (["glu", "--input", "9"], "layer 1, glu, gets 9; it wants a multiple of 2 channels", None),
+        (["mse_loss", "--input", "8"], "mse_loss is no layer of a stack", "linear, convolutions"),
         (["relu", "--input", "3xx8"], "input '3xx8' is not a shape", "--input 3x224x224"),
         (["relu", "--input", "tokens:9x9"], "tokens has no place", None),
         (["relu", "--input", "8", "--width", "9"], "width has no place", None),

@@ -298,3 +298,16 @@ def test_wrong_input_is_told_in_a_line(cli: Cli, argv: tuple[str, ...]) -> None:
     code, out, err = cli("sweep", *argv)
     assert (code, out) == (2, "")
     assert err.startswith("error: ")
+
+
+def test_a_number_of_a_sweep_is_printed_bare(cli: Cli) -> None:
+    tanh = ("sweep", "tanh", "--over", "x_std=0.1,1,10", "--quantity", "std_y")
+    expected = cli("exact", "tanh", "--x-std", "0.1", "--get", "std_y.exact.value").out
+    assert cli(*tanh, "--get", "x_std=0.1.std_y.exact.value").out == expected
+    assert cli(*tanh, "--get", "tanh.x_std=0.1.std_y.exact.value").out == expected
+    relu = ("sweep", "leaky_relu", "--over", "negative_slope=0:1", "--find", "c1=0.1")
+    assert cli(*relu, "--get", "found.value").out.startswith("0.3969556")
+    outcome = cli(*tanh, "--get", "x_std=0.2.std_y.exact.value")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "no 'x_std=0'" in outcome.err
+    assert "there is layer, x_std=0.1, x_std=1, x_std=10" in outcome.err

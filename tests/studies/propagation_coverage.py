@@ -1,13 +1,18 @@
 """How often the intervals of `bnstats propagate` hold, for networks whose exact law is known.
 
-Run as ``python tests/studies/propagation_coverage.py``; prints a table with binomial errors.
+    python tests/studies/propagation_coverage.py [--replications 4000] [--seed 0] [--out results]
+
+Writes the part ``coverage`` of propagation.json and, from that alone, propagation.md.
 
 A ReLU network with He's weights multiplies |x|² by independent F = (2/n)·χ²_K, K ~ Bin(n, ½), and
 |dy|² by factors of the same law; a linear one by χ²_n/n. Mean squares are drawn from these laws and
 go through the code that propagate uses; that its engines draw from them is what the tests show.
 
-Whether an ensemble is called reliable depends on the sample. Where chance decides it, those
-samples are called so that have missed the tails most, and their intervals hold less often.
+Whether an ensemble is called reliable depends on the sample. Were it judged by the networks that
+its interval is made of, those samples would be called so, where chance decides it, that have missed
+the tails: their intervals are too short, and hold in 65 to 90 % of all cases. No rule of that kind
+is free of this: the standard error that it bounds is the length of the interval. So a fourth of the
+networks decides, and the others make the interval.
 """
 
 from __future__ import annotations
@@ -16,9 +21,11 @@ import argparse
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from propagation_report import write
 from scipy import special, stats
 
 from bnstats.networks.estimates import sides
@@ -61,14 +68,9 @@ def truth(kind: str, width: int, depth: int) -> float:
     return float(math.exp((depth * of_layer + first) / 2))
 
 
-def cover(
-    kind: str, width: int, depth: int, networks: int, replications: int, generator: Any
-) -> Coverage:
-    """Draw so many times so many networks, and count the intervals that hold."""
-    shape = (networks, replications)
-    ln = np.log(generator.chisquare(width, shape) / width)
-    for _ in range(depth):
-        ln += ln_factors(kind, width, shape, generator)
+def cover(kind: str, width: int, depth: int, ln: Any) -> Coverage:
+    """Count the intervals that hold for ln M of (networks, replications)."""
+    networks, replications = ln.shape
     none = [math.nan] * replications
     found = list(sides(Direction.of(ln, [0]), (none, none), CONFIDENCE))
     typical = truth(kind, width, depth)
@@ -84,45 +86,42 @@ def cover(
     )
 
 
+def drawn(kind: str, width: int, replications: int, seed: int) -> dict[int, Any]:
+    """Return ln M by depth, each (networks, replications); deeper networks continue others."""
+    generator = np.random.Generator(np.random.SFC64([seed, len(kind), width]))
+    shape, found = (max(NETWORKS), replications), {}
+    ln = np.log(generator.chisquare(width, shape) / width)
+    for depth in range(1, max(DEPTHS) + 1):
+        ln += ln_factors(kind, width, shape, generator)
+        if depth in DEPTHS:
+            found[depth] = ln.copy()
+    return found
+
+
 def counted(intervals: Iterator[Interval | None], true: float) -> tuple[int, int]:
     """Return how many intervals hold, and of how many."""
     held = [ends is not None and ends[0] <= true <= ends[1] for ends in intervals]
     return sum(held), len(held)
 
 
-def rate(held: tuple[int, int]) -> str:
-    """Write a share of intervals in per cent with its binomial standard error."""
-    hits, among = held
-    if not among:
-        return "–"
-    share = hits / among
-    error = math.sqrt(max(share * (1 - share), 1 / among) / among)
-    return f"{100 * share:.1f} ± {100 * error:.1f}"
-
-
 def rows(replications: int, seed: int) -> Iterator[Coverage]:
-    """Yield the coverage of every combination, each from a stream of its own."""
-    settings = itertools.product(("relu", "linear"), WIDTHS, DEPTHS, NETWORKS)
-    for index, (kind, width, depth, networks) in enumerate(settings):
-        generator = np.random.Generator(np.random.SFC64([seed, index]))
-        yield cover(kind, width, depth, networks, replications, generator)
+    """Yield the coverage of every combination; fewer networks are the first ones of more."""
+    for kind, width in itertools.product(("relu", "linear"), WIDTHS):
+        for depth, ln in drawn(kind, width, replications, seed).items():
+            for networks in NETWORKS:
+                yield cover(kind, width, depth, ln[:networks])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print the table."""
+    """Count, and write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
     parser.add_argument("--replications", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args(argv)
-    print("| | width | depth | networks | typical | ensemble, reliable | of | not reliable |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|")
-    for c in rows(options.replications, options.seed):
-        share = 100 * c.reliable[1] / options.replications
-        print(
-            f"| {c.kind} | {c.width} | {c.depth} | {c.networks} | {rate(c.typical)} | "
-            f"{rate(c.reliable)} | {share:.0f} % | {rate(c.unreliable)} |",
-            flush=True,
-        )
+    found = [row._asdict() for row in rows(options.replications, options.seed)]
+    record = {"replications": options.replications, "seed": options.seed, "rows": found}
+    write(options.out, "coverage", record)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from cli_support import Cli
 
-from bnstats.networks.predictions import square_means
-from bnstats.networks.stack import Stack
-from bnstats.networks.stages import Elementwise
 from bnstats.sampling.watch import Watch
-from bnstats.tables.networks import build, check, page, plot, theory
+from bnstats.tables.networks import build, check, page, plot
 from bnstats.tables.networks.build import DEPTHS, Setting
 
 Document = dict[str, Any]
@@ -30,45 +26,7 @@ FEW = (
 )
 
 
-def activation(name: str, scale: Any = "none") -> Elementwise:
-    (stage,) = Stack((name,), scale=scale).stages
-    assert isinstance(stage, Elementwise)
-    return stage
-
-
 # --- theory of padded convolutions ----------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("side", "at_50"), [(7, 0.0045), (14, 0.171), (28, 0.497), (56, 0.726)])
-def test_zero_padding_leaks_as_a_random_walk_does(side: int, at_50: float) -> None:
-    # A walk that ends outside: one step a layer and side of the map, to each neighbour or none.
-    squares = np.square(theory.convolutions(activation("identity"), side, 50).y)
-    assert squares[0] == pytest.approx(((3 * side - 2) / (3 * side)) ** 2, rel=1e-12)
-    assert squares[-1] == pytest.approx(at_50, rel=2e-2)  # printed to two or three digits
-    factor = ((1 + 2 * math.cos(math.pi / (side + 1))) / 3) ** 2
-    later = np.square(theory.convolutions(activation("identity"), side, 3 * side**2).y)
-    assert later[-1] / later[-2] == pytest.approx(factor, rel=1e-6)
-
-
-@pytest.mark.parametrize("name", build.ACTIVATIONS)
-@pytest.mark.parametrize("scale", ["none", "separate"])
-def test_mean_squares_agree_with_quadrature(name: str, scale: str) -> None:
-    stage = activation(name, scale)
-    for q in (1e-8, 0.3, 1.0, 9.0):
-        y, slope = theory._square_means(stage, np.array([q]))
-        known = square_means(stage.spec, q)
-        assert y[0] == pytest.approx(known[0].value * stage.forward**2, rel=1e-7)
-        assert slope[0] == pytest.approx(known[1].value * stage.backward**2, rel=1e-7)
-
-
-def test_a_map_of_one_position_is_a_dense_layer_of_a_ninth() -> None:
-    found = theory.convolutions(activation("tanh"), 1, 2)
-    tanh = activation("tanh").spec
-    first = square_means(tanh, 1 / 9)
-    second = square_means(tanh, first[0].value / 9)
-    assert found.y == pytest.approx([first[0].value ** 0.5, second[0].value ** 0.5], rel=1e-7)
-    last = second[1].value / 9
-    assert found.dx == pytest.approx([last**0.5, (last * first[1].value / 9) ** 0.5], rel=1e-7)
 
 
 def test_drawn_convolutions_have_these_scales() -> None:

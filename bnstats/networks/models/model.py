@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -20,12 +21,16 @@ from bnstats.networks.models.factory import Factory
 from bnstats.networks.models.inputs import InputShape
 from bnstats.networks.models.watching import Call, Watcher, first_tensor
 from bnstats.networks.reduce import Drawn, Ends, Label, Tally
-from bnstats.networks.running import Chunk
 from bnstats.sampling.iid import stream
+from bnstats.sampling.layout import Chunk
+from bnstats.specs.sources import digest_of_source
+from bnstats.specs.spec import Spec
 
 Mode = Literal["train", "eval"]
 _LEAST_BLOCKS = 3  # for a line through them to say something
 _SHOWN = 3  # names in a message
+
+_one_at_a_time = Lock()  # torch's seeds are those of all threads, and a worker may have several
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,11 @@ class Model:
     batch: int = 8
     mode: Mode = "train"
     rows: str = "*"
+
+    @property
+    def name(self) -> str:
+        """The path of what makes them."""
+        return self.factory.name
 
     @property
     def text(self) -> str:
@@ -154,6 +164,16 @@ class ModelTask:
         """The model."""
         return self.model
 
+    @property
+    def specs(self) -> Sequence[Spec]:
+        """No layers of a stack."""
+        return ()
+
+    @property
+    def source(self) -> str:
+        """Digest of the module that makes the models; not of what it imports."""
+        return digest_of_source(self.model.factory.make, self.model.factory.name)
+
     def processes(self, workers: int, networks: int) -> int:
         """Return how many processes are worth their start: a model takes longer than that."""
         return min(workers, networks)
@@ -173,18 +193,18 @@ class ModelTask:
 
     def tally(self, chunk: Chunk) -> ModelTally:
         """Draw one model and send a batch through it, forward and backward."""
-        seeds = stream(self.seed, f"propagate {self.model.text}", chunk.number)
-        with _seeded(seeds), _one_thread():
-            return _drawn(self.model, seeds, keeps_weights=chunk.number < 2)
+        seeds = stream(self.seed, f"propagate {self.model.text}", chunk.unit)
+        with _one_at_a_time, _seeded(seeds), _one_thread():
+            return _drawn(self.model, seeds, chunk.unit)
 
 
-def _drawn(model: Model, seeds: np.random.Generator, *, keeps_weights: bool) -> ModelTally:
+def _drawn(model: Model, seeds: np.random.Generator, before: int) -> ModelTally:
     made = model.factory()
     gone = weakref.ref(made)
     made.train(model.mode == "train")
     watcher = Watcher(made, model.batch, model.rows)
     _pass(model, made, watcher, torch.Generator().manual_seed(_seed(seeds)))
-    weights = tuple(_weights(made)) if keeps_weights else ()
+    weights = tuple(_weights(made)) if before < 2 else ()  # of two draws
     rows, blocks = watcher.rows, watcher.blocks
     del made, watcher
     if gone() is not None:  # a cycle holds it, and memory must not grow with the draws
@@ -200,7 +220,7 @@ def _drawn(model: Model, seeds: np.random.Generator, *, keeps_weights: bool) -> 
     ln_y = np.array([[c.y.ln if c.y else math.nan for c in rows]])
     ln_dx = np.array([[c.dx.ln if c.dx else math.nan for c in rows]])
     cosines = np.array([[c.y.cosine if c.y else math.nan for c in rows]])
-    tally = Tally.of(Drawn(ln_y, ln_dx, cosines if model.batch > 1 else None), ends)
+    tally = Tally.of(Drawn(ln_y, ln_dx, cosines if model.batch > 1 else None), ends, before)
     return ModelTally(**vars(tally), labels=labels, weights=weights, name=_name(model), per=per)
 
 

@@ -19,6 +19,7 @@ from bnstats.layers import LAYERS, Backward
 from bnstats.specs.spec import Spec
 
 Shape = tuple[int, ...]
+_JOINING = {"glu", "swiglu", "geglu", "reglu", "multiply", "maxout", "crelu"}
 _ROWS = {"softmax", "softmin", "log_softmax", "sparsemax", "standardize"}
 
 
@@ -34,11 +35,15 @@ class Event:
         Parameters of the layer that the shape decides, as a spec has them.
     groups
         Into which the channels are split first; 0 for none.
+    pieces
+        Of channels that a layer joins, and that it makes of them, as glu makes one of two; they
+        follow each other, as in torch. None of other layers.
     """
 
     axes: tuple[int, ...]
     values: Mapping[str, str]
     groups: int = 0
+    pieces: tuple[int, int] | None = None
 
 
 def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Event | str:
@@ -64,6 +69,12 @@ def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> E
     if name in _ROWS:
         axis = every[-1] if len(shape) < 3 else 0
         return Event((axis,), {"n": str(shape[axis])})
+    if name in _JOINING:
+        pieces = (1, 2) if name == "crelu" else (int(given.get("k", 2)), 1)
+        axis = 0 if len(shape) > 2 else every[-1]
+        if shape[axis] % pieces[0]:
+            return f"a multiple of {pieces[0]} channels or features"
+        return Event((axis,), {}, pieces=pieces)
     if name in ("drop_path", "feature_alpha_dropout"):
         axes = every if name == "drop_path" else every[1:]
         return Event(axes, {"elements": str(math.prod(shape[a] for a in axes))})
@@ -102,9 +113,13 @@ def by_x(sides: Shape) -> str:
 def out_shape(spec: Spec, event: Event, shape: Shape) -> Shape:
     """Return the shape of y without the batch."""
     x, y = (spec.bound.inputs[name].shape for name in ("x", "dy"))
+    out = list(shape)
+    if event.pieces:
+        (axis,), (joined, made) = event.axes, event.pieces
+        out[axis] = shape[axis] // joined * made
+        return tuple(out)
     if x == y or event.groups:
         return shape
-    out = list(shape)
     for axis, size in zip(event.axes, y, strict=True):
         out[axis] = size
     return tuple(out)
@@ -117,6 +132,8 @@ def through(
 
     ``numbers(given, n)`` draws n draws of an `Input`; the weights of a layer have one draw.
     """
+    if event.pieces:
+        return _joined(spec, event.axes[0], event.pieces, x)
     inputs = spec.bound.inputs
     whole = x.shape
     if event.groups:
@@ -147,3 +164,26 @@ def through(
         return apart(pull(dy.reshape(*inputs["dy"].shape, n)), sides).reshape(whole)
 
     return y.reshape(whole) if event.groups else y, backward
+
+
+def _joined(spec: Spec, axis: int, pieces: tuple[int, int], x: Any) -> tuple[Any, Backward]:
+    """Return y of pieces of the channels, which lie along an axis, and its backward."""
+
+    def apart(v: Any, count: int) -> Any:
+        sides = *v.shape[:axis], count, v.shape[axis] // count, *v.shape[axis + 1 :]
+        return np.ascontiguousarray(np.moveaxis(v.reshape(sides), axis, 0))
+
+    def together(v: Any) -> Any:
+        sides = *v.shape[1 : axis + 1], -1, *v.shape[axis + 2 :]
+        return np.moveaxis(v, 0, axis).reshape(sides)
+
+    (joined, made), inputs = pieces, spec.bound.inputs
+    parts = apart(x, joined)
+    draws = {"x": parts.reshape(*inputs["x"].shape, -1)}
+    y, pull = spec.bound.forward(numpy_backend, draws)
+
+    def backward(dy: Any) -> Any:
+        dx = pull(apart(dy, made).reshape(*inputs["dy"].shape, -1))
+        return together(dx.reshape(parts.shape))
+
+    return together(y.reshape(made, *parts.shape[1:])), backward

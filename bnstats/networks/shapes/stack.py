@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -139,6 +139,11 @@ class ShapedStack(Choices):
         return tuple(steps)
 
     @property
+    def specs(self) -> Iterator[Spec]:
+        """The layers, which may be the user's own."""
+        return (s.spec for s in self.steps if isinstance(s, Placed))
+
+    @property
     def kept(self) -> tuple[int, float]:
         """How many layers have weights, and what the others make of E[x²]."""
         placed = [s for s in self.steps if isinstance(s, Placed)]
@@ -196,7 +201,7 @@ class ShapedStack(Choices):
             raise BnstatsError(
                 f"{printable(text, 60)} is no layer of a stack with shapes",
                 hint="linear, convolutions, pools, padding, resizing, norms, softmax, activations, "
-                "dropout, flatten, skip and add",
+                "gated units,                 "dropout, flatten, skip and add",
             )
         out = shape if event is None else out_shape(spec, event, shape)
         if drawn is not None:
@@ -231,9 +236,9 @@ def isolated(spec: Spec) -> tuple[float, float]:
 
 
 def _is_structured(name: str, family: str) -> bool:
-    """Whether a layer takes several numbers together; gated layers have no place in a stack."""
+    """Whether a layer takes several numbers together."""
     kinds = ("normalization", "softmax", "linear", "convolution", "max_pooling", "average_pooling")
-    others = ("lp_pooling", "fractional_pooling", "padding", "depthwise")
+    others = ("lp_pooling", "fractional_pooling", "padding", "depthwise", "gated")
     of_maps = family in ("dropout", "resizing") and name[-1] == "d"
     return family in (*kinds, *others) or of_maps or name in ("drop_path", "feature_alpha_dropout")
 

@@ -13,11 +13,14 @@ from bnstats.backends import numpy_backend
 from bnstats.layers import LAYERS, Input
 from bnstats.networks.predictions import Predictions
 from bnstats.networks.reduce import Drawn, Ends, Label, Tally
-from bnstats.networks.running import Chunk
 from bnstats.networks.shapes.events import through
 from bnstats.networks.shapes.stack import Flatten, Placed, ShapedStack
+from bnstats.networks.shapes.wide import predict
 from bnstats.networks.stages import Add, Skip
 from bnstats.sampling.iid import stream
+from bnstats.sampling.layout import Chunk
+from bnstats.specs.sources import sources_digest
+from bnstats.specs.spec import Spec
 
 Backward: TypeAlias = Callable[[Any], Any]
 _SHARE_NUMBERS = 2**24  # numbers that pass through layers, worth a process
@@ -39,10 +42,19 @@ class ShapedTask:
         """The stack."""
         return self.stack
 
+    @property
+    def specs(self) -> Iterator[Spec]:
+        """The layers that may be the user's own."""
+        return self.stack.specs
+
+    @property
+    def source(self) -> str | None:
+        """Digest of the sources of the user's layers."""
+        return sources_digest(self.stack.specs)
+
     def processes(self, workers: int, networks: int) -> int:
         """Return how many processes are worth their start."""
-        placed = (s for s in self.stack.steps if isinstance(s, Placed))
-        if any(s.spec.layer.name not in LAYERS for s in placed):
+        if any(spec.layer.name not in LAYERS for spec in self.stack.specs):
             return 1  # a user's function may run threads, torch's or jax's, which no fork survives
         return min(workers, 1 + networks * self.stack.numbers // _SHARE_NUMBERS)
 
@@ -56,17 +68,18 @@ class ShapedTask:
 
     def tally(self, chunk: Chunk) -> Tally:
         """Draw one network and send a batch through it, forward and backward."""
-        generator = stream(self.seed, f"propagate shapes {self.stack.text}", chunk.number)
+        generator = stream(self.seed, f"propagate shapes {self.stack.text}", chunk.unit)
         with np.errstate(all="ignore"):  # what is not finite is counted
             drawn = _Pass(self.stack, generator).run()
         block = len(self.stack.block)
-        return Tally.of(drawn, Ends.of_blocks(len(self.stack.steps), block))
+        return Tally.of(drawn, Ends.of_blocks(len(self.stack.steps), block), chunk.first)
 
     def predicted(self) -> Predictions:
-        """Return the layers one by one; of a wide network of such layers nothing is known here."""
-        steps = self.stack.steps
-        none = [math.nan] * len(steps)
-        return Predictions(list(_forward(steps)), list(_backward(steps))[::-1], none, none, none)
+        """Return what is expected of each row."""
+        stack = self.stack
+        wide = predict(stack.input.sides, stack.steps, correlated=stack.batch > 1)
+        alone = list(_forward(stack.steps)), list(_backward(stack.steps))[::-1]
+        return Predictions(*alone, wide.y, wide.dx, wide.correlation)
 
 
 class _Pass:

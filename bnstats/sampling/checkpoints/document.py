@@ -1,7 +1,7 @@
-"""Documents of moments: the subtrees of runs as JSON, exact to the last bit, and sealed.
+"""Documents of tallies: the subtrees of runs as JSON, exact to the last bit, and sealed.
 
-A record of moments is written field by field, whatever its fields are: numbers, and tuples of
-them. Numbers that are not finite are texts, as JSON has none of them.
+A record is written field by field, whatever its fields are: numbers, tuples of them, and records.
+Numbers that are not finite are texts, as JSON has none of them.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from bnstats.statistics.joint import Joint
 from bnstats.statistics.moments import Moments, Tally
 from bnstats.statistics.quantities import Direction
 
-SCHEMA = "bnstats-moments/1"
 _MAX_BYTES = 64_000_000
 _JOINT = "joint"
 _DAMAGED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RecursionError)
@@ -48,13 +47,30 @@ class RunMoments:
     part: tuple[int, int] | None = None
 
 
-def moments_document(runs: Sequence[RunMoments]) -> dict[str, Any]:
-    """Return the document of some runs."""
-    found = {"schema": SCHEMA, "runs": [_run_entry(run) for run in runs]}
+class Form(NamedTuple):
+    """How the tallies of one kind of runs are written.
+
+    Attributes
+    ----------
+    schema
+        Its name and version.
+    written, read
+        From a tally to plain data, and back; what is no tally raises one of the usual errors.
+    """
+
+    schema: str
+    written: Callable[[Any], dict[str, Any]]
+    read: Callable[[Mapping[str, Any]], Any]
+
+
+def moments_document(runs: Sequence[RunMoments], form: Form | None = None) -> dict[str, Any]:
+    """Return the document of some runs, by default of moments of draws."""
+    form = form or MOMENTS
+    found = {"schema": form.schema, "runs": [_run_entry(run, form) for run in runs]}
     return found | {"digest": digest_of(found)}
 
 
-def _run_entry(run: RunMoments) -> dict[str, Any]:
+def _run_entry(run: RunMoments, form: Form) -> dict[str, Any]:
     layout = run.subtrees.layout
     return {
         "run": dict(run.identity),
@@ -68,7 +84,7 @@ def _run_entry(run: RunMoments) -> dict[str, Any]:
                 "first": span.first,
                 "leaves": span.leaves,
                 "draws": span.draws,
-                "moments": {name: _entry(record) for name, record in _records(tally)},
+                "moments": form.written(tally),
             }
             for span, tally in run.subtrees
         ],
@@ -81,20 +97,34 @@ def _records(tally: Tally) -> Iterator[tuple[str, Any]]:
         yield _JOINT, tally.joint
 
 
-def _entry(record: Any) -> dict[str, Any]:
+def _moments_written(tally: Tally) -> dict[str, Any]:
+    return {name: record_entry(record) for name, record in _records(tally)}
+
+
+def record_entry(record: Any) -> dict[str, Any]:
+    """Return the fields of a record of numbers as plain data."""
     return {field.name: _written(getattr(record, field.name)) for field in fields(record)}
 
 
 def _written(value: Any) -> Any:
+    if is_dataclass(value):
+        return record_entry(value)
     if isinstance(value, tuple | list | np.ndarray):
         return [_written(item) for item in value]
     value = value.item() if isinstance(value, np.generic) else value
     return value if isinstance(value, int) or math.isfinite(value) else repr(float(value))
 
 
-def _read(value: Any) -> Any:
+def read_number(value: Any) -> Any:
+    """Return a number as it was written, or an array of lists of them.
+
+    Raises
+    ------
+    ValueError
+        It is neither.
+    """
     if isinstance(value, list):
-        return np.array([_read(item) for item in value])
+        return np.array([read_number(item) for item in value])
     if isinstance(value, str) and value in ("inf", "-inf", "nan"):
         return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -102,24 +132,34 @@ def _read(value: Any) -> Any:
     return float(value)
 
 
-def _tally(entry: Mapping[str, Any]) -> Tally:
+def _moments_read(entry: Mapping[str, Any]) -> Tally:
     directions: tuple[Direction, ...] = get_args(Direction)
-    found = Tally({d: _record(Moments, entry[d]) for d in directions if d in entry})
+    found = Tally({d: record_of(Moments, entry[d]) for d in directions if d in entry})
     if _JOINT in entry:
-        found.joint = _record(Joint, entry[_JOINT])
+        found.joint = record_of(Joint, entry[_JOINT])
     if {name for name, _ in _records(found)} != entry.keys():
         raise ValueError("not moments")
     return found
 
 
-def _record(kind: Callable[..., Any], numbers: Mapping[str, Any]) -> Any:
-    found = kind(**{name: _read(value) for name, value in numbers.items()})
+MOMENTS = Form("bnstats-moments/1", _moments_written, _moments_read)
+
+
+def record_of(kind: Callable[..., Any], numbers: Mapping[str, Any]) -> Any:
+    """Return the record that `record_entry` made plain data of.
+
+    Raises
+    ------
+    ValueError
+        It has other fields.
+    """
+    found = kind(**{name: read_number(value) for name, value in numbers.items()})
     if numbers.keys() != {field.name for field in fields(found)}:
         raise ValueError("not moments")
     return found
 
 
-def read_moments(path: Path) -> list[RunMoments]:
+def read_moments(path: Path, form: Form = MOMENTS) -> list[RunMoments]:
     """Read a document of moments.
 
     Raises
@@ -141,21 +181,21 @@ def read_moments(path: Path) -> list[RunMoments]:
         schema = document["schema"]
     except _DAMAGED:
         raise BnstatsError(f"{shown} is damaged, or no moments of bnstats") from None
-    if schema != SCHEMA:
+    if schema != form.schema:
         hint = None
         if str(schema).startswith("bnstats/"):
             hint = "bnstats compute --part 1/8 --export FILE.json writes moments"
-        raise BnstatsError(f"{shown} holds no moments: it is not {SCHEMA}", hint=hint)
+        raise BnstatsError(f"{shown} holds no moments: it is not {form.schema}", hint=hint)
     try:
         sealed = {key: value for key, value in document.items() if key != "digest"}
         if document["digest"] != digest_of(sealed):
             raise ValueError("not as it was written")
-        return [_run(entry) for entry in document["runs"]]
+        return [_run(entry, form) for entry in document["runs"]]
     except _DAMAGED:
         raise BnstatsError(f"{shown} is damaged: it is not as it was written") from None
 
 
-def _run(entry: Mapping[str, Any]) -> RunMoments:
+def _run(entry: Mapping[str, Any], form: Form) -> RunMoments:
     sizes = entry["samples"], entry["run"]["leaf"], entry["units"], entry["chunk"]
     if any(type(size) is not int or size < 1 for size in sizes):
         raise ValueError("not a layout")
@@ -168,7 +208,7 @@ def _run(entry: Mapping[str, Any]) -> RunMoments:
         span = Span(*subtrees.layout.span(*where))
         if not (whole and aligned and unit < sizes[2]) or span.draws != node["draws"]:
             raise ValueError("not a span of this run")
-        subtrees.add(span, _tally(node["moments"]))
+        subtrees.add(span, form.read(node["moments"]))
     part = entry["part"]
     return RunMoments(entry["run"], subtrees, None if part is None else (part[0], part[1]))
 

@@ -18,11 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from bnstats.errors import BnstatsError, HostError, printable
-from bnstats.sampling.checkpoints.document import RunMoments, moments_document, read_moments, render
+from bnstats.sampling.checkpoints.document import (
+    MOMENTS,
+    Form,
+    RunMoments,
+    moments_document,
+    read_moments,
+    render,
+)
 from bnstats.sampling.checkpoints.identity import digest_of
 from bnstats.sampling.kept import Kept, Subtrees
 from bnstats.sampling.layout import Layout, Span
-from bnstats.statistics.moments import Tally
 
 SECONDS = 1.0  # between two writings, at least; and of the time, writing takes a share
 _MOST_OF_THE_TIME = 0.02
@@ -43,6 +49,8 @@ class Checkpoint(Kept):
         Which part of how many is drawn; every part has a file of its own.
     tell
         Called with what a user should hear: of a damaged file, of a full disk.
+    form
+        How the tallies are written.
 
     Raises
     ------
@@ -57,7 +65,9 @@ class Checkpoint(Kept):
         layout: Layout,
         part: tuple[int, int] | None,
         tell: Callable[[str], None],
+        form: Form = MOMENTS,
     ) -> None:
+        self._form = form
         self._folder, self._identity, self._part, self._tell = Path(folder), identity, part, tell
         self._told: set[str] = set()
         self._subtrees = Subtrees(layout)
@@ -66,11 +76,11 @@ class Checkpoint(Kept):
         self._unite()
 
     @property
-    def known(self) -> dict[tuple[int, int], tuple[Span, Tally]]:  # type: ignore[override]
+    def known(self) -> dict[tuple[int, int], tuple[Span, Any]]:  # type: ignore[override]
         """What need not be drawn again."""
         return self._subtrees.known
 
-    def keep(self, span: Span, tally: Tally) -> None:
+    def keep(self, span: Span, tally: Any) -> None:
         """Keep a span, and write the file if it is time."""
         if span.draws < span.leaves * self._subtrees.layout.leaf or self._subtrees.covers(span):
             return
@@ -87,7 +97,9 @@ class Checkpoint(Kept):
     def _write(self) -> None:
         begun = time.monotonic()
         path = self._unite()
-        document = moments_document([RunMoments(self._identity, self._subtrees, self._part)])
+        document = moments_document(
+            [RunMoments(self._identity, self._subtrees, self._part)], self._form
+        )
         try:
             _replace(path, render(document))
             self._is_changed = False
@@ -123,7 +135,7 @@ class Checkpoint(Kept):
 
     def _read(self, path: Path) -> RunMoments | None:
         try:
-            runs = read_moments(path)
+            runs = read_moments(path, self._form)
         except BnstatsError as error:
             self._say(f"{error.message}: it is left alone")
             return None

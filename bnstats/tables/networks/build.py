@@ -16,7 +16,6 @@ from bnstats.networks.stages import Elementwise
 from bnstats.networks.sweep import sweep
 from bnstats.sampling.watch import Watch
 from bnstats.statistics.exact import exact_entry
-from bnstats.tables.networks.theory import convolutions
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu", "silu")
 DEPTHS = (1, 2, 5, 10, 20, 30, 50, 70, 100)  # that are kept
@@ -69,21 +68,15 @@ class Setting:
 
     def entry(self, run: Propagation) -> dict[str, Any]:
         """Return what the table keeps of a run."""
-        wide = None
-        if self.kind == "convolutional":
-            wide = convolutions(self.stage, SIDE, max(DEPTHS))
         rows = []
         for depth in DEPTHS:
             # Blocks of two: y at the end of a block, dx at the beginning of one, from the output.
             y, dx = run.rows[2 * depth - 1], run.rows[len(run.rows) - 2 * depth]
             assert dx.dx is not None
             sides = {"y": y.y, "dx": dx.dx}
-            theory = {way: side.wide for way, side in sides.items()}
-            if wide:
-                theory = {"y": wide.y[depth - 1], "dx": wide.dx[depth - 1]}
             c = y.correlation
             row: dict[str, Any] = {"depth": depth}
-            row |= {way: _side(sides[way], theory[way]) for way in WAYS}
+            row |= {way: _side(sides[way]) for way in WAYS}
             row["correlation"] = c and {"value": c.value, "stderr": c.stderr, "wide": c.wide}
             rows.append(row)
         return {
@@ -96,14 +89,14 @@ class Setting:
         }
 
 
-def _side(side: Side, wide: float | None) -> dict[str, Any]:
+def _side(side: Side) -> dict[str, Any]:
     low, high = side.typical.interval or (math.nan, math.nan)
     return {
         "typical": side.typical.value,
         "interval": [low, high],
         "relative": side.typical.relative,
         "spread": side.spread and list(side.spread),
-        "wide": wide,
+        "wide": side.wide,
     }
 
 
