@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
@@ -91,22 +93,46 @@ def about(task: Task) -> dict[str, Any]:
     return facts
 
 
-def draw(task: Task, span: Span) -> tuple[Tally, float]:
-    """Return the moments of a span, and how many seconds they took."""
+def draw_parcel(task: Task, spans: Sequence[Span], address: tuple[str, int]) -> None:
+    """Draw spans one after another, and send the moments of each as soon as they are there.
+
+    What is sent is an event of dask's, which comes before the end of the task does. Once the task
+    is cancelled, or whoever waits for it is gone, no further span is begun.
+
+    Parameters
+    ----------
+    task, spans
+        What is drawn.
+    address
+        The topic of the event, and the number of the run that it is for.
+    """
+    from distributed import get_worker
+
     if dict(task.versions) != versions():
         raise RefusedError("this worker has other versions")
+    worker, (topic, run) = get_worker(), address
+    key = worker.get_current_task()
+    for span in spans:
+        own = worker.state.tasks.get(key)
+        if own is None or own.state == "cancelled":
+            return
+        begin = time.perf_counter()
+        tally = draw(task, Span(*span))
+        seconds = time.perf_counter() - begin
+        worker.log_event(topic, (run, span[0], span[1], seconds, pickle.dumps(tally)))
+
+
+def draw(task: Task, span: Span) -> Tally:
+    """Return the moments of a span."""
     assert task.layout is not None
-    begin = time.perf_counter()
-    span = Span(*span)
-    if task.sampling.backend != "numpy":
-        tree = Tree()
-        with _lanes_lock:
-            lanes, _ = _lanes(replace(task, layout=None))
-            for leaf, tally in accelerated(lanes, task.layout, iter([span]), Watch()):
-                tree.push(leaf, tally)
-        return tree.total(), time.perf_counter() - begin
-    tally = span_tally(_spec(task), task.sampling, task.pivot, task.layout, span)
-    return tally, time.perf_counter() - begin
+    if task.sampling.backend == "numpy":
+        return span_tally(_spec(task), task.sampling, task.pivot, task.layout, span)
+    tree = Tree()
+    with _lanes_lock:
+        lanes, _ = _lanes(replace(task, layout=None))
+        for leaf, tally in accelerated(lanes, task.layout, iter([span]), Watch()):
+            tree.push(leaf, tally)
+    return tree.total()
 
 
 def _spec(task: Task) -> Spec:

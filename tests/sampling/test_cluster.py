@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from bnstats.errors import BnstatsError, HostError  # noqa: E402
 from bnstats.layers import Law  # noqa: E402
 from bnstats.result import Result  # noqa: E402
 from bnstats.runs.drawing import sample  # noqa: E402
-from bnstats.sampling import cluster, connection  # noqa: E402
+from bnstats.sampling import cluster, connection, muster  # noqa: E402
 from bnstats.sampling.iid import chunk_draws  # noqa: E402
 from bnstats.sampling.settings import Sampling  # noqa: E402
 from bnstats.sampling.watch import Watch  # noqa: E402
@@ -178,8 +177,8 @@ def test_what_is_no_cluster_at_all(what: Any) -> None:
 def test_workers_with_other_versions_are_refused_by_name(
     name: str, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = cluster.versions()
-    monkeypatch.setattr(cluster, "versions", lambda: real | {name: "9.9"})
+    real = muster.versions()
+    monkeypatch.setattr(muster, "versions", lambda: real | {name: "9.9"})
     begun: list[int] = []
     with pytest.raises(HostError, match=rf"worker tcp://127.* has {name} .*, not 9.9") as error:
         compute(
@@ -237,7 +236,7 @@ def test_a_killed_worker_costs_its_parcels_and_new_ones_are_used(own: Processes)
 def test_all_workers_or_the_scheduler_lost_is_an_error_with_the_result_so_far(
     what: str, own: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE", 2.0)
+    monkeypatch.setattr(muster, "PATIENCE", 2.0)
     failed: list[BnstatsError] = []
     seen: list[int] = []
 
@@ -261,7 +260,7 @@ def test_all_workers_or_the_scheduler_lost_is_an_error_with_the_result_so_far(
 
 
 def test_no_worker_at_all_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+    monkeypatch.setattr(muster, "PATIENCE", 1.0)
     alone = Processes(tmp_path, 0)
     try:
         with pytest.raises(HostError, match="no worker has come"):
@@ -317,20 +316,36 @@ def test_the_scheduler_holds_few_tasks_at_any_n(processes: Processes) -> None:
     assert 2 <= max(counts) <= 2 * 8
 
 
-def test_what_travels_for_a_span_is_short(processes: Processes) -> None:
-    """Pickled as dask sends it; results/scale.md has what goes over the wire."""
-    from distributed.protocol import dumps
+def _bytes_sent(client: Any) -> int:
+    """Return what client, scheduler and workers have sent each other in their streams."""
 
-    from bnstats.sampling.cluster_worker import draw, task_for
-    from bnstats.sampling.layout import Layout
+    def by_scheduler(dask_scheduler: Any) -> int:
+        comms = (*dask_scheduler.stream_comms.values(), *dask_scheduler.client_comms.values())
+        return sum(comm.byte_count for comm in comms)
 
-    spec = parse(POOL)
-    task = task_for(spec, Sampling(10**15, cluster="x"), 0.5)
-    layout = Layout(10**15, CHUNK)
-    task = replace(task, layout=layout)
-    there = sum(map(len, dumps((draw, task, layout.span(0, 2**30, 2**20)))))
-    back = sum(map(len, dumps(draw(task, layout.span(0, 0, 1)))))
-    assert there + back < 2000, (there, back)
+    def by_worker(dask_worker: Any) -> int:
+        return int(dask_worker.batched_stream.byte_count)
+
+    workers = sum(client.run(by_worker).values())
+    return int(client.scheduler_comm.byte_count + client.run_on_scheduler(by_scheduler) + workers)
+
+
+def test_what_travels_for_a_span_is_short(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Headers of packets come on top; results/scale.md has what goes over the wire."""
+    monkeypatch.setattr(cluster, "_SPAN_SECONDS", 0.02)
+    seen: list[int] = []
+    with distributed.Client(processes.address, set_as_default=False) as client:
+        before = _bytes_sent(client)
+        compute(
+            POOL,
+            samples=10**15,
+            cluster=client,
+            on_progress=lambda draws, tally: seen.append(draws),
+            should_stop=lambda: len(seen) >= 200,
+        )
+        assert (_bytes_sent(client) - before) / len(seen) < 1500
 
 
 def test_an_error_of_the_layer_is_told_as_it_is_here(

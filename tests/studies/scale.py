@@ -17,11 +17,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pickle
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,13 +34,14 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from cluster_support import Processes
 from dask_processes import Cluster
+from distributed import Client, get_worker
 from scale_report import markdown
 
 from bnstats.api import compute
 from bnstats.sampling import cluster, connection
 from bnstats.sampling.cluster_worker import Task
 from bnstats.sampling.layout import Span
-from bnstats.statistics.moments import Moments
+from bnstats.statistics.moments import Moments, Tally
 from bnstats.version import __version__
 
 LAYER = "sigmoid"
@@ -251,13 +253,16 @@ def apart(asked: argparse.Namespace) -> dict[str, Any]:
 _LEAF_SECONDS = 0.01
 
 
-def sleeping(task: Task, span: Span) -> tuple[Any, float]:
-    """Sleep for as long as a span would take to draw; return moments of the usual size."""
-    seconds = _LEAF_SECONDS * span[2]
-    time.sleep(seconds)
-    n = float(span[3])
-    tally = {d: Moments(n, n, 0.0, 0.5, 1 / 3, 1 / 7, n / 3, n / 7, n, n) for d in ("y", "dx")}
-    return tally, seconds
+def sleeping(task: Task, spans: Sequence[Span], address: tuple[str, int]) -> None:
+    """Sleep for as long as each span would take to draw; send moments of the usual size."""
+    topic, run = address
+    for unit, first, leaves, draws, _ in spans:
+        seconds = _LEAF_SECONDS * leaves
+        time.sleep(seconds)
+        n = float(draws)
+        moments = Moments(n, n, 0.0, 0.5, 1 / 3, 1 / 7, n / 3, n / 7, n, n)
+        tally = Tally({"y": moments, "dx": moments})
+        get_worker().log_event(topic, (run, unit, first, seconds, pickle.dumps(tally)))
 
 
 def thousand(asked: argparse.Namespace, workers: int = 1000, processes: int = 8) -> dict[str, Any]:
@@ -265,15 +270,13 @@ def thousand(asked: argparse.Namespace, workers: int = 1000, processes: int = 8)
     running = Cluster(0)
     for _ in range(processes):
         running.add(workers // processes)
-    from distributed import Client
-
     with Client(running.address, set_as_default=False) as client:
         client.wait_for_workers(workers, timeout=900)
     pid = running.scheduler.pid
     idle_begin, idle_cpu = time.monotonic(), _cpu_seconds(pid)
     time.sleep(10)
     idle = (_cpu_seconds(pid) - idle_cpu) / (time.monotonic() - idle_begin)
-    cluster.draw = sleeping  # type: ignore[assignment]
+    cluster.draw_parcel = sleeping
     seen: list[tuple[float, float]] = []
     begin = time.monotonic()
     end = begin + max(asked.seconds, 60) + 60
