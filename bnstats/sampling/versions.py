@@ -33,16 +33,23 @@ def versions() -> dict[str, str]:
 @cache
 def drawing_code() -> str:
     """Return a digest of the modules of bnstats that digits come from."""
+    found = (_ROOT / name for name in _DRAWING)
+    return digest_of_files(f for p in found for f in (p.rglob("*.py") if p.is_dir() else [p]))
+
+
+@cache
+def whole_code() -> str:
+    """Return a digest of all modules of bnstats."""
+    return digest_of_files(_ROOT.rglob("*.py"))
+
+
+def digest_of_files(paths: Iterable[Path]) -> str:
+    """Return a digest of files that does not depend on where they lie, nor on their line ends."""
     digest = hashlib.sha256()
-    for path in sorted(_files(_ROOT / name for name in _DRAWING)):
-        digest.update(path.relative_to(_ROOT).as_posix().encode())
-        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    for path in sorted(paths):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{path.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:16]
-
-
-def _files(paths: Iterable[Path]) -> Iterable[Path]:
-    for path in paths:
-        yield from path.rglob("*.py") if path.is_dir() else [path]
 
 
 @cache

@@ -34,11 +34,11 @@ from dask_processes import Cluster, killed
 from faults_report import markdown
 
 from bnstats.api import compute
-from bnstats.documents.files import write_together
 from bnstats.errors import BnstatsError
 from bnstats.runs.drawing import sample
 from bnstats.sampling import connection, muster
 from bnstats.sampling.checkpoints import folder as folders
+from bnstats.sampling.files import write_together
 from bnstats.sampling.iid import chunk_draws
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.versions import drawing_code
