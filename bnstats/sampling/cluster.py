@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import pickle
 import queue
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from itertools import count, islice
 from typing import Any
 
 from bnstats.errors import BnstatsError, HostError, printable
-from bnstats.sampling.cluster_worker import RefusedError, draw_parcel, task_for
+from bnstats.sampling.cluster_worker import RefusedError, draw_parcel, task_for, unpacked
 from bnstats.sampling.connection import connected
 from bnstats.sampling.kept import Drawn
 from bnstats.sampling.layout import Layout, Span
@@ -185,12 +184,12 @@ class Crew:
                 self._inbox.get(timeout=timeout)()
                 timeout = 0
 
-    def _book(self, unit: int, first: int, seconds: float, moments: bytes) -> None:
+    def _book(self, unit: int, first: int, seconds: float, moments: dict[str, Any]) -> None:
         """Take the moments of a span, unless they came before."""
         piece = self._pieces.get((unit, first))
         if piece is None or piece.tally is not None:
             return
-        piece.tally = pickle.loads(moments)  # from our own task
+        piece.tally = unpacked(moments)
         each = seconds / piece.span.leaves
         before = self._leaf_seconds or each
         self._leaf_seconds = max((before + each) / 2, 1e-9)

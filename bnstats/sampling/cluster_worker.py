@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
-import pickle
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args
+
+import numpy as np
 
 from bnstats.backends import chosen, load
 from bnstats.errors import BnstatsError, HostError
@@ -23,7 +24,11 @@ from bnstats.sampling.versions import arithmetic, versions
 from bnstats.sampling.watch import Watch
 from bnstats.specs.sources import source_digest
 from bnstats.specs.spec import Spec, parse
-from bnstats.statistics.moments import Tally
+from bnstats.statistics.joint import Joint
+from bnstats.statistics.moments import Moments, Tally
+from bnstats.statistics.quantities import Direction
+
+_JOINT = "joint"
 
 _lanes_lock = threading.Lock()  # a worker may have several threads
 
@@ -119,7 +124,30 @@ def draw_parcel(task: Task, spans: Sequence[Span], address: tuple[str, int]) -> 
         begin = time.perf_counter()
         tally = draw(task, Span(*span))
         seconds = time.perf_counter() - begin
-        worker.log_event(topic, (run, span[0], span[1], seconds, pickle.dumps(tally)))
+        worker.log_event(topic, (run, span[0], span[1], seconds, packed(tally)))
+
+
+def packed(tally: Tally) -> dict[str, Any]:
+    """Return moments as plain numbers without the names of their fields, half as long on a wire."""
+    found: dict[str, Any] = {direction: _numbers(moments) for direction, moments in tally.items()}
+    return found if tally.joint is None else found | {_JOINT: _numbers(tally.joint)}
+
+
+def unpacked(numbers: Mapping[str, Any]) -> Tally:
+    """Return the moments that `packed` was given."""
+    directions: tuple[Direction, ...] = get_args(Direction)
+    found = Tally({d: Moments(*numbers[d]) for d in directions if d in numbers})
+    if _JOINT in numbers:
+        found.joint = Joint(*map(_array, numbers[_JOINT]))
+    return found
+
+
+def _numbers(record: Any) -> tuple[Any, ...]:
+    return tuple(np.asarray(value, float).tolist() for value in astuple(record))
+
+
+def _array(value: Any) -> Any:
+    return value if isinstance(value, float) else np.array(value)
 
 
 def draw(task: Task, span: Span) -> Tally:

@@ -71,6 +71,7 @@ HOW: list[dict[str, Any]] = [
     {"spec": "sigmoid", "samples": 1 << 23, "sampler": "sobol"},  # bands of several chunks
     {"spec": "gelu", "precision": 0.002},
     {"spec": POOL, "samples": 10 * CHUNK, "direction": "backward"},
+    {"spec": "tanh", "samples": 3_000_000, "quantities": ("chi", "stability")},
 ]
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import pickle
 import platform
 import subprocess
 import sys
@@ -39,7 +38,7 @@ from scale_report import markdown
 
 from bnstats.api import compute
 from bnstats.sampling import cluster, connection
-from bnstats.sampling.cluster_worker import Task
+from bnstats.sampling.cluster_worker import Task, packed
 from bnstats.sampling.layout import Span
 from bnstats.statistics.moments import Moments, Tally
 from bnstats.version import __version__
@@ -262,7 +261,7 @@ def sleeping(task: Task, spans: Sequence[Span], address: tuple[str, int]) -> Non
         n = float(draws)
         moments = Moments(n, n, 0.0, 0.5, 1 / 3, 1 / 7, n / 3, n / 7, n, n)
         tally = Tally({"y": moments, "dx": moments})
-        get_worker().log_event(topic, (run, unit, first, seconds, pickle.dumps(tally)))
+        get_worker().log_event(topic, (run, unit, first, seconds, packed(tally)))
 
 
 def thousand(asked: argparse.Namespace, workers: int = 1000, processes: int = 8) -> dict[str, Any]:
