@@ -18,6 +18,7 @@ from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
 from bnstats.sampling.counter.devices import Lanes, accelerated, lanes_layout, lanes_on
 from bnstats.sampling.layout import Layout, Span, Tree
+from bnstats.sampling.memory import keep_freed_memory
 from bnstats.sampling.run import span_tally
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.versions import arithmetic, versions
@@ -115,6 +116,7 @@ def draw_parcel(task: Task, spans: Sequence[Span], address: tuple[str, int]) -> 
 
     if dict(task.versions) != versions():
         raise RefusedError("this worker has other versions")
+    keep_freed_memory()
     worker, (topic, run) = get_worker(), address
     key = worker.get_current_task()
     for span in spans:

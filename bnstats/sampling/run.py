@@ -18,6 +18,7 @@ from bnstats.sampling.iid import chunk_draws, iid_blocks
 from bnstats.sampling.kept import Drawn as DrawnSpans
 from bnstats.sampling.kept import Kept, taken_up
 from bnstats.sampling.layout import Chunk, Layout, Merged, Span, Tree
+from bnstats.sampling.memory import keep_freed_memory
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import dimensions, sobol_blocks, sobol_layout
 from bnstats.sampling.watch import Watch
@@ -103,7 +104,7 @@ def _engine(
         import scipy.special  # noqa: F401  # once, before the workers are forked
     if spec.layer.name not in LAYERS:
         workers = 1  # a user's function may run threads, torch's or jax's, which no fork survives
-    _keep_freed_memory()
+    keep_freed_memory()
     compute = partial(span_tally, spec, sampling, pivot, layout)
     return _Engine(layout, lambda spans: in_order(compute, spans, workers, watch))
 
@@ -140,15 +141,6 @@ def _merge(
         full.__cause__ = error
         watch.failed(full)
     return merged.total(), merged.draws
-
-
-def _keep_freed_memory() -> None:
-    """Free a large block once: glibc then recycles smaller ones instead of unmapping them.
-
-    The arrays of a block exceed its default threshold of 128 KiB, above which each temporary is
-    mapped and page-faulted anew. The memory is never touched.
-    """
-    np.empty(2**21)
 
 
 def span_tally(spec: Spec, sampling: Sampling, pivot: float, layout: Layout, span: Span) -> Tally:

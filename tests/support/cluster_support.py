@@ -13,7 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import dask
+import distributed  # noqa: F401  # which fills the settings
 from cli_support import ROOT, environment
+
+OF_NANNIES = dask.config.get(
+    "distributed.nanny.pre-spawn-environ"
+)  # as workers have it in the wild
 
 
 class Processes:
@@ -93,7 +99,7 @@ def _process(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         cwd=file.parent,  # else bnstats would come from here, whatever the path says
-        env=env | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        env=env | {name: str(value) for name, value in OF_NANNIES.items()},
     )
 
 
