@@ -32,13 +32,13 @@ from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import Spec
 from bnstats.statistics.moments import Tally
 
-_SPANS = 4  # of a parcel, at most
-_UNDER_WAY, _AHEAD = 2, 32  # for each thread of a worker: parcels submitted, spans not yet merged
+_SPANS = 8  # of a parcel, at most
+_UNDER_WAY, _AHEAD = 2, 48  # for each thread of a worker: parcels submitted, spans not yet merged
 _MOST_LOSSES = 5  # of one parcel, after which the scheduler itself has tried several workers
 
-# A span takes a worker this long. A scheduler spends some 3 ms on a task, and no more than a fifth
-# of its time on all of them if a span is the longer, the more workers there are.
-_SPAN_SECONDS, _SPAN_SECONDS_PER_WORKER = 1.0, 0.02
+# A span takes a worker this long. A scheduler spends some 1 ms on it, and no more than a fifth of
+# its time on all of them if a span is the longer, the more workers there are.
+_SPAN_SECONDS, _SPAN_SECONDS_PER_WORKER = 1.0, 0.01
 
 _numbers = count()
 _listeners: dict[int, Callable[[Any], None]] = {}  # by the number of a run

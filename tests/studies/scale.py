@@ -8,6 +8,7 @@
 - task: bytes on the wire and processor time of the scheduler for each span.
 - hosts: scheduler and workers in network namespaces of their own, with delay and loss (root only).
 - thousand: a scheduler with 1,000 workers whose tasks sleep instead of drawing.
+- endless: seconds until the first checkpoint of 1e9 and of 1e15 draws, and the client's memory.
 
 Writes scale.json, and scale.md from it alone.
 """
@@ -151,7 +152,12 @@ def inside(folder: Path, seconds: float = 8.0) -> dict[str, Any]:
     connection.close()
     processes.close()
     number = len(counts)
-    return {"spans": number, "bytes": traffic / number, "scheduler_seconds": cpu / number}
+    return {
+        "spans": number,
+        "bytes": traffic / number,
+        "scheduler_seconds": cpu / number,
+        "span_seconds_per_worker": cluster._SPAN_SECONDS_PER_WORKER,
+    }
 
 
 def _traffic() -> int:
@@ -208,11 +214,15 @@ def _has(netem: str) -> bool:
         return False
 
 
+def _digits(document: dict[str, Any]) -> float:
+    return float(document["results"][0]["std_dx"]["value"])
+
+
 def apart(asked: argparse.Namespace) -> dict[str, Any]:
     """Return the seconds of one run, the client and the scheduler on one host, workers beyond."""
     rate = 10**8 / seconds_of(samples=10**8, workers=2)
     samples = int(rate * asked.seconds / 3)
-    expected = repr(compute(LAYER, samples=samples, workers=2).std_dx.value)
+    expected = compute(LAYER, samples=samples, workers=2).std_dx.value
     argv = [sys.executable, "-m", "bnstats", "compute", LAYER, "-n", str(samples)]
     found: dict[str, Any] = {"samples": samples, "networks": {}}
     for name, netem in NETWORKS.items():
@@ -234,7 +244,7 @@ def apart(asked: argparse.Namespace) -> dict[str, Any]:
                     [
                         *both.prefix("a"),
                         *argv,
-                        *("--cluster", str(processes.file), "--get", "std_dx.value"),
+                        *("--cluster", str(processes.file), "--json"),
                     ],
                     capture_output=True,
                     text=True,
@@ -243,7 +253,7 @@ def apart(asked: argparse.Namespace) -> dict[str, Any]:
                 seconds = time.perf_counter() - begin
             finally:
                 processes.close()
-        same = done.stdout.strip() == expected
+        same = bool(done.stdout) and _digits(json.loads(done.stdout)) == expected
         found["networks"][name] = {"seconds": seconds, "same_digits": same}
         print(name, f"{seconds:.1f} s", same, done.stderr, file=sys.stderr, flush=True)
     return found
@@ -302,12 +312,57 @@ def thousand(asked: argparse.Namespace, workers: int = 1000, processes: int = 8)
     }
 
 
+def _first_checkpoint(samples: str) -> float:
+    """Return the seconds from the start of a program to the first checkpoint of its run."""
+    with TemporaryDirectory() as folder:
+        argv = [sys.executable, "-m", "bnstats", "compute", LAYER, "-n", samples]
+        begin = time.perf_counter()
+        with subprocess.Popen(
+            [*argv, "--checkpoint", folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            while not list(Path(folder).glob("*.json")):
+                time.sleep(0.005)
+            seconds = time.perf_counter() - begin
+            process.kill()
+    return seconds
+
+
+def _megabytes(samples: float, seconds: float) -> list[float]:
+    """Return what a client of two workers and of many short spans has in memory, over time."""
+    found: list[float] = []
+    begin = time.monotonic()
+
+    def hear(draws: int, tally: Tally) -> None:
+        if time.monotonic() - begin > seconds / 8 * (1 + len(found)):
+            found.append(psutil.Process().memory_info().rss / 1e6)
+
+    with _short_spans(0.01):
+        end = begin + seconds
+        stop = lambda: time.monotonic() > end  # noqa: E731
+        compute(LAYER, samples=samples, cluster="local:2", on_progress=hear, should_stop=stop)
+    connection.close()
+    return found
+
+
+def endless(asked: argparse.Namespace) -> dict[str, Any]:
+    """Return what becomes of runs that are longer than anybody waits."""
+    lengths = ("1e9", "1e15")
+    seconds: dict[str, list[float]] = {n: [] for n in lengths}
+    for _ in range(asked.rounds):
+        for n in lengths:
+            seconds[n].append(_first_checkpoint(n))
+    memory = {n: _megabytes(float(n), asked.seconds) for n in ("1e12", "1e15")}
+    load = os.getloadavg()[0]
+    return {"first_checkpoint": seconds, "client_megabytes": memory, "load": load}
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "start": start,
     "task": task,
     "throughput": throughput,
     "hosts": apart,
     "thousand": thousand,
+    "endless": endless,
 }
 
 

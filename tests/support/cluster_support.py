@@ -17,9 +17,8 @@ import dask
 import distributed  # noqa: F401  # which fills the settings
 from cli_support import ROOT, environment
 
-OF_NANNIES = dask.config.get(
-    "distributed.nanny.pre-spawn-environ"
-)  # as workers have it in the wild
+# What workers have in the wild, where a nanny starts them.
+OF_NANNIES = dask.config.get("distributed.nanny.pre-spawn-environ")
 
 
 class Processes:
