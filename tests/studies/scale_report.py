@@ -59,7 +59,7 @@ def _task(found: dict[str, Any]) -> list[str]:
         "## A span",
         "",
         f"Over {found['spans']:,} spans of 20 ms on two workers, a span costs",
-        f"{found['bytes']:,.0f} bytes on all wires together, dask's messages and the headers of all",
+        f"{found['bytes']:,.0f} bytes on all wires together, dask's messages and all headers of",
         f"packets included, and {cost * 1e3:.2f} ms of the scheduler's processor. A span takes a",
         f"worker 1 s, or {each * 1e3:.0f} ms for each worker of the cluster if that is more. So a",
         f"scheduler spends at most {cost / each:.0%} of a processor on spans, however many workers",
