@@ -44,26 +44,21 @@ _numbers = count()
 _listeners: dict[int, Callable[[Any], None]] = {}  # by the number of a run
 
 
-class _Piece:
-    """A span, and its moments once it is drawn."""
-
-    def __init__(self, span: Span) -> None:
-        self.span = span
-        self.tally: Tally | None = None
-
-
 class _Parcel:
-    """Spans that one task draws."""
+    """Spans that one task draws, and the moments of those that are drawn."""
 
-    def __init__(self, pieces: list[_Piece]) -> None:
-        self.pieces = pieces
+    def __init__(self, spans: list[Span]) -> None:
+        self.left = dict.fromkeys(spans)  # as a set in order
         self.losses = 0
         self.future: Any = None
 
-    @property
-    def left(self) -> list[Span]:
-        """What is not drawn yet."""
-        return [piece.span for piece in self.pieces if piece.tally is None]
+
+class _Piece:
+    """A span on its way, and its moments once it is drawn."""
+
+    def __init__(self, span: Span, parcel: _Parcel) -> None:
+        self.span, self.parcel = span, parcel
+        self.tally: Tally | None = None
 
 
 class Crew:
@@ -98,11 +93,12 @@ class Crew:
             self.layout = Layout(samples, min(f["leaf"] for f in facts))
         self._task = replace(task, layout=self.layout)
         self._topic = _topic_of(self._client)
-        self._run, self._parcels = next(_numbers), count()
+        self._run, self._tasks = next(_numbers), count()
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._window: deque[_Piece] = deque()  # in order, from the next to be merged
         self._pieces: dict[tuple[int, int], _Piece] = {}  # the same, by unit and first leaf
-        self._open: set[_Parcel] = set()
+        self._parcels: deque[_Parcel] = deque()  # dealt, and not yet submitted
+        self._open: set[_Parcel] = set()  # submitted, and not yet drawn
         self._leaf_seconds: float | None = None
 
     def wanted(self, left: int) -> int:
@@ -124,18 +120,13 @@ class Crew:
         BnstatsError
             The layer cannot be drawn.
         """
-        parcels = self._dealt(spans)
+        left = iter(spans)
         _listeners[self._run] = lambda said: self._inbox.put(partial(self._book, *said))
         self._client.subscribe_topic(self._topic, _deliver)
         try:
             while not self._watch.stopping():
-                threads = self._muster.threads
-                while len(self._open) < _UNDER_WAY * threads:
-                    if len(self._window) >= _AHEAD * threads:
-                        break
-                    parcel = next(parcels, None)
-                    if parcel is None:
-                        break
+                while len(self._open) < _UNDER_WAY * self._muster.threads and self._dealt(left):
+                    parcel = self._parcels.popleft()
                     self._open.add(parcel)
                     self._submit(parcel)
                 if not self._window:
@@ -149,26 +140,30 @@ class Crew:
             del _listeners[self._run]
             self._cancel()
 
-    def _dealt(self, spans: Iterator[Span]) -> Iterator[_Parcel]:
-        """Deal spans like cards, so that those that are merged first are drawn first."""
-        while True:
-            threads = self._muster.threads
+    def _dealt(self, spans: Iterator[Span]) -> bool:
+        """Return whether a parcel is there to be drawn.
+
+        Spans are dealt like cards, so that those that are merged first are drawn first.
+        """
+        threads = self._muster.threads
+        if not self._parcels and len(self._window) < _AHEAD * threads:
             each = 1 if self._leaf_seconds is None else _SPANS
-            pieces = [_Piece(span) for span in islice(spans, threads * each)]
-            if not pieces:
-                return
-            self._window.extend(pieces)
-            self._pieces.update((piece.span[:2], piece) for piece in pieces)
-            for first in range(min(threads, len(pieces))):
-                yield _Parcel(pieces[first::threads])
+            dealt = list(islice(spans, threads * each))
+            hands = range(min(threads, len(dealt)))
+            self._parcels.extend(_Parcel(dealt[n::threads]) for n in hands)
+            for n, span in enumerate(dealt):
+                piece = _Piece(span, self._parcels[n % threads])
+                self._window.append(piece)
+                self._pieces[span[:2]] = piece
+        return bool(self._parcels)
 
     def _submit(self, parcel: _Parcel) -> None:
-        key = f"{self._topic}-{self._run}-{next(self._parcels)}"
+        key = f"{self._topic}-{self._run}-{next(self._tasks)}"
         how = {"key": key, "pure": False, "workers": self._muster.only}
         address = self._topic, self._run
         with self._muster.blamed():
             parcel.future = self._client.submit(
-                draw_parcel, self._task, parcel.left, address, **how
+                draw_parcel, self._task, [*parcel.left], address, **how
             )
             handle = asyncio.run_coroutine_threadsafe(
                 _ended(parcel.future), self._client.loop.asyncio_loop
@@ -190,17 +185,19 @@ class Crew:
         if piece is None or piece.tally is not None:
             return
         piece.tally = unpacked(moments)
+        del piece.parcel.left[piece.span]
+        if not piece.parcel.left:
+            piece.parcel.future = None  # the scheduler forgets the task once it is over
+            self._open.discard(piece.parcel)
         each = seconds / piece.span.leaves
         before = self._leaf_seconds or each
         self._leaf_seconds = max((before + each) / 2, 1e-9)
 
     def _take(self, parcel: _Parcel, handle: Handle[Any]) -> None:
-        """Hear that a parcel is drawn, or have drawn again what is missing of it."""
-        error = None if handle.cancelled() else handle.exception()
+        """Hear that a task is over, and have drawn again what is missing of its parcel."""
         if not parcel.left:
-            parcel.future = None  # the scheduler forgets it
-            self._open.discard(parcel)
             return
+        error = None if handle.cancelled() else handle.exception()
         if isinstance(error, BnstatsError | MemoryError) and not isinstance(error, RefusedError):
             raise error
         self._muster.look_after()

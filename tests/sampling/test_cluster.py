@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -79,6 +80,18 @@ HOW: list[dict[str, Any]] = [
 def test_the_digits_are_those_of_one_process(how: Any, processes: Processes) -> None:
     expected = digits(compute(**how))
     assert digits(compute(**how, cluster=processes.address)) == expected
+
+
+def test_moments_may_come_long_before_their_task_ends(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(future: Any) -> Any:
+        await asyncio.sleep(1.0)
+        return await future
+
+    monkeypatch.setattr(cluster, "_ended", late)
+    expected = digits(compute(POOL, samples=40 * CHUNK))
+    assert digits(compute(POOL, samples=40 * CHUNK, cluster=processes.address)) == expected
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])

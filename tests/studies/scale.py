@@ -23,7 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -45,12 +45,13 @@ from bnstats.statistics.moments import Moments, Tally
 from bnstats.version import __version__
 
 LAYER = "sigmoid"
-NETWORKS = {  # netem's words
-    "no delay": "",
-    "1 ms": "delay 0.5ms",
-    "50 ms": "delay 25ms 2ms",
-    "50 ms, 1 % lost": "delay 25ms 2ms loss 1%",
-    "200 ms, 3 % lost": "delay 100ms 10ms loss 3%",
+NETWORKS = {  # netem's words, and the delay each way in seconds where the kernel lacks netem
+    "no delay": ("", 0.0),
+    "1 ms": ("delay 0.5ms", 0.0005),
+    "50 ms": ("delay 25ms 2ms", 0.025),
+    "200 ms": ("delay 100ms 10ms", 0.1),
+    "50 ms, 1 % lost": ("delay 25ms 2ms loss 1%", None),
+    "200 ms, 3 % lost": ("delay 100ms 10ms loss 3%", None),
 }
 
 
@@ -225,38 +226,53 @@ def apart(asked: argparse.Namespace) -> dict[str, Any]:
     expected = compute(LAYER, samples=samples, workers=2).std_dx.value
     argv = [sys.executable, "-m", "bnstats", "compute", LAYER, "-n", str(samples)]
     found: dict[str, Any] = {"samples": samples, "networks": {}}
-    for name, netem in NETWORKS.items():
-        if not _has(netem):
+    for name, (netem, delay) in NETWORKS.items():
+        is_slowed = bool(netem) and not _has(netem)
+        if is_slowed and delay is None:
             found["networks"][name] = {"refused": "this kernel has no netem"}
             continue
-        with namespaces(netem) as both, TemporaryDirectory() as folder:
-            processes = Processes(
-                Path(folder),
-                2,
-                scheduler_prefix=both.prefix("a"),
-                worker_prefix=both.prefix("b"),
-                host=both.address("a"),
+        with ExitStack() as held:
+            both = held.enter_context(namespaces("" if is_slowed else netem))
+            folder = Path(held.enter_context(TemporaryDirectory()))
+            ends = {"scheduler_prefix": both.prefix("a"), "worker_prefix": both.prefix("b")}
+            processes = Processes(folder, 0, host=both.address("a"), **ends)
+            held.callback(processes.close)
+            if is_slowed:
+                held.enter_context(_slowed(processes, both, delay))
+            for _ in range(2):
+                processes.add_worker()
+            time.sleep(8)  # until the workers are there
+            begin = time.perf_counter()
+            done = subprocess.run(
+                [*both.prefix("a"), *argv, "--cluster", str(processes.file), "--json"],
+                capture_output=True,
+                text=True,
+                check=False,
             )
-            try:
-                time.sleep(8)  # until the workers are there
-                begin = time.perf_counter()
-                done = subprocess.run(
-                    [
-                        *both.prefix("a"),
-                        *argv,
-                        *("--cluster", str(processes.file), "--json"),
-                    ],
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                seconds = time.perf_counter() - begin
-            finally:
-                processes.close()
+            seconds = time.perf_counter() - begin
         same = bool(done.stdout) and _digits(json.loads(done.stdout)) == expected
         found["networks"][name] = {"seconds": seconds, "same_digits": same}
+        found["networks"][name]["by"] = "a proxy" if is_slowed else "the kernel"
         print(name, f"{seconds:.1f} s", same, done.stderr, file=sys.stderr, flush=True)
     return found
+
+
+@contextmanager
+def _slowed(processes: Processes, hosts: Hosts, delay: float) -> Iterator[None]:
+    """Have everybody reach the scheduler by a wire that takes its time."""
+    known = json.loads(processes.file.read_text())
+    host, _, port = known["address"].removeprefix("tcp://").rpartition(":")
+    argv = [sys.executable, str(Path(__file__).with_name("slow_wire.py")), host, port, str(delay)]
+    with subprocess.Popen(
+        [*hosts.prefix("a"), *argv], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        known["address"] = f"tcp://{host}:{process.stdout.readline().strip()}"
+        processes.file.write_text(json.dumps(known))
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 _LEAF_SECONDS = 0.01
