@@ -23,13 +23,14 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 from dask_processes import Cluster, killed
 from faults_report import markdown
 
@@ -48,7 +49,7 @@ from bnstats.version import __version__
 
 LAYER = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
 CHUNK = chunk_draws(parse(LAYER).bound)
-SAMPLES = 80 * CHUNK + 5  # a second for one process
+SAMPLES = 40 * CHUNK + 5  # half a second for one process
 LIMIT = 300  # seconds, after which a run counts as one that hangs
 RUNS = {
     "workers killed": 200,
@@ -68,14 +69,37 @@ def digits(result: Any) -> Any:
 
 @cache
 def undisturbed() -> tuple[Any, float]:
-    """Return the digits of a run that loses nothing, and how long it takes on this machine now."""
-    begin = time.monotonic()
-    return digits(compute(LAYER, samples=SAMPLES)), time.monotonic() - begin
+    """Return the digits of a run that loses nothing, and the processor time that it takes."""
+    begin = time.process_time()
+    return digits(compute(LAYER, samples=SAMPLES)), time.process_time() - begin
 
 
-def lasting() -> float:
-    """Return for how many seconds a run lasts, so that kills fall into it however slow it is."""
-    return undisturbed()[1]
+def work(share: float) -> float:
+    """Return the processor time of a share of a run: kills fall into it however slow the machine."""
+    return share * undisturbed()[1]
+
+
+def _spent(processes: Iterable[Any]) -> float:
+    """Return the processor time of processes and of those that they have begun."""
+    total = 0.0
+    for process in processes:
+        with suppress(psutil.Error):
+            of = psutil.Process(process.pid)
+            for one in (of, *of.children(recursive=True)):
+                with suppress(psutil.Error):
+                    times = one.cpu_times()
+                    total += times.user + times.system
+    return total
+
+
+def _await(processes: Sequence[Any], seconds: float, is_over: Callable[[], bool]) -> bool:
+    """Wait until processes have worked for some time, and return true, or until all is over."""
+    begin = _spent(processes)
+    while not is_over():
+        if _spent(processes) - begin >= seconds:
+            return True
+        time.sleep(0.005)
+    return False
 
 
 def _judged(found: Any) -> Outcome:
@@ -95,21 +119,21 @@ def worker_kills() -> Study:
     running = Cluster(3)
 
     def one(chance: random.Random) -> Counter[Outcome]:
-        kills = chance.choice([1, 1, 2])
-        moments = sorted(chance.uniform(0, 0.8 * lasting()) for _ in range(kills))
+        found, over = Counter[Outcome](), threading.Event()
 
         def ruin() -> None:
-            begin = time.monotonic()
-            for moment in moments:
-                time.sleep(max(0.0, begin + moment - time.monotonic()))
-                killed(running.workers.pop(chance.randrange(len(running.workers))))
-                running.add()
+            for _ in range(chance.choice([1, 1, 2])):
+                if _await(running.workers, work(chance.uniform(0, 0.6)), over.is_set):
+                    killed(running.workers.pop(chance.randrange(len(running.workers))))
+                    running.add()
+                    found["kills"] += 1
 
         ruins = threading.Thread(target=ruin)
         ruins.start()
-        outcome = _drawn(cluster=running.address)
+        found[_drawn(cluster=running.address)] += 1
+        over.set()
         ruins.join()
-        return Counter({"kills": kills, outcome: 1})
+        return found
 
     try:
         yield one
@@ -149,6 +173,13 @@ def _ended(process: Any, pipe: Any) -> tuple[Outcome, list[str]]:
     return outcome, told
 
 
+def _fell(process: Any, chance: random.Random) -> bool:
+    """Kill a process at a random moment of its work; return false if it has ended before."""
+    is_alive = _await([process], work(chance.uniform(0, 0.6)), lambda: not process.is_alive())
+    killed(process)
+    return is_alive
+
+
 @contextmanager
 def client_kills() -> Study:
     """Kill a run under a checkpoint again and again, and let the last one end."""
@@ -158,20 +189,23 @@ def client_kills() -> Study:
         with TemporaryDirectory() as folder:
             for _ in range(5):
                 process, _ = _begun(Path(folder), chance.choice([1, 2]))
-                process.join(chance.uniform(0.02, 0.6 * lasting()))
-                found["kills"] += process.is_alive()
-                killed(process)
+                found["kills"] += _fell(process, chance)
             found[_ended(*_begun(Path(folder), chance.choice([1, 2])))[0]] += 1
         return found
 
     yield one
 
 
-def _cut_short(running: Cluster, folder: str, after: float) -> Outcome:
+def _cut_short(running: Cluster, folder: str, seconds: float) -> Outcome:
     """Kill the scheduler of a run, and return what came of the run's result so far."""
     failed: list[BnstatsError] = []
     watch = Watch(on_failure=failed.append, should_stop=lambda: bool(failed))
-    killer = threading.Timer(after, killed, (running.scheduler,))
+
+    def ruin() -> None:
+        _await(running.workers, seconds, lambda: False)
+        killed(running.scheduler)
+
+    killer = threading.Thread(target=ruin)
     killer.start()
     try:
         how = Sampling(10**12, cluster=running.address, checkpoint=folder)
@@ -197,8 +231,8 @@ def scheduler_kills() -> Study:
                 running = Cluster(2)
                 try:
                     if kill:
-                        after = chance.uniform(0.1, 1.5 * lasting())
-                        found[f"so far: {_cut_short(running, folder, after)}"] += 1
+                        seconds = work(chance.uniform(0, 2))
+                        found[f"so far: {_cut_short(running, folder, seconds)}"] += 1
                     else:
                         again = _drawn(cluster=running.address, checkpoint=folder)
                         found[f"gone on with: {again}"] += 1
@@ -223,7 +257,7 @@ def full_disks() -> Study:
                 kept = Path(folder, "kept")
                 kept.mkdir()
                 process, pipe = _begun(kept, 1)
-                time.sleep(chance.uniform(0, 0.6 * lasting()))
+                _await([process], work(chance.uniform(0, 0.6)), lambda p=process: not p.is_alive())
                 with suppress(OSError):
                     Path(folder, "filler").write_bytes(b"\0" * 10**6)
                 outcome, told = _ended(process, pipe)
@@ -248,9 +282,7 @@ def shared_folders() -> Study:
         with TemporaryDirectory() as folder:
             first, second = (_begun(Path(folder), chance.choice([1, 2])) for _ in range(2))
             if chance.random() < 0.5:
-                first[0].join(chance.uniform(0.05, 0.6 * lasting()))
-                found["kills"] += first[0].is_alive()
-                killed(first[0])
+                found["kills"] += _fell(first[0], chance)
             else:
                 found[_ended(*first)[0]] += 1
             found[_ended(*second)[0]] += 1
