@@ -75,7 +75,7 @@ def undisturbed() -> tuple[Any, float]:
 
 
 def work(share: float) -> float:
-    """Return the processor time of a share of a run: kills fall into it however slow the machine."""
+    """Return the processor time of a share of a run, so that kills fall into it at any load."""
     return share * undisturbed()[1]
 
 
