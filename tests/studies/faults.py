@@ -98,7 +98,7 @@ def _await(processes: Sequence[Any], seconds: float, is_over: Callable[[], bool]
     while not is_over():
         if _spent(processes) - begin >= seconds:
             return True
-        time.sleep(0.005)
+        time.sleep(0.03)  # looking through all processes takes some milliseconds
     return False
 
 
