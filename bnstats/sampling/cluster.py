@@ -132,10 +132,10 @@ class Crew:
                 if not self._window:
                     return
                 self._hear()
-                while self._window and self._window[0].tally is not None:
-                    piece = self._window.popleft()
-                    del self._pieces[piece.span[:2]]
-                    yield piece.span, piece.tally
+                while self._window and (tally := self._window[0].tally) is not None:
+                    span = self._window.popleft().span
+                    del self._pieces[span[:2]]
+                    yield span, tally
         finally:
             del _listeners[self._run]
             self._cancel()
