@@ -16,9 +16,9 @@ import numpy as np
 from bnstats.backends import chosen, load
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
+from bnstats.sampling.allocator import keep_freed_memory
 from bnstats.sampling.counter.devices import Lanes, accelerated, lanes_layout, lanes_on
 from bnstats.sampling.layout import Layout, Span, Tree
-from bnstats.sampling.memory import keep_freed_memory
 from bnstats.sampling.run import span_tally
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.versions import arithmetic, versions
@@ -116,7 +116,6 @@ def draw_parcel(task: Task, spans: Sequence[Span], address: tuple[str, int]) -> 
 
     if dict(task.versions) != versions():
         raise RefusedError("this worker has other versions")
-    keep_freed_memory()
     worker, (topic, run) = get_worker(), address
     key = worker.get_current_task()
     for span in spans:
@@ -156,6 +155,7 @@ def draw(task: Task, span: Span) -> Tally:
     """Return the moments of a span."""
     assert task.layout is not None
     if task.sampling.backend == "numpy":
+        keep_freed_memory()
         return span_tally(_spec(task), task.sampling, task.pivot, task.layout, span)
     tree = Tree()
     with _lanes_lock:

@@ -12,13 +12,13 @@ import numpy as np
 from bnstats.backends import Device, numpy_backend
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS, Array, BoundLayer, Draws, Law
+from bnstats.sampling.allocator import keep_freed_memory
 from bnstats.sampling.counter.devices import accelerated, lanes_layout, lanes_on
 from bnstats.sampling.crossings import jumps
 from bnstats.sampling.iid import chunk_draws, iid_blocks
 from bnstats.sampling.kept import Drawn as DrawnSpans
 from bnstats.sampling.kept import Kept, taken_up
 from bnstats.sampling.layout import Chunk, Layout, Merged, Span, Tree
-from bnstats.sampling.memory import keep_freed_memory
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import dimensions, sobol_blocks, sobol_layout
 from bnstats.sampling.watch import Watch

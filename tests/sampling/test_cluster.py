@@ -362,24 +362,6 @@ def test_what_travels_for_a_span_is_short(
         assert (_bytes_sent(client) - before) / len(seen) < 1500
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a matter of glibc")
-def test_workers_recycle_their_memory(processes: Processes) -> None:
-    """They draw at a third of the speed if each temporary array is mapped anew."""
-
-    def faults() -> int:
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-
-    draws = 20_000_000
-    with distributed.Client(processes.address, set_as_default=False) as client:
-        compute("sigmoid", samples=1_000_000, cluster=client)
-        before = sum(client.run(faults).values())
-        compute("sigmoid", samples=draws, cluster=client)
-        # An array of doubles that is mapped anew is a fault for each 512 draws.
-        assert sum(client.run(faults).values()) - before < draws / 512
-
-
 def test_an_error_of_the_layer_is_told_as_it_is_here(
     processes: Processes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,12 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import dask
-import distributed  # noqa: F401  # which fills the settings
 from cli_support import ROOT, environment
-
-# What workers have in the wild, where a nanny starts them.
-OF_NANNIES = dask.config.get("distributed.nanny.pre-spawn-environ")
 
 
 class Processes:
@@ -98,7 +93,7 @@ def _process(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         cwd=file.parent,  # else bnstats would come from here, whatever the path says
-        env=env | {name: str(value) for name, value in OF_NANNIES.items()},
+        env=env | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
     )
 
 
