@@ -16,7 +16,7 @@ def keep_freed_memory() -> None:
     """Have this process keep the arrays of a chunk for those of the next.
 
     Otherwise arrays of more than 128 KiB, or all that are freed where dask's nannies have started
-    a worker with ``MALLOC_TRIM_THRESHOLD_=65536``, are given back to the kernel and faulted in anew,
+    workers with ``MALLOC_TRIM_THRESHOLD_=65536``, are given back to the kernel and faulted in anew,
     page by page, which takes longer than drawing does. Where the C library is not glibc nothing
     happens.
     """
