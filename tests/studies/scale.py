@@ -254,7 +254,7 @@ def apart(asked: argparse.Namespace) -> dict[str, Any]:
         found["networks"][name] = {"seconds": seconds, "same_digits": same}
         found["networks"][name]["by"] = "a proxy" if is_slowed else "the kernel"
         print(name, f"{seconds:.1f} s", same, done.stderr, file=sys.stderr, flush=True)
-    return found
+    return found | {"load": os.getloadavg()[0]}
 
 
 @contextmanager

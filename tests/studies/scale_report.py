@@ -81,6 +81,7 @@ def _hosts(found: dict[str, Any]) -> list[str]:
         f"A run of {found['samples']:,} draws. Client and scheduler are in one network",
         "namespace, two workers in another; delays are of a round trip, losses of each way. Where",
         "the kernel cannot delay packets, a proxy before the scheduler does, which loses none.",
+        f"Load {found['load']:.1f}.",
         "",
         "| network | made by | seconds | digits |",
         "|---|---|--:|---|",
