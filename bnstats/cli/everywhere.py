@@ -66,7 +66,7 @@ def _into_file(ctx: click.Context, param: click.Parameter, path: Path | None) ->
     """Let data go to a file, which is written when the command ends, if there are any."""
     if path is None:
         return None
-    from bnstats.documents.files import check_writable, write_atomically
+    from bnstats.sampling.files import check_writable, write_atomically
 
     check_writable(path)
     file = TextIOWrapper(BytesIO(), encoding="utf-8", newline="")

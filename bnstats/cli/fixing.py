@@ -15,8 +15,8 @@ from typing import IO
 import click
 
 from bnstats.cli.console import Console
-from bnstats.documents.files import seen_from_here, write_atomically
 from bnstats.report.options import as_options
+from bnstats.sampling.files import seen_from_here, write_atomically
 from bnstats.verification.check import Check
 from bnstats.verification.fix import Change, corrections, rewritten_files, verified_again
 from bnstats.verification.gate import VerifySettings

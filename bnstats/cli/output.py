@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bnstats.cli.console import Console
-from bnstats.documents.files import check_writable, write_atomically
 from bnstats.errors import BnstatsError, printable
 from bnstats.report import format_of, render
 from bnstats.report.options import as_options
 from bnstats.report.rows import known_digits
 from bnstats.result import Record, Result
+from bnstats.sampling.files import check_writable, write_atomically
 from bnstats.specs.spec import parse
 from bnstats.statistics.quantities import quantity_named
 

@@ -11,10 +11,10 @@ from bnstats.cli.console import Console
 from bnstats.cli.interrupt import interruptible
 from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
 from bnstats.cli.progress import watching
-from bnstats.documents.files import check_writable, write_atomically
 from bnstats.errors import printable
 from bnstats.runs.parts import sample_part
 from bnstats.sampling.checkpoints.document import moments_document, render
+from bnstats.sampling.files import check_writable, write_atomically
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
 

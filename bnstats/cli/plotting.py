@@ -9,8 +9,8 @@ from typing import TypeVar
 import click
 
 from bnstats.cli.console import Console
-from bnstats.documents.files import check_writable, write_atomically
 from bnstats.plots.style import module, suffix_of
+from bnstats.sampling.files import check_writable, write_atomically
 
 Shown = TypeVar("Shown")
 

@@ -12,9 +12,9 @@ import click
 
 from bnstats.claims.parsing import read_toml
 from bnstats.cli.options import Fraction, sample_count, seed_number
-from bnstats.documents.files import seen_from_here
 from bnstats.documents.read import RESULTS
 from bnstats.errors import BnstatsError, hint_for, printable
+from bnstats.sampling.files import seen_from_here
 
 _TYPES: Mapping[str, Callable[[str], Any]] = {  # of the options, by name
     "samples": sample_count,

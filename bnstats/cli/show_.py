@@ -12,7 +12,7 @@ import click
 from bnstats.cli import completing
 from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.documents.files import seen_from_here
+from bnstats.sampling.files import seen_from_here
 
 if TYPE_CHECKING:
     from bnstats.claims import ClaimSet

@@ -77,13 +77,13 @@ def command(
     from bnstats.cli.plotting import check_plot, emit_plot
     from bnstats.cli.progress import watching
     from bnstats.custom import load_here
-    from bnstats.documents.files import write_atomically
     from bnstats.layers import Law
     from bnstats.networks.documents import sweep_document
     from bnstats.networks.sweep import sweep
     from bnstats.report import format_of
     from bnstats.report.options import as_options
     from bnstats.report.sweep import render
+    from bnstats.sampling.files import write_atomically
 
     console.take_stdout()
     law = Law(*map(options.pop, Law._fields))

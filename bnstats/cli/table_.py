@@ -85,8 +85,8 @@ def _write(console: Console, out: Path, asked: _Asked, tables: Collection[str]) 
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import watching
-    from bnstats.documents.files import write_together
     from bnstats.errors import printable
+    from bnstats.sampling.files import write_together
 
     made: list[dict[str, str] | None] = []
     with (
@@ -177,7 +177,7 @@ def _drawn_networks(
 
 
 def _check_place(out: Path, names: Iterable[str]) -> None:
-    from bnstats.documents.files import check_writable, make_directory
+    from bnstats.sampling.files import check_writable, make_directory
 
     make_directory(out)
     for name in names:

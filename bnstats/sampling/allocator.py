@@ -15,9 +15,10 @@ _KEPT = 32 * 2**20  # bytes; glibc admits no larger threshold for mappings
 def keep_freed_memory() -> None:
     """Have this process keep the arrays of a chunk for those of the next.
 
-    dask's nannies start workers with ``MALLOC_TRIM_THRESHOLD_=65536``. Then every array is given
-    back to the kernel and faulted in anew, page by page, which takes longer than drawing does.
-    Where the C library is not glibc nothing happens.
+    Otherwise arrays of more than 128 KiB, or all that are freed where dask's nannies have started
+    workers with ``MALLOC_TRIM_THRESHOLD_=65536``, are given back to the kernel and faulted in anew,
+    page by page, which takes longer than drawing does. Where the C library is not glibc nothing
+    happens.
     """
     if sys.platform != "linux":
         return

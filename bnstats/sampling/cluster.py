@@ -1,66 +1,63 @@
 """Spans drawn by the workers of a dask cluster, handed back in order.
 
-A task draws one span, merges it where it is drawn, and sends back its tally. A worker that is
-lost costs its tasks, which are drawn again. The scheduler holds a few tasks for each worker,
-however many draws there are.
+A task draws a parcel of spans, one after another. The moments of each span, merged where it is
+drawn, are sent as an event as soon as they are there, so that a task of dask's, which costs some
+thousand bytes, is paid once for several spans. A worker that is lost costs what it had not sent,
+which is drawn again. The scheduler holds a few tasks for each worker, however many draws there are.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import queue
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future as Handle
 from contextlib import suppress
-from itertools import count
+from functools import partial
+from itertools import count, islice
 from typing import Any
 
 from bnstats.errors import BnstatsError, HostError, printable
-from bnstats.sampling.cluster_worker import RefusedError, Task, about, draw
+from bnstats.sampling.cluster_worker import RefusedError, Task, draw_parcel
 from bnstats.sampling.connection import connected
 from bnstats.sampling.kept import Drawn
 from bnstats.sampling.layout import Layout, Span
-from bnstats.sampling.versions import versions
+from bnstats.sampling.muster import POLL, Muster
 from bnstats.sampling.watch import Watch
 
-PATIENCE = 30.0  # seconds without a single worker, at the beginning or later
-_POLL = 0.1  # seconds between two questions whether to stop
-_COUNT_EVERY = 2.0  # seconds between two counts of the workers
-_UNDER_WAY, _AHEAD = 2, 8  # spans for each thread of a worker: submitted, and not yet merged
-_MOST_LOSSES = 5  # of one span, after which the scheduler itself has tried several workers
+_SPANS = 8  # of a parcel, at most
+_UNDER_WAY, _AHEAD = 2, 48  # for each thread of a worker: parcels submitted, spans not yet merged
+_MOST_LOSSES = 5  # of one parcel, after which the scheduler itself has tried several workers
 
-# A span takes a worker this long. A scheduler spends some 3 ms on a task, and no more than a fifth
-# of its time on all of them if a span is the longer, the more workers there are.
-_SPAN_SECONDS, _SPAN_SECONDS_PER_WORKER = 1.0, 0.02
+# A span takes a worker this long. A scheduler spends some 1 ms on it, and no more than a fifth of
+# its time on all of them if a span is the longer, the more workers there are.
+_SPAN_SECONDS, _SPAN_SECONDS_PER_WORKER = 1.0, 0.01
 
 _numbers = count()
+_listeners: dict[int, Callable[[Any], None]] = {}  # by the number of a run
 
 
 class _Parcel:
+    """Spans that one task draws, and the moments of those that are drawn."""
+
+    def __init__(self, spans: list[Span]) -> None:
+        self.left = dict.fromkeys(spans)  # as a set in order
+        self.losses = 0
+        self.future: Any = None
+
+
+class _Piece:
     """A span on its way, and its moments once it is drawn."""
 
-    def __init__(self, span: Span) -> None:
-        self.span = span
-        self.losses = 0
+    def __init__(self, span: Span, parcel: _Parcel) -> None:
+        self.span, self.parcel = span, parcel
         self.tally: Any = None
-        self.future: Any = None
 
 
 class Crew:
     """The workers of a cluster, at work on a run.
-
-    Parameters
-    ----------
-    where
-        Address, scheduler file or client of the cluster.
-    task
-        What is drawn.
-    layout
-        Returns how the run is cut, given the smallest leaf that a worker asks for, if one does.
-    watch
-        Asked whether to stop, and told of workers that draw nothing.
 
     Attributes
     ----------
@@ -78,33 +75,30 @@ class Crew:
     def __init__(
         self, where: Any, task: Task, layout: Callable[[int | None], Layout], watch: Watch
     ) -> None:
-        self._client, self._where, self._watch = connected(where), where, watch
-        found: dict[str, Any] = {}
-        while not found:
-            self._threads = self._awaited()
-            found = self._examined(task)
-        bad = {worker: why for worker, why in found.items() if isinstance(why, str)}
-        if bad:
-            raise HostError(_refusal(bad), hint="the same versions everywhere")
-        facts = list(found.values())
+        self._client, self._watch = connected(where), watch
+        self._muster = Muster(self._client, where, watch)
+        facts = self._muster.begin(task)
         self.device = facts[0]["device"]
         if len({f["arithmetic"] for f in facts}) > 1:
             watch.note("the workers' arithmetic differs: last digits depend on who draws what")
         self.layout = layout(min((f["leaf"] for f in facts if "leaf" in f), default=None))
         self._task = task.cut(self.layout)
-        self._only: list[str] | None = None
-        self._done: queue.SimpleQueue[tuple[_Parcel, Handle[Any]]] = queue.SimpleQueue()
-        self._run = next(_numbers)
+        self._topic = _topic_of(self._client)
+        self._run, self._tasks = next(_numbers), count()
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._window: deque[_Piece] = deque()  # in order, from the next to be merged
+        self._pieces: dict[tuple[int, int], _Piece] = {}  # the same, by unit and first leaf
+        self._parcels: deque[_Parcel] = deque()  # dealt, and not yet submitted
+        self._open: set[_Parcel] = set()  # submitted, and not yet drawn
         self._leaf_seconds: float | None = None
-        self._counted = self._peopled = time.monotonic()
-        self._count: Handle[Any] | None = None
 
     def wanted(self, left: int) -> int:
         """Return how many leaves a span should have, of those that are left."""
         if self._leaf_seconds is None:
             return 1
-        seconds = max(_SPAN_SECONDS, _SPAN_SECONDS_PER_WORKER * self._threads)
-        return min(int(seconds / self._leaf_seconds), left // (2 * self._threads))
+        threads = self._muster.threads
+        seconds = max(_SPAN_SECONDS, _SPAN_SECONDS_PER_WORKER * threads)
+        return min(int(seconds / self._leaf_seconds), left // (2 * threads * _SPANS))
 
     def drawn(self, spans: Iterator[Span]) -> Drawn:
         """Yield spans with their moments, in order.
@@ -117,196 +111,113 @@ class Crew:
         BnstatsError
             The layer cannot be drawn.
         """
-        window: deque[_Parcel] = deque()
         left = iter(spans)
-        under_way = 0
+        _listeners[self._run] = lambda said: self._inbox.put(partial(self._book, *said))
+        self._client.subscribe_topic(self._topic, _deliver)
         try:
             while not self._watch.stopping():
-                threads = self._threads
-                while under_way < _UNDER_WAY * threads and len(window) < _AHEAD * threads:
-                    span = next(left, None)
-                    if span is None:
-                        break
-                    window.append(_Parcel(span))
-                    self._submit(window[-1])
-                    under_way += 1
-                if not window:
+                while len(self._open) < _UNDER_WAY * self._muster.threads and self._dealt(left):
+                    parcel = self._parcels.popleft()
+                    self._open.add(parcel)
+                    self._submit(parcel)
+                if not self._window:
                     return
-                under_way -= self._hear()
-                while window and window[0].tally is not None:
-                    parcel = window.popleft()
-                    yield parcel.span, parcel.tally
+                self._hear()
+                while self._window and (tally := self._window[0].tally) is not None:
+                    span = self._window.popleft().span
+                    del self._pieces[span[:2]]
+                    yield span, tally
         finally:
-            self._cancel([p.future for p in window if p.tally is None])
+            del _listeners[self._run]
+            self._cancel()
+
+    def _dealt(self, spans: Iterator[Span]) -> bool:
+        """Return whether a parcel is there to be drawn.
+
+        Spans are dealt like cards, so that those that are merged first are drawn first.
+        """
+        threads = self._muster.threads
+        if not self._parcels and len(self._window) < _AHEAD * threads:
+            each = 1 if self._leaf_seconds is None else _SPANS
+            dealt = list(islice(spans, threads * each))
+            hands = range(min(threads, len(dealt)))
+            self._parcels.extend(_Parcel(dealt[n::threads]) for n in hands)
+            for n, span in enumerate(dealt):
+                piece = _Piece(span, self._parcels[n % threads])
+                self._window.append(piece)
+                self._pieces[span[:2]] = piece
+        return bool(self._parcels)
 
     def _submit(self, parcel: _Parcel) -> None:
-        span = parcel.span
-        key = f"bnstats-{self._run}-{span.unit}-{span.first}-{parcel.losses}-{self._client.id}"
-        with self._blaming_the_scheduler():
+        key = f"{self._topic}-{self._run}-{next(self._tasks)}"
+        how = {"key": key, "pure": False, "workers": self._muster.only}
+        address = self._topic, self._run
+        with self._muster.blamed():
             parcel.future = self._client.submit(
-                draw, self._task, span, key=key, pure=False, workers=self._only
+                draw_parcel, self._task, [*parcel.left], address, **how
             )
             handle = asyncio.run_coroutine_threadsafe(
-                _result(parcel.future), self._client.loop.asyncio_loop
+                _ended(parcel.future), self._client.loop.asyncio_loop
             )
-        handle.add_done_callback(lambda done: self._done.put((parcel, done)))
+        handle.add_done_callback(lambda done: self._inbox.put(partial(self._take, parcel, done)))
 
-    def _blaming_the_scheduler(self) -> Any:
-        return _Blaming(self._lost)
-
-    def _hear(self) -> int:
-        """Wait a little for results; return how many came."""
-        self._look_after()
-        heard, timeout = 0, _POLL
+    def _hear(self) -> None:
+        """Wait a little for what the workers say."""
+        self._muster.look_after()
+        timeout = POLL
         with suppress(queue.Empty):
             while True:
-                parcel, handle = self._done.get(timeout=timeout)
+                self._inbox.get(timeout=timeout)()
                 timeout = 0
-                heard += self._take(parcel, handle)
-        return heard
 
-    def _take(self, parcel: _Parcel, handle: Handle[Any]) -> bool:
-        """Take the result of a parcel, or have it drawn again."""
+    def _book(self, unit: int, first: int, seconds: float, numbers: Any) -> None:
+        """Take the moments of a span, unless they came before."""
+        piece = self._pieces.get((unit, first))
+        if piece is None or piece.tally is not None:
+            return
+        piece.tally = self._task.unpacked(numbers)
+        del piece.parcel.left[piece.span]
+        if not piece.parcel.left:
+            piece.parcel.future = None  # the scheduler forgets the task once it is over
+            self._open.discard(piece.parcel)
+        each = seconds / piece.span.leaves
+        before = self._leaf_seconds or each
+        self._leaf_seconds = max((before + each) / 2, 1e-9)
+
+    def _take(self, parcel: _Parcel, handle: Handle[Any]) -> None:
+        """Hear that a task is over, and have drawn again what is missing of its parcel."""
+        if not parcel.left:
+            return
         error = None if handle.cancelled() else handle.exception()
-        if error is None and not handle.cancelled():
-            parcel.tally, seconds = handle.result()
-            parcel.future = None  # the scheduler forgets it
-            each = seconds / parcel.span.leaves
-            before = self._leaf_seconds or each
-            self._leaf_seconds = max((before + each) / 2, 1e-9)
-            return True
         if isinstance(error, BnstatsError | MemoryError) and not isinstance(error, RefusedError):
             raise error
-        self._look_after()
+        self._muster.look_after()
         if isinstance(error, RefusedError | ImportError | AttributeError):
-            self._leave_out()
+            self._muster.leave_out(self._task)
         parcel.losses += 1
         if parcel.losses > _MOST_LOSSES:
             told = printable(str(error).partition("\n")[0], 160)
             raise HostError(f"workers were lost over the same draws, {parcel.losses} times: {told}")
         self._submit(parcel)
-        return False
 
-    def _leave_out(self) -> None:
-        """Give no more work to workers that have come since and have other versions."""
-        found = self._examined(self._task)
-        bad = {worker: why for worker, why in found.items() if isinstance(why, str)}
-        self._only = [worker for worker in found if worker not in bad] if bad else None
-        if bad:
-            self._watch.note(f"{_refusal(bad)}: it draws nothing")
-        if bad and not self._only:
-            raise HostError(_refusal(bad), hint="the same versions everywhere")
-
-    def _look_after(self) -> None:
-        """Count the workers from time to time.
-
-        Raises
-        ------
-        HostError
-            The scheduler is gone, or all workers are, for longer than they need to come back.
-        """
-        if self._client.status != "running":
-            raise self._lost()
-        now = time.monotonic()
-        if self._count is not None and self._count.done():
-            try:
-                threads = sum(self._count.result().values())
-            except Exception:
-                raise self._lost() from None
-            self._count, self._counted = None, now
-            if threads:
-                self._threads, self._peopled = threads, now
-            elif now - self._peopled > PATIENCE:
-                raise HostError(
-                    f"all workers of {self._shown} are lost", hint="what was drawn so far is kept"
-                )
-        every = min(_COUNT_EVERY, PATIENCE / 4)
-        if self._count is None and now - self._counted > every:
-            self._count = self._begun(self._client.nthreads)
-
-    def _begun(self, ask: Any, *arguments: Any, **options: Any) -> Handle[Any]:
-        """Ask the scheduler something, in the client's own thread, so that nothing here hangs."""
-
-        async def answer() -> Any:
-            return await asyncio.wait_for(ask(*arguments, **options), PATIENCE)
-
-        return asyncio.run_coroutine_threadsafe(answer(), self._client.loop.asyncio_loop)
-
-    def _answer(self, ask: Any, *arguments: Any, **options: Any) -> Any:
-        try:
-            return self._begun(ask, *arguments, **options).result(PATIENCE + 5)
-        except (OSError, TimeoutError, RuntimeError) as error:
-            raise self._lost() from error
-
-    def _awaited(self) -> int:
-        """Wait for the first worker, and return how many threads the workers have."""
-        deadline = time.monotonic() + PATIENCE
-        while not (threads := sum(self._answer(self._client.nthreads).values())):
-            if self._watch.stopping():
-                raise HostError(f"stopped before a worker came to {self._shown}")
-            if time.monotonic() > deadline:
-                raise HostError(
-                    f"no worker has come to {self._shown} within {PATIENCE:g} s",
-                    hint="dask worker SCHEDULER",
-                )
-            time.sleep(_POLL)
-        return int(threads)
-
-    def _examined(self, task: Task) -> dict[str, Any]:
-        """Return what each worker says of itself, or in a text why it cannot draw."""
-        here, found = versions(), {}
-        told = self._answer(self._client.run, about, task, on_error="return")
-        for worker, facts in told.items():
-            if isinstance(facts, BnstatsError) and not isinstance(facts, HostError):
-                raise facts
-            if isinstance(facts, OSError):
-                continue  # it was lost while it was asked
-            if isinstance(facts, BaseException):
-                why = printable(f"{type(facts).__name__}: {facts}".partition("\n")[0], 120)
-                found[worker] = f"cannot draw: {why}"
-                continue
-            wrong = [n for n in here if facts["versions"].get(n) != here[n]]
-            found[worker] = facts
-            if wrong:
-                name = wrong[0]
-                found[worker] = f"has {name} {facts['versions'].get(name)}, not {here[name]}"
-            elif facts["source"] != task.source:
-                found[worker] = f"has another source of {task.layer}"
-        return found
-
-    def _cancel(self, futures: list[Any]) -> None:
+    def _cancel(self) -> None:
+        futures = [parcel.future for parcel in self._open if parcel.future is not None]
         if futures and self._client.status == "running":
             with suppress(Exception):
-                self._begun(self._client.cancel, futures, force=True).result(5)
-
-    @property
-    def _shown(self) -> str:
-        scheduler = getattr(self._client, "scheduler", None)
-        return printable(str(getattr(scheduler, "address", None) or self._where))
-
-    def _lost(self) -> HostError:
-        hint = "`checkpoint` keeps what is drawn"
-        return HostError(f"the scheduler of {printable(str(self._where))} is lost", hint=hint)
+                self._muster.begun(self._client.cancel, futures, force=True).result(5)
 
 
-class _Blaming:
-    """Turns what a closed connection raises into the error that says so."""
-
-    def __init__(self, lost: Any) -> None:
-        self._lost = lost
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, OSError | RuntimeError | ValueError):
-            raise self._lost() from error
+def _topic_of(client: Any) -> str:
+    """Return the topic of events that the workers send to a client."""
+    return f"bnstats-{hashlib.sha256(client.id.encode()).hexdigest()[:12]}"
 
 
-async def _result(future: Any) -> Any:
+def _deliver(event: tuple[float, Any]) -> None:
+    """Hand what a worker says to the run that it belongs to, if that is not over."""
+    run, *said = event[1]
+    if run in _listeners:
+        _listeners[run](said)
+
+
+async def _ended(future: Any) -> Any:
     return await future
-
-
-def _refusal(bad: dict[str, str]) -> str:
-    worker, why = next(iter(bad.items()))
-    more = f" (and {len(bad) - 1} more workers)" if len(bad) > 1 else ""
-    return f"worker {printable(worker)} {why}{more}"

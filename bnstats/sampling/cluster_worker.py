@@ -5,10 +5,13 @@ from __future__ import annotations
 import inspect
 import threading
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
+
+import numpy as np
 
 from bnstats.backends import chosen, load
 from bnstats.errors import BnstatsError, HostError
@@ -22,7 +25,11 @@ from bnstats.sampling.versions import arithmetic, versions
 from bnstats.sampling.watch import Watch
 from bnstats.specs.sources import source_digest
 from bnstats.specs.spec import Spec, parse
-from bnstats.statistics.moments import Tally
+from bnstats.statistics.joint import Joint
+from bnstats.statistics.moments import Moments, Tally
+from bnstats.statistics.quantities import Direction
+
+_JOINT = "joint"
 
 _lanes_lock = threading.Lock()  # a worker may have several threads
 
@@ -54,6 +61,12 @@ class Task(Protocol):
 
     def drawn(self, span: Span) -> Any:
         """Draw a span, and return its tally."""
+
+    def packed(self, tally: Any) -> Any:
+        """Return a tally as numbers, texts and bytes, to be sent."""
+
+    def unpacked(self, numbers: Any) -> Any:
+        """Return the tally that `packed` was given."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +117,19 @@ class LayerTask:
                 tree.push(leaf, tally)
         return tree.total()  # type: ignore[no-any-return]
 
+    def packed(self, tally: Tally) -> dict[str, Any]:
+        """Return moments as plain numbers without the names of their fields, half as long."""
+        found: dict[str, Any] = {of: _numbers(moments) for of, moments in tally.items()}
+        return found if tally.joint is None else found | {_JOINT: _numbers(tally.joint)}
+
+    def unpacked(self, numbers: Mapping[str, Any]) -> Tally:
+        """Return the moments that `packed` was given."""
+        directions: tuple[Direction, ...] = get_args(Direction)
+        found = Tally({d: Moments(*numbers[d]) for d in directions if d in numbers})
+        if _JOINT in numbers:
+            found.joint = Joint(*map(_array, numbers[_JOINT]))
+        return found
+
 
 def task_for(spec: Spec, sampling: Sampling, pivot: float) -> LayerTask:
     """Return the task of a run.
@@ -145,13 +171,46 @@ def about(task: Task) -> dict[str, Any]:
     return facts | task.facts() if dict(task.versions) == versions() else facts
 
 
-def draw(task: Task, span: Span) -> tuple[Any, float]:
-    """Return the tally of a span, and how many seconds it took."""
+def draw_parcel(task: Task, spans: Sequence[Span], address: tuple[str, int]) -> None:
+    """Draw spans one after another, and send the moments of each as soon as they are there.
+
+    What is sent is an event of dask's, which comes before the end of the task does. Once the task
+    is cancelled, or whoever waits for it is gone, no further span is begun.
+
+    Parameters
+    ----------
+    task, spans
+        What is drawn.
+    address
+        The topic of the event, and the number of the run that it is for.
+    """
+    from distributed import get_worker
+
     if dict(task.versions) != versions():
         raise RefusedError("this worker has other versions")
+    worker, (topic, run) = get_worker(), address
+    key = worker.get_current_task()
+    for span in spans:
+        own = worker.state.tasks.get(key)
+        if own is None or own.state == "cancelled":
+            return
+        numbers, seconds = draw(task, Span(*span))
+        worker.log_event(topic, (run, span[0], span[1], seconds, numbers))
+
+
+def draw(task: Task, span: Span) -> tuple[Any, float]:
+    """Return the tally of a span, packed, and how many seconds it took."""
     keep_freed_memory()
     begin = time.perf_counter()
-    return task.drawn(Span(*span)), time.perf_counter() - begin
+    return task.packed(task.drawn(span)), time.perf_counter() - begin
+
+
+def _numbers(record: Any) -> tuple[Any, ...]:
+    return tuple(np.asarray(value, float).tolist() for value in astuple(record))
+
+
+def _array(value: Any) -> Any:
+    return value if isinstance(value, float) else np.array(value)
 
 
 def _spec(task: LayerTask) -> Spec:

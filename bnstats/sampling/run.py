@@ -12,6 +12,7 @@ import numpy as np
 from bnstats.backends import Device, numpy_backend
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS, Array, BoundLayer, Draws, Law
+from bnstats.sampling.allocator import keep_freed_memory
 from bnstats.sampling.counter.devices import accelerated, lanes_layout, lanes_on
 from bnstats.sampling.crossings import jumps
 from bnstats.sampling.iid import chunk_draws, iid_blocks
@@ -107,7 +108,7 @@ def _engine(
         import scipy.special  # noqa: F401  # once, before the workers are forked
     if spec.layer.name not in LAYERS:
         workers = 1  # a user's function may run threads, torch's or jax's, which no fork survives
-    _keep_freed_memory()
+    keep_freed_memory()
     compute = partial(span_tally, spec, sampling, pivot, layout)
     return _Engine(layout, lambda spans: in_order(compute, spans, workers, watch))
 
@@ -144,15 +145,6 @@ def _merge(
         full.__cause__ = error
         watch.failed(full)
     return merged.total(), merged.draws
-
-
-def _keep_freed_memory() -> None:
-    """Free a large block once: glibc then recycles smaller ones instead of unmapping them.
-
-    The arrays of a block exceed its default threshold of 128 KiB, above which each temporary is
-    mapped and page-faulted anew. The memory is never touched.
-    """
-    np.empty(2**21)
 
 
 def span_tally(spec: Spec, sampling: Sampling, pivot: float, layout: Layout, span: Span) -> Tally:

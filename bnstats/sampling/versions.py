@@ -26,23 +26,30 @@ def versions() -> dict[str, str]:
         "bnstats": __version__,
         "numpy": np.__version__,
         "Python": ".".join(platform.python_version_tuple()[:2]),
-        "code of bnstats": drawing_code("networks"),
+        "code of bnstats": drawing_code(),
     }
 
 
 @cache
 def drawing_code(*more: str) -> str:
     """Return a digest of the modules of bnstats that digits of layers come from, and of more."""
+    found = (_ROOT / name for name in (*_DRAWING, *more))
+    return digest_of_files(f for p in found for f in (p.rglob("*.py") if p.is_dir() else [p]))
+
+
+@cache
+def whole_code() -> str:
+    """Return a digest of all modules of bnstats."""
+    return digest_of_files(_ROOT.rglob("*.py"))
+
+
+def digest_of_files(paths: Iterable[Path]) -> str:
+    """Return a digest of files that does not depend on where they lie, nor on their line ends."""
     digest = hashlib.sha256()
-    for path in sorted(_files(_ROOT / name for name in (*_DRAWING, *more))):
-        digest.update(path.relative_to(_ROOT).as_posix().encode())
-        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    for path in sorted(paths):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{path.name} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:16]
-
-
-def _files(paths: Iterable[Path]) -> Iterable[Path]:
-    for path in paths:
-        yield from path.rglob("*.py") if path.is_dir() else [path]
 
 
 @cache

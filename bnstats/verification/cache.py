@@ -10,16 +10,14 @@ that goes wrong on the way.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
 import platform
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import astuple, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from inspect import unwrap
@@ -27,22 +25,23 @@ from pathlib import Path
 from typing import Any
 
 from bnstats.backends import Device
-from bnstats.claims.parsing import ParsingError, read_json
-from bnstats.documents.files import write_atomically
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, Layer
-from bnstats.sampling.layout import Chunk
+from bnstats.sampling.checkpoints.document import RunMoments, moments_document, read_moments, render
+from bnstats.sampling.checkpoints.identity import asked, digest_of
+from bnstats.sampling.files import write_atomically
+from bnstats.sampling.kept import Subtrees
+from bnstats.sampling.layout import Chunk, Layout
 from bnstats.sampling.run import chunk_tally, run, y_pivot
 from bnstats.sampling.settings import Sampling
+from bnstats.sampling.versions import digest_of_files, whole_code
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import Spec
-from bnstats.statistics.moments import Moments, Tally
+from bnstats.statistics.moments import Tally
 from bnstats.version import __version__
 
 _LIBRARIES = ("numpy", "scipy", "torch", "jax", "jaxlib")
-_PACKAGE = Path(__file__).parents[1]
 _FIRST_NUMBERS = 2**14  # random numbers in the draws that tell whether a layer is what it was
-_MAX_BYTES = 100_000
 _MOST_ENTRIES = 4000
 
 
@@ -93,26 +92,25 @@ class Cache:
         try:
             if not (_is_private(self.folder) and stat.S_ISREG(path.lstat().st_mode)):
                 return None
-            with path.open("rb") as file:
-                entry = read_json(file.read(_MAX_BYTES).decode())
-            held = entry["held"]
-            if entry["digest"] != _digest(held) or held["key"] != key:
-                return None
-            return _tally(held["moments"], sampling, samples)
-        except (OSError, ParsingError, LookupError, TypeError, ValueError):
+            (found,) = read_moments(path)
+            ((_, tally),) = found.subtrees
+        except (OSError, BnstatsError, ValueError):
             return None
+        return tally if found.identity == key and _is_of(tally, sampling, samples) else None
 
     def _write(self, key: Mapping[str, Any], tally: Tally) -> None:
-        held = {"key": key, "moments": {d: asdict(m) for d, m in tally.items()}}
-        with suppress(OSError, ValueError, BnstatsError):
+        whole = Subtrees(Layout(key["leaf"], key["leaf"]))  # never taken apart: one leaf
+        whole.add(whole.layout.span(0, 0, 1), tally)
+        with suppress(OSError, BnstatsError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if _is_private(self.folder):
-                text = json.dumps({"held": held, "digest": _digest(held)}, allow_nan=False)
-                write_atomically(self._path(key), text)
+                write_atomically(
+                    self._path(key), render(moments_document([RunMoments(key, whole)]))
+                )
                 self._tidy()
 
     def _path(self, key: Mapping[str, Any]) -> Path:
-        return self.folder / f"{_digest(key)}.json"
+        return self.folder / f"{digest_of(key)}.json"
 
     def _tidy(self) -> None:
         """Remove the older half of the entries, once they are too many."""
@@ -158,24 +156,17 @@ def _is_private(folder: Path) -> bool:
     return found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
-def _tally(moments: Mapping[str, Any], sampling: Sampling, samples: int) -> Tally | None:
-    """Return moments as they were written, or None unless such a run could have left them."""
-    names = {field.name for field in fields(Moments)}
-    if list(moments) != list(sampling.directions):
-        return None
-    for held in moments.values():
-        numbers = [*held.values()]
-        if held.keys() != names or not all(type(n) is float and math.isfinite(n) for n in numbers):
-            return None
-        squares = (held[name] for name in ("count", "nonfinite", "mean_b", "aa", "bb", "sum_bb"))
-        if min(squares) < 0 or held["points"] + held["nonfinite"] != samples:
-            return None
-    return Tally({direction: Moments(**moments[direction]) for direction in sampling.directions})
-
-
-def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+def _is_of(tally: Tally, sampling: Sampling, samples: int) -> bool:
+    """Whether such a run could have left these moments."""
+    if list(tally) != list(sampling.directions) or tally.joint is not None:
+        return False
+    for moments in tally.values():
+        squares = moments.count, moments.nonfinite, moments.mean_b, moments.aa, moments.bb
+        if not all(map(math.isfinite, astuple(moments))) or min(*squares, moments.sum_bb) < 0:
+            return False
+        if moments.points + moments.nonfinite != samples:
+            return False
+    return True
 
 
 def _key(
@@ -185,18 +176,11 @@ def _key(
     code = "" if LAYERS.get(spec.layer.name) is spec.layer else _users_code(spec.layer)
     if code is None:
         return None
-    return {
-        "layer": spec.text,
-        "samples": samples,
-        "seed": sampling.seed,
-        "law": list(map(float, sampling.law)),
-        "direction": sampling.direction,
-        "sampler": sampling.sampler,
-        "dtype": sampling.dtype,
-        "backend": sampling.backend,
+    return asked(spec, sampling) | {
+        "leaf": samples,
         "devices": [device.name for device in devices],
         "versions": _versions(),
-        "code": _code_of(_PACKAGE),
+        "code": whole_code(),
         "users_code": code,
         "first_draws": _first_draws(spec, sampling, samples),
     }
@@ -215,19 +199,6 @@ def _versions() -> dict[str, str]:
     return found
 
 
-@cache
-def _code_of(folder: Path) -> str:
-    return _digest_of_files(folder.rglob("*.py"))
-
-
-def _digest_of_files(paths: Iterator[Path]) -> str:
-    found = hashlib.sha256()
-    for path in sorted(paths):
-        content = path.read_bytes()
-        found.update(f"{path.name} {len(content)}\n".encode() + content)
-    return found.hexdigest()
-
-
 def _users_code(layer: Layer) -> str | None:
     """Return a digest of the loaded files beside that of a user's layer, or None without one.
 
@@ -244,7 +215,7 @@ def _users_code(layer: Layer) -> str | None:
     files = {Path(f).resolve() for m in list(sys.modules.values()) if (f := _file_of(m))}
     near = {f for f in files if f.is_relative_to(folder) and _is_own(f.relative_to(folder))}
     try:
-        return _digest_of_files(iter({*near, Path(own).resolve()}))
+        return digest_of_files({*near, Path(own).resolve()})
     except OSError:
         return None
 
@@ -263,4 +234,4 @@ def _first_draws(spec: Spec, sampling: Sampling, samples: int) -> list[Any]:
     draws = min(samples, max(_FIRST_NUMBERS // spec.bound.numbers, 1))
     on_numpy = replace(sampling, backend="numpy", device=None)
     found = chunk_tally(spec, on_numpy, y_pivot(spec.bound, sampling.law), Chunk(0, 0, draws))
-    return [[direction, [n.hex() for n in asdict(m).values()]] for direction, m in found.items()]
+    return [[direction, [n.hex() for n in astuple(m)]] for direction, m in found.items()]

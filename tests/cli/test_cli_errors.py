@@ -509,6 +509,18 @@ def test_an_internal_error_leaves_a_traceback_in_a_file_only(
     assert "RuntimeError: boom" in verbose.err
 
 
+def test_an_internal_error_is_told_where_no_file_can_be_left(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError("no usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    monkeypatch.setattr(api, "exact", boom)
+    err = fails(cli, "exact", "relu", code=70)
+    assert err.splitlines()[1] == "hint:  bnstats -v … shows the traceback"
+
+
 def test_out_of_memory_is_the_machine_s(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*args: object, **kwargs: object) -> None:
         raise MemoryError

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 from cli_support import COMMAND, Outcome, environment
 
-from bnstats.documents import files
-from bnstats.documents.files import check_writable, write_atomically, write_together
 from bnstats.errors import BnstatsError, HostError
+from bnstats.sampling import files
+from bnstats.sampling.files import check_writable, write_atomically, write_together
 
 Cli = Callable[..., Outcome]
 
@@ -184,7 +184,7 @@ def test_a_stderr_that_is_full_costs_no_result() -> None:
 TWO_AT_ONCE = """
 import sys
 from pathlib import Path
-from bnstats.documents.files import write_together
+from bnstats.sampling.files import write_together
 for _ in range(60):
     write_together({Path(f"{i}.txt"): sys.argv[1] for i in range(20)})
 """

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from bnstats.errors import BnstatsError, HostError  # noqa: E402
 from bnstats.layers import Law  # noqa: E402
 from bnstats.result import Result  # noqa: E402
 from bnstats.runs.drawing import sample  # noqa: E402
-from bnstats.sampling import cluster, connection  # noqa: E402
+from bnstats.sampling import cluster, connection, muster  # noqa: E402
 from bnstats.sampling.iid import chunk_draws  # noqa: E402
 from bnstats.sampling.settings import Sampling  # noqa: E402
 from bnstats.sampling.watch import Watch  # noqa: E402
@@ -72,6 +72,7 @@ HOW: list[dict[str, Any]] = [
     {"spec": "sigmoid", "samples": 1 << 23, "sampler": "sobol"},  # bands of several chunks
     {"spec": "gelu", "precision": 0.002},
     {"spec": POOL, "samples": 10 * CHUNK, "direction": "backward"},
+    {"spec": "tanh", "samples": 3_000_000, "quantities": ("chi", "stability")},
 ]
 
 
@@ -79,6 +80,18 @@ HOW: list[dict[str, Any]] = [
 def test_the_digits_are_those_of_one_process(how: Any, processes: Processes) -> None:
     expected = digits(compute(**how))
     assert digits(compute(**how, cluster=processes.address)) == expected
+
+
+def test_moments_may_come_long_before_their_task_ends(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def late(future: Any) -> Any:
+        await asyncio.sleep(1.0)
+        return await future
+
+    monkeypatch.setattr(cluster, "_ended", late)
+    expected = digits(compute(POOL, samples=40 * CHUNK))
+    assert digits(compute(POOL, samples=40 * CHUNK, cluster=processes.address)) == expected
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])
@@ -178,8 +191,8 @@ def test_what_is_no_cluster_at_all(what: Any) -> None:
 def test_workers_with_other_versions_are_refused_by_name(
     name: str, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = cluster.versions()
-    monkeypatch.setattr(cluster, "versions", lambda: real | {name: "9.9"})
+    real = muster.versions()
+    monkeypatch.setattr(muster, "versions", lambda: real | {name: "9.9"})
     begun: list[int] = []
     with pytest.raises(HostError, match=rf"worker tcp://127.* has {name} .*, not 9.9") as error:
         compute(
@@ -237,7 +250,7 @@ def test_a_killed_worker_costs_its_parcels_and_new_ones_are_used(own: Processes)
 def test_all_workers_or_the_scheduler_lost_is_an_error_with_the_result_so_far(
     what: str, own: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE", 2.0)
+    monkeypatch.setattr(muster, "PATIENCE", 2.0)
     failed: list[BnstatsError] = []
     seen: list[int] = []
 
@@ -261,7 +274,7 @@ def test_all_workers_or_the_scheduler_lost_is_an_error_with_the_result_so_far(
 
 
 def test_no_worker_at_all_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE", 1.0)
+    monkeypatch.setattr(muster, "PATIENCE", 1.0)
     alone = Processes(tmp_path, 0)
     try:
         with pytest.raises(HostError, match="no worker has come"):
@@ -317,20 +330,36 @@ def test_the_scheduler_holds_few_tasks_at_any_n(processes: Processes) -> None:
     assert 2 <= max(counts) <= 2 * 8
 
 
-def test_what_travels_for_a_span_is_short(processes: Processes) -> None:
-    """Pickled as dask sends it; results/scale.md has what goes over the wire."""
-    from distributed.protocol import dumps
+def _bytes_sent(client: Any) -> int:
+    """Return what client, scheduler and workers have sent each other in their streams."""
 
-    from bnstats.sampling.cluster_worker import draw, task_for
-    from bnstats.sampling.layout import Layout
+    def by_scheduler(dask_scheduler: Any) -> int:
+        comms = (*dask_scheduler.stream_comms.values(), *dask_scheduler.client_comms.values())
+        return sum(comm.byte_count for comm in comms)
 
-    spec = parse(POOL)
-    task = task_for(spec, Sampling(10**15, cluster="x"), 0.5)
-    layout = Layout(10**15, CHUNK)
-    task = replace(task, layout=layout)
-    there = sum(map(len, dumps((draw, task, layout.span(0, 2**30, 2**20)))))
-    back = sum(map(len, dumps(draw(task, layout.span(0, 0, 1)))))
-    assert there + back < 2000, (there, back)
+    def by_worker(dask_worker: Any) -> int:
+        return int(dask_worker.batched_stream.byte_count)
+
+    workers = sum(client.run(by_worker).values())
+    return int(client.scheduler_comm.byte_count + client.run_on_scheduler(by_scheduler) + workers)
+
+
+def test_what_travels_for_a_span_is_short(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Headers of packets come on top; results/scale.md has what goes over the wire."""
+    monkeypatch.setattr(cluster, "_SPAN_SECONDS", 0.02)
+    seen: list[int] = []
+    with distributed.Client(processes.address, set_as_default=False) as client:
+        before = _bytes_sent(client)
+        compute(
+            POOL,
+            samples=10**15,
+            cluster=client,
+            on_progress=lambda draws, tally: seen.append(draws),
+            should_stop=lambda: len(seen) >= 200,
+        )
+        assert (_bytes_sent(client) - before) / len(seen) < 1500
 
 
 def test_an_error_of_the_layer_is_told_as_it_is_here(

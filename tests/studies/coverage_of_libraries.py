@@ -33,10 +33,10 @@ from library_names import (
 )
 from report_text import as_csv, wrapped
 
-from bnstats.documents.files import write_atomically
 from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS, Parameter
 from bnstats.report.markdown import table
+from bnstats.sampling.files import write_atomically
 from bnstats.specs.libraries import FILE, LIBRARIES, folded, our_word
 from bnstats.specs.spec import parse
 

@@ -1,12 +1,14 @@
 """Runs that lose something on the way, counted: are the digits those of a run that lost nothing?
 
-    python tests/studies/faults.py [--out results] [--scale 1.0]
+    python tests/studies/faults.py [--out results] [--only FAULT] [--runs 10]
 
 Workers of a dask cluster are killed with 9 at random moments, the client is, under a checkpoint,
 and so is the scheduler; the disk is full while a checkpoint is written (a tmpfs, which needs root),
 and runs share one folder at once. Whatever the fault, a run must end within a time limit, and with
 the digits of an undisturbed run or, where it ends early, with those of a run of as many draws.
-Writes faults.json, and faults.md from it alone.
+
+Each run is written to faults.json when it ends, and faults.md from that alone. Begun anew, the
+study goes on where it was; delete faults.json to have all runs again.
 """
 
 from __future__ import annotations
@@ -17,26 +19,30 @@ import multiprocessing
 import os
 import platform
 import random
-import shutil
 import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 from dask_processes import Cluster, killed
+from faults_report import markdown
 
 from bnstats.api import compute
 from bnstats.errors import BnstatsError
 from bnstats.runs.drawing import sample
-from bnstats.sampling import cluster, connection
+from bnstats.sampling import connection, muster
 from bnstats.sampling.checkpoints import folder as folders
+from bnstats.sampling.files import write_together
 from bnstats.sampling.iid import chunk_draws
 from bnstats.sampling.settings import Sampling
+from bnstats.sampling.versions import drawing_code
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import parse
 from bnstats.version import __version__
@@ -44,7 +50,7 @@ from bnstats.version import __version__
 LAYER = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
 CHUNK = chunk_draws(parse(LAYER).bound)
 SAMPLES = 40 * CHUNK + 5  # half a second for one process
-LIMIT = 180  # seconds, after which a run counts as one that hangs
+LIMIT = 300  # seconds, after which a run counts as one that hangs
 RUNS = {
     "workers killed": 200,
     "client killed": 100,
@@ -53,185 +59,240 @@ RUNS = {
     "two runs in one folder": 40,
 }
 
-Outcome = str  # "same digits", "other digits", "error as it should be", "hangs", …
+Outcome = str  # "same digits", "other digits", "hangs", …
+Study = Iterator[Callable[[random.Random], Counter[Outcome]]]
 
 
 def digits(result: Any) -> Any:
     return {n: (q.value, q.stderr) for n, q in result.quantities.items()}, result.samples
 
 
-def worker_kills(count: int, chance: random.Random) -> Counter[Outcome]:
-    """Kill one of three workers, or two, at random moments of a run, and have others join."""
-    expected, found = digits(compute(LAYER, samples=SAMPLES)), Counter[Outcome]()
-    running = Cluster(3)
+@cache
+def undisturbed() -> tuple[Any, float]:
+    """Return the digits of a run that loses nothing, and the processor time that it takes."""
+    begin = time.process_time()
+    return digits(compute(LAYER, samples=SAMPLES)), time.process_time() - begin
+
+
+def work(share: float) -> float:
+    """Return the processor time of a share of a run, so that kills fall into it at any load."""
+    return share * undisturbed()[1]
+
+
+def _spent(processes: Iterable[Any]) -> float:
+    """Return the processor time of processes and of those that they have begun."""
+    total = 0.0
+    for process in processes:
+        with suppress(psutil.Error):
+            of = psutil.Process(process.pid)
+            for one in (of, *of.children(recursive=True)):
+                with suppress(psutil.Error):
+                    times = one.cpu_times()
+                    total += times.user + times.system
+    return total
+
+
+def _await(processes: Sequence[Any], seconds: float, is_over: Callable[[], bool]) -> bool:
+    """Wait until processes have worked for some time, and return true, or until all is over."""
+    begin = _spent(processes)
+    while not is_over():
+        if _spent(processes) - begin >= seconds:
+            return True
+        time.sleep(0.03)  # looking through all processes takes some milliseconds
+    return False
+
+
+def _judged(found: Any) -> Outcome:
+    return "same digits" if found == undisturbed()[0] else "other digits"
+
+
+def _drawn(**how: Any) -> Outcome:
     try:
-        for _ in range(count):
-            moments = sorted(chance.uniform(0, 0.8) for _ in range(chance.choice([1, 1, 2])))
-
-            def ruin(moments: list[float] = moments) -> None:
-                begin = time.monotonic()
-                for moment in moments:
-                    time.sleep(max(0.0, begin + moment - time.monotonic()))
-                    killed(running.workers.pop(chance.randrange(len(running.workers))))
-                    running.add()
-
-            ruins = threading.Thread(target=ruin)
-            ruins.start()
-            found[_limited(lambda: _same(expected, cluster=running.address))] += 1
-            ruins.join()
-    finally:
-        running.close()
-    return found
-
-
-def _same(expected: Any, **how: Any) -> Outcome:
-    return "same digits" if digits(compute(LAYER, samples=SAMPLES, **how)) == expected else "other"
-
-
-def _limited(run: Callable[[], Outcome]) -> Outcome:
-    """Run something; a run that takes too long counts, and ends the study."""
-    timer = threading.Timer(LIMIT, os._exit, (9,))
-    timer.start()
-    try:
-        return run()
+        return _judged(digits(compute(LAYER, samples=SAMPLES, **how)))
     except BnstatsError as error:
         return f"error: {error.message[:60]}"
+
+
+@contextmanager
+def worker_kills() -> Study:
+    """Kill one of three workers, or two, at random moments of a run, and have others join."""
+    running = Cluster(3)
+
+    def one(chance: random.Random) -> Counter[Outcome]:
+        found, over = Counter[Outcome](), threading.Event()
+
+        def ruin() -> None:
+            for _ in range(chance.choice([1, 1, 2])):
+                if _await(running.workers, work(chance.uniform(0, 0.6)), over.is_set):
+                    killed(running.workers.pop(chance.randrange(len(running.workers))))
+                    running.add()
+                    found["kills"] += 1
+
+        ruins = threading.Thread(target=ruin)
+        ruins.start()
+        found[_drawn(cluster=running.address)] += 1
+        over.set()
+        ruins.join()
+        return found
+
+    try:
+        yield one
     finally:
-        timer.cancel()
+        connection.close()
+        running.close()
 
 
-def _child(folder: Path, workers: int, seconds: float, pipe: Any, samples: int = SAMPLES) -> None:
+def _child(folder: Path, workers: int, pipe: Any) -> None:
     """Draw under a checkpoint, in a process that is made to be killed."""
-    folders.SECONDS, folders._MOST_OF_THE_TIME = seconds, 1e9
+    folders.SECONDS, folders._MOST_OF_THE_TIME = 0.0, 1e9
     told: list[str] = []
-    how = Sampling(samples, workers=workers, checkpoint=folder)
+    how = Sampling(SAMPLES, workers=workers, checkpoint=folder)
     result = sample(parse(LAYER), how, Watch(on_note=told.append))
     pipe.send((digits(result), told))
 
 
-def _begun(folder: Path, workers: int, seconds: float = 0.0) -> tuple[Any, Any]:
+def _begun(folder: Path, workers: int) -> tuple[Any, Any]:
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_child, args=(folder, workers, seconds, theirs))
+    process = context.Process(target=_child, args=(folder, workers, theirs))
     process.start()
     theirs.close()
     return process, ours
 
 
-def _ended(process: Any, pipe: Any) -> Any:
-    """Return what a child has found, or None if it hangs or was killed."""
-    found = None
+def _ended(process: Any, pipe: Any) -> tuple[Outcome, list[str]]:
+    """Return what came of a child, and what it told."""
+    outcome, told = "hangs", list[str]()
     if pipe.poll(LIMIT):
-        with suppress(EOFError):
-            found = pipe.recv()
+        try:
+            found, told = pipe.recv()
+            outcome = _judged(found)
+        except EOFError:
+            outcome = "dies"
     killed(process)
-    return found
+    return outcome, told
 
 
-def client_kills(count: int, chance: random.Random) -> Counter[Outcome]:
-    """Kill a run under a checkpoint again and again, until it ends before it is killed."""
-    expected, found = digits(compute(LAYER, samples=SAMPLES)), Counter[Outcome]()
-    for _ in range(count):
+def _fell(process: Any, chance: random.Random) -> bool:
+    """Kill a process at a random moment of its work; return false if it has ended before."""
+    is_alive = _await([process], work(chance.uniform(0, 0.6)), lambda: not process.is_alive())
+    killed(process)
+    return is_alive
+
+
+@contextmanager
+def client_kills() -> Study:
+    """Kill a run under a checkpoint again and again, and let the last one end."""
+
+    def one(chance: random.Random) -> Counter[Outcome]:
+        found = Counter[Outcome]()
         with TemporaryDirectory() as folder:
             for _ in range(5):
                 process, _ = _begun(Path(folder), chance.choice([1, 2]))
-                process.join(chance.uniform(0.02, 0.6))
-                if process.is_alive():
-                    found["kills"] += 1
-                killed(process)
-            last = _ended(*_begun(Path(folder), chance.choice([1, 2])))
-            found[_judged(last, expected)] += 1
-    return found
+                found["kills"] += _fell(process, chance)
+            found[_ended(*_begun(Path(folder), chance.choice([1, 2])))[0]] += 1
+        return found
+
+    yield one
 
 
-def _judged(last: Any, expected: Any) -> Outcome:
-    if last is None:
-        return "hangs or dies"
-    return "same digits" if last[0] == expected else "other"
+def _cut_short(running: Cluster, folder: str, seconds: float) -> Outcome:
+    """Kill the scheduler of a run, and return what came of the run's result so far."""
+    failed: list[BnstatsError] = []
+    watch = Watch(on_failure=failed.append, should_stop=lambda: bool(failed))
+
+    def ruin() -> None:
+        _await(running.workers, seconds, lambda: False)
+        killed(running.scheduler)
+
+    killer = threading.Thread(target=ruin)
+    killer.start()
+    try:
+        how = Sampling(10**12, cluster=running.address, checkpoint=folder)
+        result = sample(parse(LAYER), how, watch)
+    except BnstatsError as error:  # before a draw was there
+        return "error: the scheduler is lost" if "lost" in error.message else error.message[:60]
+    finally:
+        killer.join()
+    if not failed or "lost" not in failed[0].message:
+        return "no error"
+    whole = compute(LAYER, samples=result.samples)
+    return "same digits" if digits(whole) == digits(result) else "other digits"
 
 
-def scheduler_kills(count: int, chance: random.Random) -> Counter[Outcome]:
+@contextmanager
+def scheduler_kills() -> Study:
     """Kill the scheduler of a run under a checkpoint, and go on with another scheduler."""
-    expected, found = digits(compute(LAYER, samples=SAMPLES)), Counter[Outcome]()
-    for _ in range(count):
-        running = Cluster(2)
-        failed: list[BnstatsError] = []
+
+    def one(chance: random.Random) -> Counter[Outcome]:
+        found = Counter[Outcome]()
         with TemporaryDirectory() as folder:
-            killer = threading.Timer(chance.uniform(0.1, 1.5), killed, (running.scheduler,))
+            for kill in (True, False):
+                running = Cluster(2)
+                try:
+                    if kill:
+                        seconds = work(chance.uniform(0, 2))
+                        found[f"so far: {_cut_short(running, folder, seconds)}"] += 1
+                    else:
+                        again = _drawn(cluster=running.address, checkpoint=folder)
+                        found[f"gone on with: {again}"] += 1
+                finally:
+                    connection.close()
+                    running.close()
+        return found
 
-            def partial_run(folder: str = folder, running: Cluster = running) -> Outcome:
-                watch = Watch(
-                    on_failure=failed.append,  # noqa: B023
-                    should_stop=lambda: bool(failed),  # noqa: B023
-                )
-                how = Sampling(10**12, cluster=running.address, checkpoint=folder)
-                result = sample(parse(LAYER), how, watch)
-                if not failed or "lost" not in failed[0].message:  # noqa: B023
-                    return "no error"
-                whole = compute(LAYER, samples=result.samples) if result.samples else result
-                return "same digits" if digits(whole) == digits(result) else "other"
-
-            killer.start()
-            try:
-                found[f"so far: {_limited(partial_run)}"] += 1
-            except Exception as error:
-                found[f"so far: {type(error).__name__}"] += 1
-            killer.join()
-            running.close()
-            other = Cluster(2)
-            again = _limited(
-                lambda f=folder, o=other: _same(expected, cluster=o.address, checkpoint=f)
-            )
-            found[f"gone on with: {again}"] += 1
-            other.close()
-    return found
+    yield one
 
 
-def full_disks(count: int, chance: random.Random) -> Counter[Outcome]:
+@contextmanager
+def full_disks() -> Study:
     """Fill a tmpfs of 64 KB while a run keeps its checkpoint there, and empty it later."""
-    expected, found = digits(compute(LAYER, samples=SAMPLES)), Counter[Outcome]()
-    for _ in range(count):
+
+    def one(chance: random.Random) -> Counter[Outcome]:
+        found = Counter[Outcome]()
         with TemporaryDirectory() as folder:
             mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]
-            if subprocess.run(mount, capture_output=True, check=False).returncode:
-                return Counter({"no tmpfs could be mounted": 1})
+            subprocess.run(mount, capture_output=True, check=True)
             try:
                 kept = Path(folder, "kept")
                 kept.mkdir()
                 process, pipe = _begun(kept, 1)
-                time.sleep(chance.uniform(0, 0.3))
+                _await([process], work(chance.uniform(0, 0.6)), lambda p=process: not p.is_alive())
                 with suppress(OSError):
                     Path(folder, "filler").write_bytes(b"\0" * 10**6)
-                last = _ended(process, pipe)
-                found["was told"] += bool(last and last[1])
-                found[f"while full: {_judged(last, expected)}"] += 1
+                outcome, told = _ended(process, pipe)
+                found["was told"] += bool(told)
+                found[f"while full: {outcome}"] += 1
                 Path(folder, "filler").unlink(missing_ok=True)
-                last = _ended(*_begun(kept, 2))
-                found[f"afterwards: {_judged(last, expected)}"] += 1
+                found[f"afterwards: {_ended(*_begun(kept, 2))[0]}"] += 1
                 found["files left behind"] += len(list(kept.iterdir())) - 1
             finally:
                 subprocess.run(["umount", folder], check=True)
-    return found
+        return found
+
+    yield one
 
 
-def shared_folders(count: int, chance: random.Random) -> Counter[Outcome]:
+@contextmanager
+def shared_folders() -> Study:
     """Have two runs draw under one checkpoint at once, one of which is killed half of the time."""
-    expected, found = digits(compute(LAYER, samples=SAMPLES)), Counter[Outcome]()
-    for _ in range(count):
+
+    def one(chance: random.Random) -> Counter[Outcome]:
+        found = Counter[Outcome]()
         with TemporaryDirectory() as folder:
             first, second = (_begun(Path(folder), chance.choice([1, 2])) for _ in range(2))
             if chance.random() < 0.5:
-                first[0].join(chance.uniform(0.05, 0.6))
-                found["kills"] += first[0].is_alive()
-                killed(first[0])
+                found["kills"] += _fell(first[0], chance)
             else:
-                found[_judged(_ended(*first), expected)] += 1
-            found[_judged(_ended(*second), expected)] += 1
-            found[_judged(_ended(*_begun(Path(folder), 1)), expected)] += 1
-    return found
+                found[_ended(*first)[0]] += 1
+            found[_ended(*second)[0]] += 1
+            found[_ended(*_begun(Path(folder), 1))[0]] += 1
+        return found
+
+    yield one
 
 
-STUDIES: dict[str, Callable[[int, random.Random], Counter[Outcome]]] = {
+STUDIES: dict[str, Callable[[], Any]] = {
     "workers killed": worker_kills,
     "client killed": client_kills,
     "scheduler killed": scheduler_kills,
@@ -240,52 +301,66 @@ STUDIES: dict[str, Callable[[int, random.Random], Counter[Outcome]]] = {
 }
 
 
-def markdown(record: dict[str, Any]) -> str:
-    """Return the page."""
-    lines = [
-        "# Faults",
-        "",
-        f"Runs of {record['samples']:,} draws of `{record['layer']}` that lost something on the",
-        "way. Every run that ended is compared with an undisturbed one, digit by digit. Written by",
-        "`python tests/studies/faults.py`.",
-        "",
-        "| fault | runs | what came of them | seconds |",
-        "|---|--:|---|--:|",
-    ]
-    for name, row in record["studies"].items():
-        came = ", ".join(f"{what} {n:,}" for what, n in sorted(row["outcomes"].items()))
-        lines.append(f"| {name} | {row['runs']} | {came} | {row['seconds']:.0f} |")
-    return "\n".join([*lines, "", f"{record['machine']}, bnstats {record['bnstats']}.", ""])
+class Record:
+    """What came of the runs so far, on the disk after each of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        path = folder / "faults.json"
+        self.found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        self.found |= {
+            "layer": LAYER,
+            "samples": SAMPLES,
+            "machine": f"{os.cpu_count()} processors, {platform.system()}-{platform.machine()}",
+            "bnstats": __version__,
+            "drawing": drawing_code(),
+        }
+        self.found.setdefault("studies", {})
+
+    def done(self, name: str) -> int:
+        """Return how many runs have ended."""
+        return int(self.found["studies"].get(name, {"runs": 0})["runs"])
+
+    def add(self, name: str, outcomes: Counter[Outcome], seconds: float) -> None:
+        """Add a run."""
+        fresh: dict[str, Any] = {"runs": 0, "outcomes": {}, "seconds": 0.0, "load": []}
+        row = self.found["studies"].setdefault(name, fresh)
+        total = Counter(row["outcomes"])
+        total.update(outcomes)  # an outcome that never came keeps its 0
+        load = [*row["load"], os.getloadavg()[0]]
+        row |= {"runs": row["runs"] + 1, "outcomes": dict(sorted(total.items()))}
+        row |= {"seconds": round(row["seconds"] + seconds, 3), "load": [min(load), max(load)]}
+        order = {n: self.found["studies"][n] for n in RUNS if n in self.found["studies"]}
+        self.found["studies"] = order
+        page = {"faults.json": json.dumps(self.found, indent=1) + "\n"}
+        page["faults.md"] = markdown(self.found)
+        write_together({self._folder / name: text for name, text in page.items()})
+
+    def hang(self, name: str) -> None:
+        """Add a run that does not end, and end the study: nothing else can end that run."""
+        self.add(name, Counter({"hangs": 1}), LIMIT)
+        os._exit(9)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("results"))
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the runs")
     parser.add_argument("--only", action="append", choices=STUDIES, help="some of the faults")
+    parser.add_argument("--runs", type=int, default=10**9, help="of each fault, at most")
     asked = parser.parse_args()
-    cluster.PATIENCE = 20.0
-    path = asked.out / "faults.json"
-    kept = json.loads(path.read_text())["studies"] if asked.only and path.exists() else {}
-    record: dict[str, Any] = {
-        "layer": LAYER,
-        "samples": SAMPLES,
-        "machine": f"{os.cpu_count()} processors, {platform.system()}-{platform.machine()}",
-        "bnstats": __version__,
-        "studies": kept,
-    }
+    muster.PATIENCE = 60.0
+    record = Record(asked.out)
     for name in asked.only or STUDIES:
-        runs, begin = max(1, round(RUNS[name] * asked.scale)), time.monotonic()
-        outcomes = STUDIES[name](runs, random.Random(name))
-        connection.close()
-        seconds = time.monotonic() - begin
-        record["studies"][name] = {"runs": runs, "outcomes": outcomes, "seconds": seconds}
-        print(name, runs, dict(outcomes), f"{seconds:.0f} s", flush=True)
-        record["studies"] = {n: record["studies"][n] for n in STUDIES if n in record["studies"]}
-        path.write_text(json.dumps(record, indent=1) + "\n")
-        (asked.out / "faults.md").write_text(markdown(record))
+        with STUDIES[name]() as one:
+            for number in range(record.done(name), min(RUNS[name], asked.runs)):
+                begin = time.monotonic()
+                timer = threading.Timer(4 * LIMIT, record.hang, (name,))
+                timer.start()
+                outcomes = one(random.Random(f"{name} {number}"))
+                timer.cancel()
+                record.add(name, outcomes, time.monotonic() - begin)
+                print(name, number + 1, dict(outcomes), flush=True)
 
 
 if __name__ == "__main__":
-    assert shutil.which("mount")
     main()

@@ -8,6 +8,7 @@
 - task: bytes on the wire and processor time of the scheduler for each span.
 - hosts: scheduler and workers in network namespaces of their own, with delay and loss (root only).
 - thousand: a scheduler with 1,000 workers whose tasks sleep instead of drawing.
+- endless: seconds until the first checkpoint of 1e9 and of 1e15 draws, and the client's memory.
 
 Writes scale.json, and scale.md from it alone.
 """
@@ -21,8 +22,8 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,22 +34,24 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from cluster_support import Processes
 from dask_processes import Cluster
+from distributed import Client, get_worker
 from scale_report import markdown
 
 from bnstats.api import compute
 from bnstats.sampling import cluster, connection
 from bnstats.sampling.cluster_worker import Task
 from bnstats.sampling.layout import Span
-from bnstats.statistics.moments import Moments
+from bnstats.statistics.moments import Moments, Tally
 from bnstats.version import __version__
 
 LAYER = "sigmoid"
-NETWORKS = {  # netem's words
-    "no delay": "",
-    "1 ms": "delay 0.5ms",
-    "50 ms": "delay 25ms 2ms",
-    "50 ms, 1 % lost": "delay 25ms 2ms loss 1%",
-    "200 ms, 3 % lost": "delay 100ms 10ms loss 3%",
+NETWORKS = {  # netem's words, and the delay each way in seconds where the kernel lacks netem
+    "no delay": ("", 0.0),
+    "1 ms": ("delay 0.5ms", 0.0005),
+    "50 ms": ("delay 25ms 2ms", 0.025),
+    "200 ms": ("delay 100ms 10ms", 0.1),
+    "50 ms, 1 % lost": ("delay 25ms 2ms loss 1%", None),
+    "200 ms, 3 % lost": ("delay 100ms 10ms loss 3%", None),
 }
 
 
@@ -150,7 +153,12 @@ def inside(folder: Path, seconds: float = 8.0) -> dict[str, Any]:
     connection.close()
     processes.close()
     number = len(counts)
-    return {"spans": number, "bytes": traffic / number, "scheduler_seconds": cpu / number}
+    return {
+        "spans": number,
+        "bytes": traffic / number,
+        "scheduler_seconds": cpu / number,
+        "span_seconds_per_worker": cluster._SPAN_SECONDS_PER_WORKER,
+    }
 
 
 def _traffic() -> int:
@@ -207,57 +215,79 @@ def _has(netem: str) -> bool:
         return False
 
 
+def _digits(document: dict[str, Any]) -> float:
+    return float(document["results"][0]["std_dx"]["value"])
+
+
 def apart(asked: argparse.Namespace) -> dict[str, Any]:
     """Return the seconds of one run, the client and the scheduler on one host, workers beyond."""
     rate = 10**8 / seconds_of(samples=10**8, workers=2)
     samples = int(rate * asked.seconds / 3)
-    expected = repr(compute(LAYER, samples=samples, workers=2).std_dx.value)
+    expected = compute(LAYER, samples=samples, workers=2).std_dx.value
     argv = [sys.executable, "-m", "bnstats", "compute", LAYER, "-n", str(samples)]
     found: dict[str, Any] = {"samples": samples, "networks": {}}
-    for name, netem in NETWORKS.items():
-        if not _has(netem):
+    for name, (netem, delay) in NETWORKS.items():
+        is_slowed = bool(netem) and not _has(netem)
+        if is_slowed and delay is None:
             found["networks"][name] = {"refused": "this kernel has no netem"}
             continue
-        with namespaces(netem) as both, TemporaryDirectory() as folder:
-            processes = Processes(
-                Path(folder),
-                2,
-                scheduler_prefix=both.prefix("a"),
-                worker_prefix=both.prefix("b"),
-                host=both.address("a"),
+        with ExitStack() as held:
+            both = held.enter_context(namespaces("" if is_slowed else netem))
+            folder = Path(held.enter_context(TemporaryDirectory()))
+            ends = {"scheduler_prefix": both.prefix("a"), "worker_prefix": both.prefix("b")}
+            processes = Processes(folder, 0, host=both.address("a"), **ends)
+            held.callback(processes.close)
+            if is_slowed:
+                held.enter_context(_slowed(processes, both, delay))
+            for _ in range(2):
+                processes.add_worker()
+            time.sleep(8)  # until the workers are there
+            begin = time.perf_counter()
+            done = subprocess.run(
+                [*both.prefix("a"), *argv, "--cluster", str(processes.file), "--json"],
+                capture_output=True,
+                text=True,
+                check=False,
             )
-            try:
-                time.sleep(8)  # until the workers are there
-                begin = time.perf_counter()
-                done = subprocess.run(
-                    [
-                        *both.prefix("a"),
-                        *argv,
-                        *("--cluster", str(processes.file), "--get", "std_dx.value"),
-                    ],
-                    capture_output=True,
-                    text=True,
-                    check=False,
-                )
-                seconds = time.perf_counter() - begin
-            finally:
-                processes.close()
-        same = done.stdout.strip() == expected
+            seconds = time.perf_counter() - begin
+        same = bool(done.stdout) and _digits(json.loads(done.stdout)) == expected
         found["networks"][name] = {"seconds": seconds, "same_digits": same}
+        found["networks"][name]["by"] = "a proxy" if is_slowed else "the kernel"
         print(name, f"{seconds:.1f} s", same, done.stderr, file=sys.stderr, flush=True)
-    return found
+    return found | {"load": os.getloadavg()[0]}
+
+
+@contextmanager
+def _slowed(processes: Processes, hosts: Hosts, delay: float) -> Iterator[None]:
+    """Have everybody reach the scheduler by a wire that takes its time."""
+    known = json.loads(processes.file.read_text())
+    host, _, port = known["address"].removeprefix("tcp://").rpartition(":")
+    argv = [sys.executable, str(Path(__file__).with_name("slow_wire.py")), host, port, str(delay)]
+    with subprocess.Popen(
+        [*hosts.prefix("a"), *argv], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        known["address"] = f"tcp://{host}:{process.stdout.readline().strip()}"
+        processes.file.write_text(json.dumps(known))
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 _LEAF_SECONDS = 0.01
 
 
-def sleeping(task: Task, span: Span) -> tuple[Any, float]:
-    """Sleep for as long as a span would take to draw; return moments of the usual size."""
-    seconds = _LEAF_SECONDS * span[2]
-    time.sleep(seconds)
-    n = float(span[3])
-    tally = {d: Moments(n, n, 0.0, 0.5, 1 / 3, 1 / 7, n / 3, n / 7, n, n) for d in ("y", "dx")}
-    return tally, seconds
+def sleeping(task: Task, spans: Sequence[Span], address: tuple[str, int]) -> None:
+    """Sleep for as long as each span would take to draw; send moments of the usual size."""
+    topic, run = address
+    for unit, first, leaves, draws, _ in spans:
+        seconds = _LEAF_SECONDS * leaves
+        time.sleep(seconds)
+        n = float(draws)
+        moments = Moments(n, n, 0.0, 0.5, 1 / 3, 1 / 7, n / 3, n / 7, n, n)
+        tally = Tally({"y": moments, "dx": moments})
+        get_worker().log_event(topic, (run, unit, first, seconds, task.packed(tally)))
 
 
 def thousand(asked: argparse.Namespace, workers: int = 1000, processes: int = 8) -> dict[str, Any]:
@@ -265,15 +295,13 @@ def thousand(asked: argparse.Namespace, workers: int = 1000, processes: int = 8)
     running = Cluster(0)
     for _ in range(processes):
         running.add(workers // processes)
-    from distributed import Client
-
     with Client(running.address, set_as_default=False) as client:
         client.wait_for_workers(workers, timeout=900)
     pid = running.scheduler.pid
     idle_begin, idle_cpu = time.monotonic(), _cpu_seconds(pid)
     time.sleep(10)
     idle = (_cpu_seconds(pid) - idle_cpu) / (time.monotonic() - idle_begin)
-    cluster.draw = sleeping  # type: ignore[assignment]
+    cluster.draw_parcel = sleeping
     seen: list[tuple[float, float]] = []
     begin = time.monotonic()
     end = begin + max(asked.seconds, 60) + 60
@@ -300,12 +328,57 @@ def thousand(asked: argparse.Namespace, workers: int = 1000, processes: int = 8)
     }
 
 
+def _first_checkpoint(samples: str) -> float:
+    """Return the seconds from the start of a program to the first checkpoint of its run."""
+    with TemporaryDirectory() as folder:
+        argv = [sys.executable, "-m", "bnstats", "compute", LAYER, "-n", samples]
+        begin = time.perf_counter()
+        with subprocess.Popen(
+            [*argv, "--checkpoint", folder], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            while not list(Path(folder).glob("*.json")):
+                time.sleep(0.005)
+            seconds = time.perf_counter() - begin
+            process.kill()
+    return seconds
+
+
+def _megabytes(samples: float, seconds: float) -> list[float]:
+    """Return what a client of two workers and of many short spans has in memory, over time."""
+    found: list[float] = []
+    begin = time.monotonic()
+
+    def hear(draws: int, tally: Tally) -> None:
+        if time.monotonic() - begin > seconds / 8 * (1 + len(found)):
+            found.append(psutil.Process().memory_info().rss / 1e6)
+
+    with _short_spans(0.01):
+        end = begin + seconds
+        stop = lambda: time.monotonic() > end  # noqa: E731
+        compute(LAYER, samples=samples, cluster="local:2", on_progress=hear, should_stop=stop)
+    connection.close()
+    return found
+
+
+def endless(asked: argparse.Namespace) -> dict[str, Any]:
+    """Return what becomes of runs that are longer than anybody waits."""
+    lengths = ("1e9", "1e15")
+    seconds: dict[str, list[float]] = {n: [] for n in lengths}
+    for _ in range(asked.rounds):
+        for n in lengths:
+            seconds[n].append(_first_checkpoint(n))
+    memory = {n: _megabytes(float(n), asked.seconds) for n in ("1e12", "1e15")}
+    load = os.getloadavg()[0]
+    return {"first_checkpoint": seconds, "client_megabytes": memory, "load": load}
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "start": start,
     "task": task,
     "throughput": throughput,
     "hosts": apart,
     "thousand": thousand,
+    "endless": endless,
 }
 
 

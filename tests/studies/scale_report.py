@@ -54,34 +54,37 @@ def _start(found: dict[str, Any]) -> list[str]:
 
 
 def _task(found: dict[str, Any]) -> list[str]:
-    cost = found["scheduler_seconds"]
+    cost, each = found["scheduler_seconds"], found["span_seconds_per_worker"]
     return [
-        "## A task",
+        "## A span",
         "",
         f"Over {found['spans']:,} spans of 20 ms on two workers, a span costs",
-        f"{found['bytes']:,.0f} bytes on all wires together, dask's own messages included, and",
-        f"{cost * 1e3:.2f} ms of the scheduler's processor. A span takes a worker 1 s, or 20 ms",
-        "for each worker of the cluster if that is more. So a scheduler spends at most",
-        f"{cost * 50:.0%} of a processor on spans, however many workers there are; what limits",
-        "their number is dask's own upkeep of them.",
+        f"{found['bytes']:,.0f} bytes on all wires together, dask's messages and all headers of",
+        f"packets included, and {cost * 1e3:.2f} ms of the scheduler's processor. A span takes a",
+        f"worker 1 s, or {each * 1e3:.0f} ms for each worker of the cluster if that is more. So a",
+        f"scheduler spends at most {cost / each:.0%} of a processor on spans, however many workers",
+        "there are; what limits their number is dask's own upkeep of them.",
     ]
 
 
 def _hosts(found: dict[str, Any]) -> list[str]:
     rows = [
-        f"| {name} | {row['refused']} | |"
+        f"| {name} | {row['refused']} | | |"
         if "refused" in row
-        else f"| {name} | {row['seconds']:.1f} | {'the same' if row['same_digits'] else 'OTHER'} |"
+        else f"| {name} | {row['by']} | {row['seconds']:.1f} "
+        f"| {'the same' if row['same_digits'] else 'OTHER'} |"
         for name, row in found["networks"].items()
     ]
     return [
         "## Hosts",
         "",
         f"A run of {found['samples']:,} draws. Client and scheduler are in one network",
-        "namespace, two workers in another; delays are of a round trip, losses of each way.",
+        "namespace, two workers in another; delays are of a round trip, losses of each way. Where",
+        "the kernel cannot delay packets, a proxy before the scheduler does, which loses none.",
+        f"Load {found['load']:.1f}.",
         "",
-        "| network | seconds | digits |",
-        "|---|--:|---|",
+        "| network | made by | seconds | digits |",
+        "|---|---|--:|---|",
         *rows,
     ]
 
@@ -97,10 +100,30 @@ def _thousand(found: dict[str, Any]) -> list[str]:
     ]
 
 
+def _endless(found: dict[str, Any]) -> list[str]:
+    first = {n: median(values) for n, values in found["first_checkpoint"].items()}
+    lines = [
+        "## Runs without end",
+        "",
+        "Seconds from the start of the program to its first checkpoint, two processes"
+        f" (medians; load {found['load']:.1f}): "
+        + ", ".join(f"{seconds:.2f} of {n} draws" for n, seconds in first.items())
+        + ". Megabytes of a client whose two workers draw spans of 10 ms,",
+        "at eight moments:",
+        "",
+        "| draws | MB |",
+        "|---|---|",
+    ]
+    for n, values in found["client_megabytes"].items():
+        lines.append(f"| {n} | {', '.join(f'{value:.0f}' for value in values)} |")
+    return lines
+
+
 SECTIONS = {
     "throughput": _throughput,
     "start": _start,
     "task": _task,
     "hosts": _hosts,
     "thousand": _thousand,
+    "endless": _endless,
 }

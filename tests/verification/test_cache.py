@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from bnstats.claims.files import claim
 from bnstats.custom import trust
 from bnstats.errors import BnstatsError
 from bnstats.layers import USER_LAYERS
+from bnstats.sampling.checkpoints.identity import digest_of
 from bnstats.verification import cache as module
 from bnstats.verification.cache import Cache
 from bnstats.verification.check import Check
@@ -86,7 +88,7 @@ def test_what_the_digits_depend_on_is_drawn(
     assert draws == before
 
 
-@pytest.mark.parametrize("name", ["_code_of", "_versions"])
+@pytest.mark.parametrize("name", ["whole_code", "_versions"])
 def test_other_code_draws_anew(
     tmp_path: Path, draws: Draws, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -173,14 +175,16 @@ def test_of_code_without_a_file_nothing_is_kept(tmp_path: Path, draws: Draws) ->
 # --- trust -------------------------------------------------------------------------------------
 
 
-def forged(entry: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+def forged(text: str, change: Callable[[dict[str, Any]], object]) -> str:
     """Return an entry that was changed by someone who knows how its digest is made."""
-    change(entry["held"])
-    return {"held": entry["held"], "digest": module._digest(entry["held"])}
+    document = json.loads(text)
+    del document["digest"]
+    change(document["runs"][0])
+    return json.dumps(document | {"digest": digest_of(document)})
 
 
-def moments(held: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = held["moments"]["y"]
+def moments(run: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = run["subtrees"][0]["moments"]["y"]
     return found
 
 
@@ -195,21 +199,23 @@ def moments(held: dict[str, Any]) -> dict[str, Any]:
         lambda text: text.replace('"mean_b": 0.', '"mean_b": 1.'),
         lambda text: text.replace('"gelu"', '"relu"'),
         lambda text: json.dumps(json.loads(text) | {"digest": "0" * 64}),
-        lambda text: json.dumps({"held": json.loads(text)["held"]}),
+        lambda text: json.dumps({"runs": json.loads(text)["runs"]}),
         *(
-            (lambda text, change=change: json.dumps(forged(json.loads(text), change)))
+            partial(forged, change=change)
             for change in (
-                lambda held: held["key"].update(layer="relu"),
-                lambda held: held.pop("moments"),
-                lambda held: held["moments"].pop("dx"),
-                lambda held: moments(held).pop("aa"),
-                lambda held: moments(held).update(more=1.0),
-                lambda held: moments(held).update(mean_b=-1.0),
-                lambda held: moments(held).update(points=19_999.0),
-                lambda held: moments(held).update(mean_a="0.5"),
-                lambda held: moments(held).update(mean_a=True),
-                lambda held: moments(held).update(mean_a=None),
-                lambda held: held.update(moments=[]),
+                lambda run: run["run"].update(layer="relu"),
+                lambda run: run.pop("subtrees"),
+                lambda run: run["subtrees"].clear(),
+                lambda run: run["subtrees"][0]["moments"].pop("dx"),
+                lambda run: run["subtrees"][0]["moments"].clear(),
+                lambda run: moments(run).pop("aa"),
+                lambda run: moments(run).update(more=1.0),
+                lambda run: moments(run).update(mean_b=-1.0),
+                lambda run: moments(run).update(mean_a="nan"),
+                lambda run: moments(run).update(points=19_999.0),
+                lambda run: moments(run).update(mean_a="0.5"),
+                lambda run: moments(run).update(mean_a=True),
+                lambda run: moments(run).update(mean_a=None),
             )
         ),
     ],

@@ -201,7 +201,7 @@ class ShapedStack(Choices):
             raise BnstatsError(
                 f"{printable(text, 60)} is no layer of a stack with shapes",
                 hint="linear, convolutions, pools, padding, resizing, norms, softmax, activations, "
-                "gated units,                 "dropout, flatten, skip and add",
+                "gated units, dropout, flatten, skip and add",
             )
         out = shape if event is None else out_shape(spec, event, shape)
         if drawn is not None:

@@ -7,7 +7,6 @@ held and what is new: runs that share it lose nothing that is wrong, at worst so
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,7 @@ from bnstats.sampling.checkpoints.document import (
     render,
 )
 from bnstats.sampling.checkpoints.identity import digest_of
+from bnstats.sampling.files import write_atomically
 from bnstats.sampling.kept import Kept, Subtrees
 from bnstats.sampling.layout import Layout, Span
 
@@ -101,11 +101,10 @@ class Checkpoint(Kept):
             [RunMoments(self._identity, self._subtrees, self._part)], self._form
         )
         try:
-            _replace(path, render(document))
+            write_atomically(path, render(document))
             self._is_changed = False
-        except OSError as error:  # what was drawn is worth more than what is kept
-            told = f"cannot write {printable(str(path))}: {error.strerror}"
-            self._say(f"{told}; the run goes on without its checkpoint")
+        except BnstatsError as error:  # what was drawn is worth more than what is kept
+            self._say(f"{error.message}; the run goes on without its checkpoint")
         now = time.monotonic()
         self._due = now + max(SECONDS, (now - begun) / _MOST_OF_THE_TIME)
 
@@ -148,19 +147,6 @@ class Checkpoint(Kept):
         if text not in self._told:
             self._told.add(text)
             self._tell(text)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all; what is there until then stays until then."""
-    twin = path.with_name(f".{path.name}-{os.getpid()}-{os.urandom(4).hex()}")
-    try:
-        with open(twin, "x", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        twin.replace(path)
-    finally:
-        twin.unlink(missing_ok=True)
 
 
 def _made(folder: Path) -> None:

@@ -19,6 +19,15 @@ from bnstats.specs.sources import source_digest
 from bnstats.specs.spec import Spec
 from bnstats.version import __version__
 
+_OF_SAMPLING = ("seed", "sampler", "dtype", "direction", "backend")
+ASKED = ("layer", "law", *_OF_SAMPLING)
+
+
+def asked(spec: Spec, sampling: Sampling) -> dict[str, Any]:
+    """Return what a user has asked for, as far as digits depend on it, by the names of `ASKED`."""
+    law = {name: float(value) for name, value in sampling.law._asdict().items()}
+    return {"layer": spec.text, "law": law} | {n: getattr(sampling, n) for n in _OF_SAMPLING}
+
 
 def identity(spec: Spec, sampling: Sampling, layout: Layout, device: str) -> dict[str, Any]:
     """Return what the digits of a run depend on, but for the number of draws.
@@ -37,16 +46,9 @@ def identity(spec: Spec, sampling: Sampling, layout: Layout, device: str) -> dic
     BnstatsError
         The source of a function of the user's cannot be read.
     """
-    found: dict[str, Any] = {
-        "layer": spec.text,
+    found: dict[str, Any] = asked(spec, sampling) | {
         "source": source_digest(spec.layer),
-        "law": {name: float(value) for name, value in sampling.law._asdict().items()},
-        "seed": sampling.seed,
-        "sampler": sampling.sampler,
-        "dtype": sampling.dtype,
-        "direction": sampling.direction,
         "joint": bool(sampling.of_stack),
-        "backend": sampling.backend,
         "leaf": layout.leaf,
         "bnstats": __version__,
         "drawing": drawing_code(),

@@ -8,7 +8,7 @@ from typing import Any
 
 from bnstats.errors import BnstatsError, printable
 from bnstats.sampling.checkpoints.document import RunMoments
-from bnstats.sampling.checkpoints.identity import digest_of
+from bnstats.sampling.checkpoints.identity import ASKED, digest_of
 from bnstats.sampling.kept import Subtrees
 
 _MOST_NAMED = 8
@@ -29,8 +29,7 @@ def by_run(found: Sequence[RunMoments]) -> list[list[RunMoments]]:
 
 def _asked_digest(identity: Mapping[str, Any]) -> str:
     """Return a digest of what a user has asked for, machines and versions left out."""
-    names = ("layer", "law", "seed", "sampler", "dtype", "direction", "backend")
-    return digest_of({name: identity[name] for name in names})
+    return digest_of({name: identity[name] for name in ASKED})
 
 
 def united(parts: Sequence[RunMoments]) -> tuple[Mapping[str, Any], Subtrees]:
