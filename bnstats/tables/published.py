@@ -60,6 +60,30 @@ class Audited(NamedTuple):
         """The relative error; 0 where the truth is 0."""
         return self.claim["relative_error"] or 0.0
 
+    @property
+    def error_text(self) -> str:
+        """The relative error in per cent, of a value that is not the quantity's."""
+        return _percent(self.error) if self.off else ""
+
+    @property
+    def digits_text(self) -> str:
+        """How many digits are right, and of how many, where the claim is wrong."""
+        right, printed = self.claim["digits_right"], self.claim["digits_printed"]
+        return "" if not self.refuted else f"{right} of {printed}" if printed else str(right)
+
+    @property
+    def remark(self) -> str:
+        """Why the verdict is as it is, and what the source says of the value."""
+        remark = self.claim["remark"]
+        if self.claim["verdict"] == "reproduced":  # its exact value has a column of its own
+            remark = remark.partition("; ")[2]
+        return "; ".join(filter(None, (remark, self.claim["note"])))
+
+    @property
+    def rank(self) -> int:
+        """The place of its grade, 0 being the most surprising one."""
+        return _ORDER.index(self.claim["grade"])
+
 
 def audited(constants: Mapping[str, Any]) -> list[Audited]:
     """Return every claim of a document, the most surprising first.
@@ -68,7 +92,7 @@ def audited(constants: Mapping[str, Any]) -> list[Audited]:
     """
     found = [Audited(row, claim) for row in constants["results"] for claim in row["claims"]]
     # The error of a reproduced value is rounding, by which there is nothing to order.
-    return sorted(found, key=lambda a: (_ORDER.index(a.claim["grade"]), -abs(a.error) * a.off))
+    return sorted(found, key=lambda a: (a.rank, -abs(a.error) * a.off))
 
 
 def render(constants: Mapping[str, Any]) -> str:
@@ -137,24 +161,12 @@ def _columns(interval: str) -> dict[str, Callable[[Audited], str]]:
         "exact": lambda a: exact_cell(a.entry),
         "sampled": lambda a: estimate_cell(a.entry),
         interval: lambda a: interval_cell(a.entry),
-        "relative error": lambda a: _percent(a.error) if a.off else "",
-        "digits right": _digits,
-        "remark": _remark,
+        "relative error": lambda a: a.error_text,
+        "digits right": lambda a: a.digits_text,
+        "remark": lambda a: a.remark,
         "set": lambda a: a.claim["set"],
         "source": lambda a: a.claim["source"],
     }
-
-
-def _digits(a: Audited) -> str:
-    right, printed = a.claim["digits_right"], a.claim["digits_printed"]
-    return "" if not a.refuted else f"{right} of {printed}" if printed else str(right)
-
-
-def _remark(a: Audited) -> str:
-    remark = a.claim["remark"]
-    if a.claim["verdict"] == "reproduced":  # its exact value has a column of its own
-        remark = remark.partition("; ")[2]
-    return "; ".join(filter(None, (remark, a.claim["note"])))
 
 
 def _percent(error: float) -> str:
