@@ -56,10 +56,11 @@ def test_a_function_is_drawn_where_it_is() -> None:
 
 def test_no_line_is_drawn_across_a_jump() -> None:
     chart, _ = charts("hardshrink")
-    parts = read(chart, "f")
-    assert len(parts) == 3
-    for part in parts:
-        assert all(y == pytest.approx(x if abs(x) > 0.5 else 0, abs=0.03) for x, y in part)
+    left, middle, right = read(chart, "f")
+    assert all(y == pytest.approx(x, abs=0.03) for x, y in (*left, *right))
+    assert all(y == pytest.approx(0, abs=0.03) for _, y in middle)
+    ends = [part[at][0] for part, at in ((left, -1), (middle, 0), (middle, -1), (right, 0))]
+    assert ends == pytest.approx([-0.5, -0.5, 0.5, 0.5], abs=0.01)
 
 
 def test_scales_are_drawn_over_that_of_x() -> None:
@@ -79,7 +80,7 @@ def test_a_layer_of_mean_zero_has_one_scale_of_y_and_one_of_several_numbers_no_f
     assert [line.name for line in charts("tanh")[1].lines] == ["σ[y]", "σ[dx]"]
     (chart,) = charts("dropout")
     assert chart.across == "σ[x]"
-    assert charts("softmax") == []  # no exact value of any x_std
+    assert charts("gumbel_softmax") == []  # no exact value of any x_std
 
 
 def test_the_density_of_x_is_filled_down_to_the_axis() -> None:
@@ -98,13 +99,14 @@ def test_the_density_of_x_is_filled_down_to_the_axis() -> None:
 @pytest.mark.parametrize(
     ("low", "high", "log", "texts"),
     [
-        (-3.5, 3.5, False, "−2 0 2"),
+        (-3.5, 3.5, False, "−3 −2 −1 0 1 2 3"),
         (0.0, 1.0, False, "0 0.2 0.4 0.6 0.8 1"),
-        (-0.07, 0.28, False, "0 0.1 0.2"),
+        (-0.07, 0.28, False, "−0.05 0 0.05 0.1 0.15 0.2 0.25"),
         (-3e-9, 9e-9, False, "−2e−9 0 2e−9 4e−9 6e−9 8e−9"),
-        (0.1, 10, True, "0.1 0.2 0.5 1 2 5 10"),
+        (0.1, 10, True, "0.1 1 10"),
+        (0.05, 8, True, "0.05 0.1 0.2 0.5 1 2 5"),
         (1e-4, 1.0, True, "0.0001 0.001 0.01 0.1 1"),
-        (1e-12, 1.0, True, "1e−12 1e−9 1e−6 0.001 1"),
+        (1e-12, 1.0, True, "1e−12 1e−10 1e−8 1e−6 0.0001 0.01 1"),
         (0.92, 1.13, True, "0.95 1 1.05 1.1"),
     ],
 )

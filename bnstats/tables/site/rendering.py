@@ -23,6 +23,7 @@ CITATION = """\
 }
 """
 _ADDRESS = re.compile(r"https?://[^\s;,)]+|arXiv:(\d{4}\.\d{4,5})")
+_LINK = Markup('<a href="{}">{}</a>')  # whose format escapes
 
 
 def templates() -> Environment:
@@ -57,11 +58,12 @@ def linked(text: str) -> Markup:
     Markup('<a href="https://arxiv.org/abs/1908.08681">arXiv:1908.08681</a> &amp; others')
     """
 
-    def link(found: re.Match[str]) -> str:
+    parts, end = [], 0
+    for found in _ADDRESS.finditer(text):
         address = f"https://arxiv.org/abs/{found[1]}" if found[1] else found[0]
-        return f'<a href="{address}">{found[0]}</a>'
-
-    return Markup(_ADDRESS.sub(link, str(escape(text))))
+        parts += [escape(text[end : found.start()]), _LINK.format(address, found[0])]
+        end = found.end()
+    return Markup("").join([*parts, escape(text[end:])])
 
 
 def breakable(text: str) -> Markup:
