@@ -104,9 +104,9 @@ def write_together(contents: Mapping[Path, str | bytes]) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise BnstatsError now if `write_folder` could not write later, or would delete others' files.
+    """Raise BnstatsError now if `write_folder` could not write later, or would delete files.
 
-    The directories that the folder is in are made.
+    Those of its own it replaces. The directories that the folder is in are made.
     """
     shown = printable(str(folder))
     make_directory(folder.parent)

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from posixpath import dirname, join, normpath
 from typing import Any
@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 import mpmath as mp
 import pytest
 import tinyhtml5.parser
+import yaml
 from cli_support import ROOT, Cli, environment
 
 from bnstats.documents import files as documents
@@ -161,7 +162,7 @@ def test_pages_can_be_read_by_all(pages: dict[str, Page]) -> None:
         assert len(page.all("h1")) == 1, path
         assert any(m.get("name") == "viewport" for m in page.all("meta"))
         levels = [int(e.tag[1]) for e in page.elements if re.fullmatch("h[1-6]", e.tag)]
-        steps = [b - a for a, b in zip(levels, levels[1:], strict=False)]
+        steps = [b - a for a, b in pairwise(levels)]
         assert all(step <= 1 for step in steps), path
         assert all("scope" in th for th in page.all("th")), path
         labels = {label["for"] for label in page.all("label")}
@@ -276,12 +277,16 @@ def test_the_audit_is_whole_and_so_is_that_of_each_layer(
         heads = [th.text for th in page.all("th") if " = " in th.text]
         if of:
             assert Counter(text.partition(" = ")[2] for text in heads) == here
-    relu = next(e.text for e in pages["layers/relu.html"].all("tr") if "1.7139588594436646" in e.text)
+    relu = next(
+        e.text for e in pages["layers/relu.html"].all("tr") if "1.7139588594436646" in e.text
+    )
     for said in ("1.71285855", "+0.064 %", "last digits are noise", "nfnets", "3 of 17 digits"):
         assert said in relu
 
 
-def test_a_page_says_what_a_layer_is_and_how_to_cite(pages: dict[str, Page], site: dict[str, str]) -> None:
+def test_a_page_says_what_a_layer_is_and_how_to_cite(
+    pages: dict[str, Page], site: dict[str, str]
+) -> None:
     text = site["layers/leaky_relu.html"]
     for said in (
         *("y = max(0, x) + a·min(0, x)", "at x = 0", "Maas, Hannun and Ng"),
@@ -301,7 +306,11 @@ def test_a_page_says_what_a_layer_is_and_how_to_cite(pages: dict[str, Page], sit
 
 
 def test_the_search_finds_a_librarys_name(pages: dict[str, Page]) -> None:
-    rows = {e.text.split()[0]: e["data-search"] for e in pages["index.html"].all("tr") if "data-search" in e}
+    rows = {
+        e.text.split()[0]: e["data-search"]
+        for e in pages["index.html"].all("tr")
+        if "data-search" in e
+    }
     assert "torch.nn.leakyrelu" in rows["leaky_relu"]
     assert "keras.layers.dense" in rows["linear"]
     assert "torch.nn.leakyrelu" not in rows["relu"]
@@ -312,7 +321,7 @@ def test_texts_of_others_are_no_markup(constants: dict[str, Any], few: None) -> 
     changed["results"] = [r for r in changed["results"] if r["layer"] in FEW]
     for row in changed["results"]:
         for claim in row["claims"]:
-            claim["source"] = "<script>alert(1)</script> & https://example.org/?a=1&b=\"2\""
+            claim["source"] = '<script>alert(1)</script> & https://example.org/?a=1&b="2"'
             claim["note"] = "<b>"
     files = build(changed)
     assert files
@@ -342,9 +351,8 @@ def test_a_page_has_a_name_of_safe_characters_and_its_own() -> None:
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "LAYERS", {name: LAYERS[name] for name in FEW})
-    yield
 
 
 @pytest.fixture
@@ -410,7 +418,9 @@ def test_what_is_not_there_is_told(
     monkeypatch.setattr(content, "LAYERS", LAYERS)
     code, out, err = cli("table", "--out", results, "--site", site)
     assert (code, out) == (2, "")
-    assert re.match(r"error: the table of constants has no abs\nhint:  bnstats table constants", err)
+    assert re.match(
+        r"error: the table of constants has no abs\nhint:  bnstats table constants", err
+    )
     assert not site.exists()
 
 
@@ -468,11 +478,23 @@ def test_what_ends_early_leaves_the_site_as_it_was(
 
 def test_a_watch_is_told_of_layers_and_can_end_the_work(few: None, results: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    watch = Watch(
-        on_layer=lambda *layer: told.append(layer), should_stop=lambda: len(told) == 2
-    )
+    watch = Watch(on_layer=lambda *layer: told.append(layer), should_stop=lambda: len(told) == 2)
     assert build(read_constants(results / CONSTANTS), watch) is None
     assert told == [("leaky_relu", 0, 3), ("relu", 1, 3)]
+
+
+def test_the_workflow_publishes_what_it_has_tested() -> None:
+    text = (Path(ROOT) / ".github" / "workflows" / "site.yml").read_text("utf-8")
+    jobs = yaml.safe_load(text)["jobs"]
+    steps = jobs["build"]["steps"]
+    runs = [step.get("run", "") for step in steps]
+    (tested,) = (i for i, run in enumerate(runs) if run.startswith("python -m pytest -m browser"))
+    (made,) = (i for i, run in enumerate(runs) if run.startswith("bnstats table --site "))
+    (kept,) = (i for i, step in enumerate(steps) if "upload-pages" in step.get("uses", ""))
+    assert tested < made < kept
+    assert steps[kept]["with"]["path"] == runs[made].split()[-1]
+    assert "permissions" not in jobs["build"]
+    assert jobs["publish"]["permissions"] == {"pages": "write", "id-token": "write"}
 
 
 # --- the folder -----------------------------------------------------------------------------------
@@ -527,7 +549,9 @@ def test_a_place_that_cannot_be_written_is_told_at_once(
         assert err.startswith("error: cannot ")
         assert err.count("\n") == 1
     real = os.access
-    monkeypatch.setattr(documents.os, "access", lambda path, mode: mode != os.W_OK and real(path, mode))
+    monkeypatch.setattr(
+        documents.os, "access", lambda path, mode: mode != os.W_OK and real(path, mode)
+    )
     found = cli("table", "--out", results, "--site", tmp_path / "site")
     assert found == (2, "", f"error: cannot write {tmp_path / 'site'}: permission denied\n")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple
 
@@ -99,7 +99,7 @@ class Chart:
     across: str
     lines: tuple[Line, ...]
     log: bool = False
-    shade: Line | None = field(default=None)
+    shade: Line | None = None
 
     @property
     def x(self) -> Axis:
@@ -114,8 +114,9 @@ class Chart:
         low, high = (math.log10(v) if self.log else v for v in (min(shown), max(shown)))
         margin = _MARGIN * (high - low) or 0.5  # around what is constant
         low, high = low - margin, high + margin
-        ends = (10.0**low, 10.0**high) if self.log else (low, high)
-        return Axis(*ends, BOTTOM, TOP, self.log)
+        if self.log:
+            low, high = 10.0**low, 10.0**high
+        return Axis(low, high, BOTTOM, TOP, self.log)
 
     @property
     def paths(self) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from bnstats.errors import BnstatsError
@@ -95,7 +96,7 @@ class Variant:
         """What the index shows."""
         return {name: self._number(name) for name in _ON_INDEX}
 
-    @property
+    @cached_property
     def gains(self) -> list[GainRow]:
         """Every gain that is known, exactly or by sampling."""
         values = {n: v for n in QUANTITIES if (v := self._number(n).value) and math.isfinite(v)}
@@ -108,7 +109,7 @@ class Variant:
             for choice in gain_choices(values)
         ]
 
-    @property
+    @cached_property
     def in_a_stack(self) -> list[tuple[str, str, str]]:
         """Symbol, value and meaning of what is known exactly of a stack of such layers."""
         bound = self.spec.under(STANDARD).bound
@@ -119,7 +120,7 @@ class Variant:
             if name in known
         ]
 
-    @property
+    @cached_property
     def charts(self) -> list[Chart]:
         """The function and its slope, where the layer is one of a number, and σ over that of x."""
         return [c for c in (_function(self.spec), _over_std(self.spec)) if c]
@@ -279,7 +280,9 @@ def _over_std(spec: Spec) -> Chart | None:
         known = exact_values(spec.under(law).bound, law)
         for name, values in columns.items():
             values.append(known[name].value if name in known else math.nan)
-    if not any(abs(r - s) > 1e-9 * s for r, s in zip(columns["rms_y"], columns["std_y"], strict=True)):
+    if not any(
+        abs(r - s) > 1e-9 * s for r, s in zip(columns["rms_y"], columns["std_y"], strict=True)
+    ):
         del columns["rms_y"]  # E[y] is 0
     shown = {n: values for n, values in columns.items() if any(v > 0 for v in values)}
     if not shown:

@@ -57,7 +57,6 @@ def linked(text: str) -> Markup:
     >>> linked("arXiv:1908.08681 & others")
     Markup('<a href="https://arxiv.org/abs/1908.08681">arXiv:1908.08681</a> &amp; others')
     """
-
     parts, end = [], 0
     for found in _ADDRESS.finditer(text):
         address = f"https://arxiv.org/abs/{found[1]}" if found[1] else found[0]
