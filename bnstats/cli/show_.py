@@ -84,7 +84,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
         from bnstats.api import exact  # imports numpy
         from bnstats.report.text import inexact_lines
 
-        yield from inexact_lines(exact(spec).missing, spec.bound.why_inexact, page)
+        yield from inexact_lines(exact(spec).missing, spec.bound, page)
     yield from _in_a_stack(spec, page)
     yield ""
     yield "  examples"

@@ -134,6 +134,14 @@ class BoundLayer:
     under: Callable[[Law], BoundLayer] | None = None
     moments_after: MomentsAfter | None = None
 
+    def why_unknown(self, direction: str) -> str:
+        """Return why a moment of y or dx may have no exact value."""
+        # What is wrong with the slope of a user's function says nothing of its values.
+        of_slopes = self.is_black_box and self.is_scalar
+        if self.why_inexact and not (of_slopes and direction == "y"):
+            return self.why_inexact
+        return "infinite, or beyond what quadrature can tell"
+
     @property
     def numbers(self) -> int:
         """Random numbers in one draw."""

@@ -6,15 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from bnstats.layers import BoundLayer
 from bnstats.notation import plural, shortest, signed, with_bound
 from bnstats.report import rows
 from bnstats.report.options import as_options
 from bnstats.report.page import PIPED, WIDTH, Page, aligned
 from bnstats.result import Record
 from bnstats.specs.spec import Spec, value_text
-from bnstats.statistics.quantities import ALL_QUANTITIES, ON_SCREEN
-
-_NO_BOUND = "it is infinite, or its integral is beyond what quadrature can tell"
+from bnstats.statistics.quantities import ALL_QUANTITIES, ON_SCREEN, QUANTITIES
 
 
 def render(
@@ -140,14 +139,19 @@ def _exact_table(
             cells.append((ALL_QUANTITIES[name].symbol, *number, exact["by"]))
     yield from _columns(cells, page, least=3)
     unknown = [n for n in provenance.get("quantities") or ON_SCREEN if not shown[n]["exact"]]
-    yield from inexact_lines(unknown, spec.bound.why_inexact or _NO_BOUND, page)
+    yield from inexact_lines(unknown, spec.bound, page)
 
 
-def inexact_lines(unknown: Sequence[str], reason: str, page: Page) -> Iterator[str]:
+def inexact_lines(unknown: Sequence[str], bound: BoundLayer, page: Page) -> Iterator[str]:
     """Yield which quantities have no exact value, and why."""
-    symbols = [ALL_QUANTITIES[name].symbol for name in unknown]
-    if symbols and reason:
-        yield ""
+    by_reason: dict[str, list[str]] = {}
+    for name in unknown:
+        direction = QUANTITIES[name].direction if name in QUANTITIES else "dx"
+        symbols = by_reason.setdefault(bound.why_unknown(direction), [])
+        symbols.append(ALL_QUANTITIES[name].symbol)
+    for number, (reason, symbols) in enumerate(by_reason.items()):
+        if not number:
+            yield ""
         text = f"no exact {', '.join(symbols)}: {as_options(reason)}"
         yield from page.folded("  ", text, indent=4)
 

@@ -76,13 +76,10 @@ def more_draws(result: Result, direction: Direction) -> str:
     was_tried = bound.is_scalar or not bound.why_inexact  # by quadrature
     if known is None and was_tried and (is_heavy or std.n_eff < _FEW):
         mean = result.quantities[f"mean_{direction}"].exact
-        what = f"σ[{direction}]" if mean else f"E[{direction}] and no exact σ[{direction}]"
-        return (
-            f"no exact {what} is known: infinite, or an integral beyond float64, and no `samples` "
-            "is sure to help"
-        )
+        what = f"σ[{direction}]" if mean else f"E[{direction}] and σ[{direction}]"
+        return f"no exact {what}: {bound.why_unknown(direction)}; no `samples` is sure to help"
     if is_heavy:
-        return "their fourth moment is not known to be finite, and no `samples` is sure to help"
+        return "their fourth moment is not known to be finite; no `samples` is sure to help"
     seen = max(std.n_eff, 1.0) / samples
     if known is not None and known.asymptotic_std is not None and known.value > 0:
         seen = min(seen, 1 / (1 + (2 * known.asymptotic_std / known.value) ** 2))
@@ -105,8 +102,10 @@ def _on_direction(direction: Direction, std: Estimate, result: Result) -> list[s
     if std.interval is None:
         return [f"σ[{direction}]: no information on its error in this sample; {remedy}"]
     if std.n_eff < MIN_N_EFF:
-        few = f"{direction}: {std.n_eff:.0f} effective draws are too few for its intervals"
-        return [f"{few}; {remedy}"]
+        few = f"{std.n_eff:.0f} effective draws are too few for its intervals"
+        if not std.n_eff:
+            few = "its intervals are not to be believed"
+        return [f"{direction}: {few}; {remedy}"]
     for name in (f"std_{direction}", f"rms_{direction}", f"mean_{direction}"):
         estimate, symbol = result.quantities[name], QUANTITIES[name].symbol
         if not estimate.missed_tails:

@@ -13,6 +13,7 @@ from typing import Any
 from bnstats.backends import chosen, load
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
+from bnstats.sampling.allocator import keep_freed_memory
 from bnstats.sampling.counter.devices import Lanes, accelerated, lanes_layout, lanes_on
 from bnstats.sampling.layout import Layout, Span, Tree
 from bnstats.sampling.run import span_tally
@@ -96,6 +97,7 @@ def draw(task: Task, span: Span) -> tuple[Tally, float]:
     if dict(task.versions) != versions():
         raise RefusedError("this worker has other versions")
     assert task.layout is not None
+    keep_freed_memory()
     begin = time.perf_counter()
     span = Span(*span)
     if task.sampling.backend != "numpy":

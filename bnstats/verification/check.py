@@ -76,7 +76,10 @@ class Check:
 
     @property
     def grade(self) -> str:
-        """The grade of a claim; of a committed constant verified, failed or undecided."""
-        if self.verdict is not None:
+        """The grade of a claim; of a committed constant verified, failed or undecided.
+
+        A claim that an exact value reproduces and no draws bear witness for is undecided.
+        """
+        if self.verdict is not None and self.outcome != "undecided":
             return self.verdict.grade
         return {"ok": "verified", "fail": "failed"}.get(self.outcome, self.outcome)

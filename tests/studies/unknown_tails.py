@@ -1,21 +1,25 @@
 """Coverage of unflagged intervals of σ[y] and E[y] where theory knows no fourth moment.
 
-Prints a table: for each law of y and each number of draws the share of all intervals that miss, of
-the replications that are not flagged, and of those that miss among them (nominal 5 %), by the rule
-of `bnstats.statistics.tails` and, in brackets, by the sample's own effective draws alone. Every
-replication pairs its draws with one of 100 independent sets of draws that tell the tail.
+For each law of y, each moment and each number of draws: the share of all 95 % intervals that miss,
+of the replications that are not flagged, and of those that miss among them, by the rule of
+`bnstats.statistics.tails` and by the sample's own effective draws alone. Every replication pairs
+its draws with one of 100 independent sets of draws that tell the tail. Writes tails.json, and
+tails.md from it alone.
 
-    python tests/studies/unknown_tails.py [--moment mean] [--law t3] [--sizes 1000 10000]
+    python tests/studies/unknown_tails.py [--out results] [--law t3] [--sizes 1000 10000]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
+from unknown_tails_report import markdown
 
 from bnstats.backends import numpy_backend
 from bnstats.layers import LAYERS, STANDARD, BoundLayer, ExactMoments, Input
@@ -23,6 +27,7 @@ from bnstats.sampling.tails import tails
 from bnstats.specs.spec import Spec
 from bnstats.statistics.estimate import MIN_N_EFF, Estimator
 from bnstats.statistics.moments import of
+from bnstats.version import __version__
 
 Moment: TypeAlias = Literal["mean", "std"]
 SIZES = (500, 1000, 2000, 5000, 10_000, 100_000)
@@ -132,8 +137,22 @@ def as_spec(name: str) -> Spec:
     return Spec(name, LAYERS["identity"], bound)
 
 
-def cell(name: str, moment: Moment, draws: int, replications: int) -> str:
-    """Return a row of the table."""
+class Cell(NamedTuple):
+    """Of one law, moment and number of draws: replications, and what became of their intervals."""
+
+    moment: Moment
+    law: str
+    draws: int
+    replications: int
+    missed: int
+    unflagged: int
+    unflagged_missed: int
+    own_unflagged: int
+    own_unflagged_missed: int
+
+
+def cell(name: str, moment: Moment, draws: int, replications: int) -> Cell:
+    """Draw a law so many times so often, and count."""
     order: Literal[1, 2] = 1 if moment == "mean" else 2
     law, spec = LAWS[name], as_spec(name)
     probes = [tails(spec, STANDARD, ("y",), draws, seed)["y"] for seed in range(_PROBES)]
@@ -146,31 +165,28 @@ def cell(name: str, moment: Moment, draws: int, replications: int) -> str:
         low, high = found.interval or (0.0, math.inf)
         missed[i], own[i] = not low <= getattr(law, moment) <= high, found.reliable
         kept[i] = own[i] and probes[i % _PROBES].effective(draws, order) >= MIN_N_EFF
-    shares = [_share(missed), _share(kept), _share(missed[kept]), _share(missed[own])]
-    all_, unflagged, of_these, by_own = shares
-    return f"| {moment} | {name} | {draws} | {all_} | {unflagged} | {of_these} ({by_own}) |"
-
-
-def _share(which: Any) -> str:
-    if not which.size:
-        return "–"
-    share = float(np.mean(which))
-    return f"{100 * share:.1f} ± {100 * math.sqrt(share * (1 - share) / which.size):.1f}"
+    of_missed = (int(np.count_nonzero(which)) for which in (missed, kept, missed & kept))
+    of_own = (int(np.count_nonzero(which)) for which in (own, missed & own))
+    return Cell(moment, name, draws, count, *of_missed, *of_own)
 
 
 def main() -> None:
-    """Print the table."""
+    """Count, and write what was counted."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--replications", type=int, default=2000)
-    parser.add_argument("--moment", choices=get_args(Moment), default="std")
     parser.add_argument("--law", choices=LAWS, action="append")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     given = parser.parse_args()
-    print("| moment | law of y | draws | miss, % | not flagged, % | of these miss (by own), % |")
-    print("|---|---|--:|--:|--:|--:|")
-    for name in given.law or LAWS:
-        for draws in given.sizes:
-            print(cell(name, given.moment, draws, given.replications), flush=True)
+    cells = []
+    for moment in get_args(Moment):
+        for name in given.law or LAWS:
+            for draws in given.sizes:
+                cells.append(cell(name, moment, draws, given.replications)._asdict())
+                print(cells[-1], flush=True)
+    record = {"bnstats": __version__, "cells": cells}
+    (given.out / "tails.json").write_text(json.dumps(record, indent=1) + "\n")
+    (given.out / "tails.md").write_text(markdown(cells), "utf-8")
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ def test_doubts_about_the_draws_are_the_gates_and_no_warnings(cli: Cli) -> None:
     code, out, err = cli("verify", path, "-n", 20)  # too few effective draws for any interval
     assert (code, err) == (3, "")
     assert "too few effective draws" in out
+    assert out.endswith("1 constant of 1 layer: 1 undecided\n")  # though its digits are right
 
 
 def test_a_layer_too_wide_to_be_drawn_is_judged_by_its_exact_value(cli: Cli) -> None:
