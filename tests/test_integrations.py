@@ -78,10 +78,10 @@ def test_verify_alone_checks_what_the_project_names(cli: Cli, project: Path) -> 
     # A set has no suffix, and stays a name.
     configure(project, 'claims = ["feng2016-repost", "constants.toml"]\nsamples = 2e4')
     assert cli("verify").out.splitlines()[-1] == (
-        "3 constants of 3 layers: 1 wrong quantity, 2 wrong"
+        "4 constants of 3 layers: 1 wrong quantity, 3 wrong"
     )
     # What the command line names comes first.
-    assert cli("verify", "feng2016-repost").out.splitlines()[-1].startswith("2 constants")
+    assert cli("verify", "feng2016-repost").out.splitlines()[-1].startswith("3 constants")
 
 
 @pytest.mark.parametrize(
@@ -440,7 +440,7 @@ def test_the_action_annotates_and_fails(action: Action) -> None:
     assert first.startswith(
         "::error file=constants.toml,line=4,col=9,title=gelu gain_y%3A wrong::gelu"
     )
-    assert first.endswith("bnstats exact gelu")
+    assert first.endswith("bnstats exact gelu --quantity gain_y")
     assert last == "1 constant of 1 layer: 1 wrong"
     assert "| wrong | `gelu` | 1/σ[y]" in action.summary.read_text("utf-8")
     (action.workspace / "constants.toml").write_text(GOOD)

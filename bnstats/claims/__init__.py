@@ -1,4 +1,4 @@
-"""Claims: published values as printed, with their sources; each set is a TOML file beside this."""
+"""Claims: published values as printed, with their sources; the sets that ship are in sets/."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bnstats.specs.names import resolve
 
 __all__ = ["Claim", "ClaimSet", "claim_set", "claim_sets", "claims_on", "read_claims", "set_names"]
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "sets"
 
 
 def set_names() -> tuple[str, ...]:
@@ -59,6 +59,9 @@ def claim_sets() -> Iterator[ClaimSet]:
 
 
 def claims_on(layer: str, law: Law = STANDARD) -> tuple[Claim, ...]:
-    """Return the published claims about a layer, which is named by its canonical spec."""
+    """Return the published claims about a layer as it is, which its canonical spec names.
+
+    Those of inverse problems are about other values of a parameter.
+    """
     found = (c for s in claim_sets() for c in s.claims if c.spec.text == layer)
-    return tuple(c for c in found if c.law == law)
+    return tuple(c for c in found if c.law == law and c.inverse is None)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from bnstats.claims.places import Place
 from bnstats.claims.values import Printed
+from bnstats.claims.wanted import Inverse
 from bnstats.layers import STANDARD, Law
 from bnstats.specs.spec import Spec
 
@@ -24,7 +25,8 @@ class Claim:
     spec
         The layer with its parameters.
     quantity
-        The name of the quantity, e.g. ``std_dx``.
+        The name of the quantity, e.g. ``std_dx``; in an inverse problem perhaps that of the
+        parameter, e.g. ``x_std``.
     printed
         The value as it stands in the source. Its half-width is the claim's tolerance, if it has
         one.
@@ -36,10 +38,15 @@ class Claim:
         beside the quantity and not refuted.
     source, remark
         Where it was published, and what a reader should know about it.
+    copies
+        Further places that print the same number, as the source does.
     place
         The place of the value in a user's own file; None for the sets of the package.
     law
         The law of the inputs that the value is of.
+    inverse
+        The problem that the parameter solves at which the quantity has the value; None where
+        nothing is solved for. ``spec`` and ``law`` are then without the parameter.
     """
 
     set: str
@@ -49,9 +56,17 @@ class Claim:
     samples: int | None = None
     source: str = ""
     remark: str = ""
+    copies: tuple[str, ...] = ()
     place: Place | None = None
     law: Law = STANDARD
     kind: Kind = "moment"
+    inverse: Inverse | None = None
+
+    @property
+    def drawn(self) -> str:
+        """The quantity that draws tell: where a parameter is claimed, that of the equation."""
+        of_parameter = self.inverse is not None and self.quantity == self.inverse.over.name
+        return self.inverse.wanted.quantity if self.inverse and of_parameter else self.quantity
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,25 @@ from typing import Any, get_args
 
 from bnstats.claims.claim import Claim, Kind
 from bnstats.claims.values import parse_value
+from bnstats.claims.wanted import Inverse, wanted_of
 from bnstats.errors import BnstatsError, hint_for, printable
 from bnstats.layers import Law
 from bnstats.sampling.settings import checked_law
 from bnstats.specs.names import Load
+from bnstats.specs.over import over_of
 from bnstats.specs.spec import Spec, parse
-from bnstats.statistics.quantities import ALL_QUANTITIES
+from bnstats.statistics.quantities import checked_quantity
 
 FIELDS = (
-    *("layer", "quantity", "value", "tolerance", "samples", "kind", "source", "remark"),
+    *("layer", "quantity", "value", "tolerance", "samples", "kind", "source", "copies", "remark"),
     *Law._fields,
+    *("over", "find"),
 )
 _KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
+_INVERSE = 'e.g. over = "x_std=0.1:10:log", find = "std_y=1"'
+_MOST_VALUES = 100  # at which the exact values are looked at for a solution
 _MAX_SAMPLES = 10**18
+_MOST_COPIES = 100
 
 
 class FieldError(BnstatsError):
@@ -64,16 +70,12 @@ def claim_of(row: Any, set_name: str, load: Load, quantity: str | None = None) -
     for key in ("layer", "quantity", "value"):
         if key not in row:
             raise FieldError(f"field '{key}' is missing")
-    fields = {k: _text(v, k) for k, v in row.items() if k != "layer"}
+    fields = {k: _text(v, k) for k, v in row.items() if k not in ("layer", "copies")}
     spec = row["layer"] if isinstance(row["layer"], Spec) else _spec(row["layer"], load)
     context = f'   (layer = "{spec.text}")'
-    quantity = fields["quantity"]
-    if quantity not in ALL_QUANTITIES:
-        raise _at(
-            "quantity",
-            f"unknown quantity '{printable(quantity, 40)}'{context}",
-            hint=hint_for(quantity, ALL_QUANTITIES, f"quantities: {', '.join(ALL_QUANTITIES)}"),
-        )
+    law = _law(fields, context)
+    inverse = _inverse(fields, spec, law, load, context)
+    quantity = _quantity(fields["quantity"], inverse, context)
     try:
         printed = parse_value(fields["value"])
     except ValueError as error:
@@ -93,8 +95,10 @@ def claim_of(row: Any, set_name: str, load: Load, quantity: str | None = None) -
         samples=_samples(fields.get("samples"), context),
         source=printable(fields.get("source", "")),
         remark=printable(fields.get("remark", "")),
-        law=_law(fields, context),
+        copies=_copies(row.get("copies", ())),
+        law=law,
         kind=_KINDS[kind],
+        inverse=inverse,
     )
 
 
@@ -113,6 +117,13 @@ def _text(value: Any, key: str) -> str:
         raise _at(key, f"field '{key}' is too long") from None
 
 
+def _copies(value: Any) -> tuple[str, ...]:
+    copies = value if isinstance(value, list | tuple) else [value]
+    if len(copies) > _MOST_COPIES:
+        raise _at("copies", f"more than {_MOST_COPIES} copies")
+    return tuple(printable(_text(copy, "copies")) for copy in copies)
+
+
 def _spec(layer: Any, load: Load) -> Spec:
     try:
         return parse(_text(layer, "layer"), load)
@@ -120,6 +131,39 @@ def _spec(layer: Any, load: Load) -> Spec:
         raise
     except BnstatsError as error:
         raise _at("layer", error.message, error.hint, error.where) from None
+
+
+def _quantity(text: str, inverse: Inverse | None, context: str) -> str:
+    if inverse is not None and text == inverse.over.name:
+        return text
+    try:
+        return checked_quantity(text)
+    except BnstatsError as error:
+        raise _at("quantity", f"{error.message}{context}", error.hint) from None
+
+
+def _inverse(
+    fields: Mapping[str, str], spec: Spec, law: Law, load: Load, context: str
+) -> Inverse | None:
+    """Return the inverse problem of a row, if it has one."""
+    over, find = fields.get("over"), fields.get("find")
+    if over is None and find is None:
+        return None
+    if over is None or find is None:
+        given, missing = ("find", "over") if over is None else ("over", "find")
+        raise _at(given, f"field '{missing}' is missing beside '{given}'{context}", hint=_INVERSE)
+    key = "over"
+    try:
+        values = over_of(over, [spec.text], load)
+        if len(values.texts) > _MOST_VALUES:
+            raise BnstatsError(f"over {values.name}: {len(values.texts):,} values", hint=_INVERSE)
+        for text in (values.texts[0], values.texts[-1]):
+            checked_law(values.at(spec.text, text, law, load)[1])
+        key = "find"
+        wanted = wanted_of(find, values.name)
+    except BnstatsError as error:
+        raise _at(key, f"{error.message}{context}", error.hint, error.where) from None
+    return Inverse(over, values, wanted)
 
 
 def _law(fields: Mapping[str, str], context: str) -> Law:

@@ -110,7 +110,8 @@ def _read(content: bytes, file: _File) -> ClaimSet:
         try:
             found = claim_of(row, stem, load_trusted, file.quantity)
             found = replace(found, place=file.place(lines, own["value"]) if own else None)
-            key = (found.spec.text, found.law, found.quantity, found.source)
+            problem = found.inverse and (found.inverse.text, found.inverse.wanted)
+            key = (found.spec.text, found.law, problem, found.quantity, found.source)
             first = seen.setdefault(key, number)
             if first != number:
                 raise FieldError(

@@ -126,7 +126,7 @@ def other_conventions(name: str, truth: float, exact: Mapping[str, Exact]) -> st
     found: dict[str, list[str]] = {}
     for other, q in QUANTITIES.items():
         alike = q.power == wanted.power and "mean" not in (q.moment, wanted.moment)
-        if alike and other in exact:
+        if alike and other in exact and exact[other].value:  # of what no gradient reaches, it is 0
             shown = signed(shortest(exact[other].value, 4))
             if shown != signed(shortest(truth, 4)):
                 found.setdefault(shown, []).append(q.symbol)

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, replace
 
 from bnstats.errors import printable
-from bnstats.notation import shortest
+from bnstats.notation import MINUS, shortest
 from bnstats.specs.expressions import MAX_LENGTH, MODULE, evaluate, parsed
 
 _DECIMAL = re.compile(
@@ -23,6 +23,7 @@ _UNCERTAIN = re.compile(  # 0.7071(3), 0.7071(3)e-1 and 0.7071 ± 0.0001
     re.ASCII,
 )
 _ROUNDED = 3  # significant digits from which on a decimal in an expression is a rounded number
+_STEP = 1e-5  # relative, of a difference quotient
 _COVERAGE = 2  # standard uncertainties, the parenthesised ones, to each side
 _ROOT = re.compile(rf"{MODULE}sqrt\(([^()]*)\)", re.ASCII)
 
@@ -93,16 +94,14 @@ def parse_value(text: str) -> Printed:
     text = text.strip()
     if len(text) > MAX_LENGTH:
         raise ValueError(f"a value of {len(text)} characters; the limit is {MAX_LENGTH}")
+    plain = text.replace(MINUS, "-")
     try:
-        printed = _decimal(text) or _uncertain(text)
-        root = _ROOT.fullmatch(text)
+        printed = _decimal(plain) or _uncertain(plain)
+        root = _ROOT.fullmatch(plain)
         if root and (under := _decimal(root[1])):
             value = math.sqrt(under.value)
-            printed = replace(
-                under, text=text, value=value, half_width=under.half_width / value / 2
-            )
-        if printed is None:
-            printed = _expression(text)
+            printed = replace(under, value=value, half_width=under.half_width / value / 2)
+        printed = replace(printed or _expression(plain), text=text)
     except (ValueError, ArithmeticError):
         raise ValueError(f"value '{printable(text, 60)}' is not a number") from None
     if not (math.isfinite(printed.value) and math.isfinite(printed.half_width)):
@@ -155,12 +154,14 @@ def _expression(text: str) -> Printed:
         rounded = _decimal(text[node.col_offset : node.end_col_offset])
         if rounded is None or (rounded.digits or 0) < _ROUNDED or (8 * rounded.value).is_integer():
             continue
+        # Half a unit of the 17th digit would vanish in the rounding of what is evaluated.
+        step = max(rounded.half_width, _STEP * abs(rounded.value))
         ends = []
-        for end in (rounded.value - rounded.half_width, rounded.value + rounded.half_width):
+        for end in (rounded.value - step, rounded.value + step):
             node.value = end
             ends.append(evaluate(tree))
         node.value = rounded.value
-        half_width += abs(ends[1] - ends[0]) / 2
+        half_width += abs(ends[1] - ends[0]) / 2 * (rounded.half_width / step)
         digits.append(rounded.digits or 0)
     return Printed(text, value, half_width, min(digits, default=None))
 
@@ -173,6 +174,7 @@ def decimal_parts(text: str) -> tuple[int, str, int] | None:
     >>> decimal_parts("6.31e-01"), decimal_parts("0.67"), decimal_parts("1/3")
     ((2, 'e-01', -1), (2, '', 0), None)
     """
+    text = text.replace(MINUS, "-")
     found = _DECIMAL.fullmatch(text)
     if not found:
         return None

@@ -109,7 +109,9 @@ class Verdict:
             "samples": claim.samples,
             "kind": claim.kind,
             "source": claim.source,
+            "copies": list(claim.copies),
             "note": claim.remark,
+            **(claim.inverse.to_dict() if claim.inverse else {}),
         }
 
     def __str__(self) -> str:
@@ -237,9 +239,15 @@ def _exact_value_of(claim: Claim, exact: Mapping[str, Exact]) -> str | None:
 def _value_of(claim: Claim, others: Mapping[str, Sequence[float]], near: float) -> str | None:
     """Return the quantity, other than the one claimed, all of whose values are near the printed."""
     printed = claim.printed.value
-    for name, values in others.items():
-        alike = values and all(abs(value - printed) <= near for value in values)
-        if name != claim.quantity and name in QUANTITIES and printed and alike:
+    own = QUANTITIES.get(claim.quantity)
+    if claim.drawn != claim.quantity:  # a parameter is no quantity of the layer
+        return None
+    # 1/2 of the relu is E[y²] to who claims σ[y], and Var[dx] to who claims σ[dx].
+    names = [n for n in QUANTITIES if n in others and n != claim.quantity]
+    names.sort(key=lambda n: own is not None and QUANTITIES[n].direction != own.direction)
+    for name in names:
+        values = others[name]
+        if printed and values and all(abs(value - printed) <= near for value in values):
             return name
     return None
 

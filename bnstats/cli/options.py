@@ -181,7 +181,7 @@ class WithLists(click.Command):
         """Repeat the option before each value after the first."""
         lists = ("--quantity", "--find")
         if any(arg.partition("=")[0] in lists for arg in args):
-            from bnstats.statistics.quantities import ALL_QUANTITIES
+            from bnstats.statistics.quantities import quantity_named
 
             option, spread = "", list[str]()
             for before, arg in zip(["", *args], args, strict=False):
@@ -191,7 +191,7 @@ class WithLists(click.Command):
                     option = given
                 if given in lists and not joined:
                     pass  # the value of the option itself
-                elif name not in ALL_QUANTITIES or bool(equals) is not (option == "--find"):
+                elif quantity_named(name) is None or bool(equals) is not (option == "--find"):
                     option = ""
                 elif option:
                     spread.append(option)
@@ -213,10 +213,16 @@ def quantity_option(help_: str) -> Callable[..., Any]:
 
 
 def quantity_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Complete the name of a quantity."""
+    """Complete the name of a quantity, or its symbol."""
     from bnstats.statistics.quantities import ALL_QUANTITIES
 
-    return [name for name in ALL_QUANTITIES if name.startswith(incomplete)]
+    symbols = (q.symbol for q in ALL_QUANTITIES.values() if incomplete and " " not in q.symbol)
+    return [name for name in (*ALL_QUANTITIES, *symbols) if name.startswith(incomplete)]
+
+
+def equations(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the left side of QUANTITY=VALUE."""
+    return [f"{name}=" for name in quantity_names(ctx, param, incomplete)]
 
 
 PLOT = click.option(

@@ -15,6 +15,7 @@ from bnstats.report.options import as_options
 from bnstats.report.rows import known_digits
 from bnstats.result import Record, Result
 from bnstats.specs.spec import parse
+from bnstats.statistics.quantities import quantity_named
 
 
 def check_exports(paths: Sequence[Path]) -> None:
@@ -118,6 +119,8 @@ def _descend(result: Mapping[str, Any], rest: str, path: str) -> tuple[Any, str,
             node = {"low": node[0], "high": node[1]}
         if node is None and key in ("low", "high", "value", "error", "by"):
             return None, key, {}  # this layer has no such interval or exact value
+        if node is result and key not in result:
+            key = quantity_named(key) or key
         if not isinstance(node, Mapping) or key not in node:
             keys = ", ".join(node) if isinstance(node, Mapping) else "nothing further"
             what = f"--get {printable(path)}: no '{printable(key)}'"

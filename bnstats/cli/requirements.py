@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from bnstats.networks.propagation import Interval, Propagation
 
 
+_WAYS: dict[str | None, Literal["y", "dx"]] = {"std_y": "y", "std_dx": "dx"}
+
+
 class Requirement(NamedTuple):
     """A verdict, or bounds of a typical σ where its direction ends."""
 
@@ -31,18 +34,19 @@ def requirement(text: str) -> tuple[Requirement, ...]:
         The text is neither.
     """
     from bnstats.networks.propagation import STEADY
+    from bnstats.statistics.quantities import quantity_named
 
     if text == "steady":
         return (Requirement("y", STEADY), Requirement("dx", STEADY))
-    number = r"(\d+\.?\d*|\.\d+)"
-    match = re.fullmatch(rf"\s*std_(y|dx)\s+in\s+{number}\.\.{number}\s*", text, re.ASCII)
-    if match is None or not float(match[2]) < float(match[3]):
+    number = r"([0-9]+\.?[0-9]*|\.[0-9]+)"
+    match = re.fullmatch(rf"\s*(\S+)\s+in\s+{number}\.\.{number}\s*", text)
+    name = quantity_named(match[1]) if match else None
+    if match is None or name not in _WAYS or not float(match[2]) < float(match[3]):
         raise BnstatsError(
             f"--require '{printable(text, 60)}' is no requirement",
             hint="steady, 'std_y in 0.5..2' or 'std_dx in 0.5..2'",
         )
-    way: Literal["y", "dx"] = "y" if match[1] == "y" else "dx"
-    return (Requirement(way, (float(match[2]), float(match[3]))),)
+    return (Requirement(_WAYS[name], (float(match[2]), float(match[3]))),)
 
 
 def answers(found: Propagation, texts: Sequence[str]) -> list[bool | None]:

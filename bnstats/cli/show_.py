@@ -15,6 +15,7 @@ from bnstats.cli.console import Console
 from bnstats.documents.files import seen_from_here
 
 if TYPE_CHECKING:
+    from bnstats.claims import ClaimSet
     from bnstats.layers import Layer
     from bnstats.report.page import Page
     from bnstats.specs.spec import Spec
@@ -23,21 +24,33 @@ if TYPE_CHECKING:
 
 @click.command("show")
 @click.argument("name", shell_complete=completing.layers_and_sets)
+@click.option(
+    "--patch", is_flag=True, help="Print what to replace in a claim set's source, and by what."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a claim set as one JSON document.")
 @opt.IMPORT
 @click.pass_obj
-def command(console: Console, name: str, imports: tuple[str, ...]) -> None:
+def command(
+    console: Console, name: str, patch: bool, as_json: bool, imports: tuple[str, ...]
+) -> None:
     """Show what is known about a layer or a claim set.
 
-    For a layer: formula, parameters, source and claims. For a claim set: its verdicts. NAME is a
-    layer, with or without its parameters, or a claim set.
+    For a layer: formula, parameters, source and claims. For a claim set: its verdicts, what to
+    print in place of wrong values, and the command that reproduces each. NAME is a layer, with or
+    without its parameters, or a claim set.
     """
-    from bnstats.claims import set_names
+    from bnstats.claims import claim_set, set_names
 
     console.take_stdout()
     opt.import_named(imports)
-    page = console.page
-    lines = _claim_set(name, page) if name in set_names() else _layer(name, page)
-    console.out("\n".join(lines))
+    if not (patch or as_json or name in set_names()):
+        console.out("\n".join(_layer(name, console.page)))
+        return
+    about = claim_set(name)
+    if patch or as_json:
+        _print_set(console, about, patch=patch, as_json=as_json)
+    else:
+        console.out("\n".join(_claim_set(about, console.page)))
 
 
 def _layer(text: str, page: Page) -> Iterator[str]:
@@ -45,6 +58,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
     from bnstats.custom import load_here
     from bnstats.errors import BnstatsError, printable, suggestion
     from bnstats.layers import ALIASES, LAYERS, STANDARD
+    from bnstats.report.claims import claimed
     from bnstats.specs.composition import is_composed
     from bnstats.specs.describe import parameter_text
     from bnstats.specs.names import split
@@ -92,7 +106,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
         yield f"    bnstats compute {example}"
     yield from _gains(spec, page)
     claims = [
-        ("    ", f"{c.spec.text}  {c.quantity} = {c.printed.text}  ({c.set})")
+        ("    ", f"{c.spec.text}  {claimed(c)} = {c.printed.text}  ({c.set})")
         for s in claim_sets()
         for c in s.claims
         if c.spec.layer is layer
@@ -191,43 +205,50 @@ def _code(layer: Layer) -> str:
     return ""
 
 
-def _claim_set(name: str, page: Page) -> Iterator[str]:
-    from bnstats.api import exact
-    from bnstats.claims import claim_set
-    from bnstats.report.page import aligned
+def _print_set(console: Console, about: ClaimSet, *, patch: bool, as_json: bool) -> None:
+    """Print a claim set as JSON, or what of it is to be replaced, in either form."""
+    from bnstats.report import claims, json
+    from bnstats.verification.solved import judged
 
-    claims = claim_set(name)
-    yield from _title(claims.name, claims.title, page)
-    if claims.url:
-        yield f"  {claims.url}"
-    if claims.convention:
-        yield from page.folded("  ", f"convention: {claims.convention}", indent=4)
+    rows = [judged(claim) for claim in about.claims]
+    wrong = [row for row in rows if row.instead is not None]
+    if patch and not wrong:
+        console.note(f"nothing of {about.name} is to be replaced: {claims.counted(rows)}")
+    if as_json:
+        console.out(json.render(claims.document(about, wrong if patch else rows)))
+    elif wrong:
+        console.out("\n".join(claims.patch(about, rows)))
+        console.note("in files of yours: bnstats verify FILE --diff or --fix; bnstats help ci")
+
+
+def _claim_set(about: ClaimSet, page: Page) -> Iterator[str]:
+    from bnstats.report import claims
+    from bnstats.verification.solved import judged
+
+    rows = [judged(claim) for claim in about.claims]
+    yield from _title(about.name, about.title, page)
+    if about.url:
+        yield f"  {about.url}"
+    if about.convention:
+        yield from page.folded("  ", f"convention: {about.convention}", indent=4)
     yield ""
-    cells, remarks = [], []
-    for claim in claims.claims:
-        verdicts = [v for v in exact(claim.spec).claims if v.claim is claim]
-        verdict = verdicts[0].grade if verdicts else "no exact value"
-        cells.append((claim.spec.text, claim.quantity, claim.printed.claimed, verdict))
-        remarks.append(verdicts[0].remark if verdicts else "bnstats verify decides it by sampling")
-    for (*facts, outcome), remark in zip(aligned(cells), remarks, strict=True):
-        head = "  ".join(["", *facts])
-        if len(f"{head}  {outcome.rstrip()}") > page.width:
-            yield head.rstrip()
-            first, *more = page.folded("      ", f"{outcome.rstrip()}  {remark}")
-            yield first.replace(outcome.rstrip(), page.style(outcome.rstrip(), outcome.rstrip()), 1)
-            yield from more
-            continue
-        fits = len(f"{head}  {outcome}  {remark}") <= page.width
-        styled = page.style(outcome, outcome.rstrip())
-        yield "  ".join(["", *facts, styled, remark if fits else ""]).rstrip()
-        yield from () if fits else page.folded("      ", remark)
+    yield from claims.page(rows, page)
+    if any(row.instead is not None for row in rows):
+        yield ""
+        yield f"  for a pull request: bnstats show {about.name} --patch"
     notes: dict[str, list[str]] = {}
-    for claim in claims.claims:
+    for claim in about.claims:
         if claim.remark:
             notes.setdefault(claim.remark, []).append(claim.spec.text)
     said = [("    ", f"{', '.join(layers)}: {note}") for note, layers in notes.items()]
     yield from _section("notes", said, page)
-    given = dict.fromkeys(claim.source for claim in claims.claims if claim.source)
+    given = dict.fromkeys(claim.source for claim in about.claims if claim.source)
     # Some claims name a second source after the common one; only the longer text is shown.
     sources = [s for s in given if not any(s != other and s in other for other in given)]
     yield from _section("sources", [("    ", source) for source in sources], page)
+    copied = [
+        (f"    {claim.printed.text}  ", "; ".join(claim.copies))
+        for claim in about.claims
+        if claim.copies
+    ]
+    yield from _section("printed as well in", copied, page, indent=6)

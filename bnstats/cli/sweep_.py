@@ -27,7 +27,9 @@ from bnstats.errors import BnstatsError
     "--find",
     multiple=True,
     metavar="QUANTITY=VALUE...",
-    help="Solve for the value of the parameter, e.g. std_y=1, with a bound on its error.",
+    help="Solve for the value of the parameter, with a bound on its error, e.g. std_y=1 or "
+    "std_y=3/5*x_std.",
+    shell_complete=opt.equations,
 )
 @click.option("--points", type=int, default=41, help="Values of a range without a step.")
 @click.option(

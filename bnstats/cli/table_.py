@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -64,9 +64,9 @@ def command(
 ) -> int:
     """Regenerate the tables in results/, or check them.
 
-    NAME is constants (draw all rows anew: constants.json, constants.md, published.md and its plot),
-    published (only render the rows that are there) or networks (draw whole networks: networks.json,
-    networks.md and its plot); the default is all.
+    NAME is constants (draw all rows anew: constants.json, constants.md and published), published
+    (only judge the claims beside the rows that are there: published.md, published.csv and a plot)
+    or networks (draw whole networks: networks.json, networks.md and its plot); the default is all.
     With --check nothing is written: sampled values must agree statistically with fresh draws and
     everything else exactly, and the rows that do not are named.
     With --site nothing is drawn: the site shows the constants that are there.
@@ -143,10 +143,10 @@ def _drawn_constants(
     from bnstats.documents.read import CONSTANTS
     from bnstats.report.options import as_options
     from bnstats.sampling.settings import Sampling
-    from bnstats.tables import constants, plot
-    from bnstats.tables.published import PLOT
+    from bnstats.tables import constants, reference
+    from bnstats.tables.published import data, page
 
-    _check_place(out, (CONSTANTS, constants.CONSTANTS_TABLE, constants.PUBLISHED, PLOT))
+    _check_place(out, (CONSTANTS, reference.PAGE, page.PAGE, data.DATA, page.PLOT))
     argv = ["table", *([f"--samples={asked.samples}"] if asked.samples else [])]
     argv += [f"--seed={asked.seed}"] if asked.seed else []
     sampling = Sampling(
@@ -161,19 +161,26 @@ def _drawn_constants(
         return None
     for row in record["results"]:
         row["warnings"] = [as_options(warning) for warning in row["warnings"]]
-    return constants.files(record) | _picture(console, PLOT, lambda: plot.draw(record))
+    return _texts(console, record)
 
 
 def _rendered_constants(console: Console, out: Path) -> dict[str, str]:
     """Render the rows that are there, which stay as they are."""
     from bnstats.documents.read import CONSTANTS, read_constants
-    from bnstats.tables import constants, plot
-    from bnstats.tables.published import PLOT
 
     record = read_constants(out / CONSTANTS)
-    texts = constants.files(record) | _picture(console, PLOT, lambda: plot.draw(record))
-    del texts[CONSTANTS]
-    return texts
+    return {name: text for name, text in _texts(console, record).items() if name != CONSTANTS}
+
+
+def _texts(console: Console, record: Mapping[str, Any]) -> dict[str, str]:
+    """Return all that is made of a document of constants."""
+    from bnstats.tables import constants
+    from bnstats.tables.published import page, plot
+    from bnstats.tables.published.audit import audited
+
+    claims = audited(record)
+    picture = _picture(console, page.PLOT, lambda: plot.draw(claims))
+    return constants.files(record, claims) | picture
 
 
 def _drawn_networks(
@@ -215,7 +222,9 @@ def _check(console: Console, out: Path, asked: _Asked, tables: Collection[str]) 
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import watching
+    from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.report.options import as_options
+    from bnstats.tables.constants import outdated
     from bnstats.tables.networks.check import check as networks_check
 
     problems: list[str] = []
@@ -224,10 +233,13 @@ def _check(console: Console, out: Path, asked: _Asked, tables: Collection[str]) 
         interruptible() as interrupted,
         watching(console, "table", interrupted, asked.max_time) as watch,
     ):
-        if {"constants", "published"} & set(tables):
+        if "constants" in tables:
             problems, checks = _constants_check(out, asked, watch)
             undecided = sum(check.outcome == "undecided" for check in checks)
             said.append(f"{len(checks)} constants checked")
+        elif "published" in tables:
+            problems += outdated(out, read_constants(out / CONSTANTS))
+            said.append("published claims checked")
         if "networks" in tables and not watch.stopping():
             more, count = networks_check(out, asked.seed, workers=asked.workers, watch=watch)
             problems += more

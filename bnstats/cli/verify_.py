@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     "--quantity",
     metavar="NAME",
     help="Quantity of the values in a file that names none, e.g. gain_y.",
+    shell_complete=opt.quantity_names,
 )
 @click.option(
     "--family-error",

@@ -12,7 +12,7 @@ from typing import Literal
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known
 from bnstats.layers._layout import per_side
-from bnstats.layers._parameters import Count, NonNegative, Probability, Sizes
+from bnstats.layers._parameters import Count, NonNegative, Probability, Share, Sizes
 from bnstats.layers._registry import pointwise_layer, structured, structured_by_sides
 
 Scaling = Literal["inverted", "sqrt", "none"]
@@ -56,11 +56,13 @@ def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) 
 
 
 def _scale(p: float, scaling: Scaling) -> float:
+    if p == 1:  # nothing is left to scale: the libraries return 0
+        return 0.0
     return {"inverted": 1 / (1 - p), "sqrt": 1 / math.sqrt(1 - p), "none": 1.0}[scaling]
 
 
 @structured(_FORMULA, _GRADIENT, cite=_CITE, examples=("", "scaling=sqrt", "scaling=none", "p=0.1"))
-def dropout(*, p: Probability = 0.5, scaling: Scaling = "inverted") -> BoundLayer:
+def dropout(*, p: Share = 0.5, scaling: Scaling = "inverted") -> BoundLayer:
     """Dropout in training; p is the probability that an element is dropped."""
     return _masked((), p, _scale(p, scaling))
 
@@ -74,7 +76,7 @@ def dropout(*, p: Probability = 0.5, scaling: Scaling = "inverted") -> BoundLaye
     examples={1: ("",), 2: ("",), 3: ("",)},
 )
 def channel_dropout(
-    sides: int, *, p: Probability = 0.5, input_size: Sizes = 2, scaling: Scaling = "inverted"
+    sides: int, *, p: Share = 0.5, input_size: Sizes = 2, scaling: Scaling = "inverted"
 ) -> BoundLayer:
     """Dropout of whole channels; an event is one channel's map, all under one mask."""
     return _masked(per_side("input_size", input_size, sides), p, _scale(p, scaling))
@@ -87,7 +89,7 @@ def channel_dropout(
     aliases=("stochastic_depth",),
     examples=("p=0.1", "p=0.1,scaling=none"),
 )
-def drop_path(*, p: Probability, elements: Count = 4, scaling: Scaling = "inverted") -> BoundLayer:
+def drop_path(*, p: Share, elements: Count = 4, scaling: Scaling = "inverted") -> BoundLayer:
     """Stochastic depth: a residual branch's output is dropped for a whole sample at a time."""
     return _masked((elements,), p, _scale(p, scaling))
 
@@ -99,7 +101,7 @@ _ALPHA_FORMULA = (
 
 
 def _alpha_scale(p: float) -> float:
-    return 1 / math.sqrt((_SATURATION**2 * p + 1) * (1 - p))
+    return 1 / math.sqrt((_SATURATION**2 * p + 1) * (1 - p)) if p < 1 else 0.0
 
 
 def _alpha_dropout(shape: tuple[int, ...], p: float, *, training: bool) -> BoundLayer:
@@ -116,7 +118,7 @@ def _alpha_dropout(shape: tuple[int, ...], p: float, *, training: bool) -> Bound
     aliases=("torch.AlphaDropout", "torch.alpha_dropout:training=false"),
     examples=("", "p=0.1"),
 )
-def alpha_dropout(*, p: Probability = 0.5, training: bool = True) -> BoundLayer:
+def alpha_dropout(*, p: Share = 0.5, training: bool = True) -> BoundLayer:
     """Dropout to selu's negative saturation −α, then affine so that N(0, 1) keeps E and σ."""
     return _alpha_dropout((), p, training=training)
 
@@ -129,7 +131,7 @@ def alpha_dropout(*, p: Probability = 0.5, training: bool = True) -> BoundLayer:
     examples=("",),
 )
 def feature_alpha_dropout(
-    *, p: Probability = 0.5, elements: Count = 4, training: bool = True
+    *, p: Share = 0.5, elements: Count = 4, training: bool = True
 ) -> BoundLayer:
     """Alpha dropout of whole channels; an event is one channel's elements, all under one mask."""
     return _alpha_dropout((elements,), p, training=training)

@@ -19,9 +19,9 @@ from bnstats.errors import ArgumentError, printable
 from bnstats.layers import Known
 from bnstats.networks.fixed import ONE, Attracts, correlation, depths, over, pull
 from bnstats.networks.maps import Activation, WideLayer, through
-from bnstats.networks.roots import Bracket, scan, sign
 from bnstats.specs.spec import Spec
 from bnstats.statistics.exact import Exact
+from bnstats.statistics.roots import Bracket, scan, sign
 
 NUMBERS: Mapping[str, str] = {
     "weight_std": "σ_w",

@@ -108,7 +108,8 @@ def _curve(curve: Curve, found: Sweep) -> dict[str, Any]:
         "found": [
             {
                 "quantity": s.quantity,
-                "wanted": s.wanted,
+                "wanted": finite(s.wanted),
+                "equation": s.equation.equation,
                 "value": s.value,
                 "error": s.error,
                 "why": s.why,

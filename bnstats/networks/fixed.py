@@ -9,7 +9,7 @@ from typing import Literal
 
 from bnstats.layers import Known
 from bnstats.networks.maps import WideLayer, through
-from bnstats.networks.roots import Bracket, bracket, sign
+from bnstats.statistics.roots import Bracket, bracket, sign
 
 Attracts = Literal["stable", "unstable", "half-stable", "marginal"]
 

@@ -8,16 +8,17 @@ from itertools import chain
 from typing import Any
 
 from bnstats.api import exact
+from bnstats.claims.wanted import Wanted, wanted_of
 from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError, kind_of
 from bnstats.layers import STANDARD, Law
-from bnstats.networks.over import POINTS, Over, over_of
-from bnstats.networks.solve import Solution, Wanted, solve, wanted_of
 from bnstats.result import Record, Reference, Result, Status, html_table, pandas
 from bnstats.runs.drawing import sample
+from bnstats.runs.solve import Solution, solve
 from bnstats.sampling.settings import Sampling, checked_quantities
 from bnstats.sampling.watch import Watch
 from bnstats.specs.names import Load
+from bnstats.specs.over import POINTS, Over, over_of
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import ALL_QUANTITIES
@@ -209,7 +210,8 @@ def sweep(
         Their names; by default σ[y] and σ[dx], or what ``find`` names.
     find
         ``"QUANTITY=VALUE"``, or several: the value of the parameter is sought for which the
-        quantity has this value, with a bound on its error.
+        quantity has this value, with a bound on its error. VALUE is a number or an expression
+        that may hold the parameter, such as ``"std_y=3/5*x_std"``.
     points
         Values of a range without a step.
     samples
@@ -245,11 +247,11 @@ def sweep(
             raise BnstatsError(what, hint=hint if callable(layer) else _STARTS)
     if not isinstance(points, int) or points < 2:
         raise BnstatsError(f"points {points} is not a whole number ≥ 2")
-    wanted = [wanted_of(text) for text in ((find,) if isinstance(find, str) else find)]
-    names = checked_quantities(quantities)
-    names = names or tuple(dict.fromkeys(w.quantity for w in wanted)) or USUAL
     layers = tuple(dict.fromkeys(layers))
     swept = over_of(over, layers, load, points)
+    wanted = [wanted_of(t, swept.name) for t in ((find,) if isinstance(find, str) else find)]
+    names = checked_quantities(quantities)
+    names = names or tuple(dict.fromkeys(w.quantity for w in wanted)) or USUAL
     asked = checked_quantities((*names, *(w.quantity for w in wanted)))
     how = Sampling(samples or SAMPLES, seed, confidence, workers=workers, law=law, quantities=asked)
     job = _Job(swept, names, tuple(wanted), how, load, Watch(should_stop=should_stop))

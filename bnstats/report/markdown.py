@@ -1,13 +1,21 @@
-"""Markdown tables."""
+"""Markdown: paragraphs and tables."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bnstats.report import rows
 from bnstats.report.page import aligned
 from bnstats.statistics.quantities import ALL_QUANTITIES
+
+_COLUMNS = 98
+
+
+def paragraph(text: str) -> str:
+    """Fold a text so that it reads well as text; a link or a word stays whole."""
+    return textwrap.fill(text, _COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -83,7 +83,8 @@ def _cell(entry: Mapping[str, Any]) -> str:
 
 def _solutions(result: Mapping[str, Any]) -> Iterator[str]:
     for found in result["found"]:
-        head = f"{ALL_QUANTITIES[found['quantity']].symbol} = {found['wanted']:.12g}"
+        wanted = found["equation"].partition("=")[2]
+        head = f"{ALL_QUANTITIES[found['quantity']].symbol} = {wanted}"
         if found["value"] is None:
             yield f"{head}: none; {found['why']}"
         else:

@@ -10,14 +10,14 @@ from os import PathLike
 from typing import Any, Literal, get_args
 
 from bnstats.backends import check_name
-from bnstats.errors import ArgumentError, BnstatsError, kind_of, printable, suggestion
+from bnstats.errors import ArgumentError, BnstatsError, kind_of, printable
 from bnstats.layers import STANDARD, Law
 from bnstats.notation import count_text
 from bnstats.statistics.quantities import (
-    ALL_QUANTITIES,
     QUANTITIES,
     STACK_QUANTITIES,
     Direction,
+    checked_quantity,
 )
 
 DType = Literal["float64", "float32"]
@@ -170,16 +170,10 @@ class Sampling:
 
 
 def checked_quantities(names: Iterable[str]) -> tuple[str, ...]:
-    """Return names of quantities, each once, or raise BnstatsError for one that is none."""
+    """Return names of quantities, each once, from names or symbols; see `checked_quantity`."""
     if isinstance(names, str):
         names = (names,)
-    found = tuple(dict.fromkeys(names))
-    for name in found:
-        if name not in ALL_QUANTITIES:
-            near = suggestion(str(name), ALL_QUANTITIES)
-            hint = f"did you mean {near}?" if near else f"quantities: {', '.join(ALL_QUANTITIES)}"
-            raise BnstatsError(f"unknown quantity '{printable(str(name), 40)}'", hint=hint)
-    return found
+    return tuple(dict.fromkeys(checked_quantity(str(name)) for name in names))
 
 
 def checked_law(law: Law) -> Law:

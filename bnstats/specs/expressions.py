@@ -6,10 +6,12 @@ import ast
 import math
 import operator
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 MAX_LENGTH = 200
 MODULE = r"(?:(?:math|np|numpy)\.)?"  # as code writes it
-_EXPRESSION = re.compile(rf"(?:[0-9.+\-*/() \t]|{MODULE}(?:sqrt|exp|log|pi)|[0-9][eE])+", re.ASCII)
+_PARTS = rf"[0-9.+\-*/() \t]|{MODULE}(?:sqrt|exp|log|pi)|[0-9][eE]"
 _BINARY = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -20,15 +22,18 @@ _BINARY = {
 _FUNCTIONS = {"sqrt": math.sqrt, "exp": math.exp, "log": math.log}
 
 
-def parsed(text: str) -> ast.expr:
+def parsed(text: str, variable: str = "") -> ast.expr:
     """Return the tree of an expression of numbers, pi, + - * / **, sqrt, exp and log.
+
+    It may hold one variable, if that has a name.
 
     Raises
     ------
     ValueError
         Another text, or one longer than 200 characters.
     """
-    if len(text) > MAX_LENGTH or not _EXPRESSION.fullmatch(text):
+    parts = rf"\b{re.escape(variable)}\b|{_PARTS}" if variable else _PARTS
+    if len(text) > MAX_LENGTH or not re.fullmatch(f"(?:{parts})+", text, re.ASCII):
         raise ValueError("not an expression")
     try:
         return ast.parse(text, mode="eval").body
@@ -36,8 +41,8 @@ def parsed(text: str) -> ast.expr:
         raise ValueError("not an expression") from None
 
 
-def evaluate(tree: ast.expr) -> float:
-    """Return the value of a tree.
+def evaluate(tree: ast.expr, values: Mapping[str, float] = MappingProxyType({})) -> float:
+    """Return the value of a tree, with values of its variables.
 
     Raises
     ------
@@ -53,27 +58,29 @@ def evaluate(tree: ast.expr) -> float:
     1.4142135623730951
     """
     try:
-        return _evaluate(tree)
+        return _evaluate(tree, values)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-def _evaluate(node: ast.expr) -> float:
+def _evaluate(node: ast.expr, values: Mapping[str, float]) -> float:
     match node:
         case ast.Constant(value=int() | float() as number):
             return float(number)
         case ast.Name(id="pi") | ast.Attribute(value=ast.Name(), attr="pi"):
             return math.pi
+        case ast.Name(id=name) if name in values:
+            return values[name]
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return -_evaluate(operand)
+            return -_evaluate(operand, values)
         case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-            return _evaluate(operand)
+            return _evaluate(operand, values)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-            return float(_BINARY[type(op)](_evaluate(left), _evaluate(right)))
+            return float(_BINARY[type(op)](_evaluate(left, values), _evaluate(right, values)))
         case ast.Call(
             func=ast.Name(id=name) | ast.Attribute(value=ast.Name(), attr=name),
             args=[argument],
             keywords=[],
         ) if name in _FUNCTIONS:
-            return _FUNCTIONS[name](_evaluate(argument))
+            return _FUNCTIONS[name](_evaluate(argument, values))
     raise ValueError("not arithmetic")

@@ -23,6 +23,7 @@ from bnstats.layers import (
     chained,
     scaled,
 )
+from bnstats.notation import MINUS
 from bnstats.specs.composition import CHAIN, Scale, chained_layer, scale_of, scaled_layer
 from bnstats.specs.expressions import evaluate, parsed
 from bnstats.specs.libraries import our_word
@@ -325,7 +326,7 @@ def _value(parameter: Parameter, text: str) -> Any:
 
 def _typed(parameter: Parameter, text: str) -> Any:
     kind, wrong = parameter.kind, f"{parameter.name}={printable(text, 40)} is not "
-    text = dict(parameter.synonyms).get(text, text)
+    text = dict(parameter.synonyms).get(text, text).replace(MINUS, "-")
     if text in parameter.choices:
         return text
     if parameter.choices and kind == "word":

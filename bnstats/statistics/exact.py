@@ -244,8 +244,8 @@ def _quantity(q: Quantity, moments: _Moments) -> Exact | None:
     if value <= 0:
         return Exact(0.0, math.sqrt(error), known.by) if q.power > 0 else None
     root = value**q.power
-    relative = error / value
-    # For |power| ≤ 1 the relative error of the power is at most that of the moment, if small.
+    # The relative error of a root is at most that of the moment, if small; that of 1/m is larger.
+    relative = error / (value if q.power > -1 else value - error)
     return Exact(root, root * relative, known.by, std)
 
 

@@ -8,8 +8,12 @@ Those of `STACK_QUANTITIES` are ratios of moments, which say what a layer does i
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
+
+from bnstats.errors import BnstatsError, printable, suggestion
 
 Direction = Literal["y", "dx"]
 
@@ -32,9 +36,11 @@ QUANTITIES: dict[str, Quantity] = {
     "var_dx": Quantity("Var[dx]", "dx", "var", 1),
     "var_y": Quantity("Var[y]", "y", "var", 1),
     "rms_y": Quantity("rms[y]", "y", "ms", 0.5),
+    "ms_y": Quantity("E[y²]", "y", "ms", 1),
     "rms_dx": Quantity("rms[dx]", "dx", "ms", 0.5),
     "gain_y": Quantity("1/σ[y]", "y", "var", -0.5),
     "gain_rms_y": Quantity("1/rms[y]", "y", "ms", -0.5),
+    "gain_ms_y": Quantity("1/E[y²]", "y", "ms", -1),
     "gain_dx": Quantity("1/σ[dx]", "dx", "var", -0.5),
 }
 
@@ -102,6 +108,58 @@ NOT_SCALAR = "such a layer mixes several numbers, and is no function of one"
 
 ON_SCREEN = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx")
 GAINS = ("gain_y", "gain_rms_y", "gain_dx")  # shown below them
+
+
+# What keyboards have for the signs in a symbol.
+_SPELT = {"σ": "sigma", "χ": "chi", "²": "^2", "**2": "^2", "₁": "1", "′": "'"}
+
+
+def quantity_named(text: str) -> str | None:
+    """Return the name of a quantity from its name or its symbol, printed or typed on a keyboard.
+
+    >>> quantity_named("std_y"), quantity_named("σ[y]"), quantity_named("1/sigma[dx]")
+    ('std_y', 'std_y', 'gain_dx')
+    >>> quantity_named("E[y^2]"), quantity_named("E[z]")
+    ('ms_y', None)
+    """
+    return text if text in ALL_QUANTITIES else _by_symbol().get(_spelt(text))
+
+
+def symbol_of(name: str) -> str:
+    """Return a quantity as people read it; what is none, such as a parameter, has its name."""
+    return ALL_QUANTITIES[name].symbol if name in ALL_QUANTITIES else name
+
+
+def checked_quantity(text: str) -> str:
+    """Return the name of a quantity from its name or its symbol.
+
+    Raises
+    ------
+    BnstatsError
+        There is no such quantity; the hint names the nearest, or all.
+    """
+    name = quantity_named(text)
+    if name is not None:
+        return name
+    near = suggestion(text, ALL_QUANTITIES) or _by_symbol().get(
+        suggestion(_spelt(text), _by_symbol()) or ""
+    )
+    hint = f"quantities: {', '.join(ALL_QUANTITIES)}, or their symbols, e.g. σ[y] or sigma[y]"
+    if near:
+        hint = f"did you mean {near}, {ALL_QUANTITIES[near].symbol}?  (bnstats help quantities)"
+    raise BnstatsError(f"unknown quantity '{printable(text, 40)}'", hint=hint)
+
+
+@cache
+def _by_symbol() -> dict[str, str]:
+    return {_spelt(q.symbol): name for name, q in ALL_QUANTITIES.items()}
+
+
+def _spelt(symbol: str) -> str:
+    """Return a symbol in the letters of a keyboard, without blanks."""
+    for sign, letters in _SPELT.items():
+        symbol = symbol.replace(sign, letters)
+    return re.sub(r"\s", "", symbol)
 
 
 def has_log_scale(name: str) -> bool:

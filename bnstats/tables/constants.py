@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bnstats.api import exact
 from bnstats.claims import claim_sets
-from bnstats.documents.entries import SampledProvenance, conforms
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.documents.write import document
-from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD
 from bnstats.report.json import render as render_json
-from bnstats.report.markdown import table
-from bnstats.report.rows import estimate_cell, exact_cell, z_cell
 from bnstats.result import Result
 from bnstats.runs.drawing import sample
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import example_specs, parse
-from bnstats.statistics.quantities import QUANTITIES
-from bnstats.tables import plot, published
+from bnstats.tables import reference
+from bnstats.tables.published import data, page, plot
+from bnstats.tables.published.audit import Audited, audited
 from bnstats.tables.text import differing_lines, outdated_plot
 from bnstats.verification.check import Check
 from bnstats.verification.gate import VerifySettings
 from bnstats.verification.results import verify_constants
-
-CONSTANTS_TABLE, PUBLISHED = "constants.md", "published.md"
 
 
 def table_specs() -> tuple[str, ...]:
@@ -67,12 +62,17 @@ def build(
     return document(results, argv=argv)
 
 
-def files(constants: Mapping[str, Any]) -> dict[str, str]:
-    """Return the content of each file by its name; the Markdown is derived from the JSON."""
+def files(constants: Mapping[str, Any], claims: Sequence[Audited] | None = None) -> dict[str, str]:
+    """Return the content of each file by its name; all are derived from the JSON.
+
+    ``claims`` are the audited ones, where they are at hand.
+    """
+    claims = audited(constants) if claims is None else claims
     return {
         CONSTANTS: render_json(constants) + "\n",
-        CONSTANTS_TABLE: _constants_table(constants),
-        PUBLISHED: published.render(constants),
+        reference.PAGE: reference.render(constants),
+        page.PAGE: page.render(claims),
+        data.DATA: data.rows(claims),
     }
 
 
@@ -96,11 +96,17 @@ def check(directory: Path, settings: VerifySettings) -> tuple[list[str], tuple[C
     for spec in wanted:
         if spec in rows and not _same_claims(rows[spec], spec):
             problems.append(f"{CONSTANTS}: {spec}: published claims or their verdicts differ")
-    rendered = files(constants)
-    for name in (CONSTANTS_TABLE, PUBLISHED):
-        problems += differing_lines(directory / name, rendered[name])
-    problems += outdated_plot(directory / published.PLOT, plot.digest(constants), "published")
-    return problems, checks
+    return [*problems, *outdated(directory, constants)], checks
+
+
+def outdated(directory: Path, constants: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is not made of a document of constants, among the files that are."""
+    claims = audited(constants)
+    rendered = files(constants, claims)
+    del rendered[CONSTANTS]
+    for name, text in rendered.items():
+        yield from differing_lines(directory / name, text)
+    yield from outdated_plot(directory / page.PLOT, plot.digest(claims), "published")
 
 
 def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
@@ -117,38 +123,3 @@ def _fact(name: str, value: Any) -> Any:
     if name == "equal_error_samples" and value is not None:
         return f"{value:.2g}"
     return f"{value:.9g}" if isinstance(value, float) else value
-
-
-def _constants_table(constants: Mapping[str, Any]) -> str:
-    results = constants["results"]
-    needed = ("samples", "claims", *QUANTITIES)
-    as_drawn = conforms(constants["provenance"], SampledProvenance)
-    if not as_drawn or not all(key in row for row in results for key in needed):
-        raise BnstatsError(f"{CONSTANTS} does not hold sampled rows of every quantity")
-    shown = ("mean_y", "std_y", "mean_dx", "std_dx", "var_dx", "gain_y", "gain_dx")
-    header = ("layer", *(QUANTITIES[name].symbol for name in shown))
-    exact_rows = ((f"`{r['layer']}`", *(exact_cell(r[n]) for n in shown)) for r in results)
-    sampled = shown[:4]
-    titles = (title for name in sampled for title in (QUANTITIES[name].symbol, "z"))
-    sampled_rows = (
-        (
-            f"`{r['layer']}`",
-            f"{r['samples']:,}",
-            *(cell for n in sampled for cell in (estimate_cell(r[n]), z_cell(r[n]))),
-        )
-        for r in results
-    )
-    return "\n\n".join(
-        [
-            "# Constants",
-            "x, dy ~ N(0, 1), independent. Forward y = f(x), backward dx = f′(x)·dy. A gain is the"
-            "\nreciprocal of σ. Written by `bnstats table` from constants.json; checked by\n"
-            "`bnstats verify` and `bnstats table --check`.",
-            "## Exact values",
-            table(header, exact_rows),
-            "## Independent draws beside them",
-            "Estimate with its standard error in parentheses, z against the exact value; "
-            f"seed {constants['provenance']['seed']}.",
-            table(("layer", "samples", *titles), sampled_rows) + "\n",
-        ]
-    )

@@ -7,10 +7,11 @@ from typing import Literal
 
 from bnstats.claims.places import Place
 from bnstats.claims.verdict import Verdict
+from bnstats.claims.wanted import Inverse
 from bnstats.layers import STANDARD, Law
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.quantities import ALL_QUANTITIES
+from bnstats.statistics.quantities import symbol_of
 
 Outcome = Literal["ok", "fail", "undecided"]
 
@@ -48,6 +49,9 @@ class Check:
         What the layer and the backend had to say by the time of the check.
     law
         The law of the inputs that the constant is of.
+    inverse
+        What is solved for a parameter that layer and law are without, or None. The estimate is then
+        at the solution; where the quantity is that parameter, of the quantity in the equation.
     """
 
     layer: str
@@ -64,12 +68,14 @@ class Check:
     place: Place | None = None
     warnings: tuple[str, ...] = ()
     law: Law = STANDARD
+    inverse: Inverse | None = None
 
     @property
     def name(self) -> str:
         """The layer and the symbol of the quantity, with what is unusual about the inputs."""
         law = "".join(f" at {name} = {value:g}" for name, value in self.law.changes.items())
-        return f"{self.layer} {ALL_QUANTITIES[self.quantity].symbol}{law}"
+        where = f" where {self.inverse}" if self.inverse else ""
+        return f"{self.layer} {symbol_of(self.quantity)}{law}{where}"
 
     def __repr__(self) -> str:
         return f"Check({self.outcome}: {self.name}, {self.wanted})"

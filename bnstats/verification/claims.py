@@ -6,20 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from bnstats.api import exact as known_exactly
 from bnstats.claims import Claim
 from bnstats.claims.grades import VerdictOutcome
 from bnstats.claims.values import Printed
 from bnstats.claims.verdict import Verdict, judge
-from bnstats.custom import as_typed
 from bnstats.layers import Law
-from bnstats.result import Reference
 from bnstats.sampling.iid import check_size, is_too_wide
 from bnstats.specs.spec import Spec
 from bnstats.statistics.alarm import FIRST_THRESHOLD, two_sided
 from bnstats.statistics.estimate import Estimate
+from bnstats.statistics.exact import Exact
 from bnstats.verification.check import Check, Outcome
-from bnstats.verification.gate import MISSED, FreshDraws, VerifySettings, by_layer, law_options
+from bnstats.verification.gate import MISSED, FreshDraws, VerifySettings, by_layer
+from bnstats.verification.solved import Subject, exact_command, subject, without_solution
 
 _OUTCOMES: Mapping[VerdictOutcome, Outcome] = {
     "reproduced": "ok",
@@ -40,38 +39,39 @@ def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Ch
     BnstatsError
         A layer is too wide to be drawn, and no exact value of it is known.
     """
+    subjects = [subject(claim) for claim in claims]
     groups: dict[tuple[str, Law], list[int]] = {}  # of claims by their numbers
-    for number, claim in enumerate(claims):
-        groups.setdefault((claim.spec.text, claim.law), []).append(number)
-    for claim in claims:  # before any is drawn
-        if is_too_wide(claim.spec) and claim.quantity not in _known(claim).quantities:
-            check_size(claim.spec)
+    for number, about in enumerate(subjects):
+        groups.setdefault((about.spec.text, about.law), []).append(number)
+    for claim, about in zip(claims, subjects, strict=True):  # before any is drawn
+        if is_too_wide(about.spec) and claim.quantity not in about.exact:
+            check_size(about.spec)
     found: dict[int, Check] = {}
 
     def check(spec: Spec, group: Sequence[int]) -> list[Check]:
-        if is_too_wide(spec):
-            judged = [_judged_undrawn(claims[number]) for number in group]
+        if is_too_wide(spec) or subjects[group[0]].why:
+            judged = [_judged_undrawn(claims[n], subjects[n]) for n in group]
         else:
-            law, named = claims[group[0]].law, [claims[n].quantity for n in group]
+            law, named = subjects[group[0]].law, [claims[n].drawn for n in group]
             draws = FreshDraws(spec, settings, len(claims), law, named)
             error = settings.family_error
-            judged = [_judged(claims[n], draws, error, len(claims)) for n in group]
+            judged = [_judged(claims[n], subjects[n], draws, error, len(claims)) for n in group]
         found.update(zip(group, judged, strict=True))
         return judged
 
-    by_layer([(claims[group[0]].spec, group) for group in groups.values()], check, settings)
+    by_layer([(subjects[group[0]].spec, group) for group in groups.values()], check, settings)
     return tuple(found[number] for number in sorted(found))
 
 
-def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) -> Check:
-    name, first = claim.quantity, draws.first.quantities
-    exact = {name: e.exact for name, e in first.items() if e.exact is not None}
-    known = exact.get(name)
+def _judged(
+    claim: Claim, about: Subject, draws: FreshDraws, family_error: float, tests: int
+) -> Check:
+    name, known = claim.drawn, about.exact.get(claim.quantity)
     if known is None:
         check = draws.gate(name, lambda estimate: _distance(claim.printed, estimate))
     else:
         check = draws.gate(name, lambda estimate: estimate.z)
-    check = replace(check, wanted=claim.printed.claimed, place=claim.place)
+    check = _of_claim(check, claim, known)
     if known is None:
         z = two_sided(family_error / tests)
         return _decided(check, _judged_by_draws(claim, check, draws, z))
@@ -80,10 +80,24 @@ def _judged(claim: Claim, draws: FreshDraws, family_error: float, tests: int) ->
     if check.outcome == "fail":
         return check
     # The second stage may have cleared an alarm of the first, which the judge must not see.
-    verdict = judge(claim, exact)
+    verdict = judge(claim, about.exact)
     if verdict.outcome == "reproduced":  # undecided where the draws are too few
         return replace(check, verdict=verdict)
-    return replace(_decided(check, verdict), command=_exact_command(claim))
+    return replace(_decided(check, verdict), command=exact_command(claim, about))
+
+
+def _of_claim(check: Check, claim: Claim, known: Exact | None) -> Check:
+    """Return a check with what the claim says, where it is about a solution in its words."""
+    return replace(
+        check,
+        layer=claim.spec.text,
+        quantity=claim.quantity,
+        wanted=claim.printed.claimed,
+        exact=known,
+        place=claim.place,
+        law=claim.law,
+        inverse=claim.inverse,
+    )
 
 
 def _contradicts(check: Check) -> bool:
@@ -122,31 +136,16 @@ def _distance(printed: Printed, estimate: Estimate) -> float | None:
     return math.log(estimate.value / end) * estimate.value / estimate.stderr
 
 
-def _judged_undrawn(claim: Claim) -> Check:
-    known = _known(claim)
-    check = Check(
-        claim.spec.text,
-        claim.quantity,
-        "undecided",
-        claim.printed.claimed,
-        known.quantities[claim.quantity],
-        command=_exact_command(claim),
-        place=claim.place,
-        warnings=known.warnings,
-        law=claim.law,
-    )
-    return _decided(check, judge(claim, known.quantities))
+def _judged_undrawn(claim: Claim, about: Subject) -> Check:
+    """Judge by exact values alone a claim on what is too wide to be drawn, or on no solution."""
+    hints = about.spec.bound.hints
+    check = Check("", "", "undecided", "", command=exact_command(claim, about), warnings=hints)
+    check = _of_claim(check, claim, about.exact.get(claim.quantity))
+    judged = without_solution(claim, about.why) if about.why else judge(claim, about.exact)
+    return _decided(check, judged)
 
 
 def _decided(check: Check, verdict: Verdict) -> Check:
     outcome = _OUTCOMES[verdict.outcome]
     reason = "" if verdict.outcome == "reproduced" else str(verdict)
     return replace(check, outcome=outcome, reason=reason, verdict=verdict)
-
-
-def _known(claim: Claim) -> Reference:
-    return known_exactly(claim.spec, law=claim.law)
-
-
-def _exact_command(claim: Claim) -> str:
-    return f"bnstats exact {as_typed(claim.spec)}{law_options(claim.law)}"

@@ -52,4 +52,5 @@ def _check_entry(check: Check) -> dict[str, Any]:
         "line": place.line if place else None,
         "column": place.column if place else None,
         "law": check.law._asdict(),
+        **(check.inverse.to_dict() if check.inverse else {}),
     }

@@ -11,22 +11,20 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from pathlib import Path
 
 from bnstats.claims import Claim
+from bnstats.claims.corrected import corrected, significant
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.places import Place
-from bnstats.claims.values import Printed, decimal_parts
+from bnstats.claims.values import decimal_parts
 from bnstats.errors import BnstatsError, printable
 from bnstats.statistics.alarm import two_sided
-from bnstats.statistics.quantities import ALL_QUANTITIES
+from bnstats.statistics.quantities import symbol_of
 from bnstats.verification.check import Check
 from bnstats.verification.claims import verify_claims
 from bnstats.verification.gate import VerifySettings
 
-_MOST_DECIMALS = 40
-_AS_GOOD_AS_EXACT, _FLOAT64 = Decimal("1e-11"), Decimal(2) ** -52
 _QUOTES = re.compile("\"{3}|'{3}|[\"']?")
 
 
@@ -87,7 +85,7 @@ def _correction(check: Check, z: float, digits: int | None) -> Change | str:
         return "the draws are too few to bear witness; try a larger `samples`"
     printed, bounds = verdict.claim.printed, _bounds(check, z)
     if other := verdict.value_of:
-        is_, but = ALL_QUANTITIES[other].symbol, ALL_QUANTITIES[check.quantity].symbol
+        is_, but = symbol_of(other), symbol_of(check.quantity)
         return f'{printed.text} is {is_}, not {but}: quantity = "{other}"?'
     if not printed.symbolic and decimal_parts(printed.text) is not None:
         new = corrected(printed, *bounds)
@@ -106,84 +104,6 @@ def _bounds(check: Check, z: float) -> tuple[float, float]:
         return check.exact.value - check.exact.error, check.exact.value + check.exact.error
     interval = check.estimate.interval_at(z) if check.estimate else None
     return interval or (-math.inf, math.inf)
-
-
-def corrected(printed: Printed, low: float, high: float) -> str | None:
-    """Write the truth, which lies between bounds, in the style of a printed decimal.
-
-    The result has as many significant digits as were printed. It has fewer where the bounds do not
-    fix the last ones, and is None where they fix no digit at all; zeros at the end are left out if
-    the truth is exactly what remains. A sign, a missing 0 before the point and a power of ten stay
-    as printed.
-
-    >>> from bnstats.claims.values import parse_value
-    >>> corrected(parse_value("0.6312"), 0.67516728, 0.67516729)
-    '0.6752'
-    >>> corrected(parse_value("0.631234"), 0.67513, 0.67519)
-    '0.675'
-    >>> corrected(parse_value("6.312e-01"), 0.67516728, 0.67516729)
-    '6.752e-01'
-    """
-    parts = decimal_parts(printed.text)
-    if parts is None or not math.isfinite(low + high):
-        return None
-    decimals, exponent, power = parts
-    ends = Decimal(low).scaleb(-power), Decimal(high).scaleb(-power)
-    digits = (printed.digits or 0) or max(decimals, 1)  # 0.00 has decimals, but no such digits
-    text = significant(*ends, digits, min(decimals, 1))
-    if text is None:
-        return None
-    sign = printed.text[0] if printed.text[0] == "+" and not text.startswith("-") else ""
-    if printed.text.lstrip("+-").startswith("."):
-        text = re.sub(r"^(-?)0\.", r"\1.", text)
-    if printed.text.partition(exponent or "\0")[0].endswith(".") and "." not in text:
-        text += "."
-    return f"{sign}{text}{exponent}"
-
-
-def significant(
-    low: float | Decimal, high: float | Decimal, digits: int, least: int = 1
-) -> str | None:
-    """Write the truth, which lies between bounds, to this many digits, or to all that are known.
-
-    It has at least so many decimals: a whole number would claim to be exact.
-
-    >>> significant(0.70710678, 0.70710679, 4), significant(0.70710678, 0.70710679, 12)
-    ('0.7071', '0.7071068')
-    >>> significant(0.4999, 0.5001, 12), significant(0.5, 0.5, 12)
-    ('0.500', '0.5')
-    """
-    low, high = Decimal(low), Decimal(high)
-    middle = Context(prec=digits).plus((low + high) / 2)  # 0.0097 to one digit is 0.01
-    decimals = max(digits - 1 - middle.adjusted(), least) if middle else digits
-    if decimals > _MOST_DECIMALS:
-        return None
-    text = _rounded(low, high, decimals, least)
-    return text if text is None else _without_zeros(text, low, high, least)
-
-
-def _rounded(low: Decimal, high: Decimal, decimals: int, least: int) -> str | None:
-    """Round to these decimals, or to the most below them at which both ends round alike."""
-    with localcontext(prec=1000, rounding=ROUND_HALF_EVEN):
-        for places in range(decimals, least - 1, -1):
-            unit = Decimal(1).scaleb(-places)
-            found = low.quantize(unit)
-            if found == high.quantize(unit):
-                says_nothing = not found and low * high > 0
-                return None if says_nothing else f"{found if found else abs(found):f}"
-    return None
-
-
-def _without_zeros(text: str, low: Decimal, high: Decimal, least: int) -> str:
-    """Return a number without zeros at its end if the truth is exactly that: 0.5, not 0.500."""
-    value = Decimal(text)
-    rounding = abs(value) * _FLOAT64
-    is_it = low - rounding <= value <= high + rounding
-    if not is_it or high - low > _AS_GOOD_AS_EXACT * (abs(value) or 1):
-        return text
-    whole, point, decimals = text.partition(".")
-    kept = decimals.rstrip("0").ljust(least, "0")
-    return f"{whole}{point}{kept}" if kept else whole
 
 
 def rewritten(text: str, changes: Iterable[Change]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from bnstats.claims.files import read_claims_file
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 
 GOOD = {"layer": "sigmoid", "quantity": "std_dx", "value": "0.2123"}
 
@@ -109,8 +110,8 @@ def test_the_sets_that_ship():
         assert claims.title
         for c in claims.claims:
             assert c.source, f"{claims.name}: {c.spec.text} has no source"
-            assert c.spec.layer.name in LAYERS
-            assert c.quantity in QUANTITIES
+            assert {*re.split(r"\.\.|[-+*]", c.spec.layer.name)} & {*LAYERS}
+            assert c.drawn in ALL_QUANTITIES
     assert {c.printed.text for c in claims_on("sigmoid")} >= {"0.2123", "0.2083", "1/2"}
     assert claims_on("tanh:nothing") == ()
 
@@ -274,6 +275,16 @@ def test_file_names_no_system_accepts(name):
         ("exp(1) - log(2)", math.e - math.log(2), 0.0),
         ("+pi", math.pi, 0.0),
         ("2*0.5", 1.0, 0.0),
+        ("−0.5838", -0.5838, 5e-5),  # with U+2212, as typeset
+        ("1.07e−3", 1.07e-3, 5e-6),
+        ("1−1/3", 2 / 3, 0.0),
+        ("−0.5838(19)", -0.5838, 0.0038),
+        ("0.58±0.01", 0.58, 0.01),
+        ("-(−0.92)", 0.92, 0.0),
+        ("-(-0.9213)", 0.9213, 5e-5),
+        ("-(-0.9213466151411376)", 0.9213466151411376, 5e-17),  # less than half an ulp
+        ("1.0010498/exp(1)", 1.0010498 / math.e, 5e-8 / math.e),
+        ("(5/3*0.6518)**2", (0.6518 / 0.6) ** 2, 2 * 0.6518 / 0.36 * 5e-5),
     ],
 )
 def test_printed_values(text, value, half_width):

@@ -281,7 +281,7 @@ def test_a_claim_is_of_its_own_law(here: Path, cli: Cli) -> None:
     assert [line.partition(":")[0].split()[0] for line in lines] == [*["ok"] * 4, "FAIL", "hint"]
     assert lines[0].startswith("ok        gelu σ[y] at x_std = 2: claimed 1.1919, exact 1.191876")
     assert "gelu σ[y] at x_std = 3: claimed 0.5879" in lines[4]
-    assert lines[5] == "hint:     bnstats exact gelu --x-std 3.0"
+    assert lines[5] == "hint:     bnstats exact gelu --x-std 3.0 --quantity std_y"
     assert cli(*lines[5].split()[2:]).code == 0
     document = read_document(cli("verify", "a.csv", "--json", *QUICK).out)
     laws = [c["law"]["x_std"] for r in document["results"] for c in r["checks"]]
@@ -324,10 +324,11 @@ def test_failures_alone_and_silence(here: Path, cli: Cli) -> None:
 def test_the_files_of_the_manual_run_when_copied(here: Path, cli: Cli) -> None:
     page = (Path(bnstats.__file__).parent / "manual" / "ci.md").read_text("utf-8")
     blocks = dict(re.findall(r"^```\w+\n# (\w+\.(?:toml|py))\b.*\n((?:.*\n)*?)```$", page, re.M))
-    assert set(blocks) == {"constants.toml", "gains.py"}
+    assert set(blocks) == {"constants.toml", "scales.toml", "gains.py"}
     for name, text in blocks.items():
         Path(name).write_text(text, encoding="utf-8")
     assert cli("verify", "constants.toml", *QUICK).code == 0
+    assert cli("verify", "scales.toml", *QUICK).code == 1
     code, out, _ = cli("verify", "gains.py:GAINS", "--quantity", "gain_rms_y", *QUICK)
     assert code == 1
     assert "failed: silu 1/rms[y], tanh 1/rms[y]" in out

@@ -706,6 +706,24 @@ def test_quantities_are_shown_by_name(cli: Cli) -> None:
     assert "quantities" not in document(cli, "compute", "relu", "-n", 1000)["provenance"]
 
 
+def test_quantities_are_typed_by_either_name(cli: Cli) -> None:
+    names = ["std_y", "std_dx", "ms_y", "gain_ms_y", "c1", "linear_share"]
+    for symbols in (
+        ["σ[y]", "σ[dx]", "E[y²]", "1/E[y²]", "c₁", "linear share"],
+        ["sigma[y]", "sigma[ dx ]", "E[y^2]", "1/E[y**2]", "c1", "linear_share"],
+    ):
+        found = document(cli, "exact", "relu", "--quantity", *symbols)
+        assert found["provenance"]["quantities"] == names
+    for path in ("σ[dx].exact.value", "relu.sigma[dx].exact.value"):
+        assert cli("exact", "relu", "--get", path).out == "0.7071067811865\n"
+    found = document(cli, "sweep", "relu", "--over", "x_std=1:2", "--find", "E[y^2]=1", "σ[y]=2")
+    assert [f["quantity"] for f in found["results"][0]["found"]] == ["ms_y", "std_y"]
+    # sqrt(2) by hand: E[y²] of the relu is half of E[x²]
+    assert found["results"][0]["found"][0]["value"] == pytest.approx(2**0.5, rel=1e-12)
+    _, _, err = cli("exact", "relu", "--quantity", "sigma[z]")
+    assert "did you mean std_y, σ[y]?" in err
+
+
 def test_a_name_that_is_no_quantity_is_a_layer(cli: Cli) -> None:
     found = document(cli, "compute", "--quantity", "chi", "std_y", "tanh", "elu", "-n", 1000)
     assert [r["layer"] for r in found["results"]] == ["tanh", "elu"]

@@ -115,8 +115,12 @@ TABLE: list[tuple[str, list[str], str]] = [
         ["compute", "avg_pool2d:kernel_size=2,count_include_pad=1"],
         "error: avg_pool2d: count_include_pad=1 is not true or false\n",
     ),
-    ("p = 1.5", ["compute", "dropout:p=1.5"], "error: dropout: p=1.5 is outside [0, 1)\n"),
-    ("p = 1", ["exact", "dropout:p=1"], "error: dropout: p=1 is outside [0, 1)\n"),
+    ("p = 1.5", ["compute", "dropout:p=1.5"], "error: dropout: p=1.5 is outside [0, 1]\n"),
+    (
+        "rate = 1",
+        ["exact", "gaussian_dropout:rate=1"],
+        "error: gaussian_dropout: rate=1 is outside [0, 1)\n",
+    ),
     (
         "stride = 0",
         ["compute", "max_pool2d:kernel_size=2,stride=0"],
@@ -360,7 +364,7 @@ def test_no_arguments_at_all_are_a_cry_for_help(cli: Cli) -> None:
 CLAIM = '[[claim]]\nlayer = "sigmoid"\nquantity = "std_dx"\nvalue = "0.2117"\n'
 FIELDS = (
     "hint:  fields: layer, quantity, value, tolerance, samples, kind, source, remark, x_mean, "
-    "x_std, dy_std\n"
+    "x_std, dy_std, over, find\n"
 )
 SIGMOID = '   (layer = "sigmoid")\n'
 
@@ -394,9 +398,7 @@ SIGMOID = '   (layer = "sigmoid")\n'
             "a.toml",
             CLAIM.replace("std_dx", "sdt_dx").encode(),
             f"a.toml:3:12: unknown quantity 'sdt_dx'{SIGMOID}"
-            "hint:  did you mean 'std_dx'?  quantities: mean_y, std_y, mean_dx, std_dx, var_dx, "
-            "var_y, rms_y, rms_dx, gain_y, gain_rms_y, gain_dx, linear_share, "
-            "chi, mean_degree, stability, c1\n",
+            "hint:  did you mean std_dx, σ[dx]?  (bnstats help quantities)\n",
         ),
         (
             "a.toml",

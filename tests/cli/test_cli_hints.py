@@ -76,7 +76,8 @@ def test_what_is_in_no_list_is_told_how(cli: Cli, words: list[str], error: str, 
 
 def test_one_claim_is_one_claim(cli: Cli) -> None:
     lines = cli("list", "claims").out.splitlines()
-    assert "  e3nn               1 claim    e3nn: second-moment normalisation of SiLU" in lines
+    (line,) = (line for line in lines if line.startswith("  e3nn  "))
+    assert line.endswith("  1 claim    e3nn: second-moment normalisation of SiLU")
     assert all(re.match(r"  \S+ +(1 claim |\d+ claims)   \S", line) for line in lines)
 
 
@@ -84,7 +85,7 @@ def test_a_source_within_another_is_told_once(cli: Cli) -> None:
     out = cli("show", "nfnets").out
     assert out.count("deepmind-research nfnets/base.py") == 1
     assert "timm/models/nfnet.py" in out
-    assert cli("show", "feng2016-repost").out.count("Back-Propagation that lost the root") == 2
+    assert cli("show", "feng2016-repost").out.count("Back-Propagation that lost the root") == 3
 
 
 def test_what_a_module_imports_is_not_suggested(

@@ -31,7 +31,7 @@ from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
 from bnstats.layers import ALIASES, LAYERS
 from bnstats.specs.spec import example_specs, parse
-from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.quantities import ALL_QUANTITIES
 from bnstats.verification.gate import VerifySettings
 from bnstats.verification.sources import verify
 
@@ -108,7 +108,7 @@ def read(content: bytes, name: str) -> Any:
             texts = (claim.set, claim.spec.text, claim.source, claim.remark, claim.printed.text)
             for text in (*texts, found.title, found.url):
                 assert_printable(text)
-            assert claim.quantity in QUANTITIES
+            assert claim.drawn in ALL_QUANTITIES
             assert claim.samples is None or 1 <= claim.samples <= 10**18
             assert_number(claim.printed)
     return found
@@ -139,11 +139,12 @@ NUMBERS = [
     *("9**9**9", "1e999999999", "0e9999", "1e-400", "-" * 199 + "1", "(" * 99 + "1" + ")" * 99),
     *("1" * 5000, "0x" + "f" * 5000, "nan", "-inf", "1_0", "١٢", "0.5", "1/0", "2**0.5", "10**400"),
 ]
+FURTHER = ["samples", "source", "over", "find", "x_std=0.1:10:log", "x_std=1e-300:1", "std_y=x_std"]
 names = st.sampled_from([*LAYERS, *ALIASES])
 nasty = st.sampled_from([*CONTROLS, *CODE, *NUMBERS, "x" * 1500, "[" * 50, '"' * 9, "a.b.c", ""])
 words = st.one_of(
     nasty,
-    st.sampled_from([*GOOD, *GOOD.values(), *QUANTITIES, "samples", "source", "claim", "title"]),
+    st.sampled_from([*GOOD, *GOOD.values(), *ALL_QUANTITIES, "σ[y]", *FURTHER, "claim", "title"]),
     st.text(max_size=8),
 )
 scalars = st.one_of(words, st.integers(), st.floats(), st.booleans(), st.none())
@@ -320,7 +321,7 @@ def test_any_value_is_a_number_or_refused(text: str) -> None:
 claims = st.builds(
     lambda layer, quantity, value: {"layer": layer, "quantity": quantity, "value": value},
     own_items(),
-    st.sampled_from(sorted(QUANTITIES)),
+    st.sampled_from(sorted(ALL_QUANTITIES)),
     st.sampled_from(["0.5", "0.2123", "0", "-1e300", "1e300", "1e-300", "sqrt(1/2)", "0.e0"]),
 )
 

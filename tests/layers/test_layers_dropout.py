@@ -80,7 +80,7 @@ TORCH = {
 }
 
 
-@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize("name", TORCH)
 def test_equals_torch_under_torchs_own_mask(name, p):
     bound = LAYERS[name].bind(p=p, **TORCH[name])

@@ -13,10 +13,10 @@ from scipy import optimize, special
 import bnstats
 from bnstats.errors import BnstatsError
 from bnstats.layers import Law
-from bnstats.networks.over import over_of
-from bnstats.networks.solve import Solution
 from bnstats.networks.sweep import Sweep
+from bnstats.runs.solve import Solution
 from bnstats.specs.names import refuse
+from bnstats.specs.over import over_of
 
 FOUR = "negative_slope=0:1:0.25"
 
@@ -192,9 +192,10 @@ def test_a_value_that_is_jumped_over_is_none() -> None:
     def off(text: str) -> bnstats.Exact:
         return bnstats.Exact(1.0 if float(text) > 0.3 else -1.0, 1e-15, "closed form")
 
-    from bnstats.networks.solve import Wanted, solve
+    from bnstats.claims.wanted import Wanted
+    from bnstats.runs.solve import solve
 
-    (found,) = solve(over_of("x_mean=0:1", ["relu"], refuse), Wanted("mean_y", 0.0), off)
+    (found,) = solve(over_of("x_mean=0:1", ["relu"], refuse), Wanted("mean_y", "0"), off)
     assert found.value is None
     assert "jumps over it" in found.why
 

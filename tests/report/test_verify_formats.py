@@ -161,7 +161,7 @@ def test_an_error_too_small_for_the_draws_is_shown_by_the_exact_value(
     Path("a.csv").write_text("layer,quantity,value\nmax_pool2d:kernel_size=2,mean_y,1.0291\n")
     out = cli("verify", "a.csv", *QUICK).out.splitlines()
     assert out[0].startswith("FAIL      a.csv:2:33: max_pool2d:kernel_size=2 E[y]: claimed 1.0291")
-    assert out[2] == "hint:     bnstats exact max_pool2d:kernel_size=2"
+    assert out[2] == "hint:     bnstats exact max_pool2d:kernel_size=2 --quantity mean_y"
     assert "1.02937" in cli(*out[2].split()[2:]).out
 
 
@@ -233,7 +233,7 @@ def test_github_annotates_the_line_of_each_value_that_did_not_pass(cli: Cli, min
         r"sigmoid σ\[dx\]: claimed 0\.2123, exact 0\.21174570, sampled 0\.21\d+\(\d+\), "
         # z is that of the exact value: 20,000 draws do not see an error of 0.3 %
         r"z = \+1\.\d\d; "
-        r"wrong: 0\.2117; 3 digits right; to reproduce: bnstats exact sigmoid",
+        r"wrong: 0\.2117; 3 digits right; to reproduce: bnstats exact sigmoid --quantity std_dx",
         commands[0][2],
     )
     assert "is not known to enough digits" in commands[2][2]
@@ -275,7 +275,7 @@ def test_the_summary_is_appended_to_what_other_steps_wrote(
     row = dict(zip(cells(header), cells(first), strict=True))
     assert (row[""], row["layer"], row["quantity"]) == ("wrong", "`sigmoid`", "σ[dx]")
     assert (row["wanted"], row["exact"]) == ("`0.2123`", "0.21174570")
-    assert row["reproduce"] == "`bnstats exact sigmoid`"
+    assert row["reproduce"] == "`bnstats exact sigmoid --quantity std_dx`"
     assert cells(second)[0] == "wrong"
     assert cells(third)[0] == "undecided"
 
@@ -350,7 +350,7 @@ def test_junit_of_a_file(cli: Cli, mine: Path, argv: Sequence[str], doubt: str, 
         ("sub/mine.toml", "max_pool2d:kernel_size=3,stride=2 var_dx", doubt),
     ]
     assert cases[1][3].startswith("sub/mine.toml:10: sigmoid σ[dx]: claimed 0.2123, exact 0.2117")
-    assert cases[1][3].endswith("; to reproduce: bnstats exact sigmoid")
+    assert cases[1][3].endswith("; to reproduce: bnstats exact sigmoid --quantity std_dx")
 
 
 def test_junit_of_a_set_and_of_an_ascii_terminal() -> None:
@@ -358,7 +358,7 @@ def test_junit_of_a_set_and_of_an_ascii_terminal() -> None:
     outcome = spawn(*argv, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert outcome.code == 1
     cases = read_junit(outcome.out)
-    assert [case[0] for case in cases] == ["feng2016-repost"] * 2
+    assert [case[0] for case in cases] == ["feng2016-repost"] * 3
     assert "relu σ[dx]: claimed 1/2" in cases[0][3]
 
 

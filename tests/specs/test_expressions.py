@@ -64,7 +64,7 @@ def test_whole_numbers_and_sizes_are_no_expressions() -> None:
 
 
 def test_ranges_hold_for_the_value() -> None:
-    with pytest.raises(BnstatsError, match=r"p=3/2 is outside \[0, 1\)"):
+    with pytest.raises(BnstatsError, match=r"p=3/2 is outside \[0, 1\]"):
         parse("dropout:p=3/2")
     assert parse("dropout:p=1/4").text == "dropout:p=0.25"
 

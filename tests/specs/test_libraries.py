@@ -118,7 +118,7 @@ def test_names_are_ours_left_out_or_missing() -> None:
 
 def test_the_new_layer_of_a_release_is_a_missing_row() -> None:
     found = catalogue([named("jax.nn.gelu"), named("jax.nn.zelu")], [])
-    text = coverage.table_markdown(found, [], [], {"jax": "9.9"})
+    text = coverage.page(found, [], [], {"jax": "9.9"})
     assert "| missing                        | 0     | 1   | 0    | 0     |" in text
     assert "\n## Missing\n\n- jax.nn.zelu\n" in text
 
@@ -216,16 +216,18 @@ def test_an_outdated_file_is_named_and_a_new_release_alone_is_not(tmp_path: Path
     assert list(coverage.stale({path: "a"})) == [
         f"results/no-such-file.md: out of date; run {coverage.COMMAND}"
     ]
-    text = coverage.TABLE.read_text("utf-8")
-    assert list(coverage.stale({coverage.TABLE: text})) == []
+    text = coverage.PAGE.read_text("utf-8")
+    assert list(coverage.stale({coverage.PAGE: text})) == []
     other = text.replace("Enumerated from torch ", "Enumerated from torch 9.")
     assert other != text
-    assert list(coverage.stale({coverage.TABLE: other})) == []
-    assert list(coverage.stale({coverage.TABLE: text.replace("gelu", "zelu")})) != []
+    assert list(coverage.stale({coverage.PAGE: other})) == []
+    names = coverage.TABLE.read_text("utf-8")
+    assert list(coverage.stale({coverage.TABLE: names})) == []
+    assert list(coverage.stale({coverage.TABLE: names.replace("gelu", "zelu")})) != []
 
 
 def test_an_older_library_is_not_judged_by_a_newer_table() -> None:
     newer = dict.fromkeys(LIBRARIES, "99.0")
     assert coverage.older_than_the_table(newer) == ""
     old = coverage.older_than_the_table(newer | {"jax": "0.4.31"})
-    assert old.startswith("jax 0.4.31 is older than the table's 0.")
+    assert old.startswith("jax 0.4.31 is older than the page's 0.")

@@ -5,8 +5,8 @@
 Enumerates the libraries that are installed, so that a layer of a new release shows up as missing.
 Every name resolves to a layer of bnstats, or stands in library_names_left_out.toml with the reason.
 Writes bnstats/specs/libraries.json, by which bnstats knows the names, and
-results/coverage-of-libraries.md. With --check it writes nothing, and exits 1 where a name is
-missing, where a library's defaults or values are not those of the layer it resolves to, or where
+results/coverage-of-libraries.md and .csv. With --check it writes nothing, and exits 1 where a name
+is missing, where a library's defaults or values are not those of the layer it resolves to, or where
 the files are out of date.
 """
 
@@ -31,6 +31,7 @@ from library_names import (
     value_at,
     versions,
 )
+from report_text import as_csv, wrapped
 
 from bnstats.documents.files import write_atomically
 from bnstats.errors import BnstatsError
@@ -41,7 +42,8 @@ from bnstats.specs.spec import parse
 
 ROOT = Path(__file__).parents[2]
 NAMES = ROOT / "bnstats" / "specs" / FILE
-TABLE = ROOT / "results" / "coverage-of-libraries.md"
+PAGE = ROOT / "results" / "coverage-of-libraries.md"
+TABLE = PAGE.with_suffix(".csv")
 LEFT_OUT = Path(__file__).with_name("library_names_left_out.toml")
 COMMAND = "python tests/studies/coverage_of_libraries.py"
 
@@ -196,20 +198,30 @@ def a_line_each(entries: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(json.dumps({k: v})[1:-1] for k, v in entries.items()) + "\n}"
 
 
-def table_markdown(
-    c: Catalogue, reasons: Sequence[Group], excused: Sequence[Group], releases: Mapping[str, str]
-) -> str:
-    """Return the table of all names."""
-    header = ("ours", *LIBRARIES)
+def covered(c: Catalogue) -> dict[str, dict[str, list[str]]]:
+    """Return the libraries' names by our specs and by library."""
     rows: dict[str, dict[str, list[str]]] = {}
     for name, ours in c.found.items():
         for layer, carried in map(target, ours):
             spec = f"{layer}:{carried}" if carried else layer
             rows.setdefault(spec, {}).setdefault(name.library, []).append(name.short)
-    alone = sorted(set(LAYERS) - {spec.partition(":")[0] for spec in rows})
+    return rows
 
-    def cells(by_library: Mapping[str, list[str]]) -> list[str]:
-        return [", ".join(by_library.get(library, ())) for library in LIBRARIES]
+
+def names_csv(c: Catalogue) -> str:
+    """Return the table of all names that are covered."""
+    rows = sorted(covered(c).items())
+    return as_csv(
+        ("ours", *LIBRARIES),
+        ((spec, *(", ".join(by.get(library, ())) for library in LIBRARIES)) for spec, by in rows),
+    )
+
+
+def page(
+    c: Catalogue, reasons: Sequence[Group], excused: Sequence[Group], releases: Mapping[str, str]
+) -> str:
+    """Return the page: the counts, what differs, and what is left out."""
+    alone = sorted(set(LAYERS) - {spec.partition(":")[0] for spec in covered(c)})
 
     def count(names: Iterable[LibraryName]) -> list[str]:
         found = [name.library for name in names]
@@ -217,6 +229,8 @@ def table_markdown(
 
     lines = [
         "# Coverage of the libraries' layers",
+        "",
+        wrapped(verdict(c)),
         "",
         f"Enumerated from {_releases(releases)}",
         f"by `{COMMAND}`, which CI runs with `--check`:",
@@ -235,11 +249,12 @@ def table_markdown(
         "",
         "## Covered",
         "",
-        "Parameters stand where a library's defaults are not ours. Defaults of the same meaning,",
-        "and the values of all that can be called with x alone, are compared by the same command;",
-        "what differs is listed below the table.",
-        "",
-        table(header, [(f"`{spec}`", *cells(by)) for spec, by in sorted(rows.items())]),
+        wrapped(
+            f"[{TABLE.name}]({TABLE.name}) has our name of every library's layer, with parameters "
+            "where the library's defaults are not ours; so has `bnstats list WORD`. Defaults of "
+            "the same meaning, and the values of all that can be called with x alone, are compared "
+            "by the same command. What differs:"
+        ),
         "",
     ]
     for group in excused:
@@ -259,6 +274,17 @@ def table_markdown(
             lines.append(f"- {library}: {', '.join(name.short for name in own)}")
         lines.append("")
     return "\n".join(lines)
+
+
+def verdict(c: Catalogue) -> str:
+    """Return the first lines of the page."""
+    every = len(c.found) + len(c.left_out) + len(c.missing)
+    reasons = len({*c.left_out.values()})
+    return (
+        f"**Of {every} names of layers and functions {len(c.found)} are known here, as "
+        f"{len(covered(c))} layers with their parameters; {len(c.missing)} are missing.** "
+        f"{len(c.left_out)} are left out for {reasons} reasons, which stand below with their names."
+    )
 
 
 def _releases(releases: Mapping[str, str]) -> str:
@@ -366,12 +392,12 @@ def stale(wanted: Mapping[Path, str]) -> Iterator[str]:
 
 
 def older_than_the_table(releases: Mapping[str, str]) -> str:
-    """Return which installed library is older than the committed table, or an empty text."""
-    line = re.search(r"(?m)^Enumerated from (.*)$", TABLE.read_text("utf-8"))
+    """Return which installed library is older than the committed page's, or an empty text."""
+    line = re.search(r"(?m)^Enumerated from (.*)$", PAGE.read_text("utf-8"))
     for part in line[1].split(", ") if line else ():
         library, _, there = part.partition(" ")
         if _order(releases[library]) < _order(there):
-            return f"{library} {releases[library]} is older than the table's {there}"
+            return f"{library} {releases[library]} is older than the page's {there}"
     return ""
 
 
@@ -386,7 +412,11 @@ def main(argv: Sequence[str]) -> int:
         return 4
     reasons, excused = groups(), groups("differs")
     c = catalogue(enumerate_libraries(), reasons)
-    wanted = {NAMES: names_json(c), TABLE: table_markdown(c, reasons, excused, versions())}
+    wanted = {
+        NAMES: names_json(c),
+        PAGE: page(c, reasons, excused, versions()),
+        TABLE: names_csv(c),
+    }
     wrong = list(problems(c, excused))
     if check:
         wrong += stale(wanted)

@@ -7,9 +7,9 @@ Five parts (gate_rates.py, gate_planted.py): normal z through the gate's rule; t
 at few draws; whole verify runs of distinct seeds at a tenth of the default draws; the power curve;
 and errors of 1 % planted in every row of the table at the default draws.
 
-Writes gate.json and, from it alone, gate.md and gate.svg (gate_report.py; the plot needs
+Writes gate.json and, from it alone, gate.md, gate.csv and gate.svg (gate_report.py; the plot needs
 matplotlib) after every unit of work; rerun, it takes up where it stopped. The same seed gives the
-same files.
+same files. --render draws nothing, and only writes the three anew.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 
 import gate_planted as planted
 import gate_rates as rates
-from gate_report import markdown, plot
+from gate_report import markdown, plot, table_csv
 from replication import MEASURED
 
 from bnstats.api import compute
@@ -162,8 +162,15 @@ def save(record: dict[str, Any], study: Study, out: Path) -> None:
     head = json.dumps({k: v for k, v in record.items() if k != "parts"})[:-1]
     text = f'{head}, "parts": {{\n' + ",\n".join(parts) + "\n}}\n"
     (out / "gate.json").write_text(text, encoding="utf-8")
-    (out / "gate.md").write_text(markdown(json.loads(text)), encoding="utf-8")
-    plot(json.loads(text), out / "gate.svg")
+    render(out)
+
+
+def render(out: Path) -> None:
+    """Write what is made of the record."""
+    record = json.loads((out / "gate.json").read_text(encoding="utf-8"))
+    (out / "gate.md").write_text(markdown(record), encoding="utf-8")
+    (out / "gate.csv").write_text(table_csv(record), encoding="utf-8")
+    plot(record, out / "gate.svg")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -173,9 +180,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--max-time", type=float, default=3500, help="s; then no further unit")
     parser.add_argument("--quick", action="store_true", help="little work, to test this command")
+    parser.add_argument("--render", action="store_true", help="draw nothing")
     parser.add_argument("--constants", type=Path, default=Path("results"), help="their directory")
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args(arguments)
+    if options.render:
+        render(options.out)
+        return
     options.out.mkdir(parents=True, exist_ok=True)
     study = Study(options)
     if options.workers == 1:

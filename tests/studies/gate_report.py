@@ -1,4 +1,4 @@
-"""Text and plot of the gate's study, from the record in gate.json alone."""
+"""Text, table and plot of the gate's study, from the record in gate.json alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from gate_planted import EXACT, PLANTED
 from gate_rates import NORMAL, SHARE, false_alarm, power, tests_of
+from report_text import as_csv, wrapped
 
 from bnstats.layers import LAYERS
 from bnstats.statistics.alarm import (
@@ -22,6 +23,7 @@ from bnstats.statistics.quantities import QUANTITIES
 Record = dict[str, Any]
 
 POWER = 0.999
+SHOWN = 10  # rows of the table, the worst; gate.csv has all
 
 
 def total(units: Iterable[Record], key: str) -> Any:
@@ -38,14 +40,61 @@ def markdown(record: Record) -> str:
         "power": curves,
     }
     lines = ["# The gate of `bnstats verify`: false alarms and power", ""]
-    lines += [f"Seed {record['seed']}, {record['rows']} layers of the table."]
     if record["quick"]:
-        lines += ["", "**Little work, done to test the command; not a measurement.**"]
+        lines += ["**Little work, done to test the command; not a measurement.**", ""]
+    lines += [wrapped(verdict(record))]
     for part, section in sections.items():
         units = record["parts"].get(part, {})
         if units or part == "theory":
             lines += ["", *section(units, record)]
     return "\n".join(lines) + "\n"
+
+
+def verdict(record: Record) -> str:
+    """Return the first lines of the page."""
+    parts = record["parts"]
+    found, units = list(parts.get("runs", {}).values()), parts.get("planted", {})
+    checked = sum(total(found, outcome) for outcome in ("ok", "fail", "undecided"))
+    caught = [hit for unit in units.values() for hit in unit["caught"].values()]
+    text = (
+        f"**{total(found, 'fail')} false alarms in {checked:,} constants of {len(found)} runs; "
+        f"{sum(caught)} of {len(caught)} planted errors of 1 % caught.**"
+    )
+    errors = sorted(largest for _, largest in smallest_errors(units, record))
+    if errors:
+        text += (
+            f" At its default draws `bnstats verify` sees an error of E[y], σ[y] or σ[dx] with "
+            f"probability {POWER} if it is {errors[len(errors) // 2]:.2g} % in the median layer, "
+            f"{errors[-1]:.2g} % in the worst."
+        )
+    return f"{text} Seed {record['seed']}, {record['rows']} layers of the table."
+
+
+def smallest_errors(units: Record, record: Record) -> list[tuple[str, float]]:
+    """Return each layer and the largest of its smallest errors that are caught, in per cent."""
+    shift = detectable(second_threshold(tests_of(record["rows"])))
+    return [
+        (layer, 100 * math.expm1(shift * max(unit["relative_stderr"].values())))
+        for layer, unit in units.items()
+        if unit["relative_stderr"]
+    ]
+
+
+def table_csv(record: Record) -> str:
+    """Return the smallest relative errors that are caught, of every layer."""
+    shift = detectable(second_threshold(tests_of(record["rows"])))
+    return as_csv(
+        ("layer", "draws", "default_draws", *EXACT),
+        (
+            (layer, unit["samples"], unit["default"], *(
+                f"{math.expm1(shift * unit['relative_stderr'][name]):.2g}"
+                if name in unit["relative_stderr"]
+                else ""
+                for name in EXACT
+            ))
+            for layer, unit in record["parts"].get("planted", {}).items()
+        ),
+    )  # fmt: skip
 
 
 def theory(_: Record, record: Record) -> list[str]:
@@ -181,14 +230,16 @@ def planted(units: Record, record: Record) -> list[str]:
         "By theory, at the draws that verify takes by default: the layer's own default, or up to "
         "ten times as many where 1 % would not be ten standard errors. An exact value wrong by 1 % "
         f"is missed with probability {max(table, default=0):.0e} or less in the table's rows, and "
-        f"{chances[worst]:.0e} at worst (`{worst}`); the last rows, not of the table, stand for "
-        "rare events.",
+        f"{chances[worst]:.0e} at worst (`{worst}`). Of the {len(units)} rows of "
+        f"[gate.csv](gate.csv) the worst {min(SHOWN, len(units))}, among them layers that are not "
+        "of the table and stand for rare events:",
         "",
         "| layer | draws | E[y] | σ[y] | σ[dx] |",
         "|---|--:|--:|--:|--:|",
     ]
-    shift = detectable(threshold)
-    for layer, unit in units.items():
+    shift, worst_first = detectable(threshold), dict(smallest_errors(units, record))
+    for layer in sorted(worst_first, key=lambda layer: -worst_first[layer])[:SHOWN]:
+        unit = units[layer]
         errors = unit["relative_stderr"]
         cells = [
             f"{100 * math.expm1(shift * errors[name]):.2g} %" if name in errors else "is 0"

@@ -3,6 +3,7 @@
     python tests/studies/interval_coverage.py [SPEC ...] [--replications 10000] [--seed 0]
                                               [--sampler iid|sobol] [--budget 200] [--workers 2]
                                               [--max-time 3500] [--out results] [--quick] [--plan]
+                                              [--render]
 
 Every replication (replication.py) is an independent run of the production engine. An iid one of
 2^12 draws is a chunk; one of 2^15 merges eight of these, one of 2^18 eight of 2^15, and the smaller
@@ -10,8 +11,9 @@ ones within a larger one count as well. A sobol one is a run with a seed of its 
 seeds 0, 1, 2, …, which `bnstats compute SPEC --sampler sobol --seed` repeats. Sizes whose
 replications would take a layer more CPU seconds than --budget are left out, and named.
 
-Writes coverage.json and, from it alone, coverage.md (coverage_report.py) after every layer and
-sampler; rerun, it takes up where it stopped, and drops rows of an engine that drew other digits.
+Writes coverage.json and, from it alone, coverage.md and coverage.csv (interval_coverage_report.py)
+after every layer and sampler; rerun, it takes up where it stopped, and drops rows of an engine that
+drew other digits. --render draws nothing, and only writes the two anew.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from interval_coverage_report import markdown
+from interval_coverage_report import by_layer, markdown
 from replication import (
     CONFIDENCES,
     MEASURED,
@@ -193,7 +195,14 @@ def save(rows: Rows, wanted: list[str], options: argparse.Namespace) -> None:
     text = json.dumps(record, indent=1, ensure_ascii=False)
     text = text.replace('"rows": []', f'"rows": [\n{lines}\n ]') + "\n"
     (options.out / "coverage.json").write_text(text, encoding="utf-8")
-    (options.out / "coverage.md").write_text(markdown(json.loads(text)), encoding="utf-8")
+    render(options.out)
+
+
+def render(out: Path) -> None:
+    """Write what is made of the record."""
+    record = json.loads((out / "coverage.json").read_text(encoding="utf-8"))
+    (out / "coverage.md").write_text(markdown(record), encoding="utf-8")
+    (out / "coverage.csv").write_text(by_layer(record), encoding="utf-8")
 
 
 def study(options: argparse.Namespace, mapper: Mapper) -> None:
@@ -234,8 +243,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--max-time", type=float, default=3500, help="s; then no further layer")
     parser.add_argument("--plan", action="store_true", help="only estimate what it would cost")
     parser.add_argument("--quick", action="store_true", help="little work, to test this command")
+    parser.add_argument("--render", action="store_true", help="draw nothing")
     parser.add_argument("--out", type=Path, default=Path("results"))
     options = parser.parse_args(arguments)
+    if options.render:
+        render(options.out)
+        return
     options.replications = options.replications or (500 if options.quick else 10_000)
     options.sizes = {k: v[:-1] if options.quick else v for k, v in SIZES.items()}
     options.budget = 1e9 if options.quick else options.budget  # what is tested is not the clock

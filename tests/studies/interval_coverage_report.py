@@ -1,8 +1,7 @@
-"""Tables and verdict of coverage.md, from the record in coverage.json alone."""
+"""Verdict and tables of coverage.md and coverage.csv, from the record in coverage.json alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import groupby
 
 from interval_coverage_rates import (
@@ -17,7 +16,9 @@ from interval_coverage_rates import (
     place,
     summed,
 )
+from report_text import as_csv, wrapped
 
+from bnstats.notation import plural
 from bnstats.sampling.sobol import MIN_LEVEL, REPLICATES
 from bnstats.statistics.quantities import QUANTITIES
 
@@ -30,26 +31,42 @@ def size(sampler: str, n: int) -> str:
     return f"{f'{REPLICATES}·' if sampler == 'sobol' else ''}2{level.translate(SUPERSCRIPTS)}"
 
 
-def verdict(cells: list[Cell]) -> list[str]:
+def verdict(record: Record, cells: list[Cell]) -> str:
+    """Return the first lines of the page."""
+    rates = [rate for cell in cells if cell.judged for rate in cell.rates]
+    low, high = (sum(r.outside == side for r in rates) for side in ("too low", "too high"))
+    less = sum(rate.beyond and not rate.outside for rate in rates)
+    layers = len({row["layer"] for row in record["rows"]})
+    trusted = [c for c in cells if c.judged and not c.count["apart"]]
+    pooled = [summed(group) for group in zip(*(c.rates for c in trusted), strict=True)]
+    missed = "; ".join(f"{rate.misses:.3g} % at {100 * rate.confidence:g} %" for rate in pooled)
+    return (
+        f"**Of {len(rates):,} rates of {plural(layers, 'layer')} {low} show too low and {high} too "
+        f"high a coverage**, beyond a bar by more than two standard errors; {less} more lie beyond "
+        "a bar by less. Of the layers whose estimates are all reliable, intervals miss the exact "
+        f"value in {missed or 'no case'}: {pooled[0].of if pooled else 0:,} intervals of each."
+    )
+
+
+def beyond(cells: list[Cell]) -> list[str]:
+    """Return every rate that is beyond a bar by more than two standard errors."""
+
     def kind(found: tuple[Cell, Rate]) -> tuple[str, int, str, float]:
         cell, rate = found
         return cell.sampler, cell.n, cell.symbol, rate.confidence
 
     rates = [(cell, rate) for cell in cells if cell.judged for rate in cell.rates]
-    low, high = ([r for r in rates if r[1].outside == side] for side in ("too low", "too high"))
-    less = sum(rate.beyond and not rate.outside for _, rate in rates)
-    lines = [
-        f"**Of {len(rates)} rates {len(low)} show too low and {len(high)} too high a coverage**, "
-        f"beyond a bar by more than two standard errors; {less} more lie beyond a bar by less."
-    ]
-    for title, found in (("Too low", low), ("Too high", high)):
+    lines = []
+    for side in ("too low", "too high"):
+        found = [one for one in rates if one[1].outside == side]
         if found:
-            lines += ["", f"{title}, with the misses in %:", ""]
+            lines += [f"{side.capitalize()}, with the misses in %:", ""]
         for (sampler, n, symbol, confidence), group in groupby(sorted(found, key=kind), kind):
             named = ", ".join(f"`{cell.layer}` {rate.misses:.3g}" for cell, rate in group)
             lines.append(
                 f"- {sampler}, {size(sampler, n)}, {symbol}, {100 * confidence:g} %: {named}"
             )
+        lines += [""] if found else []
     return lines
 
 
@@ -76,54 +93,41 @@ def pooled_table(cells: list[Cell]) -> list[str]:
     return lines
 
 
-def by_layer(
-    cells: list[Cell],
-    rows: list[Record],
-    heads: Callable[[str], list[str]],
-    shown: Callable[[Cell], list[str]],
-) -> list[str]:
-    """Return a table for each sampler and size: layers down, quantities across."""
-    seeds = {(row["layer"], row["sampler"]): row["seed"] for row in rows}
-    lines = []
-    for (sampler, n), group in groupby(cells, place):
-        here = list(group)
-        quantities = {c.quantity: c.symbol for c in here}
-        columns = [head for symbol in quantities.values() for head in heads(symbol)]
-        lines += [
-            "",
-            f"### {sampler}, n = {size(sampler, n)}",
-            "",
-            f"| layer | replications | seed | {' | '.join(columns)} |",
-            "|---|--:|--:|" + "---|" * len(columns),
-        ]
-        for layer, own in groupby(here, lambda c: c.layer):
-            found = {c.quantity: c for c in own}
-            total = next(iter(found.values())).total
-            texts = [
-                text
-                for q, symbol in quantities.items()
-                for text in (shown(found[q]) if q in found else ["no exact value"] * len(heads(q)))
-            ]
-            lines.append(
-                f"| `{layer}` | {total:,} | {seeds[layer, sampler]} | {' | '.join(texts)} |"
+def by_layer(record: Record) -> str:
+    """Return a row for every layer, sampler, size and quantity, as CSV; shares, not per cent."""
+    seeds = {(row["layer"], row["sampler"]): row["seed"] for row in record["rows"]}
+    misses = [text for c in BARS for text in (f"misses_{c:g}", f"misses_{c:g}_stderr")]
+    header = ("layer", "sampler", "seed", "draws", "quantity", "replications", "unreliable")
+    return as_csv(
+        (*header, *misses, "phi_deviation", "phi_p"),
+        (
+            (
+                *(c.layer, c.sampler, seeds[c.layer, c.sampler], c.n, c.quantity, c.total),
+                c.count["apart"],
+                *(measured(c) if c.judged else [""] * (len(misses) + 2)),
             )
-    return lines
+            for c in cells_of(record["rows"])
+        ),
+    )
 
 
-def rate_texts(cell: Cell) -> list[str]:
-    return list(map(str, cell.rates)) if cell.judged else ["unreliable"] * len(BARS)
-
-
-def pit_texts(cell: Cell) -> list[str]:
-    return [str(cell.pit) if cell.judged and cell.pit.valid else "too few"]
+def measured(cell: Cell) -> list[str]:
+    """Return the rates of a cell with their errors, and what z tells, to three digits."""
+    found = [share / 100 for rate in cell.rates for share in (rate.misses, rate.error)]
+    pit = [cell.pit.deviation / 100, cell.pit.p] if cell.pit.valid else []
+    return [*(f"{number:.3g}" for number in (*found, *pit)), *([] if pit else ["", ""])]
 
 
 def apart_table(cells: list[Cell]) -> list[str]:
-    found = [cell for cell in cells if cell.count["apart"]]
+    every = [cell for cell in cells if cell.count["apart"]]
+    found = [cell for cell in every if cell.count["apart"] > FEW_APART * cell.total]
+    lines = [f"Of {len(cells):,} quantities at one size, {len(every)} have such estimates"]
     if not found:
-        return ["No estimate was marked unreliable."]
+        return [f"{lines[0]}, none of them more than {FEW_APART:.0%}."]
     heads = " | ".join(f"of them missing at {nominal}" for nominal in NOMINAL)
-    lines = [
+    lines[0] += f"; those with more than {FEW_APART:.0%}:"
+    lines += [
+        "",
         f"| layer | sampler | n | quantity | mean n_eff | unreliable | {heads} |",
         "|---|---|---|---|--:|--:|" + "--:|" * len(BARS),
     ]
@@ -137,21 +141,28 @@ def apart_table(cells: list[Cell]) -> list[str]:
     return lines
 
 
-def cost_table(rows: list[Record]) -> list[str]:
-    lines = [
-        "| layer | sampler | CPU s | wall s | sizes left out: CPU s they would take |",
-        "|---|---|--:|--:|---|",
-    ]
-    for row in rows:
-        left = (
-            f"{size(row['sampler'], int(n))}: {seconds:,.0f}"
-            for n, seconds in row["left_out"].items()
+def costs(record: Record) -> str:
+    """Say what the study took, and which sizes it left out for what they would have taken."""
+    rows = record["rows"]
+    cpu, wall = (sum(row[key] for row in rows) for key in ("cpu_seconds", "wall_seconds"))
+    text = (
+        f"{cpu:,.0f} CPU seconds of {record['workers']} workers in {wall / 60:.1f} minutes; "
+        f"one-minute load before: {record['load_before']}."
+    )
+    refused = {row["refused"]: row["layer"] for row in rows if row["refused"]}
+    if refused:
+        named = "; ".join(f"`{layer}`, {why}" for why, layer in refused.items())
+        text += f" Not drawn: {named}."
+    left = {n for row in rows for n in row["left_out"]}
+    for n in sorted(left, key=int):
+        own = [row for row in rows if n in row["left_out"]]
+        sampler = own[0]["sampler"]
+        seconds = sorted(row["left_out"][n] for row in own)
+        text += (
+            f" {sampler}, {size(sampler, int(n))}: left out of {len(own)} layers, which would "
+            f"take {seconds[0]:,.0f} to {seconds[-1]:,.0f} CPU seconds each."
         )
-        lines.append(
-            f"| `{row['layer']}` | {row['sampler']} | {row['cpu_seconds']:.1f} "
-            f"| {row['wall_seconds']:.1f} | {row['refused'] or ', '.join(left)} |"
-        )
-    return lines
+    return text
 
 
 def gaps(record: Record, cells: list[Cell]) -> list[str]:
@@ -174,6 +185,7 @@ def gaps(record: Record, cells: list[Cell]) -> list[str]:
     return [text for line in lines for text in (line, "")]
 
 
+FEW_APART = 0.01  # of a quantity's estimates
 LEVEL = str(MIN_LEVEL).translate(SUPERSCRIPTS)
 NOMINAL = [f"{100 * c:g} %" for c in BARS]
 BAR_TEXT = "; ".join(
@@ -206,36 +218,27 @@ def markdown(record: Record) -> str:
     m, rows = record["machine"], record["rows"]
     cells = cells_of(rows)
     libraries = ", ".join(f"{k} {v}" for k, v in m.items() if k not in ("processor", "processors"))
-    cpu, wall = (sum(row[key] for row in rows) for key in ("cpu_seconds", "wall_seconds"))
     lines = [
         "# Coverage of the intervals, and the uniformity of z",
         "",
         *(["**Made with --quick: a test of the command, no measurement.**", ""] * record["quick"]),
-        f"{m['processor']}; {m['processors']} processors, shared; {libraries}.",
-        f"{cpu:,.0f} CPU seconds of {record['workers']} workers in {wall / 60:.1f} minutes; "
-        f"one-minute load before: {record['load_before']}.",
+        wrapped(verdict(record, cells)),
+        "",
+        "## Beyond a bar",
+        "",
+        *beyond(cells),
+        *gaps(record, cells),
+        "Every layer, size and quantity is a row of [coverage.csv](coverage.csv).",
+        "",
+        "## What is measured",
         "",
         *INTRODUCTION.splitlines(),
         "",
-        "## Verdict",
-        "",
-        *verdict(cells),
-        "",
-        *gaps(record, cells),
         "## All layers together",
         "",
         *TOGETHER.splitlines(),
         "",
         *pooled_table(cells),
-        "",
-        "## Misses in %",
-        *by_layer(cells, rows, lambda s: [f"{s} {p}" for p in NOMINAL], rate_texts),
-        "",
-        "## Uniformity of Φ(z)",
-        "",
-        f"The largest deviation of a bin's share from {100 / BINS:g} %, in percentage points, and "
-        "in brackets Pearson's p.",
-        *by_layer(cells, rows, lambda s: [s], pit_texts),
         "",
         "## Counted apart: unreliable",
         "",
@@ -243,7 +246,8 @@ def markdown(record: Record) -> str:
         "",
         "## What it took",
         "",
-        *cost_table(rows),
+        f"{m['processor']}; {m['processors']} processors, shared; {libraries}.",
+        wrapped(costs(record)),
         "",
         "Written by `python tests/studies/interval_coverage.py`.",
     ]

@@ -2,11 +2,13 @@
 
     python tests/studies/mutation.py [--sample N] [--seed 0] [--only FILE] [--workers 2]
                                      [--limit 10] [--strict] [--out results] [--work .mutation]
+                                     [--render]
 
 Judges every mutant, or a random sample with the files in proportion; a run that is cut short goes
 on where it stopped, and a larger sample holds the smaller one. Survivors are listed, with the
 explanations of mutation.toml beside this file; with --strict the exit code is 1 where one is not
-explained, or where an explanation fits no survivor.
+explained, or where an explanation fits no survivor. --render judges none, and only writes
+mutation.md anew from mutation.json.
 """
 
 from __future__ import annotations
@@ -75,7 +77,13 @@ def main() -> int:
     parser.add_argument("--report", action="store_true", help="judge none, report what is known")
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--work", type=Path, default=Path(".mutation"), help="outcomes so far")
+    parser.add_argument("--render", action="store_true", help="only rewrite mutation.md")
     options = parser.parse_args()
+    path = options.out / "mutation.json"
+    if options.render:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        path.with_suffix(".md").write_text(markdown(record), encoding="utf-8")
+        return 0
 
     by_file = {path: mutants_of(path) for path in SOURCES}
     every = stratified(by_file, options.seed)
@@ -109,10 +117,8 @@ def main() -> int:
     found = summary(judged, {file_of(p): len(m) for p, m in by_file.items()}, explained)
     record = {"seed": options.seed, "sample": len(judged), "limit": options.limit, **found}
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "mutation.json").write_text(
-        json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-    (options.out / "mutation.md").write_text(markdown(record), encoding="utf-8")
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(markdown(record), encoding="utf-8")
     wrong = stale(explained, every, outcomes)
     wrong += [f"{s['file']}:{s['line']}: unexplained" for s in found["survivors"] if not s["why"]]
     print(*wrong, sep="\n")

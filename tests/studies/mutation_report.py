@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mutants import Mutant
+from report_text import wrapped
+
+if TYPE_CHECKING:
+    from mutants import Mutant
 
 
 def summary(
@@ -67,15 +70,19 @@ def _cells(name: str, row: dict[str, Any]) -> str:
 def markdown(record: dict[str, Any]) -> str:
     total, first = record["total"], record["at_first"]
     noticed, kept = total["killed"] + total["timeout"], total["survived"]
+    rooms = dict.fromkeys(name.partition("/")[0] for name in record["files"])
     low, high = (f"{first[end]:.1%}" for end in ("low", "high"))
     lines = [
-        "# Mutation score of the tests over layers, statistics and verification",
+        "# Mutation score of the tests",
         "",
-        f"Of {total['mutants']:,} mutants {total['judged']:,} were judged; the tests notice",
-        f"**{total['score']:.1%}** ({noticed:,}; {total['timeout']} of them by a time limit).",
-        f"Survivors: {kept}, of which {total['explained']} are explained below.",
-        f"When each was first judged, before tests were added because of it, {first['score']:.1%}",
-        f"were noticed (95 % interval for all mutants {low} to {high}).",
+        wrapped(
+            f"**The tests notice {total['score']:.1%}** of the {total['judged']:,} judged mutants "
+            f"among {total['mutants']:,} of {', '.join(rooms)} ({noticed:,}; {total['timeout']} of "
+            "them by a time limit). "
+            f"Survivors: {kept}, of which {total['explained']} are explained below. When each was "
+            f"first judged, before tests were added because of it, {first['score']:.1%} were "
+            f"noticed (95 % interval for all mutants {low} to {high})."
+        ),
         "",
         "A mutant changes one operator to its nearest neighbour (`+` to `-`, `<` to `<=` or `>=`),",
         "one number by one, one truth value, one condition, one loop, one finite end of a legal",

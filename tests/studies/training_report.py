@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from report_text import COLUMNS, wrapped
 from scipy import special
 
 Record = dict[str, Any]
@@ -84,12 +85,8 @@ def markdown(record: Record) -> str:
     lines += ["## The chain: a learning rate for every layer", "", *chain(record), ""]
     lines += ["## Where branches meet", "", *branches(record), ""]
     lines += ["## What is not shown", ""]
-    lines += [textwrap.fill(f"- {text}", 98, subsequent_indent="  ") for text in limits(found)]
+    lines += [textwrap.fill(f"- {text}", COLUMNS, subsequent_indent="  ") for text in limits(found)]
     return "\n".join([*lines, "", "Written by `python tests/studies/training.py`.", ""])
-
-
-def wrapped(text: str) -> str:
-    return textwrap.fill(text, 98, break_long_words=False, break_on_hyphens=False)
 
 
 def verdict(
@@ -104,7 +101,7 @@ def verdict(
             "trains the others.**"
         )
     means = {(*c.group, c.run["scale"]): statistics.fmean(c.test) for c in found}
-    said = []
+    said, told = [], []
     for scale in ("separate", "backward", "none"):
         mine = {
             key: d
@@ -114,15 +111,20 @@ def verdict(
         better = [key for key, (mean, half) in mine.items() if mean > half]
         worse = [key for key, (mean, half) in mine.items() if mean < -half]
         rest = len(mine) - len(better) - len(worse)
-        said.append(
-            f"*{scale}* is better than *{AGAINST}* in {named(better)}, worse in {named(worse)}, "
-            f"and not told from it in {rest}"
-        )
+        said.append(f"*{scale}* {len(better)}, {len(worse)} and {rest}")
+        told += [
+            f"*{scale}* {how} for {named(keys)}"
+            for how, keys in (("better", better), ("worse", worse))
+            if keys
+        ]
     yield (
-        "**Does separate scaling train better?** Of networks of handwritten digits, each at the "
-        f"best of its learning rates, where one of the two has at least {100 * LEARNED:g} % right: "
+        f"**Does separate scaling train better than *{AGAINST}*?** Of networks of handwritten "
+        "digits, each at the best of its learning rates, where one of the two has at least "
+        f"{100 * LEARNED:g} % right, these are better, worse, and not told from it: "
         f"{'; '.join(said)}."
     )
+    if told:
+        yield f"Those that are told from *{AGAINST}*: {'; '.join(told)}."
     first = max(entry["first"] for entry in record["theory"]["identity"])
     yield (
         "On a chain it is nothing new: the network scaled forward, with a learning rate for every "
@@ -132,8 +134,7 @@ def verdict(
 
 
 def named(keys: Sequence[tuple[str, int, str, str]]) -> str:
-    texts = [f"{activation} {depth} ({kind})" for kind, depth, activation, _ in keys]
-    return f"{len(keys)} ({', '.join(texts)})" if keys else "0"
+    return ", ".join(f"{activation} {depth} ({kind})" for kind, depth, activation, _ in keys)
 
 
 def how(record: Record, compared: int) -> str:

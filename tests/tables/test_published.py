@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-import json
+import csv
+import io
 import math
-import tomllib
-from collections import Counter
+import re
 from collections.abc import Callable
-from decimal import Decimal
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,26 @@ import pytest
 from cli_support import Cli
 from oracles import normal_points
 
-import bnstats
 from bnstats.api import exact
-from bnstats.claims import claim_set, set_names
+from bnstats.claims import ClaimSet, claim_set, set_names
+from bnstats.claims.files import claim
 from bnstats.claims.grades import OUTCOMES
 from bnstats.claims.values import parse_value
 from bnstats.claims.verdict import judge
+from bnstats.layers import Input, Weights
+from bnstats.networks.predictions import predict
+from bnstats.networks.stages import Dense, Elementwise
 from bnstats.sampling.settings import Sampling
+from bnstats.specs.spec import parse
 from bnstats.tables import constants
-from bnstats.tables.plot import digest, draw, marks
-from bnstats.tables.published import PLOT, audited, render
+from bnstats.tables.published import audit
+from bnstats.tables.published.audit import Audited, audited
+from bnstats.tables.published.data import DATA, rows
+from bnstats.tables.published.page import PLOT, render
+from bnstats.tables.published.plot import digest, draw, marks
+from bnstats.tables.published.stack import DEPTH, growth
 from bnstats.verification.gate import VerifySettings
 
-SETS = Path(bnstats.__file__).parent / "claims"
 # From the most surprising to the least.
 ORDER = [
     *("wrong", "wrong quantity", "last digits are noise", "cut off"),
@@ -40,139 +46,15 @@ needs_matplotlib = pytest.mark.skipif(
     find_spec("matplotlib") is None, reason="matplotlib, an extra, is not installed"
 )
 
-# --- every verdict a second time --------------------------------------------------------------
-# From the files themselves and moments by mpmath, in 25 digits: nothing of bnstats' own.
+# --- verdicts ---------------------------------------------------------------------------------
 
 
 def _logistic(x: Any) -> Any:
     return 1 / (1 + mp.exp(-x))
 
 
-def _elu(x: Any) -> Any:
-    return x if x > 0 else mp.expm1(x)
-
-
-def _leaky(slope: str) -> Callable[[Any], Any]:
-    return lambda x: x if x > 0 else mp.mpf(slope) * x
-
-
-ALPHA = mp.mpf("1.6732632423543772848170429916717")
-LAMBDA = mp.mpf("1.0507009873554804934193349852946")
-C = mp.sqrt(2 / mp.pi)
-
-# Value, and slope where a claim is about dx; breakpoints.
-FUNCTIONS: dict[
-    str, tuple[Callable[[Any], Any], Callable[[Any], Any] | None, tuple[float, ...]]
-] = {
-    "identity": (lambda x: x, None, ()),
-    "sigmoid": (_logistic, lambda x: _logistic(x) * _logistic(-x), ()),
-    "tanh": (mp.tanh, None, ()),
-    "relu": (lambda x: max(x, mp.mpf(0)), lambda x: mp.mpf(x > 0), (0,)),
-    "relu6": (lambda x: min(max(x, mp.mpf(0)), mp.mpf(6)), None, (0, 6)),
-    "leaky_relu": (_leaky("0.01"), None, (0,)),
-    "leaky_relu:negative_slope=0.2": (_leaky("0.2"), None, (0,)),
-    "elu": (_elu, None, (0,)),
-    "celu": (_elu, None, (0,)),
-    "selu": (lambda x: LAMBDA * (x if x > 0 else ALPHA * mp.expm1(x)), None, (0,)),
-    "silu": (lambda x: x * _logistic(x), None, ()),
-    "gelu": (lambda x: x * mp.ncdf(x), lambda x: mp.ncdf(x) + x * mp.npdf(x), ()),
-    "gelu:approximate=tanh": (
-        lambda x: x / 2 * (1 + mp.tanh(C * (x + mp.mpf("0.044715") * x**3))),
-        None,
-        (),
-    ),
-    "logsigmoid": (lambda x: -mp.log1p(mp.exp(-x)), None, ()),
-    "softplus": (lambda x: mp.log1p(mp.exp(x)), None, ()),
-    "softsign": (lambda x: x / (1 + abs(x)), None, (0,)),
-    "hardtanh": (
-        lambda x: min(max(x, mp.mpf(-1)), mp.mpf(1)),
-        lambda x: mp.mpf(-1 < x < 1),
-        (-1, 1),
-    ),
-}
-# Of layers with windows, masks or weights: by hand.
-MASKED = {
-    "avg_pool2d:kernel_size=3": {"mean_y": "0", "std_y": "1/3", "std_dx": "1/9"},
-    "avg_pool2d:kernel_size=2": {"std_y": "1/2", "std_dx": "1/4"},
-    "max_pool2d:kernel_size=3": {"std_dx": "1/3"},
-    "max_pool2d:kernel_size=2": {"std_dx": "1/2"},
-    "dropout:p=0.5,scaling=none": {"std_y": "sqrt(mpf(1)/2)"},
-    "dropout:p=0.5,scaling=sqrt": {"std_y": "1", "std_dx": "1"},
-    "dropout:p=0.5,scaling=inverted": {"std_dx": "sqrt(2)"},  # keep·(1/keep)² = 2
-    "linear:init=unit_fan_in": {"std_y": "1"},
-    "linear:init=unit_fan_out": {"std_dx": "1"},
-}
-
-
-def _mean(f: Callable[[Any], Any], breakpoints: tuple[float, ...], maximum_of: int = 1) -> Any:
-    return mp.fsum(w * f(x) for x, w in normal_points(breakpoints, maximum_of))
-
-
-def _truth(layer: str, quantity: str) -> Any:
-    moment, _, direction = quantity.rpartition("_")
-    if direction == "dx" and moment == "mean":
-        return mp.mpf(0)
-    if quantity in MASKED.get(layer, {}):
-        return mp.mpf(eval(MASKED[layer][quantity], {"sqrt": mp.sqrt, "mpf": mp.mpf}))
-    if layer.startswith("max_pool2d"):
-        n = int(layer[-1]) ** 2
-        mean, square = (_mean(lambda x, p=p: x**p, (), n) for p in (1, 2))
-    elif layer == "glu":  # y = a·s(b): E[y] = 0 and E[y²] = E[a²]·E[s(b)²]
-        mean, square = mp.mpf(0), _mean(lambda x: _logistic(x) ** 2, ())
-    else:
-        value, slope, breakpoints = FUNCTIONS[layer]
-        f = value if direction == "y" else slope
-        assert f is not None
-        mean = _mean(f, breakpoints) if direction == "y" else mp.mpf(0)
-        square = _mean(lambda x: f(x) ** 2, breakpoints)
-    return {
-        "mean": mean,
-        "std": mp.sqrt(square - mean**2),
-        "rms": mp.sqrt(square),
-        "gain": 1 / mp.sqrt(square - mean**2),
-        "gain_rms": 1 / mp.sqrt(square),
-    }[moment]
-
-
-def _interval(text: str) -> tuple[Any, Any]:
-    """Return what a printed value claims; Python's own reading of decimals and expressions."""
-    inside = text.removeprefix("sqrt(").removesuffix(")")
-    try:
-        number = Decimal(inside)
-    except ArithmeticError:
-        number = Decimal(0)
-    if "." in inside and number:
-        half = Decimal(1).scaleb(int(number.as_tuple().exponent)) / 2
-        low, high = mp.mpf(str(number - half)), mp.mpf(str(number + half))
-        return (mp.sqrt(low), mp.sqrt(high)) if inside != text else (low, high)
-    slots = {"sqrt": mp.sqrt, "pi": mp.pi}
-    exactly = mp.mpf(eval(text.replace("1/", "mp.mpf(1)/").replace("0.01", "mp.mpf('0.01')")
-                          .replace("5/3", "mp.mpf(5)/3"), {"mp": mp, **slots}))  # fmt: skip
-    return exactly, exactly
-
-
-def _second_verdict(layer: str, quantity: str, value: str) -> str:
-    with mp.workdps(25):
-        low, high = _interval(value)
-        truth = _truth(layer, quantity)
-        slack = mp.mpf("1e-12") if low == high else 0  # an expression is as good as float64
-        return "reproduced" if low - slack <= truth <= high + slack else "refuted"
-
-
-@pytest.mark.parametrize("name", set_names())
-def test_every_verdict_is_found_a_second_way(name):
-    written = tomllib.loads((SETS / f"{name}.toml").read_text("utf-8"))["claim"]
-    judged = [judge(c, exact(c.spec).quantities) for c in claim_set(name).claims]
-    assert len(judged) == len(written)
-    for row, verdict in zip(written, judged, strict=True):
-        wanted = _second_verdict(row["layer"], row["quantity"], row["value"])
-        if "kind" in row:  # it claims nothing, and is not right either
-            assert (wanted, verdict.outcome) == ("refuted", "not a moment")
-            continue
-        assert verdict.outcome == wanted, (row, verdict.remark)
-        if (name, row["value"]) == ("normalized-tanh", "1.592537419722831"):
-            # True in its 16th digit, which float64 quadrature cannot know.
-            assert verdict.remark.endswith("; all 13 digits that are known are right")
+def _mean(f: Callable[[Any], Any], breakpoints: tuple[float, ...]) -> Any:
+    return mp.fsum(w * f(x) for x, w in normal_points(breakpoints))
 
 
 def test_the_gammas_are_right_to_three_or_four_digits():
@@ -206,14 +88,6 @@ def test_the_standard_error_of_a_root_mean_square():
     remark = judge(claim, exact("silu").quantities).remark
     assert remark.endswith("within the error of its own 1,000,000 draws")
     assert abs(claim.printed.value - exact("silu").gain_rms_y.value) < 2 * wanted / 1e3
-
-
-def test_the_number_of_e3nn_is_a_frozen_sample():
-    torch = pytest.importorskip("torch", reason="torch's generator drew the number")
-    draws = torch.randn(1_000_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    again = torch.nn.functional.silu(draws).pow(2).mean().pow(-0.5).item()
-    (claim,) = claim_set("e3nn").claims
-    assert again == pytest.approx(claim.printed.value, rel=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -276,62 +150,167 @@ def document() -> dict[str, Any]:
     return built
 
 
+@pytest.fixture(scope="module")
+def claims(document) -> list[Audited]:
+    return audited(document)
+
+
 def _rows(page: str, heading: str) -> list[dict[str, str]]:
-    lines = page.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines()
+    lines = page.partition(f"# {heading}\n")[2].partition("\n#")[0].splitlines()
     cells = [[c.strip() for c in line.split("|")[1:-1]] for line in lines if line[:1] == "|"]
     return [dict(zip(cells[0], row, strict=True)) for row in cells[2:]]
 
 
-def test_the_page_holds_every_claim_the_surprising_first(document):
-    page = render(document)
-    rows = _rows(page, "Claims")
-    assert len(rows) == sum(len(row["claims"]) for row in document["results"])
-    ranks = [ORDER.index(row["verdict"]) for row in rows]
+def _number(text: str) -> float:
+    return float(text.replace("−", "-").rstrip(" %"))
+
+
+def test_the_data_hold_every_claim_the_surprising_first(claims, document):
+    table = list(csv.DictReader(io.StringIO(rows(claims))))
+    assert [(r["set"], r["quantity"], r["printed"]) for r in sorted(table, key=_place)] == [
+        (s, c.quantity, c.printed.text) for s in set_names() for c in claim_set(s).claims
+    ]
+    ranks = [ORDER.index(row["grade"]) for row in table]
     assert ranks == sorted(ranks)
     for grade in ("wrong", "last digits are noise", "not a moment"):
-        errors = [
-            abs(float(row["relative error"].replace("−", "-").rstrip(" %")))
-            for row in rows
-            if row["verdict"] == grade
-        ]
+        errors = [abs(float(r["relative_error"])) for r in table if r["grade"] == grade]
         assert errors
         assert errors == sorted(errors, reverse=True)
-    assert (rows[0]["set"], rows[0]["layer"]) == ("torch-24991", "`tanh`")
-    counts = Counter(row["verdict"] for row in rows)
-    assert all(f"{count} {grade}" in page for grade, count in counts.items())
-    (gamma,) = (r for r in rows if r["printed"] == "1.7139588594436646")
+    (gamma,) = (r for r in table if r["printed"] == "1.7139588594436646")
     assert gamma["exact"] == "1.71285855"
-    assert (gamma["relative error"], gamma["digits right"]) == ("+0.064 %", "3 of 17")
+    assert (gamma["relative_error"], gamma["digits_right"]) == ("0.000642", "3")
+    assert gamma["command"] == "bnstats exact relu --quantity gain_y"
+    with mp.workdps(25):  # the value to print instead, to every digit that it has
+        truth = 1 / mp.sqrt(mp.mpf(1) / 2 - 1 / (2 * mp.pi))
+        decimals = len(gamma["instead"].partition(".")[2])
+        assert 12 <= decimals <= 16
+        assert abs(mp.mpf(gamma["instead"]) - truth) <= mp.mpf(10) ** -decimals / 2
     row = next(r for r in document["results"] if r["layer"] == "relu")
-    low, high = row["gain_y"]["interval"]
-    shown = [float(end) for end in gamma["95 % interval"].strip("[]").split(", ")]
-    assert shown == pytest.approx([low, high], abs=1e-3)
+    assert gamma["sampled"].startswith(f"{row['gain_y']['value']:.2f}"[:3])
+    assert not any("−" in r["relative_error"] for r in table)
+
+
+def _place(row: dict[str, str]) -> tuple[str, int]:
+    """Return the place of a row's claim in its set."""
+    found = [
+        i
+        for i, c in enumerate(claim_set(row["set"]).claims)
+        if (c.spec.text, c.quantity, c.printed.text, c.source)
+        == (row["layer"], row["quantity"], row["printed"], row["source"])
+    ]
+    assert len(found) == 1, row
+    return row["set"], found[0]
+
+
+def test_the_page_begins_with_what_is_off(claims):
+    page = render(claims)
+    title, first, *_ = page.split("\n\n")
+    assert title.startswith("# ")
+    assert len(first.splitlines()) <= 5
+    much = [a for a in claims if a.off and abs(a.error) > 0.01]
+    in_code = [a for a in much if re.search(r"\.(py|ipynb|cpp|lua|h)\b", a.claim.source)]
+    said = f"{len(much)} are off by more than 1 %, {len(in_code)} of them in source code"
+    assert said in " ".join(first.split())
+    code, texts = (_rows(page, t) for t in ("In source code", "In papers, posts and threads"))
+    assert (len(code), len(code) + len(texts)) == (len(in_code), len(much))
+    assert {row["set"] for row in code} >= {"torch", "stylegan3"}
+    assert {row["set"] for row in texts} >= {"feng2016-repost"}
+    effects = [abs(math.log(_number(row["wide"] or row["alone"]))) for row in code if row["alone"]]
+    assert effects == sorted(effects, reverse=True)
     assert f"]({PLOT})" in page
+    assert f"]({DATA})" in page
 
 
-def test_the_page_sums_up_each_source(document):
-    page = render(document)
-    rows = {row["set"]: row for row in _rows(page, "Sources")}
-    for name, row in rows.items():
-        mine = [c for r in document["results"] for c in r["claims"] if c["set"] == name]
-        assert int(row["claims"]) == len(mine)
-        assert int(row["refuted"]) == sum(c["verdict"] == "refuted" for c in mine)
-        assert row["convention"] == claim_set(name).convention != ""
-    assert (rows["nfnets"]["digits right"], rows["nfnets"]["largest error"]) == (
-        "3–4 of 16–17",
-        "+0.086 %",
+def test_a_source_that_names_a_file_of_code_is_code(claims):
+    found = {a.claim.set: a.in_program for a in claims}
+    assert found["torch"]
+    assert found["unit-scaling"]
+    assert not found["feng2016"]
+    assert not found["torch-24991"]
+
+
+def test_a_factor_scales_every_layer(claims):
+    """By hand: 1/rms[y] of selu is 1 and 3/4 is printed; half of relu's variance is its σ²."""
+    by_name = {(a.claim.set, a.claim.spec.text): a.growth for a in claims if a.growth}
+    assert by_name["torch", "selu"].layer == pytest.approx(0.75, rel=1e-12)
+    assert by_name["torch", "selu"].alone == pytest.approx(0.75**50, rel=1e-10)
+    gradient = by_name["feng2016-repost", "relu"]  # divided by 1/2 in place of √(1/2)
+    assert gradient.layer == pytest.approx(math.sqrt(2), rel=1e-12)
+    assert gradient.wide is None
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "factor"),
+    [
+        ("gain_y", "1.1", 1.1),
+        ("gain_rms_y", "1.1", 1.1),
+        ("std_y", "1.25", 1 / 1.25),
+        ("rms_y", "1.25", 1 / 1.25),
+        ("var_y", "1.25", 1 / math.sqrt(1.25)),
+    ],
+)
+def test_what_is_printed_is_a_factor_or_a_divisor(quantity, value, factor):
+    """Of the identity every moment of scale is 1, and a stack of it multiplies."""
+    found = claim({"layer": "identity", "quantity": quantity, "value": value})
+    stack = growth(found, 1.0)
+    assert stack is not None
+    assert stack.layer == pytest.approx(factor, rel=1e-12)
+    assert stack.alone == pytest.approx(factor**DEPTH, rel=1e-12)
+    assert stack.wide == pytest.approx(factor**DEPTH, rel=1e-4)
+
+
+@pytest.mark.parametrize("layer", ["tanh", "selu", "silu", "relu"])
+def test_a_wide_stack_is_what_propagate_predicts(layer):
+    printed = 1.2
+    truth = exact(layer).gain_rms_y.value
+    found = growth(claim({"layer": layer, "quantity": "gain_rms_y", "value": f"{printed}"}), truth)
+    dense = Dense("linear", Weights(Input(), 1 / 64, lambda xp, draws: draws), gaussian=True)
+    block = (dense, Elementwise(layer, parse(layer), forward=printed))
+    wanted = predict(DEPTH * block, 64, correlated=False)
+    assert found is not None
+    assert found.wide == pytest.approx(wanted.wide_y[-1], rel=1e-3)
+    assert found.alone == pytest.approx(wanted.isolated_y[-1], rel=1e-6)
+
+
+def test_a_mean_that_is_off_scales_nothing():
+    assert growth(claim({"layer": "relu", "quantity": "mean_y", "value": "0.5"}), 0.4) is None
+    assert growth(claim({"layer": "relu", "quantity": "chi", "value": "2"}), 1.0) is None
+
+
+def test_a_claim_under_another_law_has_a_row_of_its_own(monkeypatch, document):
+    odd = replace(
+        claim({"layer": "tanh", "quantity": "gain_y", "value": "1.6", "x_std": "2"}), set="odd"
     )
-    assert "unit-scaling" not in rows  # none of its layers is in this document
+    monkeypatch.setattr(audit, "claim_sets", lambda: iter([ClaimSet("odd", (odd,))]))
+    (a,) = audited(document)
+    assert a.layer == "tanh at x_std=2"
+    assert not a.drawn  # the table of constants is of standard normal inputs
+    assert a.grade == "wrong"
+    assert a.judged.command == "bnstats exact tanh --x-std 2.0 --quantity gain_y"
+    assert float(a.judged.instead) == pytest.approx(exact("tanh", x_std=2).gain_y.value, rel=0.05)
+    assert a.growth is not None
+    assert a.growth.wide is None
 
 
-def test_errors_of_one_source_are_judged_together(document):
-    page = render(document)
+def test_the_page_sums_up_each_source(claims):
+    table = {row["set"]: row for row in _rows(render(claims), "Sources")}
+    assert set(table) == set(set_names())
+    for name, row in table.items():
+        mine = [a for a in claims if a.claim.set == name]
+        assert int(row["claims"]) == len(claim_set(name).claims)
+        assert int(row["refuted"]) == sum(a.refuted for a in mine)
+        assert claim_set(name).title in row["source"]
+    assert (table["nfnets"]["digits right"], table["nfnets"]["largest error"]) == (
+        "3–4 of 15–17",
+        "+0.12 %",
+    )
+
+
+def test_errors_of_one_source_are_judged_together(claims):
+    page = render(claims)
     # χ² by mpmath: k/Σ1/n, and the quantiles of χ²_k by its incomplete gamma function
     found = [
-        c["equal_error_samples"]
-        for r in document["results"]
-        for c in r["claims"]
-        if c["set"] == "nfnets" and c["verdict"] == "refuted"
+        a.verdict["equal_error_samples"] for a in claims if a.claim.set == "nfnets" and a.refuted
     ]
     k, total = len(found), sum(1 / n for n in found)
     low, high = (
@@ -342,60 +321,61 @@ def test_errors_of_one_source_are_judged_together(document):
     assert (
         f"- nfnets: the {k} errors are, if independent and due to chance alone, those of "
         f"{texts[0]} draws (95 %: {texts[1]} to {texts[2]}). But all {k} are too large: chance "
-        f"alone has all err one way in 1 of {2 ** (k - 1)} cases.\n" in page
+        f"alone has all err one way in 1 of {2 ** (k - 1):,} cases.\n" in page
     )
     assert "1/σ[y] of `elu` and of `celu` are the same to all digits, but 1.27160" in page
     assert "1/σ[y] of `relu` and of `relu6` are the same to 8 digits" in page
     assert "100,000 are stated" in page
 
 
-def test_one_error_the_other_way_is_not_called_a_bias(document):
-    changed = copy.deepcopy(document)
-    relu = next(r for r in changed["results"] if r["layer"] == "relu")
-    gamma = next(c for c in relu["claims"] if c["set"] == "nfnets")
-    gamma["relative_error"] *= -1
-    assert "err one way" in render(document)
-    assert "err one way" not in render(changed)
+def _with_error(claims: list[Audited], factor: float, name: str, layer: str) -> list[Audited]:
+    """Return the claims, the relative error of one multiplied."""
+    changed = []
+    for a in claims:
+        if (a.claim.set, a.claim.spec.text) == (name, layer):
+            a = replace(a)
+            vars(a)["verdict"] = a.verdict | {"relative_error": a.error * factor}
+        changed.append(a)
+    return changed
 
 
-def test_marks_are_the_claims_that_have_an_error(document):
-    shown = marks(document)
-    assert [m.grade for m in shown] == sorted((m.grade for m in shown), key=ORDER.index)
-    by_label = {m.label: m for m in shown}
-    gamma = by_label["relu 1/σ[y] = 1.7139588594436646  (nfnets)"]
-    assert float(gamma.error) == pytest.approx(6.424e-4, rel=2e-3)
-    assert float(gamma.claimed) == pytest.approx(0.5e-16 / 1.714, rel=1e-2)
-    assert by_label["relu σ[dx] = 1/2  (feng2016-repost)"].claimed == "0.00e+00"
-    assert not any("sqrt(1/2)" in label for label in by_label)  # reproduced, and claims itself
-    assert not any("E[dx]" in label for label in by_label)  # the truth is 0
-    refuted = [a for a in audited(document) if a.claim["verdict"] == "refuted"]
+def test_one_error_the_other_way_is_not_called_a_bias(claims):
+    assert "err one way" in render(claims)
+    assert "err one way" not in render(_with_error(claims, -1, "nfnets", "relu"))
+
+
+def test_marks_are_the_claims_that_have_an_error(claims):
+    shown = marks(claims)
+    names = [m.set for m in shown]
+    assert [n for i, n in enumerate(names) if n not in names[:i]] == [
+        n for i, n in enumerate(names) if i == 0 or names[i - 1] != n
+    ]  # a set's claims are together
+    gamma = [m for m in shown if m.set == "nfnets" and m.error == "6.42e-04"]
+    assert float(gamma[0].claimed) == pytest.approx(0.5e-16 / 1.714, rel=1e-2)
+    half = [m for m in shown if (m.set, m.grade) == ("feng2016-repost", "wrong quantity")]
+    assert half[0].claimed == "0.00e+00"
+    assert "klambauer2017" not in names  # reproduced, and its values claim themselves
+    refuted = [a for a in claims if a.refuted]
     assert sum(OUTCOMES[m.grade] == "refuted" for m in shown) == len(refuted)
 
 
-def test_the_digest_changes_with_what_is_shown_only(document):
-    wanted = digest(document)
-    changed = copy.deepcopy(document)
-    changed["provenance"]["argv"] = ["other"]
-    tanh = next(r for r in changed["results"] if r["layer"] == "tanh")
-    rounded = next(c for c in tanh["claims"] if c["set"] == "normalized-tanh")
-    rounded["relative_error"] = 3e-15  # as another machine rounds
-    assert digest(changed) == wanted
-    refuted = next(c for r in changed["results"] for c in r["claims"] if c["verdict"] == "refuted")
-    refuted["relative_error"] *= 1.1
-    assert digest(changed) != wanted
+def test_the_digest_changes_with_what_is_shown_only(claims):
+    wanted = digest(claims)
+    assert digest(_with_error(claims, 1.5, "normalized-tanh", "tanh")) == wanted  # rounding
+    assert digest(_with_error(claims, 1.1, "nfnets", "relu")) != wanted
 
 
 @needs_matplotlib
-def test_the_plot_is_the_same_bytes_twice_and_names_no_day(document, monkeypatch):
+def test_the_plot_is_the_same_bytes_twice_and_names_no_day(claims, monkeypatch):
     matplotlib = pytest.importorskip("matplotlib")
-    first = draw(document)
+    first = draw(claims)
     with matplotlib.rc_context({"font.size": 20.0, "svg.hashsalt": None}):
-        assert draw(document) == first
+        assert draw(claims) == first
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
-    assert draw(document) == first
+    assert draw(claims) == first
     assert "<dc:date>" not in first
-    assert digest(document) in first
-    assert first.count("1.7139588594436646") == 1
+    assert digest(claims) in first
+    assert first.count(">nfnets<") == 1
     assert not any(line != line.rstrip() for line in first.splitlines())
 
 
@@ -405,12 +385,12 @@ def _written(directory: Path, built: dict[str, Any]) -> Path:
     return directory
 
 
-def test_check_reads_the_plot_without_matplotlib(document, tmp_path, monkeypatch):
+def test_check_reads_the_plot_without_matplotlib(document, claims, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "table_specs", lambda: LAYERS)
     out = _written(tmp_path, document)
     settings = VerifySettings(samples=5000, seed=1)
     assert constants.check(out, settings)[0] == []  # no plot, nothing wrong
-    (out / PLOT).write_text(f"<svg><!-- {digest(document)} --></svg>", "utf-8")
+    (out / PLOT).write_text(f"<svg><!-- {digest(claims)} --></svg>", "utf-8")
     assert constants.check(out, settings)[0] == []
     (out / PLOT).write_text("<svg><!-- shows 0 --></svg>", "utf-8")
     assert constants.check(out, settings)[0] == [
@@ -425,7 +405,8 @@ def test_without_matplotlib_the_tables_are_written_and_a_note_says_so(
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     code, said, err = cli("table", "published", "--out", out)
     assert code == 0
-    assert said == "".join(f"wrote {out / name}\n" for name in ("constants.md", "published.md"))
+    names = ("constants.md", "published.md", "published.csv")
+    assert said == "".join(f"wrote {out / name}\n" for name in names)
     assert err == (
         "note: matplotlib is not installed, so published.svg is not drawn: "
         "pip install 'bnstats[plot]'\n"
@@ -434,11 +415,18 @@ def test_without_matplotlib_the_tables_are_written_and_a_note_says_so(
 
 
 @needs_matplotlib
-def test_the_plot_is_written_beside_the_page(cli: Cli, document, tmp_path):
+def test_the_plot_is_written_beside_the_page(cli: Cli, document, claims, tmp_path):
     out = _written(tmp_path, document)
     code, said, err = cli("table", "published", "--out", out)
     assert (code, err) == (0, "")
     assert said.endswith(f"wrote {out / PLOT}\n")
-    assert digest(json.loads((out / "constants.json").read_text("utf-8"))) in (
-        out / PLOT
-    ).read_text("utf-8")
+    assert digest(claims) in (out / PLOT).read_text("utf-8")
+    assert cli("table", "published", "--check", "--out", out) == (
+        0,
+        "published claims checked, 0 rows differ\n",
+        "",
+    )
+    (out / DATA).write_text((out / DATA).read_text("utf-8").replace("0.2123", "0.2117"), "utf-8")
+    code, said, _ = cli("table", "published", "--check", "--out", out)
+    assert code == 1
+    assert said.startswith("FAIL   published.csv: last digits are noise,feng2016,sigmoid")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import os
@@ -11,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -24,12 +24,14 @@ import tinyhtml5.parser
 import yaml
 from cli_support import ROOT, Cli, environment
 
+from bnstats.claims import claim_sets
 from bnstats.documents import files as documents
 from bnstats.documents.files import write_folder
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
 from bnstats.sampling.watch import Watch
+from bnstats.tables.published.audit import audited
 from bnstats.tables.site import build as site_build
 from bnstats.tables.site import content
 from bnstats.tables.site.build import build
@@ -201,7 +203,7 @@ def test_colours_stand_out_in_light_and_in_dark(site: dict[str, str]) -> None:
 
 def numbers(page: Page) -> dict[str, Element]:
     """Return what can be copied from a page, by what it is."""
-    return {e["data-what"]: e for e in page.elements if e.get("data-what", "").count(" of ")}
+    return {e["data-what"]: e for e in page.elements if e.get("data-copy")}
 
 
 def test_numbers_are_right_to_the_digits_that_are_copied(pages: dict[str, Page]) -> None:
@@ -265,23 +267,40 @@ def test_a_quantity_without_an_exact_value_has_its_sample_and_the_reason(
 def test_the_audit_is_whole_and_so_is_that_of_each_layer(
     pages: dict[str, Page], constants: dict[str, Any]
 ) -> None:
-    claims = [(row["layer"], c) for row in constants["results"] for c in row["claims"]]
-    counts = Counter(c["grade"] for _, c in claims)
+    claims = [claim for s in claim_sets() for claim in s.claims]
+    counts = Counter(a.grade for a in audited(constants))
     audit = pages["audit.html"]
     shown = Counter(e.text for e in audit.all("span") if e.get("class", "").startswith("grade"))
     assert {grade: n + 1 for grade, n in counts.items()} == shown  # once more in the counts above
     assert {b.text for b in audit.all("b")} == {str(n) for n in counts.values()}
-    for page in pages.values():
-        of = {e["id"] for e in page.all("section") if "id" in e}
-        here = Counter(c["printed"] for layer, c in claims if layer in of)
-        heads = [th.text for th in page.all("th") if " = " in th.text]
-        if of:
-            assert Counter(text.partition(" = ")[2] for text in heads) == here
+    wanted = Counter((c.spec.layer.name, c.printed.claimed) for c in claims)
+    found = Counter(
+        (page.all("h1")[0].text, th.text.rpartition(" = ")[2])
+        for page in pages.values()
+        for th in page.all("th")
+        if " = " in th.text and page.all("h1")[0].text in LAYERS.keys() | {n for n, _ in wanted}
+    )
+    assert found == wanted
+    assert len(claims) == sum(counts.values())
     relu = next(
         e.text for e in pages["layers/relu.html"].all("tr") if "1.7139588594436646" in e.text
     )
     for said in ("1.71285855", "+0.064 %", "last digits are noise", "nfnets", "3 of 17 digits"):
         assert said in relu
+    assert "instead: 1.712858550450" in relu
+
+
+def test_a_claim_about_other_inputs_stands_apart(pages: dict[str, Page]) -> None:
+    unusual = [
+        claim
+        for s in claim_sets()
+        for claim in s.claims
+        if claim.law.changes or claim.inverse is not None
+    ]
+    assert unusual
+    for claim in unusual:
+        page = next(p for p in pages.values() if p.all("h1")[0].text == claim.spec.layer.name)
+        assert "Published for other inputs" in [h.text for h in page.all("h2")]
 
 
 def test_a_page_says_what_a_layer_is_and_how_to_cite(
@@ -316,14 +335,17 @@ def test_the_search_finds_a_librarys_name(pages: dict[str, Page]) -> None:
     assert "torch.nn.leakyrelu" not in rows["relu"]
 
 
-def test_texts_of_others_are_no_markup(constants: dict[str, Any], few: None) -> None:
-    changed = copy.deepcopy(constants)
-    changed["results"] = [r for r in changed["results"] if r["layer"] in FEW]
-    for row in changed["results"]:
-        for claim in row["claims"]:
-            claim["source"] = '<script>alert(1)</script> & https://example.org/?a=1&b="2"'
-            claim["note"] = "<b>"
-    files = build(changed)
+def test_texts_of_others_are_no_markup(
+    constants: dict[str, Any], few: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = '<script>alert(1)</script> & https://example.org/?a=1&b="2"'
+    claims = [
+        replace(a, judged=replace(a.judged, claim=replace(a.claim, source=source, remark="<b>")))
+        for a in site_build.audited(constants)
+    ]
+    monkeypatch.setattr(site_build, "audited", lambda _: claims)
+    rows = [r for r in constants["results"] if r["layer"].partition(":")[0] in FEW]
+    files = build(constants | {"results": rows})
     assert files
     for path in ("audit.html", "layers/relu.html"):
         page = Page(files[path])
@@ -352,7 +374,12 @@ def test_a_page_has_a_name_of_safe_characters_and_its_own() -> None:
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be few layers, and no claims on others."""
     monkeypatch.setattr(content, "LAYERS", {name: LAYERS[name] for name in FEW})
+    real = site_build.audited
+    monkeypatch.setattr(
+        site_build, "audited", lambda c: [a for a in real(c) if a.claim.spec.layer.name in FEW]
+    )
 
 
 @pytest.fixture
@@ -390,6 +417,8 @@ import json, sys
 from bnstats.tables.site import build, content
 from bnstats.layers import LAYERS
 content.LAYERS = {"relu": LAYERS["relu"]}
+real, few = build.audited, ("leaky_relu", "relu", "sigmoid")
+build.audited = lambda c: [a for a in real(c) if a.claim.spec.layer.name in few]
 print(json.dumps(build.build(json.load(open(sys.argv[1], encoding="utf-8")))))
 """
 
@@ -416,6 +445,7 @@ def test_what_is_not_there_is_told(
     assert (code, out) == (2, "")
     assert re.match(r"error: no .*constants\.json here\nhint:  bnstats table --out", err)
     monkeypatch.setattr(content, "LAYERS", LAYERS)
+    monkeypatch.setattr(site_build, "audited", lambda _: [])
     code, out, err = cli("table", "--out", results, "--site", site)
     assert (code, out) == (2, "")
     assert re.match(

@@ -22,10 +22,9 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from cli_support import ROOT
 
-from bnstats.claims.values import parse_value
 from bnstats.documents.files import write_folder
 from bnstats.documents.read import CONSTANTS, read_constants
-from bnstats.tables.published import Audited, audited
+from bnstats.tables.published.audit import Audited, audited
 from bnstats.tables.site import content
 from bnstats.tables.site.build import build
 
@@ -271,8 +270,8 @@ def test_a_search_is_also_an_address(page: Open, document: dict[str, Any]) -> No
     browser = page("index.html")
     (link,) = (a for a in find(browser, ".counts a") if "noise" in a.text)
     link.click()
-    noise = [a for a in audited(document) if a.claim["grade"] == "last digits are noise"]
-    assert shown(browser, "claims") == [a.row["layer"] for a in noise]
+    noise = [a for a in audited(document) if a.grade == "last digits are noise"]
+    assert shown(browser, "claims") == [a.layer for a in noise]
     assert find(browser, "input")[0].get_property("value") == "last digits are noise"
     find(browser, "input")[0].clear()
     find(browser, "input")[0].send_keys("nfnets relu", Keys.ENTER)
@@ -283,11 +282,15 @@ def test_a_search_is_also_an_address(page: Open, document: dict[str, Any]) -> No
 
 # --- sorting --------------------------------------------------------------------------------------
 
+GRADES = (
+    *("wrong", "wrong quantity", "last digits are noise", "cut off"),
+    *("not a moment", "undecided", "reproduced"),
+)
 KEYS: dict[str, Callable[[Audited], Any]] = {
-    "printed": lambda a: parse_value(a.claim["printed"]).value,
-    "true value": lambda a: a.truth,
+    "printed": lambda a: a.claim.printed.value,
+    "true value": lambda a: a.exact["value"] if a.exact else math.nan,
     "off by": lambda a: abs(a.error) if a.off else math.nan,
-    "verdict": lambda a: a.rank,
+    "verdict": lambda a: GRADES.index(a.grade),
 }
 
 
@@ -321,7 +324,7 @@ def test_the_audit_is_sorted_by_any_column_with_the_keyboard(
             assert runs == len(set(first)) > 3  # equal ones stand together
             ends.append((first[0], first[-1]))
             continue
-        key = {(a.row["layer"], a.claim["printed"]): KEYS[heading](a) for a in claims}
+        key = {(a.layer, a.claim.printed.claimed): KEYS[heading](a) for a in claims}
         values = [key[layer, printed] for _, layer, printed in cells]
         known = [v for v in values if not math.isnan(v)]
         assert known == sorted(known, reverse=order == "descending")

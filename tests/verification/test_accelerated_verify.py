@@ -34,7 +34,7 @@ def test_an_error_of_a_hundredth_fails_and_can_be_repeated(cli: Cli, tmp_path: P
     wrong = claims(tmp_path / "wrong.json", "sigmoid", "std_dx", f"{1.01 * value:.6f}")
     code, out, err = cli("verify", wrong, *options)
     assert (code, err) == (1, "")
-    assert "hint:     bnstats exact sigmoid\n" in out
+    assert "hint:     bnstats exact sigmoid --quantity std_dx\n" in out
 
     wrong = claims(tmp_path / "wrong.json", "sparsemax", "std_dx", "0.392")  # 0.380, by draws alone
     options = ("-n", "20000", *options[2:])  # of ten numbers each

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnstats.api import compute
+from bnstats.claims.corrected import corrected, instead, significant
 from bnstats.claims.files import read_claims_file
 from bnstats.claims.values import parse_value
 from bnstats.errors import BnstatsError
@@ -24,14 +26,7 @@ from bnstats.layers import LAYERS, ExactMoments
 from bnstats.notation import concise
 from bnstats.runs.drawing import sample
 from bnstats.verification import gate
-from bnstats.verification.fix import (
-    Change,
-    corrected,
-    corrections,
-    rewritten,
-    rewritten_files,
-    significant,
-)
+from bnstats.verification.fix import Change, corrections, rewritten, rewritten_files
 from bnstats.verification.gate import VerifySettings
 from bnstats.verification.sources import verify
 
@@ -500,7 +495,7 @@ def test_a_value_stays_where_draws_contradict_the_formula(
 def test_shipped_sets_and_results_stay(cli: Cli, tmp_path: Path) -> None:
     outcome = cli("verify", "feng2016-repost", "--fix", "--digits", "3", *QUICK)
     assert outcome.code == 1
-    assert outcome.err.count("stays: not in a file of yours") == 2
+    assert outcome.err.count("stays: not in a file of yours") == 3
     record = json.loads(cli("compute", "relu", *QUICK, "--json").out)
     record["results"][0]["std_dx"]["exact"]["value"] = 0.5
     path = tmp_path / "constants.json"
@@ -601,3 +596,40 @@ def test_a_tolerance_replaces_half_a_unit(
     path = tmp_path / "a.json"
     write(path, value, tolerance=tolerance)
     assert cli("verify", path, *QUICK).code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "truth", "new"),
+    [
+        ("0.6312", 0.67516728, "0.6752"),
+        ("1/2", 0.7071067811865, "0.7071"),
+        ("2**0.75", 1.62331, "1.623"),  # what claims no digits is replaced as a whole
+        ("sqrt(2.0)", 1.6765324703311, "sqrt(2.8)"),  # 1.6765² is 2.8108
+        ("1/0.5838", 1 / 0.67516728, "1/0.6752"),
+        ("-(-0.9213466151411376)", 0.92134661512867, "-(-0.92134661512867)"),
+        ("exp(-0.301)", 0.75, "exp(-0.288)"),  # ln 0.75 is −0.28768
+        ("1.0010498/exp(1)", math.exp(-1), "1.0/exp(1)"),
+        ("0.333*0.25+0.125", 0.31, "0.31"),  # of several decimals none is the wrong one
+        ("0.7071(3)", 0.70809, "0.7081"),
+        ("sqrt(1.55)", -1.0, "-1.0"),  # no root is negative
+    ],
+)
+def test_what_to_print_instead(text: str, truth: float, new: str) -> None:
+    error = 1e-15 * abs(truth)
+    found = instead(parse_value(text), truth - error, truth + error)
+    assert found == new
+
+
+@given(
+    st.floats(0.01, 100), st.floats(0.5, 2), st.sampled_from(["sqrt({})", "1/{}", "-({})", "{}"])
+)
+def test_the_value_instead_is_reproduced(value: float, off: float, form: str) -> None:
+    """What is printed instead claims the truth, in every form."""
+    printed = parse_value(form.format(f"{value:.6f}"))
+    truth = parse_value(form.format(f"{value * off:.17g}")).value
+    error = 1e-15 * abs(truth)
+    new = instead(printed, truth - error, truth + error)
+    assert new is not None
+    claimed = parse_value(new)
+    slack = 1e-12 * abs(truth)
+    assert abs(claimed.value - truth) <= claimed.half_width + slack

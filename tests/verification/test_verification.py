@@ -27,8 +27,11 @@ from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables import constants
-from bnstats.tables.constants import CONSTANTS_TABLE, PUBLISHED, table_specs
-from bnstats.tables.published import PLOT
+from bnstats.tables.constants import table_specs
+from bnstats.tables.published.data import DATA
+from bnstats.tables.published.page import PAGE as PUBLISHED
+from bnstats.tables.published.page import PLOT
+from bnstats.tables.reference import PAGE as CONSTANTS_TABLE
 from bnstats.verification import gate
 from bnstats.verification.check import Check
 from bnstats.verification.gate import VerifySettings
@@ -79,7 +82,7 @@ def test_a_failure_says_what_was_claimed_what_is_true_and_how_to_see_it(cli: Cli
         " last digits are noise: 0.2117; 3 digits right, within the error of its own 100,000 draws"
     )
     assert lines[at + 1].endswith(reason)
-    assert re.fullmatch(r"hint: +bnstats exact sigmoid", lines[at + 2])
+    assert re.fullmatch(r"hint: +bnstats exact sigmoid --quantity std_dx", lines[at + 2])
     command = lines[at + 2].split("bnstats ")[1].split()
     again = read_document(cli(*command, "--json").out)["results"][0]["std_dx"]["exact"]
     checks = read_document(cli("verify", "feng2016", *QUICK, "--seed", 9, "--json").out)
@@ -393,13 +396,9 @@ def test_check_names_missing_and_superfluous_rows(
     ("name", "old", "new", "says"),
     [
         (CONSTANTS_TABLE, "0.70710678", "0.70710679", "constants.md: relu"),
-        (PUBLISHED, "| 0.2123 ", "| 0.2132 ", "published.md: last digits are noise"),
-        (
-            PUBLISHED,
-            "| wrong quantity        | `relu`",
-            "| reproduced            | `relu`",
-            "published.md: ",
-        ),
+        (PUBLISHED, "| −25 %", "| −24 %", "published.md: selu 1/rms[y]"),
+        (DATA, ",0.2123,", ",0.2132,", "published.csv: last digits are noise,feng2016,sigmoid"),
+        (DATA, "wrong quantity,", "reproduced,", "published.csv: "),
         (CONSTANTS_TABLE, "# Constants", "# constants", "constants.md: # Constants"),
     ],
 )
@@ -422,14 +421,14 @@ def test_check_names_an_edited_line(
 
 def test_check_names_a_line_too_many(cli: Cli, tables: Path) -> None:
     with (tables / PUBLISHED).open("a", encoding="utf-8") as file:
-        file.write("| reproduced | `sigmoid` | made up |\n")
+        file.write("| `sigmoid` | E[y] | made up |\n")
     code, out, _ = cli("table", "constants", "--check", "--out", tables, *QUICK)
     assert code == 1
-    assert out.splitlines()[:-1] == ["FAIL   published.md: reproduced sigmoid: row differs"]
+    assert out.splitlines()[:-1] == ["FAIL   published.md: sigmoid E[y]: row differs"]
 
 
 def test_check_sees_swapped_lines_and_a_missing_file(cli: Cli, tables: Path) -> None:
-    path = tables / PUBLISHED
+    path = tables / DATA
     lines = path.read_text("utf-8").splitlines(keepends=True)
     path.write_text("".join([*lines[:-2], lines[-1], lines[-2]]), "utf-8")
     (tables / CONSTANTS_TABLE).unlink()
@@ -437,7 +436,7 @@ def test_check_sees_swapped_lines_and_a_missing_file(cli: Cli, tables: Path) -> 
     assert code == 1
     assert out.splitlines()[:-1] == [
         "FAIL   constants.md: missing or unreadable",
-        "FAIL   published.md: rows are out of order or repeated",
+        "FAIL   published.csv: rows are out of order or repeated",
     ]
 
 
@@ -557,7 +556,7 @@ def test_the_whole_table_is_made_twice_alike_and_holds(cli: Cli, tmp_path: Path)
         out = tmp_path / name
         out.mkdir()
         code, said, err = cli("table", "constants", "--out", out, "-n", 5000, "--workers", workers)
-        names = [CONSTANTS, CONSTANTS_TABLE, PUBLISHED]
+        names = [CONSTANTS, CONSTANTS_TABLE, PUBLISHED, DATA]
         if find_spec("matplotlib"):
             names.append(PLOT)
         else:
@@ -573,7 +572,7 @@ def test_the_whole_table_is_made_twice_alike_and_holds(cli: Cli, tmp_path: Path)
     assert document["provenance"]["argv"] == ["table", "--samples=5000"]
     published = contents[0][2].decode()
     claims = sum(len(s.claims) for s in claim_sets())
-    assert f"{claims} claims: " in published
+    assert f"{claims} claims of " in published
     # So few draws leave a few values undecided, and no row differs.
     checked = cli("table", "constants", "--check", "--out", out, "-n", 5000)
     assert checked.code in (0, 3)
@@ -581,7 +580,8 @@ def test_the_whole_table_is_made_twice_alike_and_holds(cli: Cli, tmp_path: Path)
 
 
 def test_published_renders_what_is_there(cli: Cli, tables: Path) -> None:
-    wanted = {name: (tables / name).read_bytes() for name in (CONSTANTS_TABLE, PUBLISHED)}
+    names = (CONSTANTS_TABLE, PUBLISHED, DATA)
+    wanted = {name: (tables / name).read_bytes() for name in names}
     before = (tables / CONSTANTS).stat()
     for name in wanted:
         (tables / name).write_text("old")

@@ -84,7 +84,7 @@ def test_a_layer_too_wide_to_be_drawn_is_judged_by_its_exact_value(cli: Cli) -> 
     assert first == f"ok        {WIDE} σ[y]: claimed 1.0000, exact 1, {not_sampled}"
     assert wrong == f"FAIL      c.toml:8:9: {WIDE} E[y]: claimed 0.01, exact 0, {not_sampled}"
     assert why == "          wrong: 0; 0 is exact"
-    assert hint == f"hint:     bnstats exact {WIDE}"
+    assert hint == f"hint:     bnstats exact {WIDE} --quantity mean_y"
     assert "relu σ[dx]: claimed 0.7071, exact 0.70710678, sampled 0.7" in last
     assert failed == f"failed: {WIDE} E[y]"
     assert summary == "3 constants of 2 layers: 2 reproduced, 1 wrong"
@@ -92,8 +92,9 @@ def test_a_layer_too_wide_to_be_drawn_is_judged_by_its_exact_value(cli: Cli) -> 
     (wide, relu) = read_document(cli("verify", path, "--json", "-n", 20_000).out)["results"]
     for check, outcome in zip(wide["checks"], ("ok", "fail"), strict=True):
         assert check["outcome"] == outcome
+        name = check["quantity"]
         assert [check[key] for key in ("value", "stderr", "z")] == [None] * 3
-        assert check["command"] == f"bnstats exact {WIDE}"
+        assert check["command"] == f"bnstats exact {WIDE} --quantity {name}"
         assert check["exact"]["by"] == "closed form"
     assert relu["checks"][0]["value"] is not None
     github = cli("verify", path, "--format", "github", "-n", 20_000).out

@@ -10,7 +10,7 @@ from bnstats.errors import HostError, printable
 from bnstats.notation import deviation, plural
 from bnstats.report.checks.text import exact_shown, message, summary
 from bnstats.report.markdown import table
-from bnstats.statistics.quantities import ALL_QUANTITIES
+from bnstats.statistics.quantities import symbol_of
 from bnstats.verification.check import Check
 
 _LEVELS = {"fail": "error", "undecided": "warning"}
@@ -91,7 +91,7 @@ def _row(check: Check) -> tuple[str, ...]:
     return (
         check.grade,
         f"`{check.layer}`",
-        ALL_QUANTITIES[check.quantity].symbol,
+        symbol_of(check.quantity),
         f"`{check.wanted}`",
         exact_shown(check, check.exact) if check.exact else "",
         str(check.estimate) if check.estimate else "",

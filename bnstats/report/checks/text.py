@@ -11,6 +11,7 @@ from bnstats.claims.grades import GRADES, beside
 from bnstats.notation import deviation, exact_text, plural, significant
 from bnstats.report.page import UNFOLDED, Page
 from bnstats.statistics.exact import Exact
+from bnstats.statistics.quantities import symbol_of
 from bnstats.verification.check import Check
 
 _INDENT = " " * len("undecided ")
@@ -66,9 +67,12 @@ def finding(check: Check) -> str:
     parts = [f"{'claimed' if check.verdict else 'committed'} {check.wanted}"]
     if check.exact:
         parts.append(f"exact {exact_shown(check, check.exact)}")
-    if check.estimate:
+    if check.estimate and check.inverse and check.quantity == check.inverse.over.name:
+        there = symbol_of(check.inverse.wanted.quantity)
+        parts.append(f"sampled {there} there {check.estimate}")
+    elif check.estimate:
         parts.append(f"sampled {check.estimate}")
-    elif check.verdict:
+    elif check.verdict and check.exact:
         parts.append("not sampled: too wide to be drawn")
     if check.z is not None:
         parts.append(f"z = {deviation(check.z)}")

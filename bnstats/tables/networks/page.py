@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from bnstats.api import exact
 from bnstats.networks.propagation import STEADY, WAYS
 from bnstats.networks.stack import SCALES
 from bnstats.notation import exact_text, plural, signed
-from bnstats.report.markdown import table
+from bnstats.report.markdown import paragraph, table
 from bnstats.tables.networks.build import (
     ACTIVATIONS,
     BATCH,
@@ -22,7 +21,6 @@ from bnstats.tables.networks.build import (
 )
 
 DATA, PAGE, PLOT = "networks.json", "networks.md", "networks.svg"
-_COLUMNS = 98
 _SHOWN_STD = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 
 
@@ -34,9 +32,9 @@ def render(found: Mapping[str, Any]) -> str:
     return "\n\n".join(
         [
             "# Whole networks: activations scaled forward, backward or separately",
-            *map(_wrapped, _verdict(dense, convolutional, found["linear_share"])),
+            *map(paragraph, _verdict(dense, convolutional, found["linear_share"])),
             f"![σ over the depth, and the linear share over the scale of x]({PLOT})",
-            _wrapped(_legend(found["provenance"]["confidence"])),
+            paragraph(_legend(found["provenance"]["confidence"])),
             f"## Dense, depth {DEPTHS[-1]}",
             f"{plural(NETWORKS['dense'], 'network')} of width {WIDTH}, {BATCH} inputs each.",
             _depths(dense),
@@ -50,10 +48,6 @@ def render(found: Mapping[str, Any]) -> str:
             "Written by `bnstats table networks`; checked by `bnstats table networks --check`.\n",
         ]
     )
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(text, _COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def _verdict(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
-from bnstats.claims import ClaimSet, claim_sets
 from bnstats.claims.grades import GRADES
 from bnstats.errors import HostError
 from bnstats.report.rows import interval_title
 from bnstats.sampling.watch import Watch
-from bnstats.tables.published import Audited, audited
+from bnstats.tables.published.audit import audited
+from bnstats.tables.site.claims import claim_rows, set_rows
 from bnstats.tables.site.content import LayerPage, layer_pages
 
 STATIC = ("site.css", "site.js", "icon.svg")
@@ -41,17 +41,18 @@ def build(constants: Mapping[str, Any], watch: Watch | None = None) -> dict[str,
         from bnstats.tables.site.rendering import templates
     except ModuleNotFoundError:
         raise HostError("jinja2 is not installed", hint="pip install 'bnstats[site]'") from None
-    watch, found, claims = watch or Watch(), templates(), audited(constants)
-    pages, sets = layer_pages(constants, claims), _sets(claims)
-    grades = Counter(a.claim["grade"] for a in claims)
+    watch, found, claims = watch or Watch(), templates(), claim_rows(audited(constants))
+    pages = layer_pages(constants, claims)
+    grades = Counter(row.grade for row in claims)
     found.globals.update(
         claims=claims,
-        sets=sets,
+        sets=set_rows(claims),
         grades={grade: grades[grade] for grade in GRADES if grades[grade]},
         provenance=constants["provenance"],
         interval=interval_title(constants["provenance"]),
-        # of every canonical spec
-        paths={v.spec.text: page.path for page in pages for v in page.variants},
+        variants=sum(len(page.variants) for page in pages),
+        # of a layer's name
+        paths={page.layer.name: page.path for page in pages},
     )
     layer, index, audit = (found.get_template(f"{n}.html") for n in ("layer", "index", "audit"))
     files = {name: _static(name) for name in STATIC}
@@ -63,13 +64,6 @@ def build(constants: Mapping[str, Any], watch: Watch | None = None) -> dict[str,
     files["index.html"] = index.render(pages=_by_family(pages), here="layers", root="")
     files["audit.html"] = audit.render(here="audit", root="")
     return files
-
-
-def _sets(claims: Sequence[Audited]) -> list[tuple[ClaimSet, int, int]]:
-    """Return each set that has claims here, with how many there are, and how many are refuted."""
-    given = Counter(a.claim["set"] for a in claims)
-    refuted = Counter(a.claim["set"] for a in claims if a.refuted)
-    return [(s, given[s.name], refuted[s.name]) for s in claim_sets() if given[s.name]]
 
 
 def _by_family(pages: Iterable[LayerPage]) -> list[LayerPage]:

@@ -31,8 +31,8 @@ from bnstats.specs.spec import Spec, parse, value_text
 from bnstats.statistics.exact import exact_moments, exact_values, stack_quantities
 from bnstats.statistics.gains import gain_choices
 from bnstats.statistics.quantities import ALL_QUANTITIES, QUANTITIES, STACK_QUANTITIES
-from bnstats.tables.published import Audited
 from bnstats.tables.site.charts import Chart, Line
+from bnstats.tables.site.claims import ClaimRow
 
 _STEPS = 240  # of x, where f is drawn
 _STDS = tuple(10 ** (i / 8 - 1) for i in range(17))  # of x, from 0.1 to 10
@@ -84,7 +84,7 @@ class Variant:
 
     spec: Spec
     row: Mapping[str, Any]
-    claims: Sequence[Audited]
+    claims: Sequence[ClaimRow]
 
     @property
     def numbers(self) -> list[Number]:
@@ -99,7 +99,8 @@ class Variant:
     @cached_property
     def gains(self) -> list[GainRow]:
         """Every gain that is known, exactly or by sampling."""
-        values = {n: v for n in QUANTITIES if (v := self._number(n).value) and math.isfinite(v)}
+        numbers = {n: self._number(n).value for n in QUANTITIES if n in self.row}
+        values = {n: v for n, v in numbers.items() if v and math.isfinite(v)}
         return [
             GainRow(
                 self._number(choice.name),
@@ -190,11 +191,14 @@ class LayerPage:
         Its path in the site.
     variants
         The layer with those parameters that stand in the table of constants.
+    claims
+        What others print of it under other laws of its input, or solve for.
     """
 
     layer: Layer
     path: str
     variants: Sequence[Variant]
+    claims: Sequence[ClaimRow]
 
     @property
     def libraries(self) -> dict[str, list[str]]:
@@ -223,7 +227,7 @@ class LayerPage:
         return " ".join((*about, *theirs)).lower()
 
 
-def layer_pages(constants: Mapping[str, Any], claims: Iterable[Audited]) -> list[LayerPage]:
+def layer_pages(constants: Mapping[str, Any], claims: Iterable[ClaimRow]) -> list[LayerPage]:
     """Return a page for every layer of the registry, and one for each that is composed of others.
 
     Raises
@@ -231,21 +235,27 @@ def layer_pages(constants: Mapping[str, Any], claims: Iterable[Audited]) -> list
     BnstatsError
         The document lacks a layer, or has one that bnstats does not know.
     """
-    about: dict[str, list[Audited]] = {}
-    for claim in claims:
-        about.setdefault(claim.row["layer"], []).append(claim)
+    usual: dict[str, list[ClaimRow]] = {}  # by canonical spec
+    unusual: dict[str, list[ClaimRow]] = {}  # by the name of the layer
+    for row in claims:
+        spec = row.audited.claim.spec
+        rows, key = (usual, spec.text) if row.is_usual else (unusual, spec.layer.name)
+        rows.setdefault(key, []).append(row)
     variants: dict[str, list[Variant]] = {}
-    for row in constants["results"]:
-        spec = parse(row["layer"])
-        found = Variant(spec, row, about.get(spec.text, ()))
+    for entry in constants["results"]:
+        spec = parse(entry["layer"])
+        found = Variant(spec, entry, usual.pop(spec.text, ()))
         variants.setdefault(spec.layer.name, []).append(found)
-    lacking = sorted(LAYERS.keys() - variants.keys())
+    lacking = [*usual, *sorted({*LAYERS, *unusual} - variants.keys())]
     if lacking:
         raise BnstatsError(
             f"the table of constants has no {lacking[0]}", hint="bnstats table constants"
         )
     paths = dict(zip(variants, _paths(variants), strict=True))
-    return [LayerPage(of[0].spec.layer, paths[name], of) for name, of in variants.items()]
+    return [
+        LayerPage(of[0].spec.layer, paths[name], of, unusual.get(name, ()))
+        for name, of in variants.items()
+    ]
 
 
 def _paths(names: Iterable[str]) -> Iterator[str]:

@@ -7,9 +7,7 @@ import re
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from bnstats.claims.values import parse_value
 from bnstats.notation import plural
-from bnstats.report.rows import estimate_cell, exact_cell
 from bnstats.statistics.gains import INITIALISATION
 from bnstats.version import __version__
 
@@ -38,12 +36,9 @@ def templates() -> Environment:
     )
     found.filters.update(
         breakable=breakable,
-        estimate_cell=estimate_cell,
-        exact_cell=exact_cell,
         linked=linked,
         plural=plural,
         tag=lambda text: text.replace(" ", "-"),
-        value=lambda printed: parse_value(printed).value,
     )
     found.globals.update(
         citation=CITATION % __version__, initialisation=INITIALISATION, version=__version__

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bnstats.errors import BnstatsError, printable
+from bnstats.claims.wanted import Wanted
 from bnstats.layers import Known
-from bnstats.networks.over import Over
-from bnstats.networks.roots import Bracket, scan
-from bnstats.sampling.settings import checked_quantities
+from bnstats.specs.over import Over
 from bnstats.statistics.exact import Exact
+from bnstats.statistics.roots import Bracket, scan, sign
 
 # A bracket that is narrow, over which the quantity still changes by this share of itself, holds a
 # jump and no solution.
@@ -22,20 +21,12 @@ Quantities = Callable[[str], Exact | None]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A quantity and the value that it shall have."""
-
-    quantity: str
-    value: float
-
-
-@dataclass(frozen=True)
 class Solution:
     """Where a layer's quantity has a wanted value.
 
     Attributes
     ----------
-    quantity, wanted
+    equation
         What shall be what.
     value, error
         The parameter there, and a bound on its error: on both sides the quantity surely differs
@@ -44,27 +35,22 @@ class Solution:
         Why there is none.
     """
 
-    quantity: str
-    wanted: float
+    equation: Wanted
     value: float | None = None
     error: float | None = None
     why: str = ""
 
+    @property
+    def quantity(self) -> str:
+        """The name of the quantity."""
+        return self.equation.quantity
 
-def wanted_of(text: str) -> Wanted:
-    """Read ``QUANTITY=VALUE``; what is none raises BnstatsError."""
-    name, equals, said = (part.strip() for part in text.partition("="))
-    example = "e.g. c1=0.1 or std_y=1"
-    if not equals:
-        raise BnstatsError(f"--find '{printable(text, 60)}' is no QUANTITY=VALUE", hint=example)
-    (name,) = checked_quantities((name,))
-    try:
-        value = float(said)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise BnstatsError(f"--find {name}: '{printable(said, 40)}' is not a number", hint=example)
-    return Wanted(name, value)
+    @property
+    def wanted(self) -> float:
+        """What the quantity is there; nan if that depends on the parameter and there is none."""
+        if self.value is None and not self.equation.is_fixed:
+            return math.nan
+        return self.equation.at(self.value or 0.0).value
 
 
 def solve(over: Over, wanted: Wanted, quantity: Quantities) -> list[Solution]:
@@ -83,42 +69,46 @@ def solve(over: Over, wanted: Wanted, quantity: Quantities) -> list[Solution]:
     quantity
         ``quantity(text)`` returns the exact value at a value of the parameter, if it is known.
     """
-    none = Solution(wanted.quantity, wanted.value)
+    none = Solution(wanted)
     numbers = over.numbers
     if numbers is None:
-        return [Solution(wanted.quantity, wanted.value, why=f"{over.name} is no number")]
+        return [replace(none, why=f"{over.name} is no number")]
     found = [quantity(text) for text in over.texts]
     values = [exact for exact in found if exact is not None]
     if not values:
-        return [_without(none, "no exact value is known")]
+        return [replace(none, why="no exact value is known")]
+
+    def distance(exact: Exact | None, number: float) -> Known:
+        if exact is None:
+            return Known(math.nan, math.inf)
+        return Known(exact.value, exact.error) - wanted.at(number)
+
     equal = [
-        Solution(wanted.quantity, wanted.value, number, 0.0)
+        Solution(wanted, number, 0.0)
         for number, exact in zip(numbers, found, strict=True)
-        if exact is not None and abs(exact.value - wanted.value) <= exact.error
+        if (off := distance(exact, number)).is_finite and not sign(off)
     ]
     if not over.continuous:
-        return equal or [_without(none, _extent(over, values, "is"))]
+        return equal or [replace(none, why=_extent(over, values, "is"))]
     if len(equal) == len(found):
-        return [_without(none, f"every {over.name} does")]
+        return [replace(none, why=f"every {over.name} does")]
     scale = _Scale(numbers[0], numbers[-1], over.log)
 
     swept = {scale.place(number): text for number, text in zip(numbers, over.texts, strict=True)}
 
-    def off(t: float) -> Known:
-        exact = quantity(swept.get(t) or repr(scale.value(t)))
-        if exact is None:
-            return Known(math.nan, math.inf)
-        return Known(exact.value - wanted.value, exact.error)
+    def off_at(t: float) -> Known:
+        text = swept.get(t) or repr(scale.value(t))
+        return distance(quantity(text), float(text))
 
-    crossings = scan(off, list(swept)).zeros
-    solutions = [_solution(wanted, scale, zero) for zero in crossings if not _is_jump(off, zero)]
+    crossings = scan(off_at, list(swept)).zeros
+    solutions = [_solution(wanted, scale, zero) for zero in crossings if not _is_jump(off_at, zero)]
     known = [s.value for s in solutions if s.value is not None]
     # At an end of the range nothing lies on the other side, and nothing crosses.
     solutions += [e for e in equal if not any(_same(e.value, value) for value in known)]
     if solutions:
         return sorted(solutions, key=lambda s: s.value or 0.0)
     said = "jumps over it" if crossings else "is"
-    return [_without(none, _extent(over, values, said))]
+    return [replace(none, why=_extent(over, values, said))]
 
 
 @dataclass(frozen=True)
@@ -143,7 +133,7 @@ class _Scale:
 def _solution(wanted: Wanted, scale: _Scale, zero: Bracket) -> Solution:
     low, value, high = map(scale.value, (zero.low, zero.value, zero.high))
     rounding = 4 * 2.0**-53 * max(abs(low), abs(high))
-    return Solution(wanted.quantity, wanted.value, value, max(high - value, value - low) + rounding)
+    return Solution(wanted, value, max(high - value, value - low) + rounding)
 
 
 def _is_jump(off: Callable[[float], Known], zero: Bracket) -> bool:
@@ -157,10 +147,6 @@ def _is_jump(off: Callable[[float], Known], zero: Bracket) -> bool:
 
 def _same(one: float | None, other: float) -> bool:
     return one is not None and abs(one - other) <= 1e-6 * max(abs(one), abs(other))
-
-
-def _without(none: Solution, why: str) -> Solution:
-    return Solution(none.quantity, none.wanted, why=why)
 
 
 def _extent(over: Over, values: Sequence[Exact], said: str) -> str:

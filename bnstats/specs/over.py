@@ -88,10 +88,15 @@ def over_of(
         return Over(str(name), texts)
     name, equals, said = (part.strip() for part in given.partition("="))
     if not equals or not said or not name.isidentifier():
-        raise BnstatsError(f"--over '{printable(given, 60)}' is no NAME=VALUES", hint=_EXAMPLES)
+        raise BnstatsError(f"over '{printable(given, 60)}' is no NAME=VALUES", hint=_EXAMPLES)
     kind = _kind(name, layers, load)
     if ":" not in said:
-        return Over(name, tuple(said.split(",")))
+        found = Over(name, tuple(said.split(",")))
+        if len(found.texts) > _MOST:
+            raise _too_many(name, len(found.texts))
+        if found.is_of_law and found.numbers is None:
+            raise BnstatsError(f"over {name}={printable(said, 60)}: not numbers", hint=_EXAMPLES)
+        return found
     return _range(name, said, whole=kind in ("int", "size"), points=points)
 
 
@@ -125,21 +130,21 @@ def _range(name: str, said: str, *, whole: bool, points: int) -> Over:
         step = float(how) if how not in ("", "log") else 0.0
     except ValueError:
         raise BnstatsError(
-            f"--over {name}={printable(said, 60)} is no range", hint=_EXAMPLES
+            f"over {name}={printable(said, 60)} is no range", hint=_EXAMPLES
         ) from None
     if not (math.isfinite(low + high + step) and low < high and step >= 0):
         raise BnstatsError(
-            f"--over {name}={printable(said, 60)}: a range goes up, in finite steps above 0",
+            f"over {name}={printable(said, 60)}: a range goes up, in finite steps above 0",
             hint=_EXAMPLES,
         )
     log = how == "log"
     if log and low <= 0:
-        raise BnstatsError(f"--over {name}={said}: a logarithmic range begins above 0")
+        raise BnstatsError(f"over {name}={said}: a logarithmic range begins above 0")
     if whole and not log:
         step = step or 1.0
     count = int((high - low) / step * (1 + 1e-12)) + 1 if step else points
     if count > _MOST:
-        raise BnstatsError(f"--over {name}={said} has {count:,} values", hint="a larger step")
+        raise _too_many(name, count)
     if step:
         values = [low + i * step for i in range(count)]
     else:
@@ -153,3 +158,7 @@ def _range(name: str, said: str, *, whole: bool, points: int) -> Over:
     else:
         texts = dict.fromkeys(value_text(float(f"{value:.{_DIGITS}g}")) for value in values)
     return Over(name, tuple(texts), log=log, continuous=not whole)
+
+
+def _too_many(name: str, count: int) -> BnstatsError:
+    return BnstatsError(f"over {name}: {count:,} values", hint=f"at most {_MOST:,}")
