@@ -312,20 +312,24 @@ def test_the_audit_is_sorted_by_any_column_with_the_keyboard(
         assert sorts[column] == order
         assert find(browser, "#said")[0].text == f"sorted by {heading}, {order}"
         cells = browser.execute_script(
-            "return [...document.querySelectorAll('#claims tbody tr')]"
-            f".map(r => [r.cells[{column}].textContent.trim(), r.cells[0].textContent, "
-            "r.cells[2].textContent])"
+            "return [...document.querySelectorAll('#claims tbody tr')].map(r => ["
+            f"r.cells[{column}].textContent.trim(), ...[0, 1, 2].map(i => r.cells[i].textContent), "
+            "r.querySelector('.source a').textContent])"
         )
         claims = audited(document)
         assert len(cells) == len(claims)
         if heading not in KEYS:
-            first = [cell.split()[0] for cell, _, _ in cells]
+            first = [cell.split()[0] for cell, *_ in cells]
             runs = 1 + sum(a != b for a, b in pairwise(first))
             assert runs == len(set(first)) > 3  # equal ones stand together
             ends.append((first[0], first[-1]))
             continue
-        key = {(a.layer, a.claim.printed.claimed): KEYS[heading](a) for a in claims}
-        values = [key[layer, printed] for _, layer, printed in cells]
+        key = {
+            (a.layer, a.quantity, a.claim.printed.claimed, a.claim.set): KEYS[heading](a)
+            for a in claims
+        }
+        assert len(key) == len(claims)
+        values = [key[tuple(about)] for _, *about in cells]
         known = [v for v in values if not math.isnan(v)]
         assert known == sorted(known, reverse=order == "descending")
         assert all(math.isnan(v) for v in values[len(known) :])  # what is empty stands last
