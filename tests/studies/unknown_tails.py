@@ -184,8 +184,9 @@ def main() -> None:
             for draws in given.sizes:
                 cells.append(cell(name, moment, draws, given.replications)._asdict())
                 print(cells[-1], flush=True)
-    record = {"bnstats": __version__, "cells": cells}
-    (given.out / "tails.json").write_text(json.dumps(record, indent=1) + "\n")
+    lines = ",\n".join(json.dumps(found) for found in cells)
+    record = f'{{"bnstats": "{__version__}", "cells": [\n{lines}\n]}}\n'
+    (given.out / "tails.json").write_text(record)
     (given.out / "tails.md").write_text(markdown(cells), "utf-8")
 
 
