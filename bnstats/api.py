@@ -101,7 +101,8 @@ def compute(
         Fields of the law that replace those of ``law``.
     quantities
         Names of those to show where the result is rendered. Those of a stack, ``linear_share``,
-        ``chi``, ``mean_degree``, ``stability`` and ``c1``, are sampled only if they are named.
+        ``chi``, ``mean_degree``, ``stability``, ``c1``, ``mean_slope`` and ``var_slope``, are
+        sampled only if they are named.
     cluster
         A dask cluster whose workers draw: the address of its scheduler, a scheduler file or a
         ``distributed.Client``; or ``"local"`` or ``"local:4"`` for one of this machine.

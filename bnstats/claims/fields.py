@@ -139,7 +139,8 @@ def _quantity(text: str, inverse: Inverse | None, context: str) -> str:
     try:
         return checked_quantity(text)
     except BnstatsError as error:
-        raise _at("quantity", f"{error.message}{context}", error.hint) from None
+        hint = _INVERSE if text in Law._fields else error.hint
+        raise _at("quantity", f"{error.message}{context}", hint) from None
 
 
 def _inverse(

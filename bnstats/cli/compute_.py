@@ -45,8 +45,9 @@ from bnstats.errors import BnstatsError
     help_="Statistics to keep: those of y (forward), of dx (backward), or both.",
 )
 @opt.quantity_option(
-    "Show these in place of the usual ones, e.g. gain_y chi c1. linear_share, chi, mean_degree, "
-    "stability and c1 are sampled only if named: bnstats help quantities."
+    "Show these in place of the usual ones, e.g. gain_y chi c1, or σ[y] as printed. linear_share, "
+    "chi, mean_degree, stability, c1, mean_slope and var_slope are sampled only if named: bnstats "
+    "help quantities."
 )
 @opt.IMPORT
 @opt.WORKERS

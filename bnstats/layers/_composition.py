@@ -22,7 +22,7 @@ def scaled(bound: BoundLayer, factor: float, shift: float) -> BoundLayer:
     def moments(law: Law, expect: Expect) -> ExactMoments:
         known = bound.moments(law, expect)
         powers = {"var_y": 2, "ms_dx": 2, "m3_y": 3, "m4_y": 4, "m4_dx": 4, "var_ms_dx": 4}
-        powers |= {"cov_xy": 1, "mean_dx": 1}
+        powers |= {"cov_xy": 1, "mean_dx": 1, "mean_slope": 1}
         if not shift:  # these are not central
             powers |= {"ms_y": 2, "var_ms_y": 4, "drift": 2}
         found = {

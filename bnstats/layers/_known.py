@@ -148,6 +148,8 @@ class ExactMoments:
     drift
         d E[y²] / d ln Var[x], ½·E[(z² − 1)·y²] with z the standardised x, and by parts
         E[(x − E[x])·y·dy/dx] where y is continuous in x; only of scalars.
+    mean_slope
+        E[dy/dx], the slope that the backward pass takes; only of scalars.
 
     Raises
     ------
@@ -167,6 +169,7 @@ class ExactMoments:
     var_ms_dx: Known = UNKNOWN
     cov_xy: Known = UNKNOWN
     drift: Known = UNKNOWN
+    mean_slope: Known = UNKNOWN
 
     def __new__(cls, **stated: Known) -> ExactMoments:
         names = [field.name for field in fields(cls)]

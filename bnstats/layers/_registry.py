@@ -240,6 +240,7 @@ def pointwise_moments(
             drift=expect(
                 lambda xp, x: 0.5 * (z(x) ** 2 - 1) * value(xp, x) ** 2, breakpoints=breakpoints
             ),
+            mean_slope=expect(slope, breakpoints=breakpoints),
             m3_y=central(3),
             m4_y=central(4),
             ms_dx=dy2 * expect(lambda xp, x: slope(xp, x) ** 2, breakpoints=breakpoints),

@@ -49,6 +49,7 @@ def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) 
             m4_dx=Known(3 * keep * dy2**2) if scalar else UNKNOWN,
             cov_xy=Known(keep * scale * law.x_std**2) if scalar else UNKNOWN,
             drift=Known(keep * std**2) if scalar else UNKNOWN,
+            mean_slope=Known(keep * scale) if scalar else UNKNOWN,
         )
 
     inputs = {"x": Input(shape), "dy": Input(shape), "mask": Input(distribution="uniform")}
@@ -164,6 +165,7 @@ def gaussian_dropout(*, rate: Probability) -> BoundLayer:
             m4_dx=Known(3 * dy2**2 * n4),
             cov_xy=Known(x2),
             drift=Known(x2 * n2),
+            mean_slope=Known(1.0),
         )
 
     return BoundLayer({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)
@@ -191,6 +193,7 @@ def gaussian_noise(*, stddev: NonNegative) -> BoundLayer:
             m4_dx=Known(3 * dy2**2),
             cov_xy=Known(law.x_std**2),
             drift=Known(law.x_std**2),
+            mean_slope=Known(1.0),
         )
 
     return BoundLayer({"x": Input(), "dy": Input(), "noise": Input()}, forward, moments)

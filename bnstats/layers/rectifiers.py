@@ -177,6 +177,7 @@ def rrelu(
             ms_dx=dy2 * (above + below * square),
             m4_dx=3 * dy2**2 * (above + below * fourth),
             cov_xy=known.cov_xy,
+            mean_slope=known.mean_slope,
             # E[(x − E[x])·y·dy/dx], for min(0, x)·D beside g
             drift=known.drift + times(var, lambda b: (b - law.x_mean) * b),
         )

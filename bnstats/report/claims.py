@@ -71,7 +71,9 @@ def page(rows: Sequence[Judged], page: Page) -> Iterator[str]:
             yield f"{head}  {styled}"
             yield from page.folded(" " * _INDENT, said)
         else:
-            yield head.rstrip()
+            plainly = "  ".join(cell.rstrip() for cell in cells)
+            fits = len(head.rstrip()) <= page.width
+            yield from [head.rstrip()] if fits else page.folded("  ", plainly, indent=4)
             first, *more = page.folded(" " * _INDENT, f"{plain}  {said}")
             yield first.replace(plain, styled, 1)
             yield from more

@@ -10,7 +10,7 @@ from bnstats.notation import MINUS
 from bnstats.report import rows
 from bnstats.statistics.quantities import ALL_QUANTITIES
 
-_LETTERS = {"σ": r"\sigma", "χ": r"\chi", "₁": "_1"}
+_LETTERS = {"σ": r"\sigma", "χ": r"\chi", "₁": "_1", "²": "^2", "′": "'"}
 
 
 def render(document: Mapping[str, Any]) -> str:

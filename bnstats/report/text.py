@@ -157,21 +157,27 @@ def inexact_lines(unknown: Sequence[str], bound: BoundLayer, page: Page) -> Iter
 
 
 def _claims(result: Mapping[str, Any], page: Page) -> Iterator[str]:
-    """Yield the claims on a layer, each with its verdict beside it, or below where it is long."""
+    """Yield the claims on a layer: each that is not right with its verdict, then those that are."""
     claims = result["claims"]
-    heads = [
-        f"  published ({c['set']})  {ALL_QUANTITIES[c['quantity']].symbol} = {c['printed']}"
-        for c in claims
-    ]
-    said = [f"{c['grade']}: {c['remark']}" for c in claims]
-    fit = [len(f"{h}   {s}") <= page.width for h, s in zip(heads, said, strict=True)]
-    width = max((len(h) for h, beside in zip(heads, fit, strict=True) if beside), default=0)
-    for head, text, claim in zip(heads, said, claims, strict=True):
-        grade, styled = claim["grade"], page.style(claim["grade"], claim["grade"])
-        if len(f"{head.ljust(width)}   {text}") <= page.width:
-            yield f"{head.ljust(width)}   {styled}{text.removeprefix(grade)}"
-        else:
-            yield head
+    right = [c for c in claims if c["grade"] == "reproduced"]
+    for claim in claims:
+        grade = claim["grade"]
+        if claim not in right:
+            text = f"{grade}: {claim['remark']}"
+            yield from page.folded(f"  published ({claim['set']})  ", _printed(claim), indent=6)
             first, *more = page.folded("      ", text)
-            yield first.replace(grade, styled, 1)
+            yield first.replace(grade, page.style(grade, grade), 1)
             yield from more
+    if right:
+        by_quantity: dict[str, list[str]] = {}
+        for claim in right:
+            symbol, _, value = _printed(claim).partition(" = ")
+            by_quantity.setdefault(symbol, []).append(f"{value} ({claim['set']})")
+        said = "; ".join(f"{symbol} = {', '.join(of)}" for symbol, of in by_quantity.items())
+        first, *more = page.folded("  published and reproduced  ", said, indent=6)
+        yield first.replace("reproduced", page.style("reproduced", "reproduced"), 1)
+        yield from more
+
+
+def _printed(claim: Mapping[str, Any]) -> str:
+    return f"{ALL_QUANTITIES[claim['quantity']].symbol} = {claim['printed']}"

@@ -191,7 +191,7 @@ def _drawn(
     slope = backward(np.ones_like(y))
     # By parts, E[z·y·y′·s] is ½·E[(z² − 1)·y²], which holds across a jump but varies more.
     drift = 0.5 * (z * z - 1) * y * y if broken else law.x_std * z * y * slope
-    return Drawn(y, slope * slope, z, drift)
+    return Drawn(y, slope * slope, z, drift, slope)
 
 
 def stream_name(spec: Spec, sampling: Sampling) -> str:

@@ -52,6 +52,11 @@ class Over:
         except ValueError:
             return None
 
+    def text_of(self, value: float) -> str:
+        """Return a value as it was written, or one between these as a spec writes it."""
+        numbers = self.numbers or ()
+        return self.texts[numbers.index(value)] if value in numbers else repr(value)
+
     def at(self, layer: str, text: str, law: Law, load: Load) -> tuple[Spec, Law]:
         """Return a layer, written without the parameter, and the law at one of the values."""
         if self.is_of_law:

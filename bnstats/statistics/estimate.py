@@ -114,14 +114,13 @@ class Estimate(Uncertain):
         return self.interval is not None and self.n_eff >= MIN_N_EFF and not self.nonfinite
 
     @property
-    def is_zero(self) -> bool:
-        """Whether theory says 0, and the draws say so too: nothing varies, and nothing is wrong."""
+    def is_constant(self) -> bool:
+        """Whether nothing varies and nothing is wrong: all draws have what theory says, as 0."""
         exact = self.exact
         return (
             exact is not None
-            and exact.value == 0
             and self.stderr is None
-            and (abs(self.value) <= exact.error)
+            and abs(self.value - exact.value) <= exact.error
         )
 
     @property

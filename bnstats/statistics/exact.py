@@ -171,7 +171,8 @@ def stack_quantities(bound: BoundLayer, stated: ExactMoments, law: Law) -> dict[
 
     See `bnstats.statistics.quantities.STACK_QUANTITIES`; the formulas are, with μ and s those of x
     and f′ = dx/dy, Cov(x, y)²/(s²·Var[y]), s²·E[f′²]/E[y²], s²·E[f′²]/Var[y],
-    E[(x − μ)·y·f′]/E[y²] and E[y]²/E[y²]. Errors are bounds as those of `moment_quantities` are.
+    E[(x − μ)·y·f′]/E[y²], E[y]²/E[y²], E[f′] and E[f′²] − E[f′]². Errors are bounds as those of
+    `moment_quantities` are.
     """
     y = _of_y(stated)
     slope_ms = stated.ms_dx * (law.x_std / law.dy_std) ** 2
@@ -181,6 +182,8 @@ def stack_quantities(bound: BoundLayer, stated: ExactMoments, law: Law) -> dict[
         "mean_degree": slope_ms / y.var,
         "stability": stated.drift / y.ms,
         "c1": _square_of(y.mean) / y.ms,
+        "mean_slope": stated.mean_slope,
+        "var_slope": stated.ms_dx / law.dy_std**2 - stated.mean_slope.squared(),
     }
     values = {}
     for name, known in found.items():

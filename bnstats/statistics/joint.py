@@ -15,7 +15,7 @@ import numpy as np
 # By draw: v is y minus the pivot, z the standardised x, and f′ is dx/dy. Of events that are no
 # single number v, v² and the square of dx are means over the event, and there is no more.
 OF_EVENTS = ("v", "v2", "slope2")
-OF_SCALARS = (*OF_EVENTS, "z", "z2", "zv", "drift")
+OF_SCALARS = (*OF_EVENTS, "z", "z2", "zv", "drift", "slope")
 
 
 class Drawn(NamedTuple):
@@ -31,6 +31,8 @@ class Drawn(NamedTuple):
         The standardised x, shape (draws,); None of events.
     drift
         (x − E[x])·y·dy/dx, or where y jumps in x what has the same mean; None of events.
+    slope
+        dx/dy, shape (draws,); None of events.
     weights
         Importance weights of mean one, shape (draws,), or None.
     """
@@ -39,6 +41,7 @@ class Drawn(NamedTuple):
     slope2: Any
     z: Any = None
     drift: Any = None
+    slope: Any = None
     weights: Any = None
 
 
@@ -136,4 +139,5 @@ def _columns(drawn: Drawn, pivot: float) -> Any:
     if drawn.z is None:
         return np.stack([part.mean(axis=tuple(range(part.ndim - 1))) for part in found])
     z = drawn.z.astype(np.float64)
-    return np.stack([*found, z, z * z, z * v, drawn.drift.astype(np.float64)])
+    more = (drawn.drift.astype(np.float64), drawn.slope.astype(np.float64))
+    return np.stack([*found, z, z * z, z * v, *more])

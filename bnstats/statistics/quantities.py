@@ -3,7 +3,8 @@
 Most are a power of one of three moments of y or dx: ``mean`` is E[v], ``var`` is E[v²] − E[v]² and
 ``ms`` is E[v²], over draws and event positions. A standard deviation is var^½, a gain its
 reciprocal, var^−½: estimates, intervals and exact values of all of them follow from the moment's.
-Those of `STACK_QUANTITIES` are ratios of moments, which say what a layer does in a stack of them.
+Those of `STACK_QUANTITIES` say what a layer does in a stack of them: functions of joint moments of
+x, y and the slope f′.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ QUANTITIES: dict[str, Quantity] = {
 
 @dataclass(frozen=True)
 class StackQuantity:
-    """A ratio of moments of x, y and f′, at a layer that keeps the law of its input.
+    """A function of moments of x, y and f′, at a layer that keeps the law of its input.
 
     Attributes
     ----------
@@ -99,6 +100,18 @@ STACK_QUANTITIES: dict[str, StackQuantity] = {
         "correlation of the outputs, as the next layer sees them, of two independent inputs",
         "square",
         of_scalars=False,
+    ),
+    "mean_slope": StackQuantity(
+        "E[f′]",
+        "mean of the derivative; of a continuous f the slope of the straight line nearest to it",
+        "linear",
+        of_scalars=True,
+    ),
+    "var_slope": StackQuantity(
+        "Var[f′]",
+        "variance of the derivative: how unevenly gradients pass; 0 of an affine f",
+        "linear",
+        of_scalars=True,
     ),
 }
 

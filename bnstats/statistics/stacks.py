@@ -35,6 +35,7 @@ class _Means(NamedTuple):
     z2: complex = 0
     zv: complex = 0
     drift: complex = 0
+    slope: complex = 0
 
 
 _Function = Callable[[_Means], complex]
@@ -56,6 +57,10 @@ def _slope_ms(m: _Means) -> complex:
     return m.s2 * m.slope2
 
 
+def _slope_var(m: _Means) -> complex:
+    return m.slope2 - m.slope * m.slope
+
+
 def _correlation(m: _Means) -> complex:
     """Return that of x and y, with the sample's own moments of x, which makes it vary less."""
     return (m.zv - m.v * m.z) / cmath.sqrt(_var(m) * (m.z2 - m.z * m.z))
@@ -69,6 +74,8 @@ _FUNCTIONS: dict[str, tuple[_Function, tuple[_Function, ...]]] = {
     "mean_degree": (lambda m: cmath.log(_slope_ms(m) / _var(m)), (_var, _slope_ms)),
     "stability": (lambda m: m.drift / _ms(m), (_ms,)),
     "c1": (lambda m: _mean(m) / cmath.sqrt(_ms(m)), (_ms,)),
+    "mean_slope": (lambda m: m.slope, (_slope_ms,)),
+    "var_slope": (_slope_var, (_slope_ms,)),
 }
 
 

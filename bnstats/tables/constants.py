@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bnstats.api import exact
-from bnstats.claims import claim_sets
+from bnstats.claims import claim_sets, claims_on
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.documents.write import document
 from bnstats.layers import LAYERS, STANDARD
@@ -110,10 +110,20 @@ def outdated(directory: Path, constants: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
+    """Whether a row has the claims of today, and the verdicts by exact values that these have.
+
+    Verdicts by draws follow from the estimates, which are checked.
+    """
+
     def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
 
-    return facts(row.get("claims", ())) == facts([v.to_dict() for v in exact(spec).claims])
+    there, here = row.get("claims", ()), exact(spec).claims
+    known = [v.to_dict() for v in here]
+    named = [(c.set, c.quantity, c.printed.text, c.source) for c in claims_on(spec)]
+    return [(c["set"], c["quantity"], c["printed"], c["source"]) for c in there] == named and (
+        facts([c for c in there if c["decided_by"] == "exact"]) == facts(known)
+    )
 
 
 def _fact(name: str, value: Any) -> Any:

@@ -26,13 +26,13 @@ def render(constants: Mapping[str, Any]) -> str:
     Raises
     ------
     BnstatsError
-        The document holds no sampled rows of every quantity.
+        The document holds no sampled rows of what is shown.
     """
     results = constants["results"]
-    needed = ("samples", "claims", *QUANTITIES)
+    needed = ("samples", *_SHOWN)
     as_drawn = conforms(constants["provenance"], SampledProvenance)
     if not as_drawn or not all(key in row for row in results for key in needed):
-        raise BnstatsError(f"{CONSTANTS} does not hold sampled rows of every quantity")
+        raise BnstatsError(f"{CONSTANTS} does not hold sampled rows of {', '.join(_SHOWN)}")
     header = ("layer", *(QUANTITIES[name].symbol for name in _SHOWN))
     rows = ((f"`{r['layer']}`", *(exact_cell(r[n]) for n in _SHOWN)) for r in results)
     return "\n\n".join(

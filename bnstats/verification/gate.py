@@ -236,7 +236,7 @@ class FreshDraws:
                 first_z, z = first_z / max(grown, 1.0), z * min(grown, 1.0)
         outcome: Outcome = "ok"
         reason = ""
-        if estimate.is_zero:
+        if estimate.is_constant:
             pass
         elif z is None or not estimate.has_enough_draws:
             outcome, reason = "undecided", self.doubt

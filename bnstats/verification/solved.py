@@ -135,7 +135,7 @@ def _at(claim: Claim, solution: Solution) -> Subject:
     over, value, error = claim.inverse.over, solution.value or 0.0, solution.error or 0.0
     ends = dict.fromkeys((value, value - error, value + error))
     (spec, law), *beside = (
-        over.at(claim.spec.text, repr(end), claim.law, load_trusted) for end in ends
+        over.at(claim.spec.text, over.text_of(end), claim.law, load_trusted) for end in ends
     )
     here, others = _known(spec, law), [_known(*there) for there in beside]
     found = {}

@@ -73,7 +73,7 @@ FUNCTIONS: dict[str, tuple[Function, tuple[float, ...]]] = {
     "asinh": (mp.asinh, ()),
     "sigmoid": (_logistic, ()),
     "4*sigmoid": (lambda x: 4 * _logistic(x), ()),
-    "-0.5+sigmoid": (lambda x: _logistic(x) - mp.mpf(1) / 2, ()),
+    "0.5-sigmoid": (lambda x: mp.mpf(1) / 2 - _logistic(x), ()),
     "tanh": (mp.tanh, ()),
     "2*tanh": (lambda x: 2 * mp.tanh(x), ()),
     "lecun_tanh": (lambda x: mp.mpf("1.7159") * mp.tanh(2 * x / 3), ()),
@@ -108,7 +108,7 @@ FUNCTIONS: dict[str, tuple[Function, tuple[float, ...]]] = {
         lambda x: mp.log1p(mp.exp(20 * x)) / 20,
         (-0.8, -0.4, -0.2, -0.1, 0, 0.1, 0.2, 0.4, 0.8),
     ),
-    "-1+softplus": (lambda x: mp.log1p(mp.exp(x)) - 1, ()),
+    "1-softplus": (lambda x: 1 - mp.log1p(mp.exp(x)), ()),
     "shifted_softplus": (lambda x: mp.log1p(mp.exp(x)) - mp.log(2), ()),
     "softsign": (lambda x: x / (1 + abs(x)), (0,)),
     "2*softsign": (lambda x: 2 * x / (1 + abs(x)), (0,)),
@@ -117,7 +117,6 @@ FUNCTIONS: dict[str, tuple[Function, tuple[float, ...]]] = {
 # What is solved for within a layer, as a function of it.
 FAMILIES: dict[tuple[str, str], Callable[[Any], Function]] = {
     ("selu:scale=1", "alpha"): lambda alpha: _selu(alpha, 1),
-    ("leaky_relu", "negative_slope"): _leaky,
 }
 # y = a·gate(b) of independent a and b: E[y] = 0 and E[y²] = E[gate(b)²].
 GATES = {"glu": _logistic, "swiglu": _silu}
@@ -140,6 +139,8 @@ BY_HAND: dict[str, Callable[[], Mapping[str, Any]]] = {
     "truncated_normal": lambda: _of(0, _cut_variance(), 0),
     # |w|² is exponential, cut at 4: its mean is 1 − 4·e⁻⁴/(1 − e⁻⁴)
     "complex_truncated_normal": lambda: _of(0, 1 - 4 * mp.exp(-4) / (1 - mp.exp(-4)), 0),
+    # far below 0 the slope is 1/a: E is ∫da/a over 3 to 8, divided by 5
+    "rrelu:lower=3,upper=8,reciprocal=true": lambda: {"slope": mp.log(mp.mpf(8) / 3) / 5},
     # max(0, a·b) is |a|·|b| where the signs agree: E = E|a|²/2, E[y²] = 1/2
     "multiply..relu": lambda: _of(1 / mp.pi, mp.mpf(1) / 2, 0),
 }
@@ -190,7 +191,7 @@ def _of_maximum(count: int) -> dict[str, Any]:
 def _known(layer: str, mean: Any, std: Any) -> Mapping[str, Any]:
     if layer in FUNCTIONS:
         return _moments(*FUNCTIONS[layer], mean, std)
-    assert (mean, std) == (0, 1)
+    assert (mean, std) == (-100 if layer.startswith("rrelu") else 0, 1)
     if layer in BY_HAND:
         return BY_HAND[layer]()
     if layer in GATES:
@@ -202,6 +203,8 @@ def _known(layer: str, mean: Any, std: Any) -> Mapping[str, Any]:
 
 
 def _value(moments: Mapping[str, Any], quantity: str) -> Any:
+    if quantity == "mean_slope":
+        return moments["slope"]
     mean, square = moments["mean"], moments["square"]
     return {
         "mean_y": lambda: mean,

@@ -53,13 +53,17 @@ def test_text_has_heading_table_claims_and_footer(cli: Cli) -> None:
     assert [row[1] for row in rows if row] == SYMBOLS
     exact = ["0.5", "0.20827634", "0", "0.21174570", "0.04483624"]
     assert [row[4] for row in rows if row] == [*exact, "4.80131337", "1.84622855", "4.72264609"]
-    claims = [line for line in lines if line.startswith("  published (feng2016)")]
-    assert len(claims) == 4
-    assert claims[-1].endswith("σ[dx] = 0.2123")
-    below = " ".join(" ".join(lines[lines.index(claims[-1]) + 1 :]).split())
+    (claim,) = (line for line in lines if line.startswith("  published (feng2016)"))
+    assert claim.endswith("σ[dx] = 0.2123")
+    below = " ".join(" ".join(lines[lines.index(claim) + 1 :]).split())
     assert below.startswith(
         "last digits are noise: 0.2117; 3 digits right, within the error of its own 100,000 draws"
     )
+    _, found, right = " ".join(out.split()).partition(" published and reproduced ")
+    assert found
+    assert right.startswith("1/rms[y] = sqrt(3.41) (alf)")
+    for claimed in ("E[y] = 0.5000000 (anyinit), 1/2 (feng2016)", "; σ[y] = 0.2083 (feng2016)"):
+        assert claimed in right
     footer = r"  100,000 samples · iid · float64 · numpy · seed 0 · \d+\.\d s"
     assert re.fullmatch(footer, lines[-1])
     # The columns line up: estimates by their sign, the rest at their first character.
@@ -720,6 +724,9 @@ def test_quantities_are_typed_by_either_name(cli: Cli) -> None:
     assert [f["quantity"] for f in found["results"][0]["found"]] == ["ms_y", "std_y"]
     # sqrt(2) by hand: E[y²] of the relu is half of E[x²]
     assert found["results"][0]["found"][0]["value"] == pytest.approx(2**0.5, rel=1e-12)
+    argv = ("propagate", "linear", "relu", "--depth", 2, "--width", 16)
+    for wanted, code in (("σ[y] in 0.5..2", 0), ("sigma[y] in 5..6", 1), ("rms[y] in 0.5..2", 2)):
+        assert cli(*argv, "--require", wanted).code == code
     _, _, err = cli("exact", "relu", "--quantity", "sigma[z]")
     assert "did you mean std_y, σ[y]?" in err
 

@@ -187,7 +187,7 @@ def test_moments_are_those_that_a_layer_may_state(spec):
     of_one = {"m3_y", "m4_y", "m4_dx"}
     of_several = {"var_ms_y", "var_ms_dx", "ms_y", "mean_dx"}
     single = {math.prod(bound.inputs[name].shape) for name in ("x", "dy")} == {1}
-    of_scalars = {"cov_xy", "drift"} if single else set()
+    of_scalars = {"cov_xy", "drift", "mean_slope"} if single else set()
     found = stated(bound)
     assert set(found) <= {"mean_y", "var_y", "ms_dx"} | of_one | of_several | of_scalars
     if not {"mean_y", "var_y", "ms_dx"} <= set(found):

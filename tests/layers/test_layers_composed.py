@@ -110,6 +110,7 @@ def test_stated_moments_of_a_scaled_activation_by_mpmath(spec, c, d, law):
             "m4_dx": 3 * dy2**2 * slopes[1],
             "cov_xy": over(lambda x, y: (x - m) * y),
             "drift": over(lambda x, y: (((x - m) / s) ** 2 - 1) * y**2) / 2,
+            "mean_slope": over(lambda x, y: c * mp.sech(x) ** 2),
         }
     assert set(known) == set(true)
     for name, value in true.items():

@@ -42,6 +42,8 @@ def erf_values(law: Law) -> dict[str, float]:
         "mean_degree": s2 * slope_ms / ms,
         "stability": 2 * s2 / (1 + 2 * s2) ** 2 / math.sqrt(1 - u * u) / math.asin(u),
         "c1": 0.0,
+        "mean_slope": cov / s2,
+        "var_slope": slope_ms - (cov / s2) ** 2,
     }
 
 
@@ -54,6 +56,8 @@ def leaky_values(a: float) -> dict[str, float]:
         "mean_degree": ms / var,
         "stability": 1.0,
         "c1": mean**2 / ms,
+        "mean_slope": (1 + a) / 2,
+        "var_slope": ((1 - a) / 2) ** 2,
     }
 
 
@@ -138,7 +142,9 @@ def test_selu_by_hand() -> None:
     found = bnstats.exact("selu").quantities
     mean_slope = scale * (0.5 + alpha * math.exp(0.5) * below(1))
     assert found["linear_share"].value == pytest.approx(mean_slope**2, rel=1e-13)
+    assert found["mean_slope"].value == pytest.approx(mean_slope, rel=1e-13)
     ms_slope = scale**2 * (0.5 + alpha**2 * math.exp(2) * below(2))
+    assert found["var_slope"].value == pytest.approx(ms_slope - mean_slope**2, rel=1e-12)
     for name in ("chi", "mean_degree"):
         assert found[name].value == pytest.approx(ms_slope, rel=1e-13)
     assert found["c1"].value == pytest.approx(0, abs=1e-25)
@@ -168,6 +174,7 @@ def test_mpmath_agrees(spec: str, law: Law) -> None:
         y = mean_of(lambda z: f(mu + s * z))
         ms = mean_of(lambda z: f(mu + s * z) ** 2)
         slope_ms = mean_of(lambda z: mpmath.diff(f, mu + s * z) ** 2)
+        slope = mean_of(lambda z: mpmath.diff(f, mu + s * z))
         cov = mean_of(lambda z: s * z * f(mu + s * z))
         drift = mean_of(lambda z: s * z * f(mu + s * z) * mpmath.diff(f, mu + s * z))
     wanted = {
@@ -176,6 +183,8 @@ def test_mpmath_agrees(spec: str, law: Law) -> None:
         "mean_degree": s**2 * slope_ms / (ms - y**2),
         "stability": drift / ms,
         "c1": y**2 / ms,
+        "mean_slope": slope,
+        "var_slope": slope_ms - slope**2,
     }
     found = bnstats.exact(spec, law=law).quantities
     for name, value in wanted.items():
@@ -203,7 +212,8 @@ def test_what_is_unknown_has_no_ratio() -> None:
     bound = parse("relu").bound
     moments = exact_moments(bound, Law())
     lost = replace(moments, ms_dx=replace(moments.ms_dx, error=math.inf))
-    assert set(stack_quantities(bound, lost, Law())) == set(NAMES) - {"chi", "mean_degree"}
+    of_dx = {"chi", "mean_degree", "var_slope"}
+    assert set(stack_quantities(bound, lost, Law())) == set(NAMES) - of_dx
     rough = replace(moments, ms_dx=replace(moments.ms_dx, error=0.4))
     assert "chi" not in stack_quantities(bound, rough, Law())
     nothing = replace(moments, mean_y=replace(moments.mean_y, value=1e-18, error=1e-17))
@@ -268,6 +278,8 @@ def brute(name: str, x, y, slope, law: Law) -> float:
         "mean_degree": s2 * np.mean(slope**2) / np.var(y),
         "stability": np.mean(law.x_std * z * y * slope) / ms,
         "c1": np.mean(y) ** 2 / ms,
+        "mean_slope": np.mean(slope),
+        "var_slope": np.var(slope),
     }[name]
 
 
@@ -279,7 +291,7 @@ def drawn(law: Law, n: int, rng: np.random.Generator):
 
 def joint(x, y, slope, law: Law, pivot: float = 0.7) -> Joint:
     z = (x - law.x_mean) / law.x_std
-    return joint_of(xp, Drawn(y, slope**2, z, law.x_std * z * y * slope), pivot)
+    return joint_of(xp, Drawn(y, slope**2, z, law.x_std * z * y * slope, slope), pivot)
 
 
 @pytest.mark.parametrize("law", LAWS, ids=str)
@@ -334,7 +346,7 @@ def test_weights_count() -> None:
     x, y, slope = drawn(Law(), 4000, rng)
     weights = rng.integers(0, 3, 4000).astype(float)
     weights /= weights.mean()
-    found = joint_of(xp, Drawn(y, slope**2, x, x * y * slope, weights), 0.7)
+    found = joint_of(xp, Drawn(y, slope**2, x, x * y * slope, slope, weights), 0.7)
     wanted = np.average(np.stack([y - 0.7, (y - 0.7) ** 2]), axis=1, weights=weights)
     assert found.mean[:2] == pytest.approx(wanted)
 

@@ -32,6 +32,7 @@ from replication import MEASURED
 from bnstats.api import compute
 from bnstats.runs.drawing import default_samples
 from bnstats.specs.spec import parse
+from bnstats.statistics.quantities import QUANTITIES
 from bnstats.verification.gate import FreshDraws, VerifySettings
 
 SHARE = 10  # a verify run's draws are the default's by this
@@ -112,7 +113,7 @@ class Study:
             samples, factor = default // 100, FACTOR**10
             settings = VerifySettings(samples, self.seed)
         else:
-            samples = FreshDraws(spec, settings, rates.tests_of(self.rows)).samples
+            samples = FreshDraws(spec, settings, rates.number_of_tests(self.rows)).samples
         found = planted.caught(key, row, settings, self.rows, factor)
         pilot = compute(spec, samples=max(default // 10, 100), seed=self.seed)
         errors = {}
@@ -133,6 +134,7 @@ def run(study: Study, options: argparse.Namespace, mapper: Mapper) -> None:
     begin = time.monotonic()
     path = options.out / "gate.json"
     fixed = {"seed": study.seed, "quick": study.quick, "rows": study.rows}
+    fixed["quantities"] = len(QUANTITIES)
     record = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     if {k: record.get(k) for k in fixed} != fixed:
         record = {**fixed, "parts": {}}

@@ -65,7 +65,7 @@ def misknown(spec: Spec, factor: float) -> Spec:
     def moments(law: Law, expect: Any) -> ExactMoments:
         powers = {"mean_y": 1, "mean_dx": 1, "var_y": 2, "ms_y": 2, "ms_dx": 2}
         powers |= {"m3_y": 3, "m4_y": 4, "m4_dx": 4, "var_ms_y": 4, "var_ms_dx": 4}
-        powers |= {"cov_xy": 1, "drift": 2}
+        powers |= {"cov_xy": 1, "drift": 2, "mean_slope": 1}
         known = right(law, expect)
         wrong = {
             name: replace(m, value=m.value * factor ** powers[name])

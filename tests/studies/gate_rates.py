@@ -35,9 +35,9 @@ SHARE = 0.1  # of alarms confirmed by chance, in the simulation of normal z
 NORMAL = NormalDist()
 
 
-def tests_of(rows: int) -> int:
+def number_of_tests(rows: int, quantities: int = len(QUANTITIES)) -> int:
     """Return the tests of a table of so many rows: fresh and committed, of every quantity."""
-    return 2 * rows * len(QUANTITIES)
+    return 2 * rows * quantities
 
 
 def false_alarm(threshold: float) -> float:
@@ -60,7 +60,7 @@ def simulated(seed: int, decisions: int) -> dict[str, float]:
     With the family's error relaxed so that one alarm in ten is confirmed by chance: at the default
     nothing would ever be seen.
     """
-    tests = tests_of(1)
+    tests = number_of_tests(1)
     relaxed = SHARE * tests * 2 * NORMAL.cdf(-FIRST_THRESHOLD)
     threshold = second_threshold(tests, relaxed)
     random = np.random.default_rng(seed)
@@ -102,7 +102,7 @@ def engine(text: str, seed: int, replications: int, rows: int) -> dict[str, int]
     alarm was raised, and four first stages merged to learn the law of their z.
     """
     _, exact, _ = bound(text)
-    threshold = second_threshold(tests_of(rows))
+    threshold = second_threshold(number_of_tests(rows))
     first, second = Draws(text, seed), count(10**7)
     units = count()
     found = dict.fromkeys(("decisions", "undecided", "alarms", "fails", "second", "beyond"), 0)
@@ -139,7 +139,7 @@ def pairs(text: str, seed: int, replications: int) -> list[tuple[Tally, Tally]]:
 def power_curve(text: str, name: str, seed: int, replications: int, rows: int) -> dict[str, Any]:
     """Measure how often an exact value wrong by `SHIFTS` standard errors is caught."""
     exact = bound(text)[1][name]
-    threshold = second_threshold(tests_of(rows))
+    threshold = second_threshold(number_of_tests(rows))
     stages = pairs(text, seed, replications)
     one = relative_error(text, name, reduce(merge_tallies, (b for _, b in stages)), SMALL)
     points = []

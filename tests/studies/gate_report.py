@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gate_planted import EXACT, PLANTED
-from gate_rates import NORMAL, SHARE, false_alarm, power, tests_of
+from gate_rates import NORMAL, SHARE, false_alarm, number_of_tests, power
 from report_text import as_csv, wrapped
 
-from bnstats.layers import LAYERS
 from bnstats.statistics.alarm import (
     FAMILY_ERROR,
     FIRST_THRESHOLD,
@@ -72,7 +71,7 @@ def verdict(record: Record) -> str:
 
 def smallest_errors(units: Record, record: Record) -> list[tuple[str, float]]:
     """Return each layer and the largest of its smallest errors that are caught, in per cent."""
-    shift = detectable(second_threshold(tests_of(record["rows"])))
+    shift = detectable(second_threshold(number_of_tests(record["rows"], record["quantities"])))
     return [
         (layer, 100 * math.expm1(shift * max(unit["relative_stderr"].values())))
         for layer, unit in units.items()
@@ -82,7 +81,7 @@ def smallest_errors(units: Record, record: Record) -> list[tuple[str, float]]:
 
 def table_csv(record: Record) -> str:
     """Return the smallest relative errors that are caught, of every layer."""
-    shift = detectable(second_threshold(tests_of(record["rows"])))
+    shift = detectable(second_threshold(number_of_tests(record["rows"], record["quantities"])))
     return as_csv(
         ("layer", "draws", "default_draws", *EXACT),
         (
@@ -98,7 +97,7 @@ def table_csv(record: Record) -> str:
 
 
 def theory(_: Record, record: Record) -> list[str]:
-    tests = tests_of(record["rows"])
+    tests = number_of_tests(record["rows"], record["quantities"])
     threshold = second_threshold(tests)
     alarm = 2 * NORMAL.cdf(-FIRST_THRESHOLD)
     one = false_alarm(threshold)
@@ -120,7 +119,7 @@ def theory(_: Record, record: Record) -> list[str]:
             for what, n in (
                 ("one claim", 1),
                 ("150", 150),
-                (f"this table: 2 · {record['rows']} · {len(QUANTITIES)} = {tests:,}", tests),
+                (f"this table: 2 · {record['rows']} · {record['quantities']} = {tests:,}", tests),
             )
         ),
         "",
@@ -156,7 +155,7 @@ def engine(units: Record, record: Record) -> list[str]:
     judged = decisions - undecided
     raised = 2 * NORMAL.cdf(-FIRST_THRESHOLD)
     most = max(units, key=lambda k: units[k]["alarms"] / max(judged_of(units[k]), 1))
-    threshold = second_threshold(tests_of(record["rows"]))
+    threshold = second_threshold(number_of_tests(record["rows"], record["quantities"]))
     return [
         "## z of the real engine at few draws",
         "",
@@ -201,7 +200,7 @@ def planted(units: Record, record: Record) -> list[str]:
     }
     missed = [(k, w) for k, u in units.items() for w, hit in u["caught"].items() if not hit]
     of = sum(map(len, counts.values()))
-    threshold = second_threshold(tests_of(record["rows"]))
+    threshold = second_threshold(number_of_tests(record["rows"], record["quantities"]))
     chances = {
         layer: 1 - power(math.log(1.01) / max(unit["relative_stderr"].values()), threshold)
         for layer, unit in units.items()
@@ -259,10 +258,6 @@ def detectable(threshold: float) -> float:
     return high
 
 
-def family(layer: str) -> str:
-    return LAYERS[layer.partition(":")[0]].family
-
-
 def curves(units: Record, record: Record) -> list[str]:
     lines = [
         "## Power: measured against theory",
@@ -276,18 +271,15 @@ def curves(units: Record, record: Record) -> list[str]:
     points = next(v for v in first.values() if isinstance(v, dict))["points"]
     shifts = [s for s, _ in zip((3, 4, 5, 6, 7, 8), points, strict=True)]
     lines += [
-        f"| layer | family | | {' | '.join(f'{s} SE' for s in shifts)} |",
-        "|---|---|---|" + "--:|" * len(shifts),
-        "| theory | | | " + " | ".join(f"{p['theory']:.1%}" for p in points) + " |",
+        f"| layer | | {' | '.join(f'{s} SE' for s in shifts)} |",
+        "|---|---|" + "--:|" * len(shifts),
+        "| theory | | " + " | ".join(f"{p['theory']:.1%}" for p in points) + " |",
     ]
     for layer, unit in units.items():
         for name, curve in unit.items():
             if isinstance(curve, dict):
                 cells = (f"{p['caught']:.1%} ({p['error']:.1%})" for p in curve["points"])
-                lines.append(
-                    f"| `{layer}` | {family(layer)} | {QUANTITIES[name].symbol} "
-                    f"| {' | '.join(cells)} |"
-                )
+                lines.append(f"| `{layer}` | {QUANTITIES[name].symbol} | {' | '.join(cells)} |")
     if "exponential" in units:
         lines += [
             "",
@@ -311,7 +303,7 @@ def plot(record: Record, path: Path) -> None:
 
     matplotlib.rcParams["svg.hashsalt"] = "gate"
     figure, axes = plt.subplots(figsize=(8.5, 4.2), layout="constrained")
-    threshold = second_threshold(tests_of(record["rows"]))
+    threshold = second_threshold(number_of_tests(record["rows"], record["quantities"]))
     for i, (layer, unit) in enumerate(units.items()):
         curve = unit.get("std_dx")
         if curve is None:

@@ -45,6 +45,7 @@ from replication import (
 
 from bnstats.claims import claim_sets
 from bnstats.errors import BnstatsError
+from bnstats.layers import CONSTANT
 from bnstats.specs.spec import parse
 from bnstats.statistics.estimate import Estimator
 from bnstats.tables.constants import table_specs
@@ -76,6 +77,7 @@ class Row:
     first: str = ""  # digits of the first replication: the engine's mark
     refused: str = ""  # why the sampler cannot draw the layer
     unknown: list[str] = field(default_factory=list)  # quantities without an exact value
+    constant: list[str] = field(default_factory=list)  # those that are the same in every draw
     left_out: dict[int, float] = field(default_factory=dict)  # sizes, and the CPU seconds they want
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
@@ -114,7 +116,9 @@ Rows = dict[tuple[str, str], Row]
 def blank(text: str, sampler: str, options: argparse.Namespace) -> Row:
     """Return the row to be filled, with the engine's mark."""
     row = Row(text, sampler, options.seed, options.replications, options.budget)
-    row.unknown = [name for name in MEASURED if name not in bound(text)[1]]
+    known = bound(text)[1]
+    row.unknown = [name for name in MEASURED if name not in known]
+    row.constant = [n for n in MEASURED if n in known and known[n].by == CONSTANT]
     try:
         row.first = mark(row)
     except BnstatsError as error:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from scipy.special import chdtrc
 
-import bnstats
-from bnstats.layers import CONSTANT
 from bnstats.statistics.quantities import QUANTITIES
 
 BARS = {0.95: (94.0, 98.0), 0.999: (99.7, 100.0)}  # coverage in %
@@ -137,13 +134,6 @@ def place(cell: Cell) -> tuple[str, int]:
     return cell.sampler, cell.n
 
 
-@lru_cache
-def constants(layer: str) -> frozenset[str]:
-    """Return the quantities of a layer that are the same in every draw."""
-    values = bnstats.exact(layer).quantities
-    return frozenset(name for name, value in values.items() if value.by == CONSTANT)
-
-
 def cells_of(rows: Iterable[Record]) -> list[Cell]:
     """Return what there is to judge: an interval of a constant holds its rounding, always."""
     cells = [
@@ -151,6 +141,6 @@ def cells_of(rows: Iterable[Record]) -> list[Cell]:
         for row in rows
         for n, by_name in row["counts"].items()
         for quantity, count in by_name.items()
-        if quantity not in constants(row["layer"])
+        if quantity not in row["constant"]
     ]
     return sorted(cells, key=place)  # stable: the layers keep their order

@@ -96,7 +96,7 @@ def test_an_error_lies_where_it_is_planted(tool: SimpleNamespace) -> None:
 
 
 def test_the_parts_share_the_family_error(tool: SimpleNamespace) -> None:
-    tests = tool.rates.tests_of(71)
+    tests = tool.rates.number_of_tests(71)
     z = second_threshold(tests)
     assert tests * 2 * norm.sf(4) * norm.sf(z) == pytest.approx(1e-6, rel=1e-6)
     assert tool.rates.false_alarm(z) * tests == pytest.approx(1e-6, rel=1e-6)

@@ -279,7 +279,7 @@ def test_a_mean_that_is_off_scales_nothing():
 
 def test_a_claim_under_another_law_has_a_row_of_its_own(monkeypatch, document):
     odd = replace(
-        claim({"layer": "tanh", "quantity": "gain_y", "value": "1.6", "x_std": "2"}), set="odd"
+        claim({"layer": "tanh", "quantity": "gain_y", "value": "1.9", "x_std": "2"}), set="odd"
     )
     monkeypatch.setattr(audit, "claim_sets", lambda: iter([ClaimSet("odd", (odd,))]))
     (a,) = audited(document)

@@ -118,6 +118,13 @@ def test_the_edge_of_chaos_is_that_of_critical() -> None:
     assert found.exact["gain_dx"].value == pytest.approx(edge.weight_std.value, rel=1e-12)
 
 
+def test_a_parameter_that_is_a_whole_number() -> None:
+    """The outputs of softmax add up to one."""
+    found = about("softmax", "n=2:6", "mean_y=1/4", "n")
+    assert (found.exact["n"].value, found.exact["n"].error) == (4, 0)
+    assert found.spec.text == "softmax:n=4"
+
+
 def test_of_several_solutions_the_nearest_is_meant() -> None:
     for value in ("0.969", "2.173"):
         found = about("sin", "x_mean=0:3", "mean_y=0.5", "x_mean", value)
@@ -240,6 +247,12 @@ def test_faults(fields: dict[str, str], said: str) -> None:
         claim(whole)
     assert said in caught.value.message
     assert "\n" not in caught.value.message
+
+
+def test_who_claims_a_parameter_is_told_how() -> None:
+    with pytest.raises(BnstatsError) as caught:
+        claim({"layer": "elu", "quantity": "x_std", "value": "1.32"})
+    assert caught.value.hint == 'e.g. over = "x_std=0.1:10:log", find = "std_y=1"'
 
 
 def test_faults_are_told_where_they_stand(cli: Cli, tmp_path: Path) -> None:

@@ -60,3 +60,14 @@ def test_committed_estimates_are_drawn_again(cli: Cli, tmp_path: Path) -> None:
     code, out, _ = cli("verify", path, "-n", 100_000)
     assert code == 1
     assert "linear share" in out
+
+
+def test_what_every_draw_has_is_witnessed_without_a_spread(cli: Cli, tmp_path: Path) -> None:
+    """Far below 0 selu is −λα in every draw: right where that is claimed, wrong where it is not."""
+    path = tmp_path / "a.toml"
+    far = CLAIM.format("selu", "mean_y", "{}") + "x_mean = -100\n"
+    for value, outcome in (("-1.7581", "ok"), ("-1.7582", "fail")):
+        path.write_text(far.format(value))
+        code, out, _ = cli("verify", path, "-n", 10_000, "--json")
+        (check,) = read_document(out)["results"][0]["checks"]
+        assert (code, check["outcome"]) == (int(outcome == "fail"), outcome)

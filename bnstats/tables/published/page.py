@@ -65,12 +65,12 @@ def _verdict(claims: Sequence[Audited], much: Sequence[Audited]) -> str:
     """Return the first lines: what is off in use, what it does, and what else does not hold."""
     right = sum(a.grade == "reproduced" for a in claims)
     used = [a for a in much if a.in_program]
-    named = "; ".join(f"{_name(a)} ({_percent(a.error)}, {_after(a)})" for a in used[:_NAMED])
+    named = "; ".join(f"{_name(a)} by {_percent(a.error)}, {_after(a)}" for a in used[:_NAMED])
     small = sum(a.refuted and not a.much for a in claims)
-    worst = f", worst {named}" if named else ""
+    worst = f": {named}" if named else ""
     return (
-        f"**{right} of {plural(len(claims), 'published constant')} hold in every digit printed; "
-        f"{len(much)} are off by more than 1 %, {len(used)} of them in source code**{worst}. "
+        f"**{right} of {plural(len(claims), 'constant')} hold in every digit printed; {len(much)} "
+        f"are off by more than 1 %, {len(used)} of them in source code**{worst}. "
         f"{small} more are wrong in their last digits."
     )
 
