@@ -288,7 +288,7 @@ GRADES = (
 )
 KEYS: dict[str, Callable[[Audited], Any]] = {
     "printed": lambda a: a.claim.printed.value,
-    "true value": lambda a: a.exact["value"] if a.exact else math.nan,
+    "true value": lambda a: a.exact["value"] if a.exact else a.drawn.get("value", math.nan),
     "off by": lambda a: abs(a.error) if a.off else math.nan,
     "verdict": lambda a: GRADES.index(a.grade),
 }
