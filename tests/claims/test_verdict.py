@@ -158,7 +158,7 @@ def test_a_sample_grades_as_an_exact_value_does():
     drawn = compute("gelu", samples=1_000_000, workers=1)
     for value, quantity, more in [
         ("0.6", "std_dx", {}),  # 0.675: cut off
-        ("0.68", "std_y", {}),  # σ[dx]
+        ("1.5", "std_y", {}),  # 1/rms[y]
         ("0.60", "std_y", {}),
         ("0.60", "std_y", {"samples": 500}),  # within the error of its draws
         ("0.60", "std_y", {"kind": "rule of thumb"}),

@@ -396,7 +396,7 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
         ("bnstats help sob", {"sobol"}),
         ("bnstats compute relu --dtype=float6", {"--dtype=float64"}),
         ("bnstats compute relu --quantity gain_", {"gain_y", "gain_rms_y", "gain_ms_y", "gain_dx"}),
-        ("bnstats exact relu --quantity E[", {"E[y]", "E[dx]", "E[y²]"}),
+        ("bnstats exact relu --quantity E[", {"E[y]", "E[dx]", "E[y²]", "E[f′]"}),
         ("bnstats sweep relu --find std_", {"std_y=", "std_dx="}),
         ("bnstats verify consta", {"consta"}),  # a file, which the shell completes
     ],

@@ -174,10 +174,16 @@ def main() -> None:
     """Count, and write what was counted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--render", action="store_true", help="only rewrite tails.md")
     parser.add_argument("--replications", type=int, default=2000)
     parser.add_argument("--law", choices=LAWS, action="append")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     given = parser.parse_args()
+    path = given.out / "tails.json"
+    if given.render:
+        found = json.loads(path.read_text("utf-8"))["cells"]
+        path.with_suffix(".md").write_text(markdown(found), "utf-8")
+        return
     cells = []
     for moment in get_args(Moment):
         for name in given.law or LAWS:
@@ -186,8 +192,8 @@ def main() -> None:
                 print(cells[-1], flush=True)
     lines = ",\n".join(json.dumps(found) for found in cells)
     record = f'{{"bnstats": "{__version__}", "cells": [\n{lines}\n]}}\n'
-    (given.out / "tails.json").write_text(record)
-    (given.out / "tails.md").write_text(markdown(cells), "utf-8")
+    path.write_text(record, "utf-8")
+    path.with_suffix(".md").write_text(markdown(cells), "utf-8")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import interval_coverage_report
 import mutation_report
 import pytest
 import training_report
+import unknown_tails_report
 
 RESULTS = Path(__file__).parents[2] / "results"
 PAGES = sorted(path.name for path in RESULTS.glob("*.md"))
@@ -29,6 +30,7 @@ REPORTS: dict[str, tuple[str, Report]] = {
     "gate.md": ("gate.json", gate_report.markdown),
     "gate.csv": ("gate.json", gate_report.table_csv),
     "mutation.md": ("mutation.json", mutation_report.markdown),
+    "tails.md": ("tails.json", lambda record: unknown_tails_report.markdown(record["cells"])),
     "training.md": ("training.json", training_report.markdown),
 }
 MOST_LINES, MOST_ROWS = 5, 60
