@@ -16,18 +16,10 @@ from bnstats.sampling.files import seen_from_here
 
 if TYPE_CHECKING:
     from bnstats.claims import ClaimSet
-    from bnstats.layers import Layer, Parameter
+    from bnstats.layers import Layer
     from bnstats.report.page import Page
     from bnstats.specs.spec import Spec
     from bnstats.statistics.exact import Exact
-
-
-_GAINS = {
-    "gain_rms_y": "before a linear layer",
-    "gain_y": "where the mean is removed",
-    "gain_dx": "to keep gradients",
-}
-_CALLS = "std of weights: gain/√fan_in, backward gain/√fan_out   (bnstats help gains)"
 
 
 @click.command("show")
@@ -68,6 +60,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
     from bnstats.layers import ALIASES, LAYERS, STANDARD
     from bnstats.report.claims import claimed
     from bnstats.specs.composition import is_composed
+    from bnstats.specs.describe import parameter_text
     from bnstats.specs.names import split
     from bnstats.specs.spec import example_specs, parse
 
@@ -92,7 +85,7 @@ def _layer(text: str, page: Page) -> Iterator[str]:
     for label, said in _facts(spec):
         yield from page.folded(f"  {label.ljust(11)}", said)
     width = max((len(p.name) for p in layer.parameters), default=0)
-    parameters = [(f"    {p.name.ljust(width)}  ", _parameter(p)) for p in layer.parameters]
+    parameters = [(f"    {p.name.ljust(width)}  ", parameter_text(p)) for p in layer.parameters]
     yield from _section("parameters", parameters, page)
     yield ""
     yield f"  one draw of {spec.text}"
@@ -149,22 +142,22 @@ def _gains(spec: Spec, page: Page) -> Iterator[str]:
     """Yield each gain of a layer, what it is for, and what it makes of the other direction."""
     from bnstats.api import exact  # imports numpy
     from bnstats.notation import exact_text, rounded
+    from bnstats.statistics.gains import INITIALISATION, gain_choices
     from bnstats.statistics.quantities import QUANTITIES
 
     known = exact(spec).quantities
-    others = {"y": "std_dx", "dx": "rms_y"}
-    found = [n for n in _GAINS if n in known and others[QUANTITIES[n].direction] in known]
+    found = list(gain_choices({name: number.value for name, number in known.items()}))
     if not found:
         return
     yield ""
     yield "  which gain"
-    for name in found:
-        gain, other = known[name], others[QUANTITIES[name].direction]
+    for choice in found:
+        gain = known[choice.name]
         value = exact_text(gain.value, gain.error, -6).ljust(10)
-        cost = f"{QUANTITIES[other].symbol} becomes {rounded(gain.value * known[other].value, -3)}"
-        head = f"    {QUANTITIES[name].symbol.ljust(8)} {value} "
-        yield from page.folded(head, f"{_GAINS[name].ljust(25)}  {cost}")
-    yield from page.folded("    ", _CALLS)
+        cost = f"{QUANTITIES[choice.other].symbol} becomes {rounded(choice.becomes, -3)}"
+        head = f"    {QUANTITIES[choice.name].symbol.ljust(8)} {value} "
+        yield from page.folded(head, f"{choice.where.ljust(25)}  {cost}")
+    yield from page.folded("    ", f"{INITIALISATION}   (bnstats help gains)")
 
 
 def _section(
@@ -210,24 +203,6 @@ def _code(layer: Layer) -> str:
         if file := inspect.getsourcefile(made_of):
             return f"{seen_from_here(Path(file))}:{inspect.getsourcelines(made_of)[1]}"
     return ""
-
-
-def _parameter(p: Parameter) -> str:
-    from bnstats.specs.spec import value_text
-
-    kind = "" if p.kind == "word" and p.choices else {"size": "int or 3x3"}.get(p.kind, p.kind)
-    kind = " | ".join(filter(None, (kind, *p.choices)))
-    parts = [kind]
-    if p.range is not None:
-        parts.append(f"in {p.range.text}")
-    if p.required:
-        parts.append("required")
-    elif p.follows:
-        parts.append(f"default: {p.follows}")
-    elif p.default is not None:
-        parts.append(f"default: {value_text(p.default)}")
-    parts += [f"{word} is {meant}" for word, meant in p.synonyms]
-    return ", ".join(parts)
 
 
 def _print_set(console: Console, about: ClaimSet, *, patch: bool, as_json: bool) -> None:

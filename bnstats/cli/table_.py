@@ -37,6 +37,12 @@ class _Asked(NamedTuple):
     help="Directory that holds the tables.",
 )
 @click.option("--check", "check_", is_flag=True, help="Change nothing, and exit 1 if rows differ.")
+@click.option(
+    "--site",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Instead, write a static site of the tables that are there into this directory.",
+)
 @opt.samples_option()
 @opt.MAX_TIME
 @opt.seed_option(None, "  [default: 0; with --check, another than the table's]")
@@ -48,6 +54,7 @@ def command(
     names: tuple[str, ...],
     out: Path,
     check_: bool,
+    site: Path | None,
     samples: int | None,
     seed: int | None,
     max_time: float | None,
@@ -62,6 +69,7 @@ def command(
     or networks (draw whole networks: networks.json, networks.md and its plot); the default is all.
     With --check nothing is written: sampled values must agree statistically with fresh draws and
     everything else exactly, and the rows that do not are named.
+    With --site nothing is drawn: the site shows the constants that are there.
     """
     from bnstats.errors import BnstatsError, printable
 
@@ -71,6 +79,8 @@ def command(
                 f"unknown table '{printable(name, 60)}'", hint=f"tables: {', '.join(_TABLES)}"
             )
     tables, asked = names or _TABLES, _Asked(samples, seed, workers, max_time, cluster, checkpoint)
+    if site is not None:
+        return _write_site(console, names, out, site, asked, check_)
     if {*tables} == {"networks"}:
         for option in ("samples", "cluster", "checkpoint"):
             if getattr(asked, option) is not None:
@@ -78,6 +88,19 @@ def command(
     if check_:
         return _check(console, out, asked, tables)
     return _write(console, out, asked, tables)
+
+
+def _write_site(
+    console: Console, names: Collection[str], out: Path, site: Path, asked: _Asked, check_: bool
+) -> int:
+    from bnstats.cli.site import write_site
+
+    drawing = ("samples", "seed", "cluster", "checkpoint")
+    given = [f"--{name}" for name in drawing if getattr(asked, name) is not None]
+    given += ["--check"] * check_ + list(names)
+    if given:
+        raise click.UsageError(f"--site draws and checks nothing, and does not go with {given[0]}")
+    return write_site(console, out, site, asked.max_time)
 
 
 def _write(console: Console, out: Path, asked: _Asked, tables: Collection[str]) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from bnstats.backends import numpy_backend
 from bnstats.claims.verdict import Verdict
-from bnstats.layers import Law
+from bnstats.layers import STANDARD, BoundLayer, Law
 from bnstats.plots.style import BAND, COLOURS, FAINT, GRADES, drawing, label, saved
 from bnstats.result import Result
 from bnstats.sampling.iid import chunk_draws, iid_blocks
@@ -71,12 +71,16 @@ def _density(values: Any) -> Density:
     return Density(edges, heights / values.size / np.diff(edges), shares)
 
 
-def curve(result: Result) -> tuple[Any, Any, Any] | None:
-    """Return x, f(x) and f′(x) over the law of x; None where the layer is no such function."""
-    bound, law = result.spec.bound, result.law
+def curve(
+    bound: BoundLayer, law: Law = STANDARD, steps: int = _STEPS
+) -> tuple[Any, Any, Any] | None:
+    """Return x, f(x) and f′(x) over the law of x; None where the layer is no such function.
+
+    Where one jumps it is nan, so that no line is drawn across.
+    """
     if set(bound.inputs) != {"x", "dy"} or not bound.is_scalar:
         return None
-    x = law.x_mean + law.x_std * np.linspace(-_REACH, _REACH, _STEPS)
+    x = law.x_mean + law.x_std * np.linspace(-_REACH, _REACH, steps)
     gaps = [k for k in bound.breakpoints if x[0] < k < x[-1]]
     x = np.sort(np.concatenate([x, *(np.array([k - 1e-9, k, k + 1e-9]) for k in gaps)]))
     with np.errstate(all="ignore"):
@@ -104,7 +108,7 @@ def picture(results: Sequence[Result], suffix: str) -> bytes:
         ratios = [_PANEL, _LEGEND] * len(results)
         grid = figure.add_gridspec(len(ratios), 2, height_ratios=ratios)
         for row, result in enumerate(results):
-            line = curve(result)
+            line = curve(result.spec.bound, result.law)
             places = (grid[2 * row, 0], grid[2 * row, 1]) if line else (grid[2 * row, :],)
             panels = [figure.add_subplot(place) for place in places]
             if line:

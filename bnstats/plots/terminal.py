@@ -28,7 +28,7 @@ def of_results(results: Sequence[Result], width: int, *, colour: bool) -> str:
     """Return f and f′, and the densities of y and dx, of layers, one below the other."""
     parts = []
     for result in results:
-        found = layers.curve(result)
+        found = layers.curve(result.spec.bound, result.law)
         if found:
             x, y, slope = found
             kept = [not math.isnan(a + b) for a, b in zip(y, slope, strict=True)]

@@ -1,15 +1,20 @@
-"""Naming files, and writing them whole or not at all."""
+"""Naming files, and writing files and folders whole or not at all."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from bnstats.errors import BnstatsError, HostError, printable
+from bnstats.version import __version__
+
+_MANIFEST = "manifest.json"  # in a folder of ours: the files that are ours
 
 
 def seen_from_here(path: Path) -> str:
@@ -98,6 +103,86 @@ def write_together(contents: Mapping[Path, str | bytes]) -> None:
             file.write(texts[path])
 
 
+def check_folder(folder: Path) -> None:
+    """Raise BnstatsError now if `write_folder` could not write later, or would delete files.
+
+    Those of its own it replaces. The directories that the folder is in are made.
+    """
+    shown = printable(str(folder))
+    make_directory(folder.parent)
+    with _blamed(folder):
+        target = folder.resolve()
+        if target.exists() and not target.is_dir():
+            raise BnstatsError(f"cannot write {shown}: it is no directory")
+        strangers = sorted(_files_in(target) - _ours_in(target))
+        refused = not os.access(target.parent, os.W_OK)
+    if strangers:
+        raise BnstatsError(
+            f"{shown} holds {printable(strangers[0])}, which bnstats has not written there",
+            hint="name a new or an empty directory",
+        )
+    if refused:
+        raise BnstatsError(f"cannot write {shown}: permission denied")
+
+
+def write_folder(folder: Path, contents: Mapping[str, str]) -> None:
+    """Write a folder of texts whole or not at all, in place of one that was written so before.
+
+    Parameters
+    ----------
+    folder
+        It may be missing, empty, or one of ours: nobody else's files are deleted.
+    contents
+        The texts by their path in the folder, with ``/`` between its parts; a list of these files
+        is written beside them.
+
+    Raises
+    ------
+    BnstatsError
+        The folder cannot be written, or holds other files; `HostError` where the disk is full.
+    """
+    check_folder(folder)
+    listed = {"generator": f"bnstats {__version__}", "files": sorted(contents)}
+    texts = {**contents, _MANIFEST: json.dumps(listed, indent=1) + "\n"}
+    target = folder.resolve()
+    new, old = (target.with_name(f".bnstats-{os.urandom(8).hex()}") for _ in range(2))
+    try:
+        with _blamed(folder):
+            for name, text in texts.items():
+                (new / name).parent.mkdir(parents=True, exist_ok=True)
+                (new / name).write_text(text, encoding="utf-8", newline="\n")
+            _swap(new, target, old)
+    finally:  # a signal, too, leaves none behind
+        for path in (new, old):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _swap(new: Path, target: Path, old: Path) -> None:
+    """Put a new folder in the place of the one that is there, which keeps it if that fails."""
+    try:
+        if target.exists():
+            shutil.copymode(target, new)
+            target.rename(old)
+        new.rename(target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise
+
+
+def _files_in(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+
+
+def _ours_in(folder: Path) -> set[str]:
+    try:
+        listed = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        ours = set(listed["files"]) if listed["generator"].startswith("bnstats ") else set()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()  # none of ours
+    return {_MANIFEST, *ours}
+
+
 def _twin_of(path: Path) -> Path | None:
     """Return a temporary name beside a file, or None where a rename cannot stand for writing."""
     target = path.resolve()
@@ -152,7 +237,7 @@ def _alone(paths: Iterable[Path]) -> Iterator[None]:
 def _blamed(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter of a link to itself
         raise _cannot_write(path, error) from None
 
 

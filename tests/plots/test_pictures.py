@@ -15,6 +15,7 @@ import bnstats
 from bnstats.errors import HostError
 from bnstats.layers import Law
 from bnstats.plots import layers, style, sweeps
+from bnstats.specs.spec import parse
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 SWEEP = ("sweep", "elu", "relu", "--over", "x_std=0.5:2", "--points", 5)
@@ -50,14 +51,14 @@ def test_a_picture_of_a_layer_says_what_it_shows() -> None:
 
 
 def test_the_curve_of_a_layer_has_its_gaps() -> None:
-    x, y, slope = layers.curve(result("hardshrink", law=Law(1.0, 2.0)))
+    x, y, slope = layers.curve(parse("hardshrink").bound, Law(1.0, 2.0))
     assert (x[0], x[-1]) == (-6.0, 8.0)
     kept = ~np.isnan(y)
     assert np.all(y[kept] == np.where(np.abs(x[kept]) > 0.5, x[kept], 0))
     assert list(x[~kept]) == [-0.5, 0.5]
     assert np.count_nonzero(np.isnan(slope)) == 2
-    assert layers.curve(result("dropout")) is None
-    assert layers.curve(result("softmax")) is None
+    assert layers.curve(parse("dropout").bound) is None
+    assert layers.curve(parse("softmax").bound) is None
 
 
 def test_densities_are_those_of_the_layer() -> None:
