@@ -10,9 +10,9 @@ def markdown(record: dict[str, Any]) -> str:
     lines = [
         "# Faults",
         "",
-        f"Runs of {record['samples']:,} draws of `{record['layer']}` that lost something on the",
-        "way. Every run that ended is compared with an undisturbed one, digit by digit. Written by",
-        "`python tests/studies/faults.py`.",
+        f"Runs of {record['samples']:,} draws of `{record['layer']}`",
+        "that lost something on the way. Every run that ended is compared with an undisturbed one,",
+        "digit by digit. Written by `python tests/studies/faults.py`.",
         "",
         "| fault | runs | what came of them | seconds | load |",
         "|---|--:|---|--:|---|",
