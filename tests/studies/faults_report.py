@@ -7,8 +7,14 @@ from typing import Any
 
 def markdown(record: dict[str, Any]) -> str:
     """Return the page."""
+    runs = sum(row["runs"] for row in record["studies"].values())
+    outcomes = [what for row in record["studies"].values() for what in row["outcomes"]]
+    bad = [what for what in outcomes if "other digits" in what or "hangs" in what]
+    verdict = "None hung, and none ended with other digits." if not bad else f"Bad: {bad}."
     lines = [
         "# Faults",
+        "",
+        f"**{runs} runs lost workers, the client, the scheduler or their disk. {verdict}**",
         "",
         f"Runs of {record['samples']:,} draws of `{record['layer']}`",
         "that lost something on the way. Every run that ended is compared with an undisturbed one,",

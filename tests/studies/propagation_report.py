@@ -46,12 +46,12 @@ def coverage_verdict(record: Record) -> Iterator[str]:
     often = [share(held) for held in judged if held[1] >= record["replications"] / 20]
     pooled = [sum(numbers) for numbers in zip(*judged, strict=True)]
     yield (
-        f"- Nominal 95 % intervals of the typical network hold in {100 * min(typical):.1f} to "
-        f"{100 * max(typical):.1f} % of {record['replications']:,} replications in each of "
+        f"**Nominal 95 % intervals of the typical network hold in {100 * min(typical):.1f} to "
+        f"{100 * max(typical):.1f} %** of {record['replications']:,} replications in each of "
         f"{len(typical)} cells; {len(off) or 'none'} is outside 94–96 % by more than chance."
     )
     yield (
-        f"- Those of ensembles called reliable hold in {100 * share(pooled):.1f} % of all cases, "
+        f"Those of ensembles called reliable hold in {100 * share(pooled):.1f} % of all cases, "
         f"and in {100 * min(often):.1f} to {100 * max(often):.1f} % of every cell where at least "
         f"5 % are called so; of all {len(judged)} cells {len(missed) or 'none'} is outside 93–97 % "
         "by more than chance (three binomial standard errors)."
@@ -94,7 +94,7 @@ def speed_verdict(record: Record) -> Iterator[str]:
     ratio, models = dense["bnstats"] / dense["numpy loop"], resnet["bnstats"] / resnet["torch loop"]
     low, high = record["megabytes"].values()
     yield (
-        f"- Speed, at a load of {min(record['load']):.1f} to {max(record['load']):.1f} on "
+        f"Speed, at a load of {min(record['load']):.1f} to {max(record['load']):.1f} on "
         f"{record['processors']} processors: {start['networks']} networks of {start['depth']} × "
         f"{start['width']} take {more:.2f} CPU seconds more than one (bar {START_BAR}: "
         f"{kept(more, START_BAR)}); with matrices {ratio:.2f} of a numpy loop (bar {MATRICES_BAR}: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
@@ -11,6 +12,8 @@ def markdown(record: dict[str, Any]) -> str:
     lines = [
         "# Scale",
         "",
+        f"**{' '.join(_verdict(record))}**",
+        "",
         "How runs of `sigmoid` scale over processes and hosts, and what a task of a cluster costs.",
         "Written by `python tests/studies/scale.py`.",
     ]
@@ -18,6 +21,19 @@ def markdown(record: dict[str, Any]) -> str:
         if name in record:
             lines += ["", *section(record[name])]
     return "\n".join([*lines, "", f"{record['machine']}, bnstats {record['bnstats']}.", ""])
+
+
+def _verdict(record: dict[str, Any]) -> Iterator[str]:
+    if "throughput" in record:
+        share = median(record["throughput"]["dask_over_forked"])
+        yield f"Two workers of dask reach {share:.2f} of the throughput of `--workers 2` (bar 0.9)."
+    if "start" in record:
+        yield f"`--cluster local:2` starts in {median(record['start']['local:2']):.1f} s (bar 3)."
+    if "task" in record:
+        yield f"A span costs {record['task']['bytes']:,.0f} bytes on all wires (bar 2,048)."
+    if "thousand" in record:
+        share = record["thousand"]["scheduler_share"]
+        yield f"The scheduler of 1,000 workers takes {share:.2f} of a processor (bar 0.2)."
 
 
 def _throughput(found: dict[str, Any]) -> list[str]:

@@ -11,10 +11,13 @@ from typing import Any
 
 import benchmarks_report
 import bias
+import faults_report
 import gate_report
 import interval_coverage_report
 import mutation_report
+import propagation_report
 import pytest
+import scale_report
 import training_report
 import unknown_tails_report
 
@@ -27,9 +30,12 @@ REPORTS: dict[str, tuple[str, Report]] = {
     "bias.md": ("bias.json", bias.markdown),
     "coverage.md": ("coverage.json", interval_coverage_report.markdown),
     "coverage.csv": ("coverage.json", interval_coverage_report.by_layer),
+    "faults.md": ("faults.json", faults_report.markdown),
     "gate.md": ("gate.json", gate_report.markdown),
     "gate.csv": ("gate.json", gate_report.table_csv),
     "mutation.md": ("mutation.json", mutation_report.markdown),
+    "propagation.md": ("propagation.json", propagation_report.page),
+    "scale.md": ("scale.json", scale_report.markdown),
     "tails.md": ("tails.json", lambda record: unknown_tails_report.markdown(record["cells"])),
     "training.md": ("training.json", training_report.markdown),
 }

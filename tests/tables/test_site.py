@@ -22,11 +22,11 @@ import mpmath as mp
 import pytest
 import tinyhtml5.parser
 import yaml
+from bnstats.documents.files import write_folder
 from cli_support import ROOT, Cli, environment
 
 from bnstats.claims import claim_sets
 from bnstats.documents import files as documents
-from bnstats.documents.files import write_folder
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS

@@ -20,9 +20,9 @@ from typing import Any
 from urllib.parse import unquote, urldefrag
 
 import pytest
+from bnstats.documents.files import write_folder
 from cli_support import ROOT
 
-from bnstats.documents.files import write_folder
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.tables.published.audit import Audited, audited
 from bnstats.tables.site import content
