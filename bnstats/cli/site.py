@@ -14,9 +14,9 @@ def write_site(console: Console, tables: Path, site: Path, max_time: float | Non
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED
     from bnstats.cli.progress import watching
-    from bnstats.documents.files import check_folder, write_folder
     from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.errors import printable
+    from bnstats.sampling.files import check_folder, write_folder
     from bnstats.tables.site.build import build
 
     constants = read_constants(tables / CONSTANTS)

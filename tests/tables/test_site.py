@@ -22,14 +22,14 @@ import mpmath as mp
 import pytest
 import tinyhtml5.parser
 import yaml
-from bnstats.documents.files import write_folder
 from cli_support import ROOT, Cli, environment
 
 from bnstats.claims import claim_sets
-from bnstats.documents import files as documents
 from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
+from bnstats.sampling import files as documents
+from bnstats.sampling.files import write_folder
 from bnstats.sampling.watch import Watch
 from bnstats.tables.published.audit import audited
 from bnstats.tables.site import build as site_build

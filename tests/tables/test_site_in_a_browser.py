@@ -20,10 +20,10 @@ from typing import Any
 from urllib.parse import unquote, urldefrag
 
 import pytest
-from bnstats.documents.files import write_folder
 from cli_support import ROOT
 
 from bnstats.documents.read import CONSTANTS, read_constants
+from bnstats.sampling.files import write_folder
 from bnstats.tables.published.audit import Audited, audited
 from bnstats.tables.site import content
 from bnstats.tables.site.build import build
