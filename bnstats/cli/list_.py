@@ -127,6 +127,7 @@ def _lines(rows: Sequence[_Row], page: Page) -> Iterator[str]:
 
 def _overview(rows: Sequence[_Row], page: Page) -> Iterator[str]:
     """Yield the names alone, families and layers first that more libraries have."""
+    from bnstats.specs.families import ordered_families
 
     def shared(row: _Row) -> int:
         return -len(row.entry.get("libraries", ()))
@@ -134,7 +135,8 @@ def _overview(rows: Sequence[_Row], page: Page) -> Iterator[str]:
     by_family = {
         group: sorted(of, key=shared) for group, of in groupby(rows, key=lambda r: r.group)
     }
-    for group in sorted(by_family, key=lambda group: sum(map(shared, by_family[group]))):
+    ours = [family for family in ordered_families() if family in by_family]
+    for group in (*ours, *(group for group in by_family if group not in ours)):
         names = ", ".join(row.name for row in by_family[group])
         first, *rest = page.folded(f"{group}  ", names, indent=2)
         yield page.style(group, "name") + first[len(group) :]

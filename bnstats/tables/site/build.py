@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
@@ -11,6 +10,7 @@ from bnstats.claims.grades import GRADES
 from bnstats.errors import HostError
 from bnstats.report.rows import interval_title
 from bnstats.sampling.watch import Watch
+from bnstats.specs.families import ordered_families
 from bnstats.tables.published.audit import audited
 from bnstats.tables.site.claims import claim_rows, set_rows
 from bnstats.tables.site.content import LayerPage, layer_pages
@@ -68,13 +68,9 @@ def build(constants: Mapping[str, Any], watch: Watch | None = None) -> dict[str,
 
 def _by_family(pages: Iterable[LayerPage]) -> list[LayerPage]:
     """Sort pages by family; families and layers come first that more libraries have."""
-    shared = Counter[str]()
-    for page in pages:
-        shared[page.layer.family] += len(page.libraries)
 
-    def key(page: LayerPage) -> tuple[int, str, int, str]:
-        family = page.layer.family
-        return -shared[family], family, -len(page.libraries), page.layer.name
+    def key(page: LayerPage) -> tuple[int, int, str]:
+        return ordered_families().index(page.layer.family), -len(page.libraries), page.layer.name
 
     return sorted(pages, key=key)
 
