@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from statistics import fmean
 
 from bnstats.layers import LAYERS
 from bnstats.specs.libraries import names_of
@@ -11,12 +11,16 @@ from bnstats.specs.libraries import names_of
 
 @cache
 def ordered_families() -> tuple[str, ...]:
-    """Return the families, those first whose layers, on average, more libraries have.
+    """Return the families, those first whose layers more libraries have.
 
-    >>> ordered_families().index("rectifiers") < ordered_families().index("padding")
+    A layer that there is over one, two and three axes counts once.
+
+    >>> ordered_families().index("smooth") < ordered_families().index("padding")
     True
     """
-    shared: dict[str, list[int]] = {}
+    shared: dict[str, dict[str, int]] = {}
     for layer in LAYERS.values():
-        shared.setdefault(layer.family, []).append(len(names_of(layer.name)))
-    return tuple(sorted(shared, key=lambda family: (-fmean(shared[family]), family)))
+        of_family = shared.setdefault(layer.family, {})
+        stem = re.sub(r"[123]d$", "", layer.name)
+        of_family[stem] = max(of_family.get(stem, 0), len(names_of(layer.name)))
+    return tuple(sorted(shared, key=lambda family: (-sum(shared[family].values()), family)))
