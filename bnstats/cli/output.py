@@ -114,7 +114,7 @@ def _canonical(spec: str) -> str:
 def _descend(result: Mapping[str, Any], rest: str, path: str) -> tuple[Any, str, Mapping[str, Any]]:
     node: Any = result
     beside, key = result, rest
-    while rest:
+    while rest or node is result:
         if isinstance(node, list) and len(node) == 2:
             node = {"low": node[0], "high": node[1]}
         # Names such as x_std=0.1 may hold dots: the longest one wins.

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnstats.claims import Claim, ClaimSet
 from bnstats.claims.grades import GRADES
 from bnstats.notation import plural
 from bnstats.report.page import Page, aligned
 from bnstats.statistics.exact import exact_entry
-from bnstats.verification.solved import Judged
+
+if TYPE_CHECKING:
+    from bnstats.verification.solved import Judged
 
 SCHEMA = "bnstats-claims/1"
 _INDENT = 6

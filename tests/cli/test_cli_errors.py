@@ -363,8 +363,8 @@ def test_no_arguments_at_all_are_a_cry_for_help(cli: Cli) -> None:
 
 CLAIM = '[[claim]]\nlayer = "sigmoid"\nquantity = "std_dx"\nvalue = "0.2117"\n'
 FIELDS = (
-    "hint:  fields: layer, quantity, value, tolerance, samples, kind, source, remark, x_mean, "
-    "x_std, dy_std, over, find\n"
+    "hint:  fields: layer, quantity, value, tolerance, samples, kind, source, copies, remark, "
+    "x_mean, x_std, dy_std, over, find\n"
 )
 SIGMOID = '   (layer = "sigmoid")\n'
 

@@ -60,7 +60,9 @@ def test_the_command_that_verify_names_imports_it_too(cli: Cli) -> None:
     )
     out = cli("verify", "c.toml", "--import", "registering", "-n", 20_000).out
     hints = [line.split()[2:] for line in out.splitlines() if line.startswith("hint:")]
-    assert hints == [["exact", "squared_relu", "--import", "registering"], ["exact", "relu"]]
+    named = ["--quantity", "std_y"]
+    squared = ["exact", "squared_relu", "--import", "registering", *named]
+    assert hints == [squared, ["exact", "relu", *named]]
     assert cli(*hints[0]).code == 0
     right = Path("c.toml").read_text("utf-8").replace("2.0", "1.118", 1)
     Path("c.toml").write_text(right, "utf-8")

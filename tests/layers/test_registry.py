@@ -18,8 +18,12 @@ _SIZE_FROM_ZERO = (("0",), ("-1",))
 _NOT_NEGATIVE = (("0", "1e-9"), ("-1e-9",))
 _POSITIVE = (("1e-9",), ("0",))
 _PROBABILITY = (("0", "0.999999"), ("-1e-9", "1"))
+_DROPPED = (("0", "1"), ("-1e-9", "1.000001"))  # p=1 drops all of them
+DROPPING = ("dropout", "dropout1d", "dropout2d", "dropout3d", "drop_path", "alpha_dropout")
+DROPPING += ("feature_alpha_dropout",)
 ENDS = {
     "p": _PROBABILITY,
+    **{f"{name}.p": _DROPPED for name in DROPPING},
     "rate": _PROBABILITY,
     "padding": _SIZE_FROM_ZERO,
     "output_padding": _SIZE_FROM_ZERO,
