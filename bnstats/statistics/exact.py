@@ -246,7 +246,10 @@ def _quantity(q: Quantity, moments: _Moments) -> Exact | None:
         return Exact(value, error, known.by, std)
     if value <= 0:
         return Exact(0.0, math.sqrt(error), known.by) if q.power > 0 else None
-    root = value**q.power
+    try:
+        root = value**q.power
+    except OverflowError:  # the reciprocal of a square that is nearly 0
+        return None
     # The relative error of a root is at most that of the moment, if small; that of 1/m is larger.
     relative = error / (value if q.power > -1 else value - error)
     return Exact(root, root * relative, known.by, std)
