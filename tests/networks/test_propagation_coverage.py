@@ -71,7 +71,7 @@ def test_the_study_writes_rates_with_binomial_errors(
     found = json.loads((tmp_path / "propagation.json").read_text())["coverage"]
     assert [row["networks"] for row in found["rows"]] == 4 * [10, 200]
     lines = (tmp_path / "propagation.md").read_text().splitlines()
-    assert lines[2].startswith("- Nominal 95 % intervals of the typical network hold in ")
+    assert lines[2].startswith("**Nominal 95 % intervals of the typical network hold in ")
     assert sum(line.startswith("| relu | ") for line in lines) == 2
 
 

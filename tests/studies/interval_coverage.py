@@ -43,7 +43,7 @@ from replication import (
     tallies,
 )
 
-from bnstats.claims import claim_sets
+from bnstats.claims import claims_on
 from bnstats.errors import BnstatsError
 from bnstats.layers import CONSTANT
 from bnstats.specs.spec import parse
@@ -60,9 +60,8 @@ Mapper = Callable[[Callable[[Job], Any], Iterable[Job]], Iterable[Any]]
 
 def default_specs() -> list[str]:
     """Return the table's layers: those with published values first, the cheaper ones first."""
-    published = {claim.spec.text for s in claim_sets() for claim in s.claims}
     found = dict.fromkeys((*table_specs(), *EDGE))
-    return sorted(found, key=lambda text: (text not in published, parse(text).bound.numbers))
+    return sorted(found, key=lambda text: (not claims_on(text), parse(text).bound.numbers))
 
 
 @dataclass
