@@ -506,7 +506,7 @@ def test_what_reproduces_a_failure_reproduces_it(cli: Cli, project: Path) -> Non
     (project / "constants.toml").write_text(BAD)
     (check,) = read_document(cli("verify", "--json").out)["results"][0]["checks"]
     words = check["command"].split()
-    assert words == ["bnstats", "exact", "gelu"]
+    assert words == ["bnstats", "exact", "gelu", "--quantity", "gain_y"]
     (project / "constants.toml").write_text(BAD.replace("gelu", "sparsemax"))  # has no exact σ
     (check,) = read_document(cli("verify", "--json").out)["results"][0]["checks"]
     words = check["command"].split()

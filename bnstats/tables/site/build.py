@@ -70,8 +70,11 @@ def build(constants: Mapping[str, Any], watch: Watch | None = None) -> dict[str,
 def _by_family(pages: Iterable[LayerPage]) -> list[LayerPage]:
     """Sort pages by family; families and layers come first that more libraries have."""
 
+    rank = {family: number for number, family in enumerate(ordered_families())}
+
     def key(page: LayerPage) -> tuple[int, int, str]:
-        return ordered_families().index(page.layer.family), -len(page.libraries), page.layer.name
+        last = len(rank)  # compositions are of no family
+        return rank.get(page.layer.family, last), -len(page.libraries), page.layer.name
 
     return sorted(pages, key=key)
 
