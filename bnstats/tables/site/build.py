@@ -69,7 +69,6 @@ def build(constants: Mapping[str, Any], watch: Watch | None = None) -> dict[str,
 
 def _by_family(pages: Iterable[LayerPage]) -> list[LayerPage]:
     """Sort pages by family; families and layers come first that more libraries have."""
-
     rank = {family: number for number, family in enumerate(ordered_families())}
 
     def key(page: LayerPage) -> tuple[int, int, str]:
