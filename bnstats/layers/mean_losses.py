@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._known import ExactMoments, Known, summed
+from bnstats.layers._known import UNKNOWN, ExactMoments, Known, summed
 from bnstats.layers._parameters import Positive, Range, Width
 from bnstats.layers._registry import Pair, structured
 
@@ -27,12 +27,13 @@ _COUNTS = 21  # a Poisson number of mean 1 is larger with a probability below 1e
 
 
 class _One(NamedTuple):
-    """Mean and variance of the loss of one output, and the means of its slope's powers."""
+    """Central moments of the loss of one output, and the means of its slope's powers."""
 
     mean: Known
     var: Known
     slope2: Known
     slope4: Known
+    m4: Known = UNKNOWN
 
 
 Moments: TypeAlias = Callable[[Law, Expect], _One]
@@ -50,8 +51,13 @@ def _mean_of(n: int, reduction: Reduction, target: Input, loss: Loss, one: Momen
     def moments(law: Law, expect: Expect) -> ExactMoments:
         of, scale = one(law, expect), (law.dy_std * share) ** 2
         known = ExactMoments(
-            mean_y=total * of.mean, var_y=total**2 / n * of.var, ms_dx=scale * of.slope2
+            mean_y=total * of.mean,
+            var_y=total**2 / n * of.var,
+            ms_dx=scale * of.slope2,
         )
+        if of.m4 is not UNKNOWN:  # that of a sum of n independent numbers
+            m4 = n * of.m4 + 3 * n * (n - 1) * of.var.squared()
+            known |= ExactMoments(m4_y=share**4 * m4)
         if n == 1:
             return known | ExactMoments(m4_dx=3 * scale**2 * of.slope4)
         # All dx share one dy; Var[dy²·mean s²] with E[dy⁴] = 3·dy_std⁴
@@ -118,6 +124,7 @@ def _one(over: Callable[[Callable[[Array, Array], Array]], Known]) -> _One:
         var=over(lambda y, slope: (y - mean.value) ** 2),
         slope2=over(lambda y, slope: slope**2),
         slope4=over(lambda y, slope: slope**4),
+        m4=over(lambda y, slope: (y - mean.value) ** 4),
     )
 
 
