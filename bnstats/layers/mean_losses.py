@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._known import UNKNOWN, ExactMoments, Known, summed
+from bnstats.layers._known import ExactMoments, Known, summed
 from bnstats.layers._parameters import Positive, Range, Width
 from bnstats.layers._registry import Pair, structured
 
@@ -33,7 +33,7 @@ class _One(NamedTuple):
     var: Known
     slope2: Known
     slope4: Known
-    m4: Known = UNKNOWN
+    m4: Known
 
 
 Moments: TypeAlias = Callable[[Law, Expect], _One]
@@ -53,11 +53,10 @@ def _mean_of(n: int, reduction: Reduction, target: Input, loss: Loss, one: Momen
         known = ExactMoments(
             mean_y=total * of.mean,
             var_y=total**2 / n * of.var,
+            # that of a sum of n independent numbers
+            m4_y=share**4 * (n * of.m4 + 3 * n * (n - 1) * of.var.squared()),
             ms_dx=scale * of.slope2,
         )
-        if of.m4 is not UNKNOWN:  # that of a sum of n independent numbers
-            m4 = n * of.m4 + 3 * n * (n - 1) * of.var.squared()
-            known |= ExactMoments(m4_y=share**4 * m4)
         if n == 1:
             return known | ExactMoments(m4_dx=3 * scale**2 * of.slope4)
         # All dx share one dy; Var[dy²·mean s²] with E[dy⁴] = 3·dy_std⁴
@@ -131,7 +130,8 @@ def _one(over: Callable[[Callable[[Array, Array], Array]], Known]) -> _One:
 def _of_squares(law: Law) -> _One:
     m2, v = law.x_mean**2, law.x_std**2 + 1
     mean, var = m2 + v, 2 * v * v + 4 * m2 * v
-    return _One(*map(Known, (mean, var, 4 * mean, 16 * (var + mean**2))))
+    m4 = 48 * v**4 + 192 * m2 * v**3 + 3 * var**2  # by the cumulants of a noncentral chi-squared
+    return _One(*map(Known, (mean, var, 4 * mean, 16 * (var + mean**2), m4)))
 
 
 @structured(
@@ -148,8 +148,12 @@ def mse_loss(*, n: Width = 10, reduction: Reduction = "mean") -> BoundLayer:
 def _of_distances(law: Law) -> _One:
     m, v = law.x_mean, law.x_std**2 + 1
     z = m / math.sqrt(2 * v)
-    mean = math.sqrt(2 * v / math.pi) * math.exp(-z * z) + m * math.erf(z)
-    return _One(Known(mean), Known(m**2 + v - mean**2), Known(1.0), Known(1.0))
+    bell = math.sqrt(2 * v / math.pi) * math.exp(-z * z)
+    mean, square = bell + m * math.erf(z), m**2 + v
+    cube = bell * (m**2 + 2 * v) + (m**3 + 3 * m * v) * math.erf(z)
+    raw4 = m**4 + 6 * m**2 * v + 3 * v**2
+    m4 = raw4 - 4 * mean * cube + 6 * mean**2 * square - 3 * mean**4
+    return _One(*map(Known, (mean, square - mean**2, 1.0, 1.0, m4)))
 
 
 @structured(
@@ -218,7 +222,7 @@ def gaussian_nll_loss(
         of = _of_squares(law)
         mean, slope4 = half * of.mean + constant, half**4 * of.slope4
         mean = mean.widened(2.0**-52 * (abs(mean.value) + abs(constant)))
-        return _One(mean, half**2 * of.var, half**2 * of.slope2, slope4)
+        return _One(mean, half**2 * of.var, half**2 * of.slope2, slope4, half**4 * of.m4)
 
     return _of_differences(
         n, reduction, lambda xp, d: (half * d * d + constant, 2 * half * d), closed_form=closed_form

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import mpmath as mp
 import numpy as np
 import oracles_outputs as oracles
 import pytest
@@ -248,31 +247,3 @@ def test_losses_of_labels_are_one(path, as_labels):
     loss.backward()
     assert y[0, 0] == pytest.approx(loss.item(), rel=1e-12)
     np.testing.assert_allclose(dx[:, 0], x.grad.numpy() * draws["dy"][0, 0], rtol=1e-12)
-
-
-def poisson_cumulants() -> tuple[mp.mpf, mp.mpf]:
-    """Return the second and the fourth cumulant of e^x − t·x, t a Poisson number of mean 1."""
-    # E[(e^x − t·x)^j] by the moments of t, which are Bell's numbers, and those of e^(ax)·x^b
-    bell = [1, 1, 2, 5, 15]
-
-    def tilted(a: int, b: int) -> mp.mpf:  # E[e^(ax)·x^b]
-        return mp.diff(lambda s: mp.exp(s * s / 2), a, b)
-
-    raw = [
-        sum(mp.binomial(j, i) * (-1) ** i * bell[i] * tilted(j - i, i) for i in range(j + 1))
-        for j in range(5)
-    ]
-    _, m, m2, m3, m4 = raw
-    var = m2 - m**2
-    return var, m4 - 4 * m * m3 + 6 * m**2 * m2 - 3 * m**4 - 3 * var**2
-
-
-@pytest.mark.parametrize("n", [1, 3, 10])
-def test_the_fourth_moment_of_a_mean_of_losses_is_that_of_its_cumulants(n: int) -> None:
-    """Without it draws of e^x seem to have no finite fourth moment."""
-    bound = parse(f"poisson_nll_loss:n={n}").bound
-    found = bound.moments(STANDARD, Expectation(STANDARD)).m4_y
-    var, fourth = poisson_cumulants()
-    expected = float((fourth / n**3) + 3 * (var / n) ** 2)
-    assert abs(found.value - expected) <= found.error
-    assert found.error < 1e-10 * expected

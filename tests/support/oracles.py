@@ -75,7 +75,7 @@ def weighted(
 def moments_of(
     f: Callable[[Any], Any], mean: float = 0.0, std: float = 1.0, breakpoints: Sequence[float] = ()
 ) -> dict[str, Any]:
-    """Return mean, var, m4 (central) and raw4 of f(X), ms and m4 of its slope, as mpf."""
+    """Return mean, var, m4 (central), raw3 and raw4 of f(X), ms and m4 of its slope, as mpf."""
     points = weighted(f, mean, std, breakpoints)
     with mp.workdps(DIGITS):
         mu = mp.fsum(w * y for w, y, _ in points)
@@ -83,6 +83,7 @@ def moments_of(
             "mean": mu,
             "var": mp.fsum(w * (y - mu) ** 2 for w, y, _ in points),
             "m4": mp.fsum(w * (y - mu) ** 4 for w, y, _ in points),
+            "raw3": mp.fsum(w * y**3 for w, y, _ in points),
             "raw4": mp.fsum(w * y**4 for w, y, _ in points),
             "ms_slope": mp.fsum(w * s**2 for w, _, s in points),
             "m4_slope": mp.fsum(w * s**4 for w, _, s in points),

@@ -234,9 +234,12 @@ def of_differences(power: int, n: int, total: int, law: Any) -> dict[str, Any]:
         g2 = over(lambda d: (power * abs(d) ** (power - 1)) ** 4)
         scale = share**2 * mpf(law.dy_std) ** 2
         of_mean_square = g**2 + (g2 - g**2) / n
+        var = second - mean**2
+        fourth = over(lambda d: (abs(d) ** power - mean) ** 4) - 3 * var**2  # a cumulant
         return {
             "mean_y": total * mean,
-            "var_y": share**2 * n * (second - mean**2),
+            "var_y": share**2 * n * var,
+            "m4_y": share**4 * (n * fourth + 3 * (n * var) ** 2),
             "ms_dx": scale * g,
             "var_ms_dx": scale**2 * (3 * of_mean_square - g**2),
         }
@@ -296,10 +299,12 @@ def of_one_output(name: str, law: Any, **params: Any) -> dict[str, Any]:
     def mixed(value: Callable[[dict[str, Any]], Any]) -> Any:
         return mp.fsum(p * value(m) for p, m in found)
 
-    mean = mixed(lambda m: m["mean"])
+    mean, square = mixed(lambda m: m["mean"]), mixed(lambda m: m["var"] + m["mean"] ** 2)
+    raw3, raw4 = mixed(lambda m: m["raw3"]), mixed(lambda m: m["raw4"])
     return {
         "mean": mean,
-        "var": mixed(lambda m: m["var"] + m["mean"] ** 2) - mean**2,
+        "var": square - mean**2,
+        "m4": raw4 - 4 * mean * raw3 + 6 * mean**2 * square - 3 * mean**4,
         "slope2": mixed(lambda m: m["ms_slope"]),
         "slope4": mixed(lambda m: m["m4_slope"]),
     }
@@ -312,6 +317,9 @@ def of_outputs(one: dict[str, Any], n: int, total: int, law: Any) -> dict[str, A
     found = {
         "mean_y": total * one["mean"],
         "var_y": mpf(total) ** 2 / n * one["var"],
+        # cumulants add up
+        "m4_y": (mpf(total) / n) ** 4
+        * (n * (one["m4"] - 3 * one["var"] ** 2) + 3 * (n * one["var"]) ** 2),
         "ms_dx": scale * g,
     }
     if n == 1:
