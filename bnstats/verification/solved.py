@@ -53,14 +53,6 @@ def subject(claim: Claim) -> Subject:
     return min((_at(claim, s) for s in solutions), key=lambda about: _distance(claim, about))
 
 
-def exact_verdict(claim: Claim) -> Verdict | None:
-    """Judge a claim by exact values alone; None where these do not tell its quantity."""
-    about = subject(claim)
-    if about.why:
-        return without_solution(claim, about.why)
-    return judge(claim, about.exact) if claim.quantity in about.exact else None
-
-
 @dataclass(frozen=True)
 class Judged:
     """A claim, and what is known of it without sampling.
@@ -87,13 +79,16 @@ class Judged:
 @lru_cache(maxsize=1024)
 def judged(claim: Claim) -> Judged:
     """Judge a claim by exact values alone, with what an author needs who is to correct it."""
-    about, verdict, right = subject(claim), exact_verdict(claim), None
-    exact = about.exact.get(claim.quantity)
-    if verdict is None:
+    about = subject(claim)
+    command, exact = exact_command(claim, about), about.exact.get(claim.quantity)
+    if about.why:
+        return Judged(claim, without_solution(claim, about.why), None, None, command)
+    if exact is None:
         return Judged(claim, None, None, None, f"bnstats verify {claim.set}")
-    if verdict.outcome == "refuted" and exact is not None:
+    verdict, right = judge(claim, about.exact), None
+    if verdict.outcome == "refuted":
         right = instead(claim.printed, exact.value - exact.error, exact.value + exact.error)
-    return Judged(claim, verdict, exact, right, exact_command(claim, about))
+    return Judged(claim, verdict, exact, right, command)
 
 
 def without_solution(claim: Claim, why: str) -> Verdict:

@@ -11,7 +11,7 @@ import pytest
 
 from bnstats.claims import Claim, claim_set
 from bnstats.claims.verdict import Verdict
-from bnstats.verification.solved import exact_verdict
+from bnstats.verification.solved import judged
 
 
 def _claims(name: str, layer: str, quantity: str) -> list[Claim]:
@@ -20,7 +20,7 @@ def _claims(name: str, layer: str, quantity: str) -> list[Claim]:
 
 
 def _verdict(claim: Claim) -> Verdict:
-    found = exact_verdict(claim)
+    found = judged(claim).verdict
     assert found is not None
     return found
 

@@ -25,7 +25,7 @@ from bnstats.claims import Claim, claim_set, set_names
 from bnstats.claims.verdict import Verdict
 from bnstats.verification.claims import verify_claims
 from bnstats.verification.gate import VerifySettings
-from bnstats.verification.solved import exact_verdict
+from bnstats.verification.solved import judged
 
 SETS = Path(bnstats.__file__).parent / "claims" / "sets"
 DIGITS = 25
@@ -309,7 +309,7 @@ def _second_verdict(fields: Mapping[str, Any]) -> str:
 
 
 def verdict_on(claim: Claim) -> Verdict:
-    found = exact_verdict(claim)
+    found = judged(claim).verdict
     if found is None:  # fresh draws decide
         (check,) = verify_claims([claim], VerifySettings(samples=2_000_000))
         found = check.verdict

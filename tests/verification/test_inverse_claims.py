@@ -13,7 +13,7 @@ from bnstats import critical
 from bnstats.claims import Claim
 from bnstats.claims.files import claim
 from bnstats.errors import BnstatsError
-from bnstats.verification.solved import Subject, exact_verdict, subject
+from bnstats.verification.solved import Subject, judged, subject
 
 LOG = "x_std=0.1:10:log"
 QUICK = ("-n", 200_000, "--no-cache")
@@ -135,7 +135,7 @@ def test_of_several_solutions_the_nearest_is_meant() -> None:
 
 
 def grade(*fields: str, **more: str) -> str:
-    return str(exact_verdict(claimed(*fields, **more)))
+    return str(judged(claimed(*fields, **more)).verdict)
 
 
 def test_grades() -> None:
