@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from bnstats.layers import LAYERS
 from bnstats.networks.engines import Engine
+from bnstats.networks.of_stack import OfStack
 from bnstats.networks.passes import draw
 from bnstats.networks.predictions import Predictions, predict
-from bnstats.networks.reduce import Ends, Label, Tally
+from bnstats.networks.reduce import Ends, Tally
 from bnstats.networks.stack import Stack
 from bnstats.sampling.iid import stream
 from bnstats.sampling.layout import Chunk
-from bnstats.specs.sources import sources_digest
-from bnstats.specs.spec import Spec
 
 _BLOCK_NUMBERS = 2**15  # of one layer of the networks that are drawn together
 _TAPE_NUMBERS = 2**24  # of all their layers, which the way back needs
@@ -24,29 +21,13 @@ _SHARE_NUMBERS = 2**26  # random numbers that are worth a process
 
 
 @dataclass(frozen=True)
-class StackTask:
+class StackTask(OfStack[Stack]):
     """Everything that fixes the digits of a run, except how many networks."""
 
-    stack: Stack
     engine: Engine
     seed: int
 
     default: ClassVar = 400
-
-    @property
-    def subject(self) -> Stack:
-        """The stack."""
-        return self.stack
-
-    @property
-    def specs(self) -> Iterator[Spec]:
-        """The layers that may be the user's own."""
-        return self.stack.specs
-
-    @property
-    def source(self) -> str | None:
-        """Digest of the sources of the user's layers."""
-        return sources_digest(self.stack.specs)
 
     @property
     def size(self) -> int:
@@ -70,20 +51,12 @@ class StackTask:
     def processes(self, workers: int, networks: int) -> int:
         """Return how many processes are worth their start."""
         stack = self.stack
-        if any(spec.layer.name not in LAYERS for spec in stack.specs):
-            return 1  # a user's function may run threads, torch's or jax's, which no fork survives
+        if not self.may_fork:
+            return 1
         numbers = stack.matrix_numbers
         if self.engine == "exact":
             numbers = 2 * stack.width * stack.batch * len(stack.stages) * stack.depth
         return min(workers, 1 + networks * numbers // _SHARE_NUMBERS)
-
-    def labels(self, tally: Tally) -> Sequence[Label]:
-        """Return what each row is of."""
-        return self.stack.labels
-
-    def per(self, tally: Tally) -> str:
-        """Return what a factor is of."""
-        return "block"
 
     def predicted(self) -> Predictions:
         """Return what is expected of each row."""

@@ -10,61 +10,36 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 
 from bnstats.backends import numpy_backend
-from bnstats.layers import LAYERS, Input
+from bnstats.layers import Input
+from bnstats.networks.of_stack import OfStack
 from bnstats.networks.predictions import Predictions
-from bnstats.networks.reduce import Drawn, Ends, Label, Tally
+from bnstats.networks.reduce import Drawn, Ends, Tally
 from bnstats.networks.shapes.events import through
 from bnstats.networks.shapes.stack import Flatten, Placed, ShapedStack
 from bnstats.networks.shapes.wide import predict
 from bnstats.networks.stages import Add, Skip
 from bnstats.sampling.iid import stream
 from bnstats.sampling.layout import Chunk
-from bnstats.specs.sources import sources_digest
-from bnstats.specs.spec import Spec
 
 Backward: TypeAlias = Callable[[Any], Any]
 _SHARE_NUMBERS = 2**24  # numbers that pass through layers, worth a process
 
 
 @dataclass(frozen=True)
-class ShapedTask:
+class ShapedTask(OfStack[ShapedStack]):
     """Everything that fixes the digits of a run, except how many networks."""
 
-    stack: ShapedStack
     seed: int
 
     engine: ClassVar = "matrices"
     default: ClassVar = 200
     size: ClassVar = 1
 
-    @property
-    def subject(self) -> ShapedStack:
-        """The stack."""
-        return self.stack
-
-    @property
-    def specs(self) -> Iterator[Spec]:
-        """The layers that may be the user's own."""
-        return self.stack.specs
-
-    @property
-    def source(self) -> str | None:
-        """Digest of the sources of the user's layers."""
-        return sources_digest(self.stack.specs)
-
     def processes(self, workers: int, networks: int) -> int:
         """Return how many processes are worth their start."""
-        if any(spec.layer.name not in LAYERS for spec in self.stack.specs):
-            return 1  # a user's function may run threads, torch's or jax's, which no fork survives
+        if not self.may_fork:
+            return 1
         return min(workers, 1 + networks * self.stack.numbers // _SHARE_NUMBERS)
-
-    def labels(self, tally: Tally) -> Sequence[Label]:
-        """Return what each row is of."""
-        return self.stack.labels
-
-    def per(self, tally: Tally) -> str:
-        """Return what a factor is of."""
-        return "block"
 
     def tally(self, chunk: Chunk) -> Tally:
         """Draw one network and send a batch through it, forward and backward."""
