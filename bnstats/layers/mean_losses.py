@@ -90,6 +90,16 @@ def _of_differences(
     return _mean_of(n, reduction, Input((n,)), lambda xp, x, t: loss(xp, x - t), moments)
 
 
+def _of_cut_slopes(n: int, reduction: Reduction, scale: float, most: float) -> BoundLayer:
+    """Return the layer of d²/(2·scale), the slope of which is cut off at ±most."""
+
+    def loss(xp: Namespace, d: Array) -> Pair:
+        cut = xp.minimum(xp.maximum(d / scale, -most), most)
+        return cut * (d - 0.5 * scale * cut), cut
+
+    return _of_differences(n, reduction, loss, (-scale * most, scale * most))
+
+
 def _of_counts(
     n: int,
     reduction: Reduction,
@@ -179,12 +189,7 @@ def huber_loss(
     *, n: Width = 10, reduction: Reduction = "mean", delta: Positive = 1.0
 ) -> BoundLayer:
     """Huber loss of n outputs, of which the targets are standard normal numbers."""
-
-    def loss(xp: Namespace, d: Array) -> Pair:
-        cut = xp.minimum(xp.maximum(d, -delta), delta)
-        return cut * (d - 0.5 * cut), cut
-
-    return _of_differences(n, reduction, loss, (-delta, delta))
+    return _of_cut_slopes(n, reduction, 1.0, delta)
 
 
 @structured(
@@ -197,12 +202,7 @@ def smooth_l1_loss(
     *, n: Width = 10, reduction: Reduction = "mean", beta: Positive = 1.0
 ) -> BoundLayer:
     """Smooth L1 loss, which is Huber's divided by beta; targets are standard normal numbers."""
-
-    def loss(xp: Namespace, d: Array) -> Pair:
-        cut = xp.minimum(xp.maximum(d / beta, -1), 1)
-        return cut * (d - 0.5 * beta * cut), cut
-
-    return _of_differences(n, reduction, loss, (-beta, beta))
+    return _of_cut_slopes(n, reduction, beta, 1.0)
 
 
 @structured(
