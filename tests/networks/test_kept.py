@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkpoint_support import write_after_each_chunk
 from cli_support import Cli
 
 import bnstats
 from bnstats.networks import reduce, running
 from bnstats.networks.propagation import Propagation
-from bnstats.sampling.checkpoints import folder as folders
 
 STACKS: dict[str, dict[str, Any]] = {
     "exact": {"block": "linear relu", "width": 64, "depth": 6, "networks": 1500},
@@ -25,9 +25,7 @@ STACKS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def at_every_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write after each chunk."""
-    monkeypatch.setattr(folders, "SECONDS", 0.0)
-    monkeypatch.setattr(folders, "_MOST_OF_THE_TIME", 1e9)
+    write_after_each_chunk(monkeypatch)
 
 
 @pytest.fixture

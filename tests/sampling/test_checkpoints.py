@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkpoint_support import write_after_each_chunk
 from cli_support import COMMAND, Cli, environment
 
 from bnstats import api
@@ -22,7 +23,6 @@ from bnstats.layers import Law
 from bnstats.result import Result
 from bnstats.runs.drawing import sample
 from bnstats.sampling import run as runs
-from bnstats.sampling.checkpoints import folder as folders
 from bnstats.sampling.checkpoints.document import RunMoments, moments_document, read_moments, render
 from bnstats.sampling.iid import chunk_draws
 from bnstats.sampling.kept import Subtrees
@@ -46,9 +46,7 @@ SAMPLES = 13 * CHUNK + 7
 
 @pytest.fixture(autouse=True)
 def at_every_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write after each chunk."""
-    monkeypatch.setattr(folders, "SECONDS", 0.0)
-    monkeypatch.setattr(folders, "_MOST_OF_THE_TIME", 1e9)
+    write_after_each_chunk(monkeypatch)
 
 
 @pytest.fixture
