@@ -161,14 +161,13 @@ class Variant:
     def _number(self, name: str) -> Number:
         entry, exact = self.row[name], self._exact(name)
         value, error = with_bound(exact["value"], exact["error"]) if exact else ("", "")
-        about = "about " if exact and exact.get("error_is_estimate") else ""
         known = is_believable(entry) and entry["stderr"]
         sampled = rounded(entry["value"], last_place(known)) if known else ""
         best = exact["value"] if exact else entry["value"]
         return Number(
             ALL_QUANTITIES[name].symbol,
             value,
-            f"{about}{error}",
+            error,
             exact["by"] if exact else "",
             estimate_cell(entry),
             interval_cell(entry),
