@@ -235,6 +235,8 @@ def _near(module: str, path: str) -> str:
     near = suggestion(path.partition(":")[0], [*LAYERS, *ALIASES])
     if near:
         return f"did you mean the layer '{near}'?  (parameters are KEY=VALUE)"
+    if not os.access(os.getcwd(), os.R_OK | os.X_OK):
+        return "the current directory cannot be read"
     if not _is_looked_in(os.getcwd()):
         return 'sys.path lacks the current directory; where pytest runs: pythonpath = ["."]'
     return f"it is looked for as by python -m {module}: in the current directory and among packages"
