@@ -101,7 +101,7 @@ def in_child(work: Callable[[int], int]) -> tuple[int, str]:
 
 
 def _pytest(files: Iterable[str], plugin: object) -> int:
-    quiet = ["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
+    quiet = ["-q", "-m", "", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
     return int(pytest.main([*quiet, *files], plugins=[plugin]))
 
 

@@ -425,6 +425,7 @@ print(json.dumps(build.build(json.load(open(sys.argv[1], encoding="utf-8")))))
 """
 
 
+@pytest.mark.slow
 def test_the_order_of_hashes_changes_nothing(results: Path) -> None:
     outs = [
         subprocess.run(
