@@ -100,6 +100,7 @@ def pages(site: dict[str, str]) -> dict[str, Page]:
 # --- the pages ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_layer_has_a_page_and_every_row_a_place(
     site: dict[str, str], pages: dict[str, Page], constants: dict[str, Any]
 ) -> None:
@@ -111,6 +112,7 @@ def test_every_layer_has_a_page_and_every_row_a_place(
         assert ids[row["layer"]] == 1, row["layer"]
 
 
+@pytest.mark.slow
 def test_pages_are_valid_html(site: dict[str, str], pages: dict[str, Page]) -> None:
     for path in pages:
         parser = tinyhtml5.parser.HTMLParser()
@@ -126,6 +128,7 @@ def test_the_validator_can_fail() -> None:
     assert parser.errors
 
 
+@pytest.mark.slow
 def test_every_link_leads_somewhere(site: dict[str, str], pages: dict[str, Page]) -> None:
     ids = {path: {e["id"] for e in page.elements if "id" in e} for path, page in pages.items()}
     followed = 0
@@ -145,6 +148,7 @@ def test_every_link_leads_somewhere(site: dict[str, str], pages: dict[str, Page]
     assert followed > 1000
 
 
+@pytest.mark.slow
 def test_nothing_is_asked_of_anyone(site: dict[str, str], pages: dict[str, Page]) -> None:
     for page in pages.values():
         tags = {e.tag for e in page.elements}
@@ -156,6 +160,7 @@ def test_nothing_is_asked_of_anyone(site: dict[str, str], pages: dict[str, Page]
     assert addresses == {"http://www.w3.org/2000/svg"}  # the name of a format
 
 
+@pytest.mark.slow
 def test_pages_can_be_read_by_all(pages: dict[str, Page]) -> None:
     titles = Counter(page.all("title")[0].text for page in pages.values())
     assert max(titles.values()) == 1
@@ -183,6 +188,7 @@ def luminance(colour: str) -> float:
     return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
+@pytest.mark.slow
 def test_colours_stand_out_in_light_and_in_dark(site: dict[str, str]) -> None:
     pairs = re.findall(r"--(\w+): light-dark\((#\w{6}), (#\w{6})\);", site["site.css"])
     for scheme in (1, 2):
@@ -206,6 +212,7 @@ def numbers(page: Page) -> dict[str, Element]:
     return {e["data-what"]: e for e in page.elements if e.get("data-copy")}
 
 
+@pytest.mark.slow
 def test_numbers_are_right_to_the_digits_that_are_copied(pages: dict[str, Page]) -> None:
     mp.mp.dps = 30
 
@@ -240,6 +247,7 @@ def test_numbers_are_right_to_the_digits_that_are_copied(pages: dict[str, Page])
         assert off < 1e-13 * abs(truth)
 
 
+@pytest.mark.slow
 def test_whatever_is_copied_is_a_number_as_programs_write_it(pages: dict[str, Page]) -> None:
     seen = 0
     for page in pages.values():
@@ -251,6 +259,7 @@ def test_whatever_is_copied_is_a_number_as_programs_write_it(pages: dict[str, Pa
     assert seen > 1500
 
 
+@pytest.mark.slow
 def test_a_quantity_without_an_exact_value_has_its_sample_and_the_reason(
     pages: dict[str, Page], constants: dict[str, Any]
 ) -> None:
@@ -264,6 +273,7 @@ def test_a_quantity_without_an_exact_value_has_its_sample_and_the_reason(
     assert "No exact E[y], σ[y]" in text or "No exact σ[y]" in text
 
 
+@pytest.mark.slow
 def test_the_audit_is_whole_and_so_is_that_of_each_layer(
     pages: dict[str, Page], constants: dict[str, Any]
 ) -> None:
@@ -290,6 +300,7 @@ def test_the_audit_is_whole_and_so_is_that_of_each_layer(
     assert "instead: 1.712858550450" in relu
 
 
+@pytest.mark.slow
 def test_a_claim_about_other_inputs_stands_apart(pages: dict[str, Page]) -> None:
     unusual = [
         claim
@@ -303,6 +314,7 @@ def test_a_claim_about_other_inputs_stands_apart(pages: dict[str, Page]) -> None
         assert "Published for other inputs" in [h.text for h in page.all("h2")]
 
 
+@pytest.mark.slow
 def test_a_page_says_what_a_layer_is_and_how_to_cite(
     pages: dict[str, Page], site: dict[str, str]
 ) -> None:
@@ -324,6 +336,7 @@ def test_a_page_says_what_a_layer_is_and_how_to_cite(
         assert f"bnstats {version[1]}" in page.all("footer")[0].text
 
 
+@pytest.mark.slow
 def test_the_search_finds_a_librarys_name(pages: dict[str, Page]) -> None:
     rows = {
         e.text.split()[0]: e["data-search"]
