@@ -31,6 +31,7 @@ from bnstats.layers import LAYERS
 from bnstats.sampling import files as documents
 from bnstats.sampling.files import write_folder
 from bnstats.sampling.watch import Watch
+from bnstats.tables.published import audit
 from bnstats.tables.published.audit import audited
 from bnstats.tables.site import build as site_build
 from bnstats.tables.site import content
@@ -389,10 +390,11 @@ def test_a_page_has_a_name_of_safe_characters_and_its_own() -> None:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let there be few layers, and no claims on others."""
     monkeypatch.setattr(content, "LAYERS", {name: LAYERS[name] for name in FEW})
-    real = site_build.audited
-    monkeypatch.setattr(
-        site_build, "audited", lambda c: [a for a in real(c) if a.claim.spec.layer.name in FEW]
-    )
+    on_few = [
+        replace(s, claims=tuple(c for c in s.claims if c.spec.layer.name in FEW))
+        for s in claim_sets()
+    ]
+    monkeypatch.setattr(audit, "claim_sets", lambda: on_few)
 
 
 @pytest.fixture
