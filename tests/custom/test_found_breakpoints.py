@@ -13,8 +13,11 @@ from mpmath import mpf
 
 import bnstats
 from bnstats import exact
+from bnstats.backends import numpy_backend
 from bnstats.custom.breaks import breaks
-from bnstats.layers import USER_LAYERS, Law
+from bnstats.layers import USER_LAYERS, Input, Law
+from bnstats.specs.spec import parse
+from bnstats.tables.constants import table_specs
 
 RNG = np.random.default_rng(7)
 PLACES = [*RNG.normal(size=6).tolist(), *RNG.uniform(-3, 3, 3).round(3).tolist(), 0.0, 1 / 3]
@@ -150,3 +153,21 @@ def test_the_mean_of_a_slope_is_within_its_error(name: str, z: float, law: Law) 
         true = mp.quad(lambda x: slope(x, c) * mp.npdf(x, mean, std), sorted(ends))
     assert abs(mp.mpf(found.value) - true) <= found.error
     assert found.error < 1e-10 * (1 + abs(found.value))
+
+
+def activations() -> list[str]:
+    """Return the elementwise layers of the table of constants."""
+    inputs = {"x": Input(), "dy": Input()}
+    return [spec for spec in table_specs() if parse(spec).bound.inputs == inputs]
+
+
+@pytest.mark.parametrize("spec", activations())
+def test_all_that_is_said_of_an_activation_holds_where_nobody_declares_it(spec: str) -> None:
+    """The oracle is the layer's own entry, whose slope and breakpoints are known."""
+    bound, law = parse(spec).bound, Law(0.7, 2.0)
+    bnstats.register(lambda x: bound.forward(numpy_backend, {"x": x, "dy": x})[0], name="own")
+    known, found = exact(spec, law=law).quantities, exact("own", law=law).quantities
+    assert {"mean_y", "std_y"} <= set(found)
+    for name in set(found) & set(known):
+        off = abs(found[name].value - known[name].value)
+        assert off <= found[name].error + known[name].error, name
