@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _COUNTS = ("dead", "nonfinite", "others")
 _NUMBERS = (*_COUNTS, "ln_sum", "ln_sum_squares")
-_OF_A_MODEL = ("labels", "weights", "stuck", "name", "per")
+_OF_A_MODEL = ("labels", "weights", "stuck", "name", "per", "calls", "squares")
 
 
 def identity(task: Task, layout: Layout) -> dict[str, Any]:
@@ -76,10 +76,13 @@ def _direction(entry: Mapping[str, Any]) -> Direction:
 
 def _of_a_model(tally: Tally, entry: Mapping[str, Any]) -> ModelTally:
     from bnstats.networks.models.model import ModelTally, Weight
+    from bnstats.networks.models.placing import Traced
 
     labels = tuple(Label(*label) for label in entry["labels"])
     weights = tuple(Weight(name, tuple(sums), same) for name, sums, same in entry["weights"])
     more = {"stuck": tuple(entry["stuck"]), "name": entry["name"], "per": entry["per"]}
+    more["squares"] = tuple(map(tuple, entry["squares"]))
+    more["calls"] = tuple(Traced.read(call) for call in entry["calls"])
     return ModelTally(**vars(tally), labels=labels, weights=weights, **more)
 
 

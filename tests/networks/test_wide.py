@@ -22,7 +22,7 @@ FAR = 4.5
 
 def wide(block: str, sides: tuple[int, ...], depth: int = 1, init: str = "lecun") -> Wide:
     stack = ShapedStack(tuple(block.split()), InputShape(sides), depth, init=init)
-    return predict(sides, stack.steps)
+    return predict(stack.nodes)
 
 
 @pytest.mark.parametrize(("side", "at_50"), [(7, 0.0045), (14, 0.171), (28, 0.497), (56, 0.726)])

@@ -19,8 +19,12 @@ from bnstats.custom.calls import mistake
 from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.networks.models.factory import Factory
 from bnstats.networks.models.inputs import InputShape
+from bnstats.networks.models.placing import Traced, nodes_of
+from bnstats.networks.models.tracing import Trace
 from bnstats.networks.models.watching import Call, Watcher, first_tensor
+from bnstats.networks.predictions import Predictions
 from bnstats.networks.reduce import Drawn, Ends, Label, Tally
+from bnstats.networks.shapes.predicted import predictions
 from bnstats.sampling.iid import stream
 from bnstats.sampling.layout import Chunk
 from bnstats.specs.sources import digest_of_source
@@ -93,6 +97,10 @@ class ModelTally(Tally):
         Of what makes the models.
     per
         What lines over the depth go through: a class of modules, or ``layer``.
+    calls
+        Of the first model: what it does.
+    squares
+        Sums over models: of the mean squares of weights and biases of each call.
     """
 
     labels: tuple[Label, ...] = ()
@@ -100,6 +108,8 @@ class ModelTally(Tally):
     stuck: tuple[str, ...] = ()
     name: str = ""
     per: str = "layer"
+    calls: tuple[Traced, ...] = ()
+    squares: tuple[tuple[float, float], ...] = ()
 
     @property
     def notes(self) -> Sequence[str]:
@@ -122,6 +132,8 @@ class ModelTally(Tally):
         self._check_rows(other)
         merged = super().merged(other)
         assert isinstance(merged, ModelTally)
+        pairs_ = zip(self.squares, other.squares, strict=True)
+        merged = replace(merged, squares=tuple((a + c, b + d) for (a, b), (c, d) in pairs_))
         if not (self.networks == 1 and other.weights):
             return merged
         pairs = zip(self.weights, other.weights, strict=True)
@@ -188,8 +200,13 @@ class ModelTask:
         assert isinstance(tally, ModelTally)
         return tally.per
 
-    def predicted(self) -> None:
-        """Return nothing: what a model does is not known to us."""
+    def predicted(self, tally: Tally) -> Predictions:
+        """Return what is expected of the rows, of weights as large as they were on average."""
+        assert isinstance(tally, ModelTally)
+        model = self.model
+        means = [(w / tally.networks, b / tally.networks) for w, b in tally.squares]
+        nodes, rows = nodes_of(tally.calls, means, model.input.sides, model.batch)
+        return predictions(nodes, correlated=model.batch > 1, rows=rows)
 
     def tally(self, chunk: Chunk) -> ModelTally:
         """Draw one model and send a batch through it, forward and backward."""
@@ -202,11 +219,13 @@ def _drawn(model: Model, seeds: np.random.Generator, before: int) -> ModelTally:
     made = model.factory()
     gone = weakref.ref(made)
     made.train(model.mode == "train")
-    watcher = Watcher(made, model.batch, model.rows)
+    trace = None if before else Trace(model.batch)  # of the first draw
+    watcher = Watcher(made, model.batch, model.rows, trace)
     _pass(model, made, watcher, torch.Generator().manual_seed(_seed(seeds)))
     weights = tuple(_weights(made)) if before < 2 else ()  # of two draws
-    rows, blocks = watcher.rows, watcher.blocks
-    del made, watcher
+    rows, blocks, squares = watcher.rows, watcher.blocks, tuple(watcher.weights)
+    calls = tuple(trace.calls) if trace else ()
+    del made, watcher, trace
     if gone() is not None:  # a cycle holds it, and memory must not grow with the draws
         gc.collect()
     if not rows:
@@ -221,7 +240,8 @@ def _drawn(model: Model, seeds: np.random.Generator, before: int) -> ModelTally:
     ln_dx = np.array([[c.dx.ln if c.dx else math.nan for c in rows]])
     cosines = np.array([[c.y.cosine if c.y else math.nan for c in rows]])
     tally = Tally.of(Drawn(ln_y, ln_dx, cosines if model.batch > 1 else None), ends, before)
-    return ModelTally(**vars(tally), labels=labels, weights=weights, name=_name(model), per=per)
+    more: dict[str, Any] = {"calls": calls, "squares": squares, "name": _name(model), "per": per}
+    return ModelTally(**vars(tally), labels=labels, weights=weights, **more)
 
 
 def _pass(model: Model, made: Any, watcher: Watcher, generator: torch.Generator) -> None:
@@ -232,7 +252,7 @@ def _pass(model: Model, made: Any, watcher: Watcher, generator: torch.Generator)
         leaf = leaf.to(like.dtype).requires_grad_()
         x = leaf.clone()  # which a model may overwrite
     try:
-        with torch.enable_grad(), watcher.watching():
+        with torch.enable_grad(), watcher.watching(x):
             y = made(x)
     except KeyboardInterrupt:
         raise
@@ -251,6 +271,7 @@ def _pass(model: Model, made: Any, watcher: Watcher, generator: torch.Generator)
             f"no gradient leads from the output of {_name(model)} to its layers",
             hint="its forward runs without torch.no_grad() and .detach()",
         )
+    watcher.ends(found)
     dy = torch.randn(found.shape, generator=generator).to(found)
     try:
         torch.autograd.grad(found, sources, dy, allow_unused=True)
