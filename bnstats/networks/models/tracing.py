@@ -127,9 +127,10 @@ class Trace:
         weight = getattr(what, "weight", None)
         if weight is None or weight.dim() < 2:
             return ""
-        owner, weight = self._owners.setdefault(id(weight), name), weight.detach()
-        if owner != name:
-            return f"its weights are those of {owner}"
+        if id(weight) in self._owners:
+            return f"its weights are those of {self._owners[id(weight)]}"
+        self._owners[id(weight)] = name
+        weight = weight.detach()
         if abs(float(weight.sum())) > _FAR * float(weight.norm()):
             return "its weights are not drawn about 0"
         bias = getattr(what, "bias", None)
