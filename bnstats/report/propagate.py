@@ -161,11 +161,14 @@ def _said(result: Mapping[str, Any], page: Page) -> Iterator[str]:
         yield from page.folded("  – ", f"{', '.join(names)}: {said}")
     sides = [row[way] for row in result["rows"] for way in _WAYS if row[way]]
     if any(not s["ensemble"]["reliable"] and s["isolated"] is not None for s in sides):
-        text = (
-            f"of the {plural(result['networks'], 'network')} "
-            f"{figures(result['effective'] or 0.0, 2)} count where they differ most: an ensemble "
-            "with a question mark may lack the few large ones that make it up"
-        )
+        few = result["effective"] or 0.0
+        text = "an ensemble with a question mark needs more networks to be believed"
+        if 2 * few < result["networks"]:
+            text = (
+                f"of the {plural(result['networks'], 'network')} {figures(few, 2)} count where "
+                "they differ most: an ensemble with a question mark may lack the few large ones "
+                "that make it up"
+            )
         yield from page.folded("  ? ", text)
     y = result["rows"][-1]["y"]["spread"]
     if y and y[0]:
