@@ -374,6 +374,13 @@ WIDE_ONLY: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Tanh()),
         "2",
     ),
+    "its channels differ": (
+        lambda: nn.Sequential(
+            *(nn.Unflatten(1, (1, 4, 4)), nn.Conv2d(1, 2, 3, padding=1), nn.Flatten()),
+            *(nn.Unflatten(1, (8, 4)), nn.Linear(4, 4)),
+        ),
+        "3",
+    ),
     "there is no formula for it": (lambda: nn.Sequential(nn.Softmax(-1)), "0"),
 }
 
@@ -384,6 +391,19 @@ def test_a_wide_network_needs_more(why: str) -> None:
     found = drawn(make, "16")
     assert [(gap.of, gap.begins, gap.why) for gap in found.gaps] == [("wide", begins, why)]
     assert all(row.y.isolated for row in found.rows)
+
+
+def test_maps_may_be_seen_as_rows() -> None:
+    """Of padded maps of 4 × 4, whose positions differ, a row of a channel is one of 16."""
+
+    def make(*last: nn.Module) -> nn.Module:
+        return signed(nn.Conv2d(3, 4, 3, padding=1), *last)
+
+    rows = drawn(lambda: make(nn.Flatten(2), nn.Linear(16, 5)), "3x4x4").rows
+    maps = drawn(lambda: make(nn.Flatten(), nn.Linear(64, 5)), "3x4x4").rows
+    assert len(rows) == len(maps) == 3
+    for row, other in zip(rows, maps, strict=True):
+        assert numbers(row, None) == same(numbers(other, None))
 
 
 def test_what_is_behind_an_operation_has_no_gradient_that_is_known() -> None:

@@ -73,7 +73,7 @@ class Trace:
         whole = all(shape[:1] == (self._batch,) for shape in (*taken.shapes, y.shape))
         if same is not None and whole:
             traced = self._passing(same, y)._replace(row=row)
-        elif layer and whole and len(taken.nodes) == 1 + (layer == "add"):
+        elif layer and whole:
             sources = tuple(self._source(node) for node in taken.nodes)
             traced = Traced(layer, given, got, made, sources, row, weights, owned)
         else:

@@ -158,13 +158,12 @@ def _reshaped(step: Flatten, got: Shape, signal: _Signal | None) -> _Found:
 
     if signal is None:
         return "", back
-    whole = (np.broadcast_to(m, got).reshape(step.shape) for m in (signal.q, signal.k))
-    if len(step.shape) == 1:
-        q, k = whole
-        return signal._replace(q=q, k=k), back
-    q, k = (m.mean(axis=0, keepdims=True) for m in whole)
-    unlike = np.ptp(signal.q) > _ALIKE * signal.q.mean()
-    return "its channels differ" if unlike else signal._replace(q=q, k=k), back
+    q, k = (np.broadcast_to(m, got).reshape(step.shape) for m in (signal.q, signal.k))
+    if len(step.shape) > 1:
+        if np.ptp(q, axis=0).max() > _ALIKE * q.mean():
+            return "its channels differ", back
+        q, k = q[:1], k[:1]
+    return signal._replace(q=q, k=k), back
 
 
 def _weighted(at: int, step: Placed, got: Shape, signal: _Signal | None) -> _Found:
