@@ -17,7 +17,7 @@ import click
 from bnstats.cli.encoding import ERRORS
 from bnstats.cli.everywhere import with_everywhere
 from bnstats.cli.interrupt import leaving_at_once
-from bnstats.errors import ArgumentError, BnstatsError, HostError, hint_for, printable
+from bnstats.errors import ArgumentError, BnstatsError, HostError, hint_for, listed, printable
 from bnstats.version import __version__
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -203,9 +203,16 @@ def _from_click(error: click.UsageError, arguments: Sequence[str]) -> BnstatsErr
     hint = f"{error.ctx.command_path if error.ctx else named} --help"
     if isinstance(error, click.NoSuchOption):
         message = f"no such option '{printable(error.option_name, 60)}'"
-        if error.possibilities:
+        if others := [name for name in _COMMANDS if _takes(name, error.option_name)]:
+            hint = f"it is an option of {listed(others)}  ({hint})"
+        elif error.possibilities:
             hint = f"did you mean '{error.possibilities[0]}'?"
     return BnstatsError(printable(message, 300), hint=hint)
+
+
+def _takes(command: str, option: str) -> bool:
+    params = import_module(f"bnstats.cli.{command}_").command.params
+    return any(option in param.opts for param in params)
 
 
 # The arguments are read a second time here, without click: an error may be about them, or come
