@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,8 +133,6 @@ def test_isolated_reads_none(cli: Cli, home: Path) -> None:
 )
 def test_it_cannot_hurt(cli: Cli, home: Path, content: str, message: str) -> None:
     (home / "pyproject.toml").write_text(content)
-    begin = time.monotonic()
     code, out, err = cli("verify")
     assert (code, out) == (2, "")
     assert message in err
-    assert time.monotonic() - begin < 10

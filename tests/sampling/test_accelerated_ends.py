@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -115,10 +114,8 @@ def test_a_precision_ends_a_run(name):
 def test_a_time_ends_a_run(name):
     namespace(name)
     compute("relu", samples=10, backend=name)  # compiled by now
-    begin = time.monotonic()
-    result = compute("relu", max_time=0.2, backend=name)
-    assert time.monotonic() - begin < 10
-    assert result.status == "complete"
+    result = compute("relu", samples=10**15, max_time=0.2, backend=name)
+    assert result.status == "target_not_met"
     assert result.samples >= CHUNK
     assert result.samples % CHUNK == 0
 

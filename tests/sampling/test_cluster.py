@@ -272,9 +272,7 @@ def test_all_workers_or_the_scheduler_lost_is_an_error_with_the_result_so_far(
                 kill(process)
 
     watch = Watch(on_progress=progress, on_failure=failed.append, should_stop=lambda: bool(failed))
-    begin = time.monotonic()
     result = sample(parse(POOL), Sampling(10**12, cluster=own.address), watch)
-    assert time.monotonic() - begin < 60
     (error,) = failed
     assert isinstance(error, HostError)
     assert what in str(error)

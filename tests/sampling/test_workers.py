@@ -71,10 +71,10 @@ def test_an_exception_in_progress_leaves_no_process_behind(way: str, processes: 
 def test_workers_are_told_to_leave_when_nobody_waits() -> None:
     """After an exception, say: the pool must not wait for the work in flight."""
     begin = time.monotonic()
-    with closing(in_order(time.sleep, [0, 50, 50, 0, 0], 2, Watch())) as found:
+    with closing(in_order(time.sleep, [0, 600, 600, 0, 0], 2, Watch())) as found:
         assert next(found) == (0, None)
     assert not multiprocessing.active_children()
-    assert time.monotonic() - begin < 40
+    assert time.monotonic() - begin < 300
 
 
 @pytest.mark.usefixtures("way")
@@ -210,8 +210,8 @@ ORPHANS = """
 import os, signal, time
 def works():
     yield 0
-    yield 50
-    yield 50
+    yield 600
+    yield 600
     yield 0
     yield 0
 for _ in w.in_order(time.sleep, works(), 2, w.Watch()):
@@ -225,7 +225,7 @@ def test_workers_do_not_outlive_their_parent(way: str, tmp_path: Path) -> None:
     begin = time.monotonic()
     done = script(tmp_path, way, ORPHANS)
     assert (done.returncode, done.stdout) == (-9, "begun\n")
-    assert time.monotonic() - begin < 40  # those at work had 50 s to sleep
+    assert time.monotonic() - begin < 300  # those at work had 600 s to sleep
 
 
 def test_the_main_module_is_given_back_to_all_threads(monkeypatch: pytest.MonkeyPatch) -> None:
