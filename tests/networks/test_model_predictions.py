@@ -17,6 +17,7 @@ from bnstats.report.page import PIPED
 from bnstats.report.propagate import render
 
 torch = pytest.importorskip("torch")
+import models  # noqa: E402  (it needs torch)
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
@@ -312,7 +313,7 @@ UNKNOWN: dict[str, tuple[Callable[[], nn.Module], str, str]] = {
     "sum with a factor": (
         lambda: Does(lambda f, x: torch.add(f(x), x, alpha=2)),
         "16",
-        "its sum has a factor",
+        "it is no plain sum",
     ),
     "embedding": (lambda: nn.Sequential(nn.Embedding(9, 8)), "tokens:9x4", "Embedding is no layer"),
     "padding": (
@@ -433,6 +434,43 @@ def test_predictions_do_not_depend_on_what_is_shown_nor_on_who_draws(tmp_path: A
         assert bnstats.propagate(path, input=shape, networks=4, batch=4, **how) == whole
     assert whole.rows[-1].y.isolated is not None
     assert [(gap.of, gap.begins) for gap in whole.gaps] == [("wide", "maxpool")]
+
+
+def test_attributes_of_the_users_are_no_weights() -> None:
+    class Weighted(nn.Module):
+        weight = 3.0
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.bias = nn.Linear(16, 16), "none"
+
+        def forward(self, x: Any) -> Any:
+            return self.weight * self.linear(x)
+
+    found = drawn(Weighted, "16")
+    assert [row.y.isolated is None for row in found.rows] == [False, True]
+    assert found.gaps[0].why == "Weighted is no layer of the catalogue"
+
+
+def test_weights_that_are_computed_count_as_they_are() -> None:
+    def make() -> nn.Module:
+        layer = nn.Linear(64, 64, bias=False)
+        signed(layer)
+        return nn.Sequential(torch.nn.utils.spectral_norm(layer, n_power_iterations=20), nn.ReLU())
+
+    found = drawn(make, "64", networks=100)
+    side = next(row.y for row in found.rows if row.layer == "Linear")
+    assert side.isolated == NEAR(side.ensemble.value, abs=FAR * (side.ensemble.stderr or 0))
+    assert side.isolated < 0.6, "its norm was about √2·2"
+
+
+def test_layers_that_other_draws_lack_are_not_predicted() -> None:
+    class Changes(models.ChangesItsLayers):
+        pass
+
+    found = drawn(Changes, "4", networks=12, rows="first")
+    assert {gap.why for gap in found.gaps} == {"other draws call other layers"}
+    assert found.rows[0].y.isolated is None
 
 
 def test_weights_count_as_they_are_on_average() -> None:

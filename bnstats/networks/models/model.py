@@ -132,8 +132,12 @@ class ModelTally(Tally):
         self._check_rows(other)
         merged = super().merged(other)
         assert isinstance(merged, ModelTally)
-        pairs_ = zip(self.squares, other.squares, strict=True)
-        merged = replace(merged, squares=tuple((a + c, b + d) for (a, b), (c, d) in pairs_))
+        calls = self.calls
+        if len(self.squares) != len(other.squares):
+            calls = ()  # nothing is expected of models that call other layers, which no row shows
+        sums = zip(self.squares, other.squares, strict=False)
+        squares = tuple((a + c, b + d) for (a, b), (c, d) in sums)
+        merged = replace(merged, calls=calls, squares=squares)
         if not (self.networks == 1 and other.weights):
             return merged
         pairs = zip(self.weights, other.weights, strict=True)
@@ -204,6 +208,9 @@ class ModelTask:
         """Return what is expected of the rows, of weights as large as they were on average."""
         assert isinstance(tally, ModelTally)
         model = self.model
+        if not tally.calls:
+            none, why = [math.nan] * len(tally.labels), (0, "other draws call other layers")
+            return Predictions(none, none, none, none, none, {"isolated": why, "wide": why})
         means = [(w / tally.networks, b / tally.networks) for w, b in tally.squares]
         nodes, rows = nodes_of(tally.calls, means, model.input.sides, model.batch)
         return predictions(nodes, correlated=model.batch > 1, rows=rows)

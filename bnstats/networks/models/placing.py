@@ -74,7 +74,8 @@ def nodes_of(
     sides, batch
         The shape of an input, and how many there are.
     """
-    nodes, at, views = list[Node](), {-1: -1}, dict[tuple[int, Shape], int]()
+    nodes = [Node(Skip(), (-1,), sides)]
+    at, views = {-1: 0}, dict[tuple[int, Shape], int]()
     for number, call in enumerate(calls):
         sources = []
         for source in call.sources:

@@ -44,7 +44,7 @@ class Trace:
         self._batch = batch
         self._made: dict[Any, int] = {}  # by node of the graph of gradients
         self._sizes: dict[int, tuple[int, ...]] = {}
-        self._owners: dict[int, str] = {}  # of weights
+        self._owners: dict[int, str] = {}  # of weights, by their place in memory
 
     def begins(self, x: torch.Tensor) -> None:
         """Take the model's input, which without gradients is none that is known."""
@@ -124,16 +124,16 @@ class Trace:
 
     def _owned(self, what: nn.Module | str, name: str) -> str:
         """Return why a wide network's like is not known of a module, because of its weights."""
-        weight = getattr(what, "weight", None)
+        weight = tensor_of(what, "weight")
         if weight is None or weight.dim() < 2:
             return ""
-        if id(weight) in self._owners:
-            return f"its weights are those of {self._owners[id(weight)]}"
-        self._owners[id(weight)] = name
-        weight = weight.detach()
+        place = weight.data_ptr()
+        if place in self._owners:
+            return f"its weights are those of {self._owners[place]}"
+        self._owners[place] = name
         if abs(float(weight.sum())) > _FAR * float(weight.norm()):
             return "its weights are not drawn about 0"
-        bias = getattr(what, "bias", None)
+        bias = tensor_of(what, "bias")
         drawn = bias is None or bias.numel() == 1 or not _alike(bias)
         return "" if drawn else "its bias is not drawn"
 
@@ -155,10 +155,19 @@ def is_torchs(module: nn.Module) -> bool:
     return type(module).__module__.startswith("torch.nn.") and not any(module.children())
 
 
+def tensor_of(what: nn.Module | str, name: str) -> Any:
+    """Return the weight or the bias of a module, without gradients; None if there is none."""
+    if isinstance(what, str):
+        return None
+    # An attribute of torch's layers may be computed from parameters; one of others may be anything.
+    found = getattr(what, name, None) if is_torchs(what) else what._parameters.get(name)
+    return found.detach() if isinstance(found, torch.Tensor) else None
+
+
 def _known(what: nn.Module | str, taken: Taken) -> tuple[str, dict[str, str], str]:
     """Return the catalogue's name of a call and its parameters, or else why there is none."""
     if what == "add":
-        return ("add", {}, "") if taken.alone else ("", {}, "its sum has a factor")
+        return ("add", {}, "") if taken.alone else ("", {}, "it is no plain sum")
     if isinstance(what, str):
         found, kind = resolve(f"torch.nn.functional.{what}"), what
     else:
@@ -192,7 +201,7 @@ def _unlike(module: nn.Module, given: Mapping[str, str], sides: int) -> str:
     axis: Any = getattr(module, "dim", "none")
     if axis != "none" and (axis is None or axis % sides != (1 if sides > 3 else sides - 1)):
         return "it works along another axis"
-    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
+    weight, bias = tensor_of(module, "weight"), tensor_of(module, "bias")
     if weight is None or weight.dim() > 1 or "weight" in given:
         return ""
     plain = _alike(weight) is not None and (bias is None or not bias.any())

@@ -20,7 +20,7 @@ from torch.autograd.graph import get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
 from bnstats.networks.models.numbers import Numbers, numbers_of
-from bnstats.networks.models.tracing import Taken, Trace, is_torchs, taken_of
+from bnstats.networks.models.tracing import Taken, Trace, is_torchs, taken_of, tensor_of
 
 # Functions that are layers where a model calls them itself. Of sums, those of two tensors of one
 # shape: the ends of residual branches.
@@ -82,8 +82,8 @@ class Watcher:
     sources
         Where the graph of gradients begins, if no input has gradients: behind tokens.
     weights
-        Of every call of a module of torch's that has some: the mean square of what an output sums
-        of them, and of biases, for inputs of mean square 1.
+        Of every call of a module that has some: the mean square of what an output sums of them, and
+        of biases, for inputs of mean square 1.
     """
 
     def __init__(
@@ -231,16 +231,15 @@ def _is_record(given: Any) -> bool:
 
 def _squares(what: nn.Module | str) -> tuple[float, float] | None:
     """Return what an output sums of a layer's weights, squared, and E[b²]; None without weights."""
-    weight = getattr(what, "weight", None)
-    if isinstance(what, str) or not is_torchs(what) or not isinstance(weight, torch.Tensor):
+    weight, bias = (tensor_of(what, name) for name in ("weight", "bias"))
+    if weight is None:
         return None
-    bias = getattr(what, "bias", None)
-    return _square(weight), _square(bias) if isinstance(bias, torch.Tensor) else 0.0
+    return _square(weight), 0.0 if bias is None else _square(bias)
 
 
 def _square(tensor: Any) -> float:
     """Return |tensor|² a row; rows are short enough for norms of their own precision."""
-    rows = tensor.detach().reshape(max(len(tensor), 1), -1)
+    rows = tensor.reshape(max(len(tensor), 1), -1)
     return float(torch.linalg.vector_norm(rows, dim=1).double().square().mean())
 
 
