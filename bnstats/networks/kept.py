@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnstats.networks.models.placing import Traced
+from bnstats.networks.models.tally import ModelTally, Weight
 from bnstats.networks.reduce import Direction, Label, Spread, Tally
 from bnstats.sampling.checkpoints.document import Form, read_number, record_entry, record_of
 from bnstats.sampling.layout import Layout
@@ -15,7 +17,6 @@ from bnstats.sampling.versions import arithmetic, drawing_code
 from bnstats.version import __version__
 
 if TYPE_CHECKING:
-    from bnstats.networks.models.model import ModelTally
     from bnstats.networks.running import Task
 
 _COUNTS = ("dead", "nonfinite", "others")
@@ -54,7 +55,7 @@ def _written(tally: Tally) -> dict[str, Any]:
         "dx": record_entry(tally.dx),
         "correlation": tally.correlation and record_entry(tally.correlation),
     }
-    if hasattr(tally, "labels"):  # of models, which only torch can draw
+    if isinstance(tally, ModelTally):
         sums["model"] = {name: getattr(tally, name) for name in _OF_A_MODEL}
     return sums
 
@@ -75,9 +76,6 @@ def _direction(entry: Mapping[str, Any]) -> Direction:
 
 
 def _of_a_model(tally: Tally, entry: Mapping[str, Any]) -> ModelTally:
-    from bnstats.networks.models.model import ModelTally, Weight
-    from bnstats.networks.models.placing import Traced
-
     labels = tuple(Label(*label) for label in entry["labels"])
     weights = tuple(Weight(name, tuple(sums), same) for name, sums, same in entry["weights"])
     more = {"stuck": tuple(entry["stuck"]), "name": entry["name"], "per": entry["per"]}
