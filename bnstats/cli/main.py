@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, suppress
@@ -202,8 +203,12 @@ def _from_click(error: click.UsageError, arguments: Sequence[str]) -> BnstatsErr
     named = next((f"bnstats {a}" for a in arguments if a in _COMMANDS), "bnstats")
     hint = f"{error.ctx.command_path if error.ctx else named} --help"
     if isinstance(error, click.NoSuchOption):
-        message = f"no such option '{printable(error.option_name, 60)}'"
-        if others := [name for name in _COMMANDS if _takes(name, error.option_name)]:
+        name = _meant_as_name(error, arguments)
+        message = f"no such option '{printable(name or error.option_name, 60)}'"
+        if name:
+            typed = f"{named} -- {shlex.quote(name)}"
+            hint = f"a name that begins with - stands after options and --:  {typed}"
+        elif others := [command for command in _COMMANDS if _takes(command, error.option_name)]:
             hint = f"it is an option of {listed(others)}  ({hint})"
         elif error.possibilities:
             hint = f"did you mean '{error.possibilities[0]}'?"
@@ -213,6 +218,17 @@ def _from_click(error: click.UsageError, arguments: Sequence[str]) -> BnstatsErr
 def _takes(command: str, option: str) -> bool:
     params = import_module(f"bnstats.cli.{command}_").command.params
     return any(option in param.opts for param in params)
+
+
+def _meant_as_name(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None:
+    """Return the argument that click took for options, if it can be a layer or a file instead."""
+    option, command = error.option_name, error.ctx and error.ctx.command
+    if not command or not any(isinstance(p, click.Argument) for p in command.params):
+        return None
+    if option[2:]:
+        return option if set(option) & set(".:/") else None
+    short = (a for a in arguments if a[:1] == "-" != a[1:2] and len(a) > 2)
+    return next((a for a in short if option[1] in a[1:]), None)
 
 
 # The arguments are read a second time here, without click: an error may be about them, or come
