@@ -121,9 +121,15 @@ def _reshaped(shape: tuple[int, ...]) -> Back:
 
 
 def _weighted(step: Placed, signal: _Signal) -> tuple[_Signal, Back]:
-    """Carry both maps as weights that are all alike carry an average."""
-    values = {k: v for k, v in step.spec.values.items() if k not in ("init", "mode", "gain", "a")}
-    alike = parse(step.spec.layer.name, given={**values, "init": "kaiming_normal", "gain": 1.0})
+    """Carry both maps as weights that are all alike carry an average.
+
+    A convolution of single channels sums but a few elements: its outputs are no normals.
+    """
+    layer, given = step.spec.layer, step.spec.values
+    values = {k: v for k, v in given.items() if k not in ("init", "mode", "gain", "a")}
+    if "init" in given:  # of others a uniform 1 makes all weights alike
+        values |= {"init": "kaiming_normal", "gain": 1.0}
+    alike = parse(layer.name, given=values)
     assert step.event is not None
     maps = np.stack([np.ones(signal.q.shape), signal.q, signal.k], axis=-1)
     y, pull = through(alike, step.event, maps, _ones)
@@ -134,7 +140,8 @@ def _weighted(step: Placed, signal: _Signal) -> tuple[_Signal, Back]:
         dx = pull(np.stack([np.ones(d.shape), d, d], axis=-1))
         return dx[..., 1] * (step.squares[1] / dx[..., 0].mean())
 
-    return _Signal(y[..., 1] + bias, y[..., 2] + bias), back
+    normal = not layer.name.startswith("depthwise")
+    return _Signal(y[..., 1] + bias, y[..., 2] + bias, normal), back
 
 
 def _averaged(step: Placed, shape: tuple[int, ...]) -> Back:
