@@ -27,7 +27,7 @@ from bnstats.errors import BnstatsError
 )
 @click.option(
     "--precision",
-    type=float,
+    type=opt.number,
     metavar="R",
     help="Sample until the relative half-width of every σ is at most R, or until -n draws.",
 )
