@@ -100,7 +100,7 @@ def command(
     if plot is not None:
         from bnstats.cli.plotting import check_plot
 
-        check_plot(plot, format_)
+        check_plot(console, plot, format_)
     opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if part is not None:

@@ -150,7 +150,7 @@ def command(
 
     for text in required:
         requirement(text)  # what is wrong with it is told before anything is drawn
-    check_plot(plot, "json" if as_json else "text")
+    check_plot(console, plot, "json" if as_json else "text")
     opt.import_named(imports)
     runs = networks.runs(block, compare, widths, options)
     start, found = time.monotonic(), []

@@ -98,7 +98,7 @@ def command(
     law = Law(*map(options.pop, Law._fields))
     format_ = opt.format_asked(format_, as_json)
     check_exports(export)
-    check_plot(plot, format_)
+    check_plot(console, plot, format_)
     opt.import_named(imports)
     with interruptible() as interrupted, watching(console, options["over"], interrupted) as watch:
         found = sweep(

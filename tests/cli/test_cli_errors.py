@@ -179,8 +179,8 @@ TABLE: list[tuple[str, list[str], str]] = [
         (
             f"exact {option} {text}",
             ["exact", "relu", option, text],
-            f"error: Invalid value for '{option}': '{text}' is not a number such as 0.5 or sqrt(2)\n"
-            "hint:  bnstats exact --help\n",
+            f"error: Invalid value for '{option}': '{text}' is not a number such as 0.5 or "
+            "sqrt(2)\nhint:  bnstats exact --help\n",
         )
         for option, text in [("--x-std", "nan"), ("--x-mean", "5/0"), ("--dy-std", "sqrt2")]
     ),

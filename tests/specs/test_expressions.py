@@ -62,7 +62,7 @@ def test_other_texts_are_no_numbers(value: str) -> None:
 def test_options_take_the_numbers_that_parameters_take(cli: Cli) -> None:
     assert [number(t) for t in (" 5/3", "−1e-3", "inf", ".5")] == [5 / 3, -1e-3, math.inf, 0.5]
     for text in ("nan", "1_0", "5/0", "1e999*0", "x"):
-        with pytest.raises(ValueError, match="value|expression|arithmetic"):
+        with pytest.raises(ValueError, match=r"value|expression|arithmetic"):
             number(text)
     path = ("--quantity", "std_y", "--get", "std_y.exact.value")
     at_root = cli("exact", "tanh", "--x-std", "sqrt(2)", *path).out
