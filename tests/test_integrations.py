@@ -23,7 +23,7 @@ from bnstats.api import compute
 from bnstats.verification import gate
 
 pytest_plugins = ("pytester",)
-
+pytestmark = pytest.mark.slow  # git, pip and bash take their time
 
 GOOD = '[[claim]]\nlayer = "gelu"\nquantity = "gain_y"\nvalue = "1.7009"\n'
 BAD = GOOD.replace("1.7009", "1.7015")

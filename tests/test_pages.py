@@ -82,7 +82,14 @@ def test_the_layer_with_structure_is_one() -> None:
         LAYERS.pop("centring", None)
 
 
-@pytest.mark.parametrize("session", every_session(), ids=lambda s: f"{s.page}: {s.command}")
+# A reader of the manual's is not kept waiting by each test run.
+SESSIONS = [
+    pytest.param(s, id=f"{s.page}: {s.command}", marks=[pytest.mark.slow] * (s.page != "README.md"))
+    for s in every_session()
+]
+
+
+@pytest.mark.parametrize("session", SESSIONS)
 def test_a_session_prints_what_the_page_shows(session: Session, tmp_path: Path) -> None:
     backend = re.search(r"--backend (\w+)", session.command)
     is_module = re.search("(deep|my_nets):", session.command)

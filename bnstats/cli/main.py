@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, suppress
@@ -202,10 +203,25 @@ def _from_click(error: click.UsageError, arguments: Sequence[str]) -> BnstatsErr
     named = next((f"bnstats {a}" for a in arguments if a in _COMMANDS), "bnstats")
     hint = f"{error.ctx.command_path if error.ctx else named} --help"
     if isinstance(error, click.NoSuchOption):
-        message = f"no such option '{printable(error.option_name, 60)}'"
-        if error.possibilities:
+        name = _meant_as_name(error, arguments)
+        message = f"no such option '{printable(name or error.option_name, 60)}'"
+        if name:
+            typed = f"{named} -- {shlex.quote(name)}"
+            hint = f"a name that begins with - stands after options and --:  {typed}"
+        elif error.possibilities:
             hint = f"did you mean '{error.possibilities[0]}'?"
     return BnstatsError(printable(message, 300), hint=hint)
+
+
+def _meant_as_name(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None:
+    """Return the argument that click took for options, if it can be a layer or a file instead."""
+    option, command = error.option_name, error.ctx and error.ctx.command
+    if not command or not any(isinstance(p, click.Argument) for p in command.params):
+        return None
+    if option[2:]:
+        return option if set(option) & set(".:/") else None
+    short = (a for a in arguments if a[:1] == "-" != a[1:2] and len(a) > 2)
+    return next((a for a in short if option[1] in a[1:]), None)
 
 
 # The arguments are read a second time here, without click: an error may be about them, or come

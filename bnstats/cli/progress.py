@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError
 from bnstats.sampling.watch import Target, Watch
+from bnstats.specs.describe import typed
 from bnstats.statistics.moments import Tally
 from bnstats.statistics.quantities import QUANTITIES
 
@@ -129,7 +130,7 @@ class _Foretold(Interruptible):
         known = "std_dx" in self._target.estimator.exact or "std_y" in self._target.estimator.exact
         self._target = None
         if _LONG < spent + left < math.inf:
-            sooner = f"; σ is exact by: bnstats exact {self._spec}" if known else ""
+            sooner = f"; σ is exact by: bnstats exact {typed(self._spec)}" if known else ""
             self._console.note(f"{self._spec} takes {_spelt(spent + left)}{sooner}")
 
 

@@ -15,6 +15,9 @@ _INTERVALS = 8192
 _JUMP_WIDTH = 2e-12  # of the last bracket, in standard deviations
 _MERGED = 1e-7
 _HALVINGS = 24  # of 2e-12 leave less than a unit in the last place of x, but near 0
+_ENOUGH = 100.0  # by which a bracket is narrower at least where its bend is called a pole
+_PIECES = 64  # into which a bracket around a pole is divided at a time
+_LEAST_BRACKET = 1e-22  # in standard deviations, around 0
 _NOISE_FACTOR = 20.0
 _FEWEST_ODD = (
     0.2  # share of values whose last bit in float32 is set, half of them where it is noise
@@ -55,7 +58,7 @@ FLOAT32 = Resolution(1e-5, 3e-2, 1e-3, 1e-4, 1e-2, 0.2, 1e-2, -6)
 
 
 class Breaks(NamedTuple):
-    """The places where a function jumps, or its slope jumps or is infinite, in units of x."""
+    """The places where a function jumps or has a pole, or its slope jumps, in units of x."""
 
     jumps: tuple[float, ...] = ()
     bends: tuple[float, ...] = ()
@@ -122,10 +125,14 @@ def breaks(function: Callable[[Any], Any], law: Law, resolution: Resolution = FL
         least = np.maximum(spread, np.abs(at_edges[:-1])) * resolution.least_jump
         found = _jumps(g, edges, at_edges, least, max(_JUMP_WIDTH, 64 * _rounding(law)))
         jumps = _neighbours(function, _merged(found), law)
-        found = _bends(g, edges, spread, law, resolution)
-        bends = [_simplest(low, high, law) for low, high in _merged(found)]
-    apart = _MERGED * law.x_std
-    return Breaks(tuple(jumps), tuple(b for b in bends if all(abs(b - j) > apart for j in jumps)))
+        smooth, sharp = _bends(g, edges, spread, law, resolution)
+        jumps += _apart([_peak(function, *ends, law) for ends in _merged(sharp)], jumps, law)
+        bends = [_simplest(low, high, law) for low, high in _merged(smooth)]
+    return Breaks(tuple(jumps), tuple(_apart(bends, jumps, law)))
+
+
+def _apart(places: list[float], known: list[float], law: Law) -> list[float]:
+    return [p for p in places if all(abs(p - k) > _MERGED * law.x_std for k in known)]
 
 
 def _jumps(
@@ -165,13 +172,34 @@ def _neighbours(
         left = np.abs(at_middle - at_low) > np.abs(at_high - at_middle)
         high, at_high = np.where(left, middle, high), np.where(left, at_middle, at_high)
         low, at_low = np.where(left, low, middle), np.where(left, at_low, at_middle)
-    ends = zip(low.tolist(), high.tolist(), strict=True)
-    return [0.0 if a <= 0 <= b else min(a, b, key=lambda x: len(repr(x))) for a, b in ends]
+    return [_shortest(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True)]
+
+
+def _shortest(*ascending: float) -> float:
+    """Return the number of the fewest digits; 0 where that lies between."""
+    if ascending[0] <= 0 <= ascending[-1]:
+        return 0.0
+    return min(ascending, key=lambda x: len(repr(x)))
+
+
+def _peak(function: Callable[[Any], Any], low: float, high: float, law: Law) -> float:
+    """Return the number in a bracket, in standard deviations, at which a function bends most."""
+    low, high = law.x_mean + law.x_std * low, law.x_mean + law.x_std * high
+    whole = True
+    while whole and high - low > _LEAST_BRACKET * law.x_std:
+        x = np.unique(np.linspace(low, high, _PIECES + 1))
+        bent = np.abs(np.diff(np.asarray(function(x), float), 2))
+        bent = np.where(np.isfinite(bent), bent, np.inf)
+        most = np.flatnonzero(bent == np.max(bent))
+        at, whole = 1 + int(most[most.size // 2]), x.size > _PIECES
+        low, middle, high = (float(v) for v in x[at - 1 : at + 2])
+    return _shortest(low, middle, high)
 
 
 def _bends(
     g: Callable[[Any], Any], edges: Any, spread: float, law: Law, resolution: Resolution
-) -> list[tuple[float, float]]:
+) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+    """Return the brackets of bends, and apart from them those of poles."""
     # Windows of two intervals, one from each edge: a place near the end of one is inside another.
     low, size = edges[:-2], float(edges[2] - edges[0])
     width = bend_width(law, resolution)
@@ -183,13 +211,19 @@ def _bends(
     least = np.maximum(resolution.least_bend * scale, _NOISE_FACTOR * _typical(before))
     steep = before > least
     if width >= coarse or not steep.any():
-        return []
-    low, values, size = _narrowed(g, low[steep], values[:, steep], size, width)
+        return [], []
+    low, values, fine = _narrowed(g, low[steep], values[:, steep], size, width)
+    # Sharper than |x|^¼: of a bend the change stays, of a pole it grows faster than 1/size.
+    shrunk, size = size / fine, fine
     change = _slope_change(values, size)
     # Where a function is steep, rounding x makes its slope seem to bend.
     noise = _NOISE_FACTOR * np.abs(values[4] - values[0]) / size * _rounding(law) / size
     found = (change > np.maximum(least[steep], noise)) & (change > 0.25 * before[steep])
-    return [(z, z + size) for z in low[found].tolist()]
+    sharp = found & (change > shrunk**0.75 * before[steep]) & (shrunk > _ENOUGH)
+    smooth, sharp = (
+        [(z, z + size) for z in low[which].tolist()] for which in (found & ~sharp, sharp)
+    )
+    return smooth, sharp
 
 
 def _narrowed(

@@ -115,19 +115,23 @@ def _event(
             known = replace(known, mean_y=known.mean_y.widened(rounding))
         if constant:
             nothing = Known(0.0, 0.0, "finite differences")
-            return replace(known, ms_dx=nothing, m4_dx=nothing)
+            return replace(known, ms_dx=nothing, m4_dx=nothing, mean_slope=nothing)
         if unbounded:
             infinite = Known(math.inf, math.inf, "finite differences")
-            return replace(known, ms_dx=infinite, m4_dx=infinite)
+            return replace(known, ms_dx=infinite, m4_dx=infinite, mean_slope=UNKNOWN)
         if not resolved:
-            return replace(known, ms_dx=UNKNOWN, m4_dx=UNKNOWN)
+            return replace(known, ms_dx=UNKNOWN, m4_dx=UNKNOWN, mean_slope=UNKNOWN)
+        # By parts, without differences; y is rounded, however little it varies.
+        mean_slope = known.cov_xy / law.x_std**2 - probe.jumped()
+        mean_slope = mean_slope.widened(2.0**-51 * abs(known.mean_y.value) / law.x_std)
         found = expect(squared, breakpoints=splits, tolerance=_SLOPE_TOLERANCE)
         error = expect(squared_error, breakpoints=splits, tolerance=0.01)
         # Errors are estimates, and need not settle where they are small.
         settled = error.is_finite or not error.value < _SMALL_ERROR * found.value
         missing = error.error if settled else 10 * error.value
         ms_slope = found.widened(error.value + missing + probe.misplaced())
-        return replace(known, ms_dx=dy2 * ms_slope.known_by("finite differences"))
+        ms_dx = dy2 * ms_slope.known_by("finite differences")
+        return replace(known, ms_dx=ms_dx, mean_slope=mean_slope)
 
     bound = pointwise_layer(quick, breakpoints)
     by_autodiff = _differentiated(call)

@@ -21,6 +21,7 @@ from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of, takes_array
 from bnstats.errors import BnstatsError, HostError, hint_for, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer
+from bnstats.specs.describe import typed
 from bnstats.specs.names import not_loaded, resolve, unknown_layer
 from bnstats.specs.spec import Spec
 
@@ -126,7 +127,7 @@ def trust(name: str, directory: Path) -> None:
 def as_typed(spec: Spec) -> str:
     """Return a spec as typed on a command line, with the --import that makes its layer known."""
     module = _registered_by.get(spec.layer.name)
-    return f"{spec.text} --import {module}" if module else spec.text
+    return f"{typed(spec.text)} --import {module}" if module else typed(spec.text)
 
 
 def _look_in(directory: str) -> None:
@@ -234,6 +235,8 @@ def _near(module: str, path: str) -> str:
     near = suggestion(path.partition(":")[0], [*LAYERS, *ALIASES])
     if near:
         return f"did you mean the layer '{near}'?  (parameters are KEY=VALUE)"
+    if not os.access(os.getcwd(), os.R_OK | os.X_OK):
+        return "the current directory cannot be read"
     if not _is_looked_in(os.getcwd()):
         return 'sys.path lacks the current directory; where pytest runs: pythonpath = ["."]'
     return f"it is looked for as by python -m {module}: in the current directory and among packages"

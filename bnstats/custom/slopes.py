@@ -11,12 +11,17 @@ import numpy as np
 
 from bnstats.backends import numpy_backend
 from bnstats.custom.breaks import FLOAT64, REACH, Resolution, bend_width
-from bnstats.layers import Array, Law, Namespace
+from bnstats.layers import Array, Known, Law, Namespace
 
 _NEGLIGIBLE = 1e-9  # error of a slope that is zero
 _NEARING = (1e-3, 1e-5, 1e-7)  # distances from a breakpoint, in standard deviations
 _CONTINUED, _CONTINUED_STEP = 6, 1e-3  # points on either side of a bend, and their distance
 _STEEPENS = 1.2  # from one to the next, where a slope goes as |x|^−0.04 or faster
+
+
+def _density(x: Array, law: Law) -> Array:
+    z = (x - law.x_mean) / law.x_std
+    return np.exp(-0.5 * z * z) / (math.sqrt(2 * math.pi) * law.x_std)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +157,19 @@ class Probe:
                 found.append(point)
         return tuple(found)
 
+    def jumped(self) -> Known:
+        """Return the jumps of y, each times the density of x there, added up."""
+        if not self.breakpoints:
+            return Known(0.0)
+        law, places = self.law, np.array(self.breakpoints)
+        beside = places + np.spacing(np.abs(places)) * np.array([[-8], [-4], [4], [8]])
+        with np.errstate(all="ignore"):
+            y = self._value(beside.ravel()).reshape(beside.shape)
+        # What is no jump changes as much from there to the place, and by its rounding.
+        error = 2 * (np.abs(y[3] - y[2]) + np.abs(y[1] - y[0])) + 2.0**-50 * np.max(np.abs(y), 0)
+        density = _density(places, law)
+        return Known(float(density @ (y[2] - y[1])), float(density @ error))
+
     def misplaced(self) -> float:
         """Return by how much E[slope²] is wrong at most because bends were found inexactly."""
         law = self.law
@@ -161,7 +179,7 @@ class Probe:
         beside = 1e-6 * law.x_std * np.array([[1.0], [-1.0]])
         slopes, _ = self.careful_slope((places + beside).ravel())
         right, left = slopes.reshape(2, -1) ** 2
-        density = np.exp(-0.5 * ((places - law.x_mean) / law.x_std) ** 2) / math.sqrt(2 * math.pi)
+        density = law.x_std * _density(places, law)
         # A bracket, half a one more to each side, and as much for the rounding of its ends.
         off = np.minimum(self._off(places), 4 * bend_width(law, self.resolution))
         return float(np.sum(np.abs(right - left) * density * off))

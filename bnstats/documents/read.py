@@ -50,7 +50,9 @@ def read_constants(path: Path) -> Mapping[str, Any]:
             f"no {printable(str(path))} here",
             hint=f"bnstats table --out {shlex.quote(printable(str(path.parent)))} makes one",
         ) from None
-    except (OSError, RecursionError, *_NOT_A_DOCUMENT):
+    except OSError as error:
+        raise BnstatsError(f"cannot read {printable(str(path))}: {error.strerror}") from None
+    except (RecursionError, *_NOT_A_DOCUMENT):
         raise BnstatsError(
             f"{printable(str(path))} is not a results document of bnstats",
             hint="bnstats table makes one",

@@ -242,8 +242,9 @@ class _Problem:
             numbers["stability"] = ONE
         numbers |= correlation(along, zero, numbers["chi"], why)
         numbers |= depths(numbers, why)
+        estimated = self.f.spec.bound.is_black_box
         known: dict[str, Any] = {
-            name: Exact(k.value, k.error, k.by)
+            name: Exact(k.value, k.error, k.by, error_is_estimate=estimated and k.error > 0)
             for name, k in numbers.items()
             if math.isfinite(k.value + k.error)
         }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bnstats.networks.critical import Critical
     from bnstats.networks.models.model import Model
     from bnstats.networks.sweep import Curve, Sweep
+    from bnstats.runs.solve import Solution
 
 
 def critical_document(found: Sequence[Critical], *, argv: Sequence[str] = ()) -> dict[str, Any]:
@@ -105,19 +106,21 @@ def _curve(curve: Curve, found: Sweep) -> dict[str, Any]:
             }
             for point in curve.points
         ],
-        "found": [
-            {
-                "quantity": s.quantity,
-                "wanted": finite(s.wanted),
-                "equation": s.equation.equation,
-                "value": s.value,
-                "error": s.error,
-                "why": s.why,
-            }
-            for s in curve.solutions
-        ],
+        "found": [_solution(s) for s in curve.solutions],
         "warnings": mine,
     }
+
+
+def _solution(found: Solution) -> dict[str, Any]:
+    entry = {
+        "quantity": found.quantity,
+        "wanted": finite(found.wanted),
+        "equation": found.equation.equation,
+        "value": found.value,
+        "error": found.error,
+        "why": found.why,
+    }
+    return entry | {"error_is_estimate": True} if found.error_is_estimate else entry
 
 
 def _quantity(found: Exact | Estimate | None) -> dict[str, Any]:

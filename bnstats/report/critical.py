@@ -8,6 +8,7 @@ from typing import Any
 from bnstats.networks.critical import NUMBERS
 from bnstats.notation import with_bound
 from bnstats.report.page import PIPED, WIDTH, Page, aligned
+from bnstats.report.rows import error_title
 
 _MEANING = {
     "weight_std": "of the weights, times √fan_in",
@@ -46,7 +47,7 @@ def _block(point: Mapping[str, Any], page: Page) -> Iterator[str]:
         yield from page.folded("  none: ", point["why"]["q"])
         return
     yield ""
-    rows = [("", "exact", "error below", "")]
+    rows = [("", "exact", error_title(point[name] for name in NUMBERS), "")]
     for name, symbol in NUMBERS.items():
         known, why = point[name], point["why"].get(name, "")
         value, error = with_bound(known["value"], known["error"]) if known else ("–", "")

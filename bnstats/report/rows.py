@@ -108,6 +108,12 @@ def paper_columns(document: Mapping[str, Any]) -> list[str]:
     return [name for name in wanted if any(name in r for r in document["results"])]
 
 
+def error_title(numbers: Iterable[Mapping[str, Any] | None]) -> str:
+    """Return what precedes the errors of exact numbers: bounds, unless one is an estimate."""
+    estimated = any(number and number.get("error_is_estimate") for number in numbers)
+    return "error about" if estimated else "error below"
+
+
 def known_digits(value: float, key: str, beside: Mapping[str, Any]) -> str:
     """Write a number of a document with the digits that are known, as programs read them.
 

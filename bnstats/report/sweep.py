@@ -7,11 +7,12 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bnstats.notation import concise, exact_text, signed
+from bnstats.notation import concise, exact_text, signed, with_bound
 from bnstats.report.json import render as render_json
 from bnstats.report.latex import symbol
 from bnstats.report.markdown import table
 from bnstats.report.page import PIPED, Page, aligned
+from bnstats.report.rows import error_title
 from bnstats.statistics.quantities import ALL_QUANTITIES
 
 _COLUMNS = ("value", "stderr", "low", "high", "exact", "exact_error")
@@ -88,9 +89,9 @@ def _solutions(result: Mapping[str, Any]) -> Iterator[str]:
         if found["value"] is None:
             yield f"{head}: none; {found['why']}"
         else:
-            error = f", error below {found['error']:.0e}" if found["error"] else ""
-            value = signed(f"{found['value']:.14g}")
-            yield f"{head} at {result['over']} = {value}{error}"
+            value, error = with_bound(found["value"], found["error"])
+            about = f", {error_title([found])} {error}" if found["error"] else ""
+            yield f"{head} at {result['over']} = {value}{about}"
 
 
 def _block(

@@ -130,9 +130,7 @@ def _exact_table(
     result: Mapping[str, Any], spec: Spec, provenance: Mapping[str, Any], page: Page
 ) -> Iterator[str]:
     shown = dict(rows.quantity_rows(result, provenance, ALL_QUANTITIES))
-    known = [entry["exact"] for entry in shown.values()]
-    estimated = any(exact and exact.get("error_is_estimate") for exact in known)
-    cells = [("", "exact", "error about" if estimated else "error below", "by")]
+    cells = [("", "exact", rows.error_title(e["exact"] for e in shown.values()), "by")]
     for name, entry in shown.items():
         if exact := entry["exact"]:
             number = with_bound(exact["value"], exact["error"])

@@ -34,12 +34,15 @@ class Solution:
         from what is wanted, or is what is nearest to it. None if there is no solution.
     why
         Why there is none.
+    error_is_estimate
+        Whether ``error`` is an estimate and no bound, as those of the exact values are.
     """
 
     equation: Wanted
     value: float | None = None
     error: float | None = None
     why: str = ""
+    error_is_estimate: bool = False
 
     @property
     def quantity(self) -> str:
@@ -107,6 +110,8 @@ def solve(over: Over, wanted: Wanted, quantity: Quantities) -> list[Solution]:
     # At an end of the range nothing lies on the other side, and nothing crosses.
     solutions += [e for e in equal if not any(_same(e.value, value) for value in known)]
     if solutions:
+        estimated = any(exact.error_is_estimate for exact in values)
+        solutions = [replace(s, error_is_estimate=estimated) for s in solutions]
         return sorted(solutions, key=lambda s: s.value or 0.0)
     said = "jumps over it" if crossings else "is"
     return [replace(none, why=_extent(over, values, said))]

@@ -18,6 +18,7 @@ from bnstats.errors import BnstatsError
 from bnstats.layers import BoundLayer, Law
 from bnstats.sampling.layout import Chunk
 from bnstats.sampling.settings import DType, Sampling
+from bnstats.specs.describe import typed
 from bnstats.specs.spec import Spec
 from bnstats.statistics.quantities import Direction
 
@@ -53,7 +54,7 @@ def check_size(spec: Spec) -> None:
             f"{spec.layer.name}: one draw would hold {spec.bound.numbers:,} random numbers, "
             f"more than {MAX_NUMBERS:,}",
             where=spec.text,
-            hint=f"bnstats exact {spec.text} draws none",
+            hint=f"bnstats exact {typed(spec.text)} draws none",
         )
 
 

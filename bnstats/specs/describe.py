@@ -1,6 +1,8 @@
-"""What a parameter may be, in words."""
+"""What a parameter may be, in words; and how a spec is typed."""
 
 from __future__ import annotations
+
+import shlex
 
 from bnstats.layers import Parameter
 from bnstats.specs.spec import value_text
@@ -26,3 +28,12 @@ def parameter_text(p: Parameter) -> str:
         parts.append(f"default: {value_text(p.default)}")
     parts += [f"{word} is {meant}" for word, meant in p.synonyms]
     return ", ".join(parts)
+
+
+def typed(text: str) -> str:
+    """Return a canonical spec as a shell takes it for an argument, and not for an option.
+
+    >>> typed("elu:alpha=2"), typed("-1*relu")
+    ('elu:alpha=2', "'0-1*relu'")
+    """
+    return shlex.quote(f"0{text}" if text.startswith("-") else text)

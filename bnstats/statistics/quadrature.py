@@ -27,6 +27,7 @@ _UNDERFLOW = 2.0**-1074  # the most by which a product that underflows is wrong
 _PANELS = (64, 128, 256, 512, 1024, 2048)
 _STEPS = (*_PANELS, 4096, 8192)
 _DISTANCES = tuple(4.0**k for k in range(-14, 25))  # in units of x
+_COARSE = 4096.0  # in units of x; numbers beyond are too coarse for the least of these distances
 _GRADED = 16  # breakpoints that have splits around them, at most
 _TOLERANCE = 1e-14
 
@@ -94,9 +95,32 @@ class Expectation:
         beyond += _UNDERFLOW * len(pieces) * _NODES * _PANELS[-1]
         if outside := [k for k, d in zip(breakpoints, distances, strict=True) if d >= _FAR]:
             beyond += self._at_most(function, outside)
+        if self._has_pole(function, breakpoints):
+            missing = math.inf
         by = "quadrature" if maximum_of == 1 else "order statistics"
         error = missing + beyond + noise * found.size + farness * found.rounding
         return Known(found.value, error, by)
+
+    def _has_pole(self, function: Callable[[Any, Any], Any], breakpoints: Iterable[float]) -> bool:
+        """Tell whether a function grows as 1/|x − c| or faster towards a breakpoint c.
+
+        It has no expectation then, although panels on both sides may cancel, or be too small
+        beside all others to be seen in their sum.
+        """
+        law = self.law
+        places = [c for c in {0.0, *breakpoints} if abs(c - law.x_mean) < _FAR * law.x_std]
+        if not places:
+            return False
+        near = np.array(places)[:, None, None, None]
+        # Sums of |f|·|x − c| over factors of four, in proportion to the integrals. Axes are the
+        # breakpoint, the side, the factor and the point.
+        apart = np.outer(_DISTANCES[:3], 4.0 ** np.linspace(0.0, 0.75, 4))
+        apart = np.array([apart, -apart]) * np.maximum(1.0, np.abs(near) / _COARSE)
+        with np.errstate(all="ignore"):
+            y = function(numpy_backend, (near + apart).ravel()).reshape(apart.shape)
+            size = np.sum(np.abs(y * apart), axis=-1)
+            grows = (size[..., :-1] >= _SLOWEST * size[..., 1:]) & (size[..., :-1] > 0)
+        return bool(np.any(np.all(grows, axis=-1)))
 
     def _at_most(self, function: Callable[[Any, Any], Any], breakpoints: list[float]) -> float:
         """Bound what breakpoints add to an expectation where x is hardly ever."""

@@ -138,7 +138,8 @@ def _at(claim: Claim, solution: Solution) -> Subject:
         if all(name in known for known in others):
             off = [abs(k[name].value - exact.value) + k[name].error for k in others]
             found[name] = replace(exact, error=max([exact.error, *off]))
-    parameter = Exact(value, error, "quadrature", error_is_estimate=spec.bound.is_black_box)
+    estimated = solution.error_is_estimate
+    parameter = Exact(value, error, "quadrature", error_is_estimate=estimated)
     return Subject(spec, law, found | {over.name: parameter})
 
 

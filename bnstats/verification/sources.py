@@ -82,7 +82,9 @@ def read_source(what: str | Path, quantity: str | None = None) -> ClaimSet | Com
     try:
         if path.is_dir() or str(what) == RESULTS:
             path = path / CONSTANTS
-    except (OSError, ValueError):  # a name too long, or with a NUL
+    except OSError as error:
+        raise BnstatsError(f"cannot read {printable(str(path))}: {error.strerror}") from None
+    except ValueError:  # a NUL in it
         raise BnstatsError(f"no file has such a name: {printable(str(path))}") from None
     if path.name == CONSTANTS or is_document(path):
         return Committed(path, read_constants(path))

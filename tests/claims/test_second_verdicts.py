@@ -27,6 +27,7 @@ from bnstats.verification.claims import verify_claims
 from bnstats.verification.gate import VerifySettings
 from bnstats.verification.solved import judged
 
+pytestmark = pytest.mark.slow
 SETS = Path(bnstats.__file__).parent / "claims" / "sets"
 DIGITS = 25
 

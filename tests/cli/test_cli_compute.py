@@ -101,7 +101,8 @@ def test_several_layers_are_separate_blocks_and_repetitions_are_one(cli: Cli) ->
 @pytest.mark.parametrize("command", ["compute", "exact"])
 def test_eighty_columns_suffice(cli: Cli, command: str) -> None:
     size = ["-n", 2000] if command == "compute" else []
-    code, out, _ = cli(command, *table_specs(), *size)
+    specs = sorted(table_specs(), key=len)[-60:]  # long names are what a line may not hold
+    code, out, _ = cli(command, *specs, *size)
     assert code == 0
     assert [line for line in out.splitlines() if len(line) > 80] == []
     assert [line for line in out.splitlines() if line != line.rstrip()] == []

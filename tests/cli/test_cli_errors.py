@@ -209,6 +209,24 @@ TABLE: list[tuple[str, list[str], str]] = [
         ["compute", "relu", "--sampels", "3"],
         "error: no such option '--sampels'\nhint:  did you mean '--samples'?\n",
     ),
+    *(
+        (
+            f"a name taken for options: {name}",
+            ["compute", "relu", "--x-mean=-1.5", name],
+            f"error: no such option '{name}'\n"
+            "hint:  a name that begins with - stands after options and --:  "
+            f"bnstats compute -- {name}\n",
+        )
+        for name in ("-relu", "-my.acts:f", "-vq-a", "--my.acts:f")
+    ),
+    *(
+        (
+            f"no name: {option}",
+            ["compute", "relu", "--x-mean=-1.5", option],
+            f"error: no such option '{option}'\n{HELP}",
+        )
+        for option in ("-x", "--zzzzzzzz")
+    ),
     (
         "unknown format",
         ["compute", "relu", "--format", "yaml"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -68,6 +69,40 @@ def test_a_signal_to_all_processes_gives_the_partial_result(
     assert result["samples"] > 0
     assert "Traceback" not in run.screen
     assert export.read_text().startswith("layer,quantity,")
+
+
+HIDDEN, SHOWN = "\x1b[?25l", "\x1b[?25h"  # the cursor
+LONG = {  # their bars are seen once the first layer of several is done
+    "compute": ("compute", "relu", "-n", "1e14"),
+    "verify": ("verify", "anyinit", "-n", "1e7", "--no-cache"),
+    "sweep": ("sweep", *(f"sparsemax:n={n}" for n in range(3, 30)), "--over", "x_std=1,2"),
+    "table": ("table", "constants", "-n", "1e14"),
+    "propagate": ("propagate", "linear", "relu", "--networks", "1000000000"),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "signals"),
+    [
+        *(("compute", s) for s in (["SIGINT"], ["SIGHUP"], ["SIGINT", "SIGINT"])),
+        *((command, ["SIGTERM"]) for command in LONG),
+    ],
+)
+def test_the_cursor_is_seen_after_an_early_end(
+    home: Path, command: str, signals: list[str]
+) -> None:
+    (home / "results").mkdir()
+    run = Terminal(*LONG[command], cwd=home)
+    try:
+        run.wait_for(re.escape(HIDDEN))
+        for name in signals:
+            run.process.send_signal(getattr(signal, name))
+            time.sleep(0.01)
+        assert run.finish()[0] == 130
+    finally:
+        run.process.kill()
+    assert run.screen.rfind(SHOWN) > run.screen.rfind(HIDDEN) >= 0
+    assert "Traceback" not in run.screen
 
 
 def test_signals_that_are_ignored_stay_so() -> None:

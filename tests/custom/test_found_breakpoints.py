@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import mpmath as mp
@@ -13,8 +13,11 @@ from mpmath import mpf
 
 import bnstats
 from bnstats import exact
+from bnstats.backends import numpy_backend
 from bnstats.custom.breaks import breaks
-from bnstats.layers import USER_LAYERS, Law
+from bnstats.layers import USER_LAYERS, Input, Law
+from bnstats.specs.spec import parse
+from bnstats.tables.constants import table_specs
 
 RNG = np.random.default_rng(7)
 PLACES = [*RNG.normal(size=6).tolist(), *RNG.uniform(-3, 3, 3).round(3).tolist(), 0.0, 1 / 3]
@@ -119,3 +122,52 @@ def test_who_has_an_infinite_mean_is_not_told_to_draw_more(name: str, layers: No
     assert any("no exact E[y] and σ[y]: infinite" in w for w in told), told
     assert not any("try" in w for w in told)
     assert not any("jumps" in w for w in told if name == "expsq")
+
+
+SLOPES: dict[str, tuple[Callable[[Any, float], Any], Callable[[Any, float], Any]]] = {
+    "tanh": (lambda x, c: np.tanh(x), lambda x, c: mp.sech(x) ** 2),
+    "steep": (lambda x, c: np.tanh(20 * (x - c)), lambda x, c: 20 * mp.sech(20 * (x - c)) ** 2),
+    "cubic": (lambda x, c: x**3, lambda x, c: 3 * x * x),
+    "kink": (lambda x, c: np.maximum(x - c, 0) * np.exp(x / 3), lambda x, c: _grown(x, c)),
+    "jump": (lambda x, c: (x > c) * np.cos(x), lambda x, c: -mp.sin(x) * (x > c)),
+    "jumps": (lambda x, c: np.floor(x - c) + np.maximum(x - c, 0), lambda x, c: 1.0 * (x > c)),
+}
+
+
+def _grown(x: Any, c: float) -> Any:
+    return mp.exp(x / 3) * (1 + (x - mp.mpf(c)) / 3) * (x > c)
+
+
+@pytest.mark.parametrize("law", [Law(0.4, 1.7), Law(-20.0, 0.5)])
+@pytest.mark.parametrize("z", [0.25, -1.1447298858494002])
+@pytest.mark.parametrize("name", SLOPES)
+def test_the_mean_of_a_slope_is_within_its_error(name: str, z: float, law: Law) -> None:
+    f, slope = SLOPES[name]
+    c = law.x_mean + z * law.x_std
+    bnstats.register(lambda x: f(x, c), name="own")
+    found = bnstats.exact("own", law=law).mean_slope
+    with mp.workdps(25):
+        mean, std = mp.mpf(law.x_mean), mp.mpf(law.x_std)
+        ends = sorted({mean + std * k for k in (-12, -4, -1, 0, 1, 4, 12)} | {mp.mpf(c)})
+        ends += [mp.mpf(c) + d * std for d in (-0.2, -0.05, 0.05, 0.2)]
+        true = mp.quad(lambda x: slope(x, c) * mp.npdf(x, mean, std), sorted(ends))
+    assert abs(mp.mpf(found.value) - true) <= found.error
+    assert found.error < 1e-10 * (1 + abs(found.value))
+
+
+def activations() -> list[str]:
+    """Return the elementwise layers of the table of constants."""
+    inputs = {"x": Input(), "dy": Input()}
+    return [spec for spec in table_specs() if parse(spec).bound.inputs == inputs]
+
+
+@pytest.mark.parametrize("spec", activations())
+def test_all_that_is_said_of_an_activation_holds_where_nobody_declares_it(spec: str) -> None:
+    """The oracle is the layer's own entry, whose slope and breakpoints are known."""
+    bound, law = parse(spec).bound, Law(0.7, 2.0)
+    bnstats.register(lambda x: bound.forward(numpy_backend, {"x": x, "dy": x})[0], name="own")
+    known, found = exact(spec, law=law).quantities, exact("own", law=law).quantities
+    assert {"mean_y", "std_y"} <= set(found)
+    for name in set(found) & set(known):
+        off = abs(found[name].value - known[name].value)
+        assert off <= found[name].error + known[name].error, name

@@ -221,17 +221,49 @@ def test_the_users_folder_stands_in_for_no_package(home: Path) -> None:
     assert not (home / "ran").exists()
 
 
-@pytest.mark.parametrize("made", ["x.to_sparse()", "x.to('meta')"])
+ODD = """
+import torch
+from torch.nested import nested_tensor
+class M(torch.nn.Module):
+    def forward(self, x): return MADE
+class Held(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("weight", torch.eye(2).to_sparse())
+    def forward(self, x): return x * self.weight.to_dense()[0, 0]
+"""
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API", "ignore:Sparse CSR")
+@pytest.mark.parametrize(
+    ("made", "what"),
+    [
+        ("x.to_sparse()", "y"),
+        ("x[None].to_sparse_csr()", "y"),
+        ("x.to('meta')", "y"),
+        ("nested_tensor([x, x[:1]])", "y"),
+        ("nested_tensor([x, x[:1]], layout=torch.jagged)", "y"),
+        ("(x, x.to_sparse())", "the slope"),
+        ("(x, nested_tensor([x, x[:1]]))", "the slope"),
+    ],
+)
 @pytest.mark.parametrize("backend", ["numpy", "torch"])
 def test_tensors_that_hold_no_number_for_each_x_are_refused(
-    home: Path, cli: Cli, made: str, backend: str
+    home: Path, cli: Cli, made: str, what: str, backend: str
 ) -> None:
     pytest.importorskip("torch")
-    text = "import torch\nclass M(torch.nn.Module):\n    def forward(self, x): return "
-    (home / "odd.py").write_text(f"{text}{made}\n")
+    (home / "odd.py").write_text(ODD.replace("MADE", made))
     code, out, err = cli("compute", "odd:M", "-n", "2000", "--backend", backend)
     assert (code, out) == (2, "")
-    assert "odd:M returned a sparse, nested or empty tensor as y" in err
+    wanted = f"error: odd:M returned a sparse, nested or empty tensor as {what}"
+    assert wanted in err.splitlines()
+    assert "hint:  a layer returns one number for each x: y.to_dense()" in err.splitlines()
+
+
+def test_what_a_module_holds_may_be_sparse(home: Path, cli: Cli) -> None:
+    pytest.importorskip("torch")
+    (home / "odd.py").write_text(ODD.replace("MADE", "x"))
+    assert cli("compute", "odd:Held", "-n", "2000", "--get", "samples")[:2] == (0, "2000\n")
 
 
 def test_a_folder_that_is_gone_is_the_machines_fault(home: Path, cli: Cli) -> None:

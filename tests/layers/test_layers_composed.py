@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+import shlex
 
 import numpy as np
 import pytest
@@ -64,6 +67,19 @@ def test_composed_specs_have_one_canonical_text(typed, text):
 def test_what_is_no_composed_layer(text, message):
     with pytest.raises(BnstatsError, match=message):
         parse(text)
+
+
+@pytest.mark.parametrize("layer", ["-relu", "2*tanh", "-1.5*sparsemax", "relu"])
+def test_the_command_that_is_named_can_be_typed(cli, tmp_path, layer):
+    """A shell takes none of it for an option or a pattern of files."""
+    claims = tmp_path / "a.csv"
+    claims.write_text(f"layer,quantity,value\n{layer},std_dx,7.5\n")
+    check = json.loads(cli("verify", claims, "-n", 2000, "--json").out)["results"][0]["checks"][0]
+    assert check["outcome"] != "ok"
+    assert not re.search(r"[*?\[]", re.sub("'.*?'", "", check["command"]))
+    code, out, err = cli(*shlex.split(check["command"])[1:], "--json")
+    assert code == 0, err
+    assert json.loads(out)["results"][0]["layer"] == parse(layer).text
 
 
 def test_a_page_shows_a_composed_layer(cli):

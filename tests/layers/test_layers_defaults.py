@@ -1,13 +1,18 @@
-"""Initial values of other libraries' layers, which no signature tells."""
+"""Default parameters: those of other libraries' layers, which no signature tells, and our own."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bnstats.documents.read import CONSTANTS, read_constants
 from bnstats.layers import ALIASES, LAYERS
+from bnstats.specs.spec import parse
+
+RESULTS = Path(__file__).parents[2] / "results"
 
 
 def default(spec: str, parameter: str) -> Any:
@@ -31,3 +36,11 @@ def test_initial_values_of_keras_layers():
     prelu = layers.PReLU()
     prelu.build((None, 1))
     assert default("keras.PReLU", "weight") == float(np.asarray(prelu.alpha)[0])
+
+
+def test_a_name_means_what_it_meant_when_the_table_was_made() -> None:
+    """A default that is changed gives a published name another value, and is no oversight."""
+    rows = read_constants(RESULTS / CONSTANTS)["results"]
+    assert LAYERS.keys() <= {parse(row["layer"]).layer.name for row in rows}
+    for row in rows:
+        assert parse(row["layer"]).parameters() == row["parameters"], row["layer"]

@@ -190,6 +190,9 @@ def test_a_relu_passes_half_of_the_squares(law: Law) -> None:
     known = stated("rnn_cell:input_size=4,hidden_size=9,init=torch,nonlinearity=relu", law)
     assert known["ms_y"].value == pytest.approx((13 * x2 + 2) / 27 / 2)
     assert known["ms_dx"].value == pytest.approx(law.dy_std**2 * 9 / 27 / 2)
+    # biases of 0; glorot_uniform of 4 → 9 units, and an orthogonal 9 × 9
+    known = stated("rnn_cell:input_size=4,hidden_size=9,init=keras,nonlinearity=relu", law)
+    assert known["ms_y"].value == pytest.approx((4 * 2 / 13 + 1) * x2 / 2)
 
 
 @pytest.mark.parametrize("init", ["torch", "keras", "flax", "nnx"])

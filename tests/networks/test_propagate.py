@@ -81,6 +81,7 @@ def test_linear_networks_follow_their_exact_law(engine: Engine) -> None:
         assert_law(way, end, *((depth + 1) * m for m in of_layer))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("block", "settings"),
     [

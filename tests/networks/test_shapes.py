@@ -141,6 +141,7 @@ def test_dense_stacks_are_those_of_the_other_engines() -> None:
         assert abs(apart) < FAR * math.hypot(a.correlation.stderr, b.correlation.stderr)
 
 
+@pytest.mark.slow
 def test_zero_padding_loses_what_the_transfer_matrix_says() -> None:
     """He-ReLU convolutions 3 × 3, padding 1, on 7 × 7: (19/21)², then towards .9011 a layer.
 
@@ -162,6 +163,7 @@ def test_zero_padding_loses_what_the_transfer_matrix_says() -> None:
     assert expected[0] ** 2 == NEAR(0.8186, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_batch_norm_makes_gradients_grow() -> None:
     """π/(π − 1) a layer with relu, in σ by 1.2112 (Yang et al. 2019: they always explode)."""
     found = bnstats.propagate(

@@ -76,6 +76,7 @@ DRAWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", DRAWN)
 def test_drawn_networks_are_near(block: str) -> None:
     """They have some hundred channels: within a few per cent, and many standard errors of 5 %."""

@@ -234,6 +234,7 @@ def test_a_layer_of_the_users_own_is_computed_in_this_process(
     assert run(spec, Sampling(workers=4), samples)[1] == samples
 
 
+@pytest.mark.slow
 def test_the_default_draws_of_the_largest_events_are_enough_for_their_intervals():
     """One dy goes to one of 90,000 x: dx² is its square, of which a third are effective."""
     result = compute("max_pool2d:kernel_size=300")

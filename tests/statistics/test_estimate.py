@@ -57,6 +57,7 @@ def test_values_are_the_plain_sample_moments():
             assert found[name].value == pytest.approx(value, rel=1e-12), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", [1, 3])
 @pytest.mark.parametrize("pivot", [0.0, 2.0, 5.0])
 def test_the_standard_error_is_the_spread_over_replications(bound, pivot):
@@ -349,6 +350,7 @@ def test_coverage_of_the_intervals(confidence):
         assert hit / 1500 == pytest.approx(confidence, abs=0.035), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ["relu", "sigmoid", "dropout:p=0.9", "max_pool1d:kernel_size=2"])
 def test_z_is_a_standard_normal_over_seeds(spec):
     law = Law(0.3, 1.5, 2.0)

@@ -33,6 +33,28 @@ def test_the_shape_of_a_pareto_law_is_found(shape: float) -> None:
     assert np.std(found) == pytest.approx((1 + max(shape, -0.4)) / math.sqrt(1000), rel=0.4)
 
 
+@pytest.mark.parametrize("n", [20, 25, 42])
+def test_the_shape_is_that_of_the_paper(n: int) -> None:
+    """Zhang and Stephens (2009), term by term: k of their law is minus the shape, and θ is k/σ."""
+    x = [-(math.log1p(-(i - 0.5) / n) ** 3) for i in range(1, n + 1)]
+    assert x == sorted(x)
+    m = 20 + math.floor(math.sqrt(n)) + 10
+    first_quartile = x[math.floor(n / 4 + 0.5) - 1]
+    theta = [
+        1 / x[-1] + (1 - math.sqrt(m / (j - 0.5))) / (3 * first_quartile) for j in range(1, m + 1)
+    ]
+
+    def k(t: float) -> float:
+        return -sum(math.log(1 - t * value) for value in x) / n
+
+    def profile(t: float) -> float:
+        return n * (math.log(t / k(t)) + k(t) - 1)
+
+    weights = [1 / sum(math.exp(profile(s) - profile(t)) for s in theta) for t in theta]
+    shape = -k(sum(t * w for t, w in zip(theta, weights, strict=True)))
+    assert pareto_shape(np.array(x)) == pytest.approx((n * shape + 10 * 0.5) / (n + 10), rel=1e-9)
+
+
 def test_the_shape_has_no_scale() -> None:
     x = np.sort(np.random.default_rng(1).pareto(2.0, size=500))
     for scale in (1e-100, 1e100):

@@ -78,6 +78,10 @@ class Mutant:
         Where the change starts in the original, counted from one.
     was, now
         The lines that differ, stripped; ``now`` is empty where lines are removed.
+    source
+        The module, changed.
+    statement
+        The top-level statement that is changed, before and after.
     """
 
     path: Path
@@ -86,6 +90,7 @@ class Mutant:
     was: str
     now: str
     source: str
+    statement: tuple[str, str] = ("", "")
 
     @property
     def file(self) -> str:
@@ -94,8 +99,9 @@ class Mutant:
 
     @cached_property
     def key(self) -> str:
-        """Names the change whatever else is in the tree: outcomes are kept under it."""
-        return hashlib.sha256(f"{self.file}\n{self.source}".encode()).hexdigest()[:16]
+        """Names the change whatever else is in the module: outcomes are kept under it."""
+        before, after = self.statement
+        return hashlib.sha256(f"{self.file}\n{before}\n{after}".encode()).hexdigest()[:16]
 
 
 def file_of(path: Path) -> str:
@@ -118,7 +124,8 @@ def mutants_of(path: Path) -> list[Mutant]:
                     mutated = before + changed + after
                     line, was, now = _difference(piece, changed)
                     line += before.count("\n")
-                    found[changed] = Mutant(path, name, line, was, now, mutated)
+                    statement = (piece, changed)
+                    found[changed] = Mutant(path, name, line, was, now, mutated, statement)
     return list(found.values())
 
 

@@ -1,11 +1,13 @@
 """Mutation score of the tests over layers, statistics and verification: what they notice.
 
     python tests/studies/mutation.py [--sample N] [--seed 0] [--only FILE] [--workers 2]
-                                     [--limit 10] [--strict] [--out results] [--work .mutation]
-                                     [--render]
+                                     [--limit 10] [--minutes M] [--strict] [--out results]
+                                     [--work .mutation] [--render]
 
-Judges every mutant, or a random sample with the files in proportion; a run that is cut short goes
-on where it stopped, and a larger sample holds the smaller one. Survivors are listed, with the
+Judges every mutant, or a random sample with the files in proportion; a larger sample holds the
+smaller one. A run goes on where another stopped, also that which results/mutation.json is of: what
+was noticed stays so as long as its statement does, and survivors are judged again after a change of
+the tests. Survivors are listed, with the
 explanations of mutation.toml beside this file; with --strict the exit code is 1 where one is not
 explained, or where an explanation fits no survivor. --render judges none, and only writes
 mutation.md anew from mutation.json.
@@ -15,8 +17,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
+import time
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -29,9 +33,9 @@ from mutation_runs import SOURCES, Known, judge, known_tests, preload, tests_dig
 EXPLANATIONS = Path(__file__).with_name("mutation.toml")
 
 
-def read_outcomes(log: Path) -> dict[str, dict[str, Any]]:
+def read_outcomes(log: Path, before: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return the last outcome of each mutant, and its first; a torn last line is left out."""
-    found: dict[str, dict[str, Any]] = {}
+    found = dict(before)
     if log.exists():
         for line in log.read_text(encoding="utf-8").splitlines():
             try:
@@ -41,6 +45,35 @@ def read_outcomes(log: Path) -> dict[str, dict[str, Any]]:
             first = found.get(row["key"], row)
             found[row["key"]] = row | {"first": first.get("first", first["outcome"])}
     return found
+
+
+def committed(path: Path) -> dict[str, dict[str, Any]]:
+    """Return the outcomes that a report was made of, as `read_outcomes` does."""
+    if not path.exists():
+        return {}
+    record = json.loads(path.read_text(encoding="utf-8"))
+    kept = record.get("outcomes", {})
+    late, tests = set(kept.get("survived at first", ())), record.get("tests_digest")
+    return {
+        key: {
+            "key": key,
+            "outcome": outcome,
+            "first": "survived" if key in late else outcome,
+            "tests_digest": tests,
+        }
+        for outcome in ("killed", "timeout", "survived")
+        for key in kept.get(outcome, ())
+    }
+
+
+def by_outcome(judged: list[tuple[Mutant, dict[str, Any]]]) -> dict[str, list[str]]:
+    """Return what `committed` reads."""
+    found: dict[str, list[str]] = {"killed": [], "timeout": [], "survived": []}
+    for mutant, outcome in judged:
+        found[outcome["outcome"]].append(mutant.key)
+        if outcome["first"] == "survived" != outcome["outcome"]:
+            found.setdefault("survived at first", []).append(mutant.key)
+    return {name: sorted(keys) for name, keys in found.items()}
 
 
 def explanations() -> dict[tuple[str, str], str]:
@@ -72,6 +105,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, metavar="N")
     parser.add_argument("--limit", type=float, default=10, help="seconds of tests for a mutant")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="then none is begun")
     parser.add_argument("--strict", action="store_true", help="exit 1 for what is unexplained")
     parser.add_argument("--only", metavar="FILE", help="judge those of one file; writes no report")
     parser.add_argument("--report", action="store_true", help="judge none, report what is known")
@@ -89,7 +123,8 @@ def main() -> int:
     every = stratified(by_file, options.seed)
     sample = every[: options.sample]
     log, tests = options.work / "outcomes.jsonl", tests_digest()
-    outcomes = read_outcomes(log)
+    before = committed(path)
+    outcomes = read_outcomes(log, before)
     todo = [
         m
         for m in sample
@@ -105,17 +140,18 @@ def main() -> int:
         if (found := judge(control, known, options.limit))["outcome"] != "survived":
             raise SystemExit(f"without a mutation, {found['by']} fails too")
         for child in [
-            started(todo[i :: options.workers], known, options.limit, log, tests)
+            started(todo[i :: options.workers], known, options, log, tests)
             for i in range(options.workers)
         ]:
             os.waitpid(child, 0)
-        outcomes = read_outcomes(log)
+        outcomes = read_outcomes(log, before)
     if options.only:
         return 0
     explained = explanations()
     judged = [(m, outcomes[m.key]) for m in sample if m.key in outcomes]
     found = summary(judged, {file_of(p): len(m) for p, m in by_file.items()}, explained)
     record = {"seed": options.seed, "sample": len(judged), "limit": options.limit, **found}
+    record |= {"tests_digest": tests, "outcomes": by_outcome(judged)}
     options.out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     path.with_suffix(".md").write_text(markdown(record), encoding="utf-8")
@@ -125,8 +161,11 @@ def main() -> int:
     return int(options.strict and bool(wrong))
 
 
-def started(todo: list[Mutant], known: Known, limit: float, log: Path, tests: str) -> int:
+def started(
+    todo: list[Mutant], known: Known, options: argparse.Namespace, log: Path, tests: str
+) -> int:
     """Fork a process that judges mutants one by one and logs what becomes of each."""
+    deadline = time.monotonic() + 60 * options.minutes
     child = os.fork()
     if child:
         return child
@@ -134,7 +173,10 @@ def started(todo: list[Mutant], known: Known, limit: float, log: Path, tests: st
     try:
         with log.open("a", encoding="utf-8") as file:
             for i, mutant in enumerate(todo, 1):
-                row = {"key": mutant.key, "tests_digest": tests, **judge(mutant, known, limit)}
+                if time.monotonic() > deadline:
+                    break
+                found = judge(mutant, known, options.limit)
+                row = {"key": mutant.key, "tests_digest": tests, **found}
                 file.write(json.dumps(row) + "\n")  # a short line is one write, appended whole
                 file.flush()
                 if row["outcome"] == "survived":

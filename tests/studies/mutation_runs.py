@@ -23,9 +23,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
+from coverage import Coverage
 from mutants import Mutant, definition, file_of, statements
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ PACKAGE = ROOT / "bnstats"
 _MUTATED = "layers/*.py statistics/*.py verification/*.py claims/verdict.py"
 SOURCES = sorted(path for pattern in _MUTATED.split() for path in PACKAGE.glob(pattern))
 _PATTERNS = (
-    "layers/test_* statistics/test_* claims/test_* verification/test_[fv]* specs/test_spec"
+    "layers/test_* statistics/test_* claims/test_* verification/test_* specs/test_spec"
     " specs/test_libraries sampling/test_run sampling/test_arguments sampling/test_stopping"
     " tables/test_published report/test_verify_formats cli/test_cli_show_list"
     " cli/test_cli_compute runs/test_diagnostics"
@@ -101,7 +101,7 @@ def in_child(work: Callable[[int], int]) -> tuple[int, str]:
 
 
 def _pytest(files: Iterable[str], plugin: object) -> int:
-    quiet = ["-q", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
+    quiet = ["-q", "-m", "", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
     return int(pytest.main([*quiet, *files], plugins=[plugin]))
 
 
@@ -120,28 +120,27 @@ class Known:
 class _Recorder:
     """Notes which test runs which line that may be mutated, and how long each takes."""
 
-    files: ClassVar[dict[str, str]] = {str(path): file_of(path) for path in SOURCES}
-
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
         self.failed: set[str] = set()
-        self.running = ""
-        self.runs: dict[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
+        names = [str(path) for path in SOURCES]
+        self.lines = Coverage(data_file=None, config_file=False, include=names)
 
-    def trace(self, frame, bound, arg):
-        return self.note if frame.f_code.co_filename in self.files else None
-
-    def note(self, frame, bound, arg):
-        self.runs[self.files[frame.f_code.co_filename]][frame.f_lineno].add(self.running)
-        return self.note
+    def runs(self) -> dict[str, dict[int, list[str]]]:
+        data = self.lines.get_data()
+        return {
+            file_of(path): data.contexts_by_lineno(str(path))
+            for path in SOURCES
+            if str(path) in data.measured_files()
+        }
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item):
-        self.running = item.nodeid
+        self.lines.switch_context(item.nodeid)
         try:
             return (yield)
         finally:
-            self.running = ""
+            self.lines.switch_context("")
 
     def pytest_runtest_logreport(self, report):
         self.seconds[report.nodeid] += report.duration
@@ -174,16 +173,15 @@ def known_tests(folder: Path) -> Known:
 
 def _record(path: Path, kept: Path) -> int:
     recorder = _Recorder()
-    sys.settrace(recorder.trace)
-    code = _pytest([str(path)], recorder)
-    sys.settrace(None)
+    with recorder.lines.collect():
+        code = _pytest([str(path)], recorder)
     if code not in (0, 1):  # 1: some test failed, and is left out
         return code
     names = sorted({"", *recorder.seconds})
     index = {name: i for i, name in enumerate(names)}
     runs = {
         name: {line: [index[t] for t in tests] for line, tests in lines.items()}
-        for name, lines in recorder.runs.items()
+        for name, lines in recorder.runs().items()
     }
     found = {"names": names, "seconds": recorder.seconds, "runs": runs}
     kept.parent.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,12 @@ class Terminal:
     """A run whose stderr, and stdout if asked, is a pseudo-terminal."""
 
     def __init__(
-        self, *argv: object, stdout: bool = False, own_group: bool = False, **changes: str
+        self,
+        *argv: object,
+        stdout: bool = False,
+        own_group: bool = False,
+        cwd: object = None,
+        **changes: str,
     ) -> None:
         self._end, theirs = pytest.importorskip("pty").openpty()
         self.process = subprocess.Popen(
@@ -70,6 +75,7 @@ class Terminal:
             stderr=theirs,
             env=environment(TERM="xterm", **changes),
             start_new_session=own_group,
+            cwd=cwd,  # type: ignore[arg-type]
         )
         os.close(theirs)
         self.screen = ""

@@ -31,6 +31,7 @@ from bnstats.layers import LAYERS
 from bnstats.sampling import files as documents
 from bnstats.sampling.files import write_folder
 from bnstats.sampling.watch import Watch
+from bnstats.tables.published import audit
 from bnstats.tables.published.audit import audited
 from bnstats.tables.site import build as site_build
 from bnstats.tables.site import content
@@ -100,6 +101,7 @@ def pages(site: dict[str, str]) -> dict[str, Page]:
 # --- the pages ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_layer_has_a_page_and_every_row_a_place(
     site: dict[str, str], pages: dict[str, Page], constants: dict[str, Any]
 ) -> None:
@@ -111,6 +113,7 @@ def test_every_layer_has_a_page_and_every_row_a_place(
         assert ids[row["layer"]] == 1, row["layer"]
 
 
+@pytest.mark.slow
 def test_pages_are_valid_html(site: dict[str, str], pages: dict[str, Page]) -> None:
     for path in pages:
         parser = tinyhtml5.parser.HTMLParser()
@@ -126,6 +129,7 @@ def test_the_validator_can_fail() -> None:
     assert parser.errors
 
 
+@pytest.mark.slow
 def test_every_link_leads_somewhere(site: dict[str, str], pages: dict[str, Page]) -> None:
     ids = {path: {e["id"] for e in page.elements if "id" in e} for path, page in pages.items()}
     followed = 0
@@ -145,6 +149,7 @@ def test_every_link_leads_somewhere(site: dict[str, str], pages: dict[str, Page]
     assert followed > 1000
 
 
+@pytest.mark.slow
 def test_nothing_is_asked_of_anyone(site: dict[str, str], pages: dict[str, Page]) -> None:
     for page in pages.values():
         tags = {e.tag for e in page.elements}
@@ -156,6 +161,7 @@ def test_nothing_is_asked_of_anyone(site: dict[str, str], pages: dict[str, Page]
     assert addresses == {"http://www.w3.org/2000/svg"}  # the name of a format
 
 
+@pytest.mark.slow
 def test_pages_can_be_read_by_all(pages: dict[str, Page]) -> None:
     titles = Counter(page.all("title")[0].text for page in pages.values())
     assert max(titles.values()) == 1
@@ -183,6 +189,7 @@ def luminance(colour: str) -> float:
     return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
+@pytest.mark.slow
 def test_colours_stand_out_in_light_and_in_dark(site: dict[str, str]) -> None:
     pairs = re.findall(r"--(\w+): light-dark\((#\w{6}), (#\w{6})\);", site["site.css"])
     for scheme in (1, 2):
@@ -206,6 +213,7 @@ def numbers(page: Page) -> dict[str, Element]:
     return {e["data-what"]: e for e in page.elements if e.get("data-copy")}
 
 
+@pytest.mark.slow
 def test_numbers_are_right_to_the_digits_that_are_copied(pages: dict[str, Page]) -> None:
     mp.mp.dps = 30
 
@@ -240,6 +248,7 @@ def test_numbers_are_right_to_the_digits_that_are_copied(pages: dict[str, Page])
         assert off < 1e-13 * abs(truth)
 
 
+@pytest.mark.slow
 def test_whatever_is_copied_is_a_number_as_programs_write_it(pages: dict[str, Page]) -> None:
     seen = 0
     for page in pages.values():
@@ -251,6 +260,7 @@ def test_whatever_is_copied_is_a_number_as_programs_write_it(pages: dict[str, Pa
     assert seen > 1500
 
 
+@pytest.mark.slow
 def test_a_quantity_without_an_exact_value_has_its_sample_and_the_reason(
     pages: dict[str, Page], constants: dict[str, Any]
 ) -> None:
@@ -264,6 +274,7 @@ def test_a_quantity_without_an_exact_value_has_its_sample_and_the_reason(
     assert "No exact E[y], σ[y]" in text or "No exact σ[y]" in text
 
 
+@pytest.mark.slow
 def test_the_audit_is_whole_and_so_is_that_of_each_layer(
     pages: dict[str, Page], constants: dict[str, Any]
 ) -> None:
@@ -290,6 +301,7 @@ def test_the_audit_is_whole_and_so_is_that_of_each_layer(
     assert "instead: 1.712858550450" in relu
 
 
+@pytest.mark.slow
 def test_a_claim_about_other_inputs_stands_apart(pages: dict[str, Page]) -> None:
     unusual = [
         claim
@@ -303,6 +315,7 @@ def test_a_claim_about_other_inputs_stands_apart(pages: dict[str, Page]) -> None
         assert "Published for other inputs" in [h.text for h in page.all("h2")]
 
 
+@pytest.mark.slow
 def test_a_page_says_what_a_layer_is_and_how_to_cite(
     pages: dict[str, Page], site: dict[str, str]
 ) -> None:
@@ -324,6 +337,7 @@ def test_a_page_says_what_a_layer_is_and_how_to_cite(
         assert f"bnstats {version[1]}" in page.all("footer")[0].text
 
 
+@pytest.mark.slow
 def test_the_search_finds_a_librarys_name(pages: dict[str, Page]) -> None:
     rows = {
         e.text.split()[0]: e["data-search"]
@@ -376,10 +390,11 @@ def test_a_page_has_a_name_of_safe_characters_and_its_own() -> None:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let there be few layers, and no claims on others."""
     monkeypatch.setattr(content, "LAYERS", {name: LAYERS[name] for name in FEW})
-    real = site_build.audited
-    monkeypatch.setattr(
-        site_build, "audited", lambda c: [a for a in real(c) if a.claim.spec.layer.name in FEW]
-    )
+    on_few = [
+        replace(s, claims=tuple(c for c in s.claims if c.spec.layer.name in FEW))
+        for s in claim_sets()
+    ]
+    monkeypatch.setattr(audit, "claim_sets", lambda: on_few)
 
 
 @pytest.fixture
@@ -425,6 +440,7 @@ print(json.dumps(build.build(json.load(open(sys.argv[1], encoding="utf-8")))))
 """
 
 
+@pytest.mark.slow
 def test_the_order_of_hashes_changes_nothing(results: Path) -> None:
     outs = [
         subprocess.run(

@@ -109,6 +109,7 @@ def test_an_infinite_fourth_moment_is_known_from_the_quadrature(name: str) -> No
     assert exact(name).std_dx.value == pytest.approx(math.sqrt(0.16 * 0.2**-1.5), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "calls"), [(100_000, 20), (1_000_000, 4)])
 def test_a_right_constant_of_such_a_function_never_fails(tmp_path, n, calls) -> None:
     assert set(verdicts(tmp_path, "grown", "std_dx", "1.3375", calls, n)) <= {"undecided", "ok"}
@@ -166,6 +167,7 @@ def test_errors_of_what_nobody_declared_are_called_estimates(cli: Cli) -> None:
     assert "error_is_estimate" not in entry
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layer", "quantity", "true", "n", "calls"),
     [
@@ -188,6 +190,7 @@ def test_a_wrong_claim_without_an_exact_value_still_fails(tmp_path: Path) -> Non
     assert verdicts(tmp_path, "product", "mean_y", "0.0", 3, 1_000_000) == ["ok"] * 3
 
 
+@pytest.mark.slow
 def test_unflagged_intervals_of_a_bump_cover() -> None:
     """Of intervals of E[y] that were not flagged, 27 % missed at nominal 5."""
     true, seen, missed = 0.02**2 / (1 + 0.02**2), 0, 0

@@ -550,6 +550,7 @@ def test_the_committed_estimate_decides_where_nothing_is_exact(tables: Path) -> 
         assert checks[0].reason == "fresh draws disagree with the committed estimate"
 
 
+@pytest.mark.slow
 def test_the_whole_table_is_made_twice_alike_and_holds(cli: Cli, tmp_path: Path) -> None:
     contents = []
     for name, workers in (("a", 1), ("b", 2)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,7 @@ from bnstats.notation import (
 from bnstats.plots.layers import curve
 from bnstats.report.options import as_options
 from bnstats.report.rows import estimate_cell, exact_cell, interval_cell, is_believable, z_cell
-from bnstats.specs.describe import parameter_text
+from bnstats.specs.describe import parameter_text, typed
 from bnstats.specs.libraries import names_of, with_parameters
 from bnstats.specs.spec import Spec, parse, value_text
 from bnstats.statistics.exact import exact_moments, exact_values, stack_quantities
@@ -129,7 +128,7 @@ class Variant:
     @property
     def commands(self) -> list[str]:
         """What reproduces the numbers: the exact ones, and the draws."""
-        name = shlex.quote(self.spec.text)
+        name = typed(self.spec.text)
         return [f"bnstats exact {name}", f"bnstats compute {name} -n {count_text(self.draws)}"]
 
     @property
@@ -161,14 +160,13 @@ class Variant:
     def _number(self, name: str) -> Number:
         entry, exact = self.row[name], self._exact(name)
         value, error = with_bound(exact["value"], exact["error"]) if exact else ("", "")
-        about = "about " if exact and exact.get("error_is_estimate") else ""
         known = is_believable(entry) and entry["stderr"]
         sampled = rounded(entry["value"], last_place(known)) if known else ""
         best = exact["value"] if exact else entry["value"]
         return Number(
             ALL_QUANTITIES[name].symbol,
             value,
-            f"{about}{error}",
+            error,
             exact["by"] if exact else "",
             estimate_cell(entry),
             interval_cell(entry),

@@ -1,0 +1,74 @@
+"""What a mutation run keeps, and under which names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("cosmic_ray")
+
+from mutants import Mutant, mutants_of
+from mutation import by_outcome, committed, read_outcomes
+
+pytestmark = pytest.mark.studies
+MODULE = '''"""A module."""
+
+
+def area(side: float) -> float:
+    """Return an area."""
+    return side * side
+
+
+def less(a: int, b: int) -> bool:
+    return a < b
+'''
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    path = tmp_path / "module.py"
+    path.write_text(MODULE)
+    return path
+
+
+def test_a_change_is_named_by_its_statement_alone(module: Path) -> None:
+    before = {m.now: m.key for m in mutants_of(module)}
+    assert {"return side / side", "return a <= b", "return a >= b"} <= before.keys()
+    assert len(set(before.values())) == len(before)
+    module.write_text(MODULE.replace("side * side", "side * side * 1"))
+    after = {m.now: m.key for m in mutants_of(module)}
+    assert after["return a <= b"] == before["return a <= b"]
+    assert not {m for m in after.values() if m in before.values()} - {
+        before["return a <= b"],
+        before["return a >= b"],
+    }
+
+
+def test_a_report_holds_what_the_next_run_begins_with(module: Path, tmp_path: Path) -> None:
+    found = mutants_of(module)
+    ends = [("killed", "killed"), ("survived", "survived"), ("killed", "survived")]
+    judged: list[tuple[Mutant, dict[str, Any]]] = [
+        (mutant, {"outcome": outcome, "first": first})
+        for mutant, (outcome, first) in zip(found, ends, strict=False)
+    ]
+    path = tmp_path / "mutation.json"
+    path.write_text(json.dumps({"tests_digest": "abc", "outcomes": by_outcome(judged)}))
+    kept = committed(path)
+    assert [(kept[m.key]["outcome"], kept[m.key]["first"]) for m, _ in judged] == ends
+    assert {row["tests_digest"] for row in kept.values()} == {"abc"}
+
+    log = tmp_path / "outcomes.jsonl"
+    survivor = judged[1][0].key
+    rows = [{"key": survivor, "outcome": "killed"}, {"key": "new", "outcome": "timeout"}]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"key": "tor')
+    now = read_outcomes(log, kept)
+    assert (now[survivor]["outcome"], now[survivor]["first"]) == ("killed", "survived")
+    assert (now["new"]["outcome"], now["new"]["first"]) == ("timeout", "timeout")
+    assert len(now) == len(kept) + 1
+
+
+def test_without_a_report_nothing_is_known(tmp_path: Path) -> None:
+    assert committed(tmp_path / "mutation.json") == {}
