@@ -18,7 +18,7 @@ import click
 from bnstats.cli.encoding import ERRORS
 from bnstats.cli.everywhere import with_everywhere
 from bnstats.cli.interrupt import leaving_at_once
-from bnstats.errors import ArgumentError, BnstatsError, HostError, hint_for, printable
+from bnstats.errors import ArgumentError, BnstatsError, HostError, hint_for, listed, printable
 from bnstats.version import __version__
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -208,9 +208,16 @@ def _from_click(error: click.UsageError, arguments: Sequence[str]) -> BnstatsErr
         if name:
             typed = f"{named} -- {shlex.quote(name)}"
             hint = f"a name that begins with - stands after options and --:  {typed}"
+        elif others := [command for command in _COMMANDS if _takes(command, error.option_name)]:
+            hint = f"it is an option of {listed(others)}  ({hint})"
         elif error.possibilities:
             hint = f"did you mean '{error.possibilities[0]}'?"
     return BnstatsError(printable(message, 300), hint=hint)
+
+
+def _takes(command: str, option: str) -> bool:
+    params = import_module(f"bnstats.cli.{command}_").command.params
+    return any(option in param.opts for param in params)
 
 
 def _meant_as_name(error: click.NoSuchOption, arguments: Sequence[str]) -> str | None:

@@ -157,17 +157,23 @@ def command(
     failures: list[BnstatsError] = []
     with interruptible() as interrupted:
         for run in runs:
-            with networks_progress(console, options["networks"]) as on_progress:
-                found.append(
-                    propagate(
-                        *run.block,
-                        **run.options,
-                        on_progress=on_progress,
-                        on_failure=failures.append,
-                        on_note=console.note,
-                        should_stop=interrupted,
+            try:
+                with networks_progress(console, options["networks"]) as on_progress:
+                    found.append(
+                        propagate(
+                            *run.block,
+                            **run.options,
+                            on_progress=on_progress,
+                            on_failure=failures.append,
+                            on_note=console.note,
+                            should_stop=interrupted,
+                        )
                     )
-                )
+            except BnstatsError as error:
+                if not found:
+                    raise
+                failures.append(error)
+                break
             if found[-1].status == "interrupted":
                 break
     shown = networks.Shown(console.page, time.monotonic() - start, as_json, all_rows)

@@ -81,7 +81,7 @@ def command(
       bnstats sweep leaky_relu --over negative_slope=0:1 --find c1=0.1
     """  # noqa: D301 (\b is click's mark for lines to keep as they are)
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED
+    from bnstats.cli.main import INTERRUPTED, tell
     from bnstats.cli.output import check_exports, lookup
     from bnstats.cli.plotting import check_plot, emit_plot
     from bnstats.cli.progress import watching
@@ -108,6 +108,7 @@ def command(
             law=law,
             load=load_here,
             on_progress=watch.layer,
+            on_failure=watch.failed,
             on_note=console.note,
             should_stop=watch.stopping,
         )
@@ -134,6 +135,8 @@ def command(
         emit_plot(console, plot, found, picture, of_sweep)
     if failed:
         raise failed[0]
+    if watch.failure:
+        return tell(watch.failure)
     if found.status == "interrupted":
         click.echo("interrupted: what was computed so far is above", err=True)
         return INTERRUPTED

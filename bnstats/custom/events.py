@@ -88,8 +88,13 @@ def _event(
     splits = tuple(sorted(breakpoints, key=lambda point: abs(point - law.x_mean))[:_MOST_SPLITS])
     if call.knows_slope:
         bound = pointwise_layer(call.with_slope, splits)
-        by_autodiff = _differentiated(call)
-        return replace(bound, breakpoints=breakpoints, forward=by_autodiff, is_black_box=True)
+        return replace(
+            bound,
+            breakpoints=breakpoints,
+            forward=_differentiated(call),
+            moments=_with_mean_if_any(bound.moments, lambda x: call(numpy_backend, x)[1], splits),
+            is_black_box=True,
+        )
 
     def quick(xp: Namespace, x: Array) -> tuple[Array, Array]:
         # Differences in float32 would have only three digits.
@@ -148,11 +153,31 @@ def _event(
     return replace(
         bound,
         forward=forward,
-        moments=moments,
+        moments=_with_mean_if_any(moments, lambda x: quick(numpy_backend, x)[1], splits),
         why_inexact=why_inexact,
         heavy_tailed=() if resolved else ("dx",),  # whatever their draws say
         is_black_box=True,
     )
+
+
+def _with_mean_if_any(
+    moments: Callable[[Law, Expect], ExactMoments],
+    slope: Callable[[Array], Array],
+    splits: tuple[float, ...],
+) -> Callable[[Law, Expect], ExactMoments]:
+    """Leave E[dx] out where E|f′| is infinite: by symmetry it is 0 where it exists."""
+
+    def found(law: Law, expect: Expect) -> ExactMoments:
+        known = moments(law, expect)
+        if known.ms_dx.is_finite:
+            return known
+        # A function without an expectation has a slope without one: differences may not tell.
+        of_slope = expect(lambda xp, x: xp.abs(slope(x)), breakpoints=splits)
+        if known.mean_y.is_finite and of_slope.is_finite:
+            return known
+        return replace(known, mean_dx=Known(0.0, math.inf, "finite differences"))
+
+    return found
 
 
 def _differentiated(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bnstats.documents.write import STATUSES, document
@@ -139,6 +140,7 @@ def _propagation(found: Propagation) -> dict[str, Any]:
         "per": found.per,
         "verdict": found.verdict,
         "verdicts": dict(found.verdicts),
+        "gaps": [asdict(gap) for gap in found.gaps],
         "warnings": list(found.warnings),
     }
 

@@ -14,6 +14,7 @@ from bnstats.networks.propagation import (
     Correlation,
     Ensemble,
     Factor,
+    Gap,
     Interval,
     Row,
     Side,
@@ -30,11 +31,9 @@ _CENTRAL = 0.95  # share of networks in a spread
 
 
 def summary(
-    labels: Sequence[Label], tally: Tally, predicted: Predictions | None, confidence: float
+    labels: Sequence[Label], tally: Tally, p: Predictions, confidence: float
 ) -> dict[str, Any]:
     """Return the fields of a `Propagation` that follow from a tally of these rows."""
-    none = [math.nan] * len(labels)
-    p = predicted or Predictions(none, none, none, none, none)
     y = sides(tally.y, (p.isolated_y, p.wide_y), confidence)
     dx = sides(tally.dx, (p.isolated_dx, p.wide_dx), confidence)
     rows = tuple(
@@ -57,6 +56,7 @@ def summary(
         "rows": rows,
         "factor": factor,
         "verdicts": verdicts,
+        "gaps": tuple(Gap(kind, labels[at].name, why) for kind, (at, why) in p.why.items()),
     }
 
 

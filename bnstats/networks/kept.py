@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnstats.networks.models.placing import Traced
+from bnstats.networks.models.tally import ModelTally, Weight
 from bnstats.networks.reduce import Direction, Label, Spread, Tally
 from bnstats.sampling.checkpoints.document import Form, read_number, record_entry, record_of
 from bnstats.sampling.layout import Layout
@@ -15,12 +17,11 @@ from bnstats.sampling.versions import arithmetic, drawing_code
 from bnstats.version import __version__
 
 if TYPE_CHECKING:
-    from bnstats.networks.models.model import ModelTally
     from bnstats.networks.running import Task
 
 _COUNTS = ("dead", "nonfinite", "others")
 _NUMBERS = (*_COUNTS, "ln_sum", "ln_sum_squares")
-_OF_A_MODEL = ("labels", "weights", "stuck", "name", "per")
+_OF_A_MODEL = ("labels", "weights", "stuck", "name", "per", "calls", "squares")
 
 
 def identity(task: Task, layout: Layout) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def _written(tally: Tally) -> dict[str, Any]:
         "dx": record_entry(tally.dx),
         "correlation": tally.correlation and record_entry(tally.correlation),
     }
-    if hasattr(tally, "labels"):  # of models, which only torch can draw
+    if isinstance(tally, ModelTally):
         sums["model"] = {name: getattr(tally, name) for name in _OF_A_MODEL}
     return sums
 
@@ -75,11 +76,11 @@ def _direction(entry: Mapping[str, Any]) -> Direction:
 
 
 def _of_a_model(tally: Tally, entry: Mapping[str, Any]) -> ModelTally:
-    from bnstats.networks.models.model import ModelTally, Weight
-
     labels = tuple(Label(*label) for label in entry["labels"])
     weights = tuple(Weight(name, tuple(sums), same) for name, sums, same in entry["weights"])
     more = {"stuck": tuple(entry["stuck"]), "name": entry["name"], "per": entry["per"]}
+    more["squares"] = tuple(map(tuple, entry["squares"]))
+    more["calls"] = tuple(Traced.read(call) for call in entry["calls"])
     return ModelTally(**vars(tally), labels=labels, weights=weights, **more)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from bnstats.networks.stages import Add, Dense, Elementwise, Skip, Stage
 from bnstats.specs.spec import Spec
 from bnstats.statistics.exact import exact_values
 
+Kind = Literal["isolated", "wide"]
 TOLERANCE = 1e-8  # far below what can be seen beside a sample
 DEGREES, PANELS = (256,), (32, 64)
 
@@ -23,7 +24,8 @@ class Predictions(NamedTuple):
     """Of every layer in order, root mean squares of y and of dx; nan where there is none.
 
     The isolated ones multiply what each layer does to standard normals. The wide ones are those
-    of infinitely many units, with the correlation of two inputs that begin independent.
+    of infinitely many units, with the correlation of two inputs that begin independent. ``why``
+    tells the first layer of whose y nothing is known, by its number, and the reason.
     """
 
     isolated_y: list[float]
@@ -31,6 +33,7 @@ class Predictions(NamedTuple):
     wide_y: list[float]
     wide_dx: list[float]
     correlation: list[float]
+    why: Mapping[Kind, tuple[int, str]] = {}
 
 
 @lru_cache(maxsize=4096)
@@ -51,11 +54,20 @@ def square_means(spec: Spec, q: float) -> tuple[Known, Known]:
 
 
 class _Signal(NamedTuple):
-    """E[x²], the correlation of two inputs, and whether x is normal."""
+    """E[x²], the correlation of two inputs, whether x is normal, and owes nothing to open trunks.
+
+    What has passed through no weights since a branch began does, and adds to its trunk's own.
+    """
 
     q: float
     c: float
     normal: bool = True
+    fresh: bool = True
+
+    @property
+    def lost(self) -> _Signal:
+        """The same where its size is not known."""
+        return self._replace(q=math.nan, c=math.nan, normal=False)
 
 
 def predict(stages: Sequence[Stage], width: int, *, correlated: bool = True) -> Predictions:
@@ -70,17 +82,22 @@ def predict(stages: Sequence[Stage], width: int, *, correlated: bool = True) -> 
 def _predict(stages: Sequence[Stage], width: int, c: float) -> Predictions:
     signal, isolated = _Signal(1.0, c), 1.0
     open_branches: list[tuple[_Signal, float]] = []
-    isolated_y, signals = [], [signal]
-    for stage in stages:
+    isolated_y, signals, why = [], [signal], dict[Kind, tuple[int, str]]()
+    for at, stage in enumerate(stages):
+        lost = "its E[y²] is not known" if signal.normal else "what it gets is not normal"
         if isinstance(stage, Skip):
             open_branches.append((signal, isolated))
+            signal = signal._replace(fresh=False)
         elif isinstance(stage, Add):
+            lost = f"what it adds is not {'normal' if signal.fresh else 'independent'}"
             trunk, before = open_branches.pop()
             isolated = before + stage.alpha**2 * isolated
             signal = _added(trunk, signal, stage.alpha)
         else:
             isolated *= _factors(stage, 1.0, width)[0]
             signal = _through(stage, signal, width)
+        if not math.isfinite(signal.q):
+            why.setdefault("wide", (at, lost))
         isolated_y.append(isolated)
         signals.append(signal)
     isolated_dx, wide_dx = _backward(stages, signals, width)
@@ -90,6 +107,7 @@ def _predict(stages: Sequence[Stage], width: int, c: float) -> Predictions:
         [math.sqrt(s.q) for s in signals[1:]],
         wide_dx,
         [s.c for s in signals[1:]],
+        why,
     )
 
 
@@ -114,22 +132,23 @@ def _through(stage: Stage, signal: _Signal, width: int) -> _Signal:
         return _Signal(q + bias, c)
     assert isinstance(stage, Elementwise)
     if not signal.normal or not 0 < signal.q < math.inf:
-        return _Signal(math.nan, math.nan, normal=False)
+        return signal.lost
     q = signal.q * _factors(stage, signal.q, width)[0]
     c = math.nan
     if stage.spec.bound.inputs == {"x": Input(), "dy": Input()} and math.isfinite(signal.c):
         f, at = Function(stage.spec, TOLERANCE), float(f"{signal.q:.12g}")
         shared = power_series(f, at, min(signal.c, 1.0), DEGREES, PANELS).value
         c = shared / f.square(at).value if f.square(at).value else math.nan
-    return _Signal(q, c, normal=False)
+    return signal._replace(q=q, c=c, normal=False)
 
 
 def _added(trunk: _Signal, branch: _Signal, alpha: float) -> _Signal:
     """Add a branch that ends in a dense layer, whose fresh weights make it uncorrelated."""
-    if not (trunk.normal and branch.normal):
-        return _Signal(math.nan, math.nan, normal=False)
+    if not (trunk.normal and branch.normal and branch.fresh):
+        return trunk.lost
     q, more = trunk.q, alpha**2 * branch.q
-    return _Signal(q + more, (q * trunk.c + more * branch.c) / (q + more))
+    c = (q * trunk.c + more * branch.c) / (q + more)
+    return _Signal(q + more, c, fresh=trunk.fresh)
 
 
 def _backward(
@@ -142,7 +161,8 @@ def _backward(
     for stage, arriving in zip(reversed(stages), reversed(signals[:-1]), strict=True):
         if isinstance(stage, Add):
             trunks.append((isolated, wide))
-            isolated, wide = stage.alpha**2 * isolated, stage.alpha**2 * wide
+            isolated *= stage.alpha**2
+            wide *= stage.alpha**2 if arriving.fresh else math.nan
         elif isinstance(stage, Skip):
             trunk = trunks.pop()
             isolated, wide = isolated + trunk[0], wide + trunk[1]

@@ -142,6 +142,26 @@ class Factor:
     relative: float | None = None
 
 
+@dataclass(frozen=True)
+class Gap:
+    """Where predictions of y end.
+
+    Attributes
+    ----------
+    of
+        ``isolated`` or ``wide``.
+    begins
+        The name of the first row without one; those after it have none either, unless they take
+        nothing from it. Gradients have none that come back through such a row.
+    why
+        What is not known there.
+    """
+
+    of: Literal["isolated", "wide"]
+    begins: str
+    why: str
+
+
 @dataclass(frozen=True, repr=False)
 class Propagation:
     """What became of signals in drawn networks.
@@ -168,6 +188,8 @@ class Propagation:
     verdicts
         Of y at the end and of dx at the beginning, by the interval of the typical network:
         ``steady`` within 0.5 to 2, ``vanishing`` below, ``exploding`` above, or ``undecided``.
+    gaps
+        Where there are no predictions, and why.
     warnings
         What a reader should know.
     """
@@ -183,6 +205,7 @@ class Propagation:
     factor: Mapping[Way, Factor | None]
     per: str
     verdicts: Mapping[Way, Verdict]
+    gaps: tuple[Gap, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

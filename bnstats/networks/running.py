@@ -86,8 +86,8 @@ class Task(Protocol):
     def per(self, tally: Tally) -> str:
         """Return what a factor is of."""
 
-    def predicted(self) -> Predictions | None:
-        """Return what is expected of each row; None of a model of the user's."""
+    def predicted(self, tally: Tally) -> Predictions:
+        """Return what is expected of each row of a tally."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def propagated(task: Task, bounds: Bounds) -> Propagation:
         status=status,
         per=task.per(tally),
         warnings=tuple(_warnings(tally, labels)),
-        **summary(labels, tally, task.predicted(), confidence),
+        **summary(labels, tally, task.predicted(tally), confidence),
     )
 
 

@@ -57,7 +57,7 @@ class StackTask(OfStack[Stack]):
             numbers = 2 * stack.width * stack.batch * len(stack.stages) * stack.depth
         return min(workers, 1 + networks * numbers // _SHARE_NUMBERS)
 
-    def predicted(self) -> Predictions:
+    def predicted(self, tally: Tally) -> Predictions:
         """Return what is expected of each row."""
         stack = self.stack
         return predict(stack.stages * stack.depth, stack.width, correlated=stack.batch > 1)

@@ -196,6 +196,7 @@ def sweep(
     law: Law = STANDARD,
     load: Load = load_typed,
     on_progress: Callable[[str, int, int], None] | None = None,
+    on_failure: Callable[[BnstatsError], None] | None = None,
     on_note: Callable[[str], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Sweep:
@@ -229,6 +230,9 @@ def sweep(
         What is done about a layer that is not known yet; see `bnstats.specs.spec.parse`.
     on_progress
         Called with a layer, how many values are done and how many there are in all.
+    on_failure
+        Called with what ends the sweep early, such as a lost cluster; what was computed so far is
+        returned as ``interrupted``. Without it that is raised.
     on_note
         Called with what changes no digit, such as a damaged checkpoint; by default a warning.
     should_stop
@@ -272,9 +276,8 @@ def sweep(
         cluster=cluster,
         checkpoint=checkpoint,
     )
-    job = _Job(
-        swept, names, tuple(wanted), how, load, Watch(should_stop=should_stop, on_note=on_note)
-    )
+    watch = _Watch(should_stop=should_stop, on_failure=on_failure, on_note=on_note)
+    job = _Job(swept, names, tuple(wanted), how, load, watch)
     for layer in layers:  # a misspelt one must not cost what comes before it
         job.known(layer, swept.texts[0])
     curves: list[Curve] = []
@@ -285,6 +288,20 @@ def sweep(
     whole = all(len(curve.points) == len(swept.texts) for curve in curves)
     curves = [curve for curve in curves if curve.points]
     return Sweep(swept, names, tuple(curves), law, how, "complete" if whole else "interrupted")
+
+
+@dataclass
+class _Watch(Watch):
+    """Stops where the work has failed."""
+
+    has_failed: bool = False
+
+    def stopping(self) -> bool:
+        return self.has_failed or super().stopping()
+
+    def failed(self, error: BnstatsError) -> None:
+        super().failed(error)
+        self.has_failed = True
 
 
 @dataclass(frozen=True)
@@ -317,7 +334,11 @@ class _Job:
             missing = any(name not in record.quantities for name in self.names)
             if missing and record.spec.bound.why_inexact:
                 how = replace(self.how, law=record.law)
-                record = sample(record.spec, how, self.watch)
+                try:
+                    record = sample(record.spec, how, self.watch)
+                except BnstatsError as error:
+                    self.watch.failed(error)
+                    return Curve(layer, tuple(found))
                 if record.status == "interrupted":
                     return Curve(layer, tuple(found))
             found.append(Point(text, record))

@@ -153,14 +153,22 @@ def _said(result: Mapping[str, Any], page: Page) -> Iterator[str]:
             value = f"×{figures(factor['value'], 5)} a {result['per']}"
             growth = f"   {value} {interval(factor['interval'], 5)}"
         yield f"  {name.ljust(8)}  {page.style(verdict.ljust(9), kind)}{growth}".rstrip()
+    gaps: dict[str, list[str]] = {}
+    for gap in result["gaps"]:
+        name = "alone" if gap["of"] == "isolated" else gap["of"]
+        gaps.setdefault(f"not known from {gap['begins']} on: {gap['why']}", []).append(name)
+    for said, names in gaps.items():
+        yield from page.folded("  – ", f"{', '.join(names)}: {said}")
     sides = [row[way] for row in result["rows"] for way in _WAYS if row[way]]
-    reliable = [side["ensemble"]["reliable"] for side in sides]
-    if not all(reliable) and result["engine"] != "torch":
-        text = (
-            f"of the {plural(result['networks'], 'network')} "
-            f"{figures(result['effective'] or 0.0, 2)} count where they differ most: an ensemble "
-            "with a question mark may lack the few large ones that make it up"
-        )
+    if any(not s["ensemble"]["reliable"] and s["isolated"] is not None for s in sides):
+        few = result["effective"] or 0.0
+        text = "an ensemble with a question mark needs more networks to be believed"
+        if 2 * few < result["networks"]:
+            text = (
+                f"of the {plural(result['networks'], 'network')} {figures(few, 2)} count where "
+                "they differ most: an ensemble with a question mark may lack the few large ones "
+                "that make it up"
+            )
         yield from page.folded("  ? ", text)
     y = result["rows"][-1]["y"]["spread"]
     if y and y[0]:

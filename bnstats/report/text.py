@@ -135,7 +135,8 @@ def _exact_table(
         if exact := entry["exact"]:
             number = with_bound(exact["value"], exact["error"])
             cells.append((ALL_QUANTITIES[name].symbol, *number, exact["by"]))
-    yield from _columns(cells, page, least=3)
+    if len(cells) > 1:
+        yield from _columns(cells, page, least=3)
     unknown = [n for n in provenance.get("quantities") or ON_SCREEN if not shown[n]["exact"]]
     yield from inexact_lines(unknown, spec.bound, page)
 

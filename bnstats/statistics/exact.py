@@ -226,7 +226,8 @@ def _of_y(stated: ExactMoments) -> _Moments:
 
 def _of_dx(stated: ExactMoments) -> _Moments:
     # dx is linear in dy, which has mean zero and is independent of all else.
-    mean = stated.mean_dx if stated.mean_dx.is_finite else Known(0.0, 0.0, "symmetry")
+    unstated = stated.mean_dx.by == UNKNOWN.by
+    mean = Known(0.0, 0.0, "symmetry") if unstated else stated.mean_dx
     return _Moments(mean, stated.ms_dx, stated.ms_dx, UNKNOWN, stated.m4_dx, stated.var_ms_dx)
 
 

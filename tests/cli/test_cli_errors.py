@@ -228,6 +228,12 @@ TABLE: list[tuple[str, list[str], str]] = [
         for option in ("-x", "--zzzzzzzz")
     ),
     (
+        "option of other commands",
+        ["propagate", "linear", "relu", "--backend", "torch"],
+        "error: no such option '--backend'\n"
+        "hint:  it is an option of compute and verify  (bnstats propagate --help)\n",
+    ),
+    (
         "unknown format",
         ["compute", "relu", "--format", "yaml"],
         "error: Invalid value for '--format': 'yaml' is not one of "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from scipy import stats
 
 import bnstats
 from bnstats.cli.propagate_ import command
-from bnstats.errors import ArgumentError
+from bnstats.errors import ArgumentError, HostError
+from bnstats.networks import running
 from bnstats.networks.comparing import compare, over_widths
 from bnstats.networks.propagation import Propagation
 from bnstats.networks.start import Outside, StartBounds, check_start, outside
@@ -101,6 +103,27 @@ def test_two_stacks_are_compared_on_the_command_line(cli: Cli) -> None:
     )
     assert outcome.code == 0
     assert "1.relu | 1.gelu" in outcome.out
+
+
+def test_what_ends_the_second_run_leaves_the_first(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, begun = running._engine, []
+
+    def lost(task: Any, *more: Any) -> Any:
+        begun.append(task)
+        if len(begun) == 2:
+            raise HostError("the cluster is lost")
+        return real(task, *more)
+
+    monkeypatch.setattr(running, "_engine", lost)
+    argv = ("propagate", "linear", "--compare", "he", "lecun", "--depth", 1, "--networks", 20)
+    found = cli(*argv)
+    assert (found.code, found.err) == (4, "error: the cluster is lost\n")
+    assert found.out.startswith("linear ×1   width 256 · he")
+    del begun[1:]  # so that the next run is the second again, of a command whose first it is
+    found = cli(*argv)
+    assert (found.code, found.out) == (4, "")
 
 
 def test_notebooks_and_data_frames_have_a_row_for_every_layer_and_direction() -> None:

@@ -188,7 +188,11 @@ def test_workers_of_a_cluster_draw_models(address: str, tmp_path: Path) -> None:
     block = "torch.nn:TransformerEncoderLayer:d_model=16,nhead=2,dim_feedforward=32"
     how: dict[str, Any] = {"block": block, "input": "5x16", "networks": 6, "batch": 4}
     assert propagate(**how, cluster=address, checkpoint=tmp_path) == propagate(**how)
-    stopped_after(3, **how, cluster=address)
+    seen: list[int] = []  # a waiting client asks whether to stop, however often
+    stopped = propagate(
+        **how, cluster=address, on_progress=seen.append, should_stop=lambda: bool(seen)
+    )
+    assert stopped.status == "interrupted"
 
 
 def test_what_no_worker_can_import_is_told(address: str) -> None:

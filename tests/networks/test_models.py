@@ -351,6 +351,21 @@ def test_what_is_no_model_is_told_in_a_line(path: str, message: str, hint: str |
     assert hint is None or hint in (caught.value.hint or "")
 
 
+@pytest.mark.parametrize("kind", ["linen", "nnx"])
+def test_a_model_of_flax_is_told_that_torchs_are_meant(kind: str) -> None:
+    pytest.importorskip("flax")
+    from flax import linen, nnx
+
+    def make() -> Any:
+        if kind == "linen":
+            return linen.Dense(3)
+        return nnx.Sequential(nnx.Linear(4, 3, rngs=nnx.Rngs(0)))
+
+    with pytest.raises(bnstats.BnstatsError, match=r"of flax, not a torch\.nn\.Module") as caught:
+        bnstats.propagate(make, input=4)
+    assert caught.value.hint == "models of flax cannot be watched, only those of torch"
+
+
 def test_parameters_that_no_draw_changes_are_named() -> None:
     found = bnstats.propagate(models.half_pretrained, input=4, networks=3)
     assert found.warnings == ("1 parameters are the same in every draw: 0.weight",)

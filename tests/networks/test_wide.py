@@ -22,7 +22,7 @@ FAR = 4.5
 
 def wide(block: str, sides: tuple[int, ...], depth: int = 1, init: str = "lecun") -> Wide:
     stack = ShapedStack(tuple(block.split()), InputShape(sides), depth, init=init)
-    return predict(sides, stack.steps)
+    return predict(stack.nodes)
 
 
 @pytest.mark.parametrize(("side", "at_50"), [(7, 0.0045), (14, 0.171), (28, 0.497), (56, 0.726)])
@@ -73,6 +73,8 @@ DRAWN = {
     "depthwise_conv2d:padding=1 conv2d:out_channels=160,kernel_size=1 relu": "160x7x7",
     "separable_conv2d:out_channels=160,padding=1 relu": "160x5x5",
     "conv2d:out_channels=160 relu flatten linear:out_features=300": "160x4x4",
+    "depthwise_conv2d:depth_multiplier=2,padding=1 tanh conv2d:out_channels=160": "160x6x6",
+    "separable_conv2d:out_channels=160 relu": "160x6x6",
 }
 
 
@@ -120,11 +122,41 @@ def test_gradients_of_averages_are_known_and_the_averages_are_not() -> None:
         ("conv2d:padding=1 relu conv2d:padding=1 batch_norm", [True, True, True, False]),
         ("skip relu add", [True, True, False]),
         ("softmax", [False]),
-        ("depthwise_conv2d relu", [True, False]),
-        ("separable_conv2d relu", [True, True]),
     ],
 )
 def test_what_is_not_known_is_not_said(block: str, known: list[bool]) -> None:
-    assert [math.isfinite(v) for v in wide(block, (2, 6, 6)).y] == known
-    rows = bnstats.propagate(block, input="2x6x6", networks=3).rows
-    assert [row.y.wide is not None for row in rows] == known
+    found = wide(block, (2, 6, 6))
+    assert [math.isfinite(v) for v in found.y] == known
+    assert found.why is not None
+    assert found.why[0] == known.index(False)
+    drawn = bnstats.propagate(block, input="2x6x6", networks=3)
+    assert [row.y.wide is not None for row in drawn.rows] == known
+    (gap,) = drawn.gaps
+    assert (gap.of, gap.begins) == ("wide", drawn.rows[known.index(False)].name)
+
+
+@pytest.mark.parametrize("input_", [None, "40"])
+@pytest.mark.parametrize(
+    ("block", "independent"),
+    [
+        ("skip add", False),
+        ("linear skip dropout add", False),
+        ("linear skip skip linear add add", False),  # the inner trunk is the outer branch
+        ("linear skip linear skip linear add add", True),
+        ("linear skip linear relu add", True),
+    ],
+)
+def test_branches_without_weights_of_their_own_depend_on_their_trunk(
+    block: str, independent: bool, input_: str | None
+) -> None:
+    """Two times x has four times its mean square, and not twice."""
+    depth = {} if input_ else {"depth": 1}
+    found = bnstats.propagate(block, input=input_, networks=16, **depth)
+    why = [gap.why for gap in found.gaps]
+    assert ("what it adds is not independent" in why) is not independent
+    splits = [row.dx for row in found.rows if row.layer == "skip"]
+    for dx in splits[: None if independent else 1]:
+        assert dx is not None
+        assert (dx.wide is not None) is independent
+        if dx.wide is not None:
+            assert dx.ensemble.value == NEAR(dx.wide, rel=0.15)

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,14 @@ from cluster_support import Processes, kill  # noqa: E402
 from bnstats import api  # noqa: E402
 from bnstats.errors import BnstatsError, HostError  # noqa: E402
 from bnstats.layers import Law  # noqa: E402
+from bnstats.networks import sweep as sweeps  # noqa: E402
 from bnstats.result import Result  # noqa: E402
 from bnstats.runs.drawing import sample  # noqa: E402
 from bnstats.sampling import cluster, connection, muster  # noqa: E402
 from bnstats.sampling.iid import chunk_draws  # noqa: E402
 from bnstats.sampling.settings import Sampling  # noqa: E402
 from bnstats.sampling.watch import Watch  # noqa: E402
-from bnstats.specs.spec import parse  # noqa: E402
+from bnstats.specs.spec import Spec, parse  # noqa: E402
 
 
 def compute(spec: Any, **how: Any) -> Result:
@@ -121,6 +123,15 @@ def test_verify_and_table_draw_there(processes: Processes, cli: Cli) -> None:
     there, here = cli(*argv, "--cluster", processes.address), cli(*argv)
     assert there.code == here.code
     assert there.out.partition('"provenance"')[0] == here.out.partition('"provenance"')[0]
+
+
+def test_sweeps_draw_there(processes: Processes, cli: Cli) -> None:
+    argv = ("sweep", "sparsemax:n=3", "relu", "--over", "x_std=1,2", "-n", "1e6", "--json")
+    there, here = cli(*argv, "--cluster", processes.address), cli(*argv)
+    assert (there.code, there.err) == (here.code, here.err) == (0, "")
+    found = read_document(there.out)
+    assert found["results"] == read_document(here.out)["results"]
+    assert found["results"][0]["points"][0]["samples"] == 1_000_000
 
 
 def test_a_function_of_the_users_is_drawn_there(
@@ -269,6 +280,54 @@ def test_all_workers_or_the_scheduler_lost_is_an_error_with_the_result_so_far(
     assert result.status == "interrupted"
     assert result.samples == seen[-1] >= 19 * CHUNK
     assert digits(result) == digits(compute(POOL, samples=result.samples))
+
+
+def _ruins(own: Processes, patch: pytest.MonkeyPatch, at: int, *, before: bool) -> None:
+    """Kill the scheduler before a sweep's sample of this number is begun, or in the midst of it."""
+    patch.setattr(muster, "PATIENCE", 2.0)
+    patch.setattr(connection, "_TIMEOUT", 2)
+    begun: list[Spec] = []
+
+    def ruined(spec: Spec, how: Sampling, watch: Watch) -> Result:
+        begun.append(spec)
+        if len(begun) == at and before:
+            kill(own.scheduler)
+        elif len(begun) == at:
+            watch.on_progress = lambda draws, tally: kill(own.scheduler)
+            how = replace(how, samples=10**12)  # of which some are left to be lost
+        return sample(spec, how, watch)
+
+    patch.setattr(sweeps, "sample", ruined)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_sweep_whose_cluster_is_lost_keeps_what_is_done(
+    before: bool, own: Processes, monkeypatch: pytest.MonkeyPatch, cli: Cli
+) -> None:
+    argv = ("sweep", "relu", "sparsemax:n=3", "--over", "x_std=1,2", "--json")
+    whole = read_document(cli("sweep", "relu", "--over", "x_std=1,2", "--json").out)
+    _ruins(own, monkeypatch, 1, before=before)
+    found = cli(*argv, "--cluster", own.address)
+    assert found.code == HostError.exit_code
+    assert "scheduler" in found.err
+    document = read_document(found.out)
+    assert document["status"] == "interrupted"
+    assert document["results"] == whole["results"]
+
+
+def test_a_program_hears_that_its_sweep_has_failed(
+    own: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how: dict[str, Any] = {"over": "x_std=1,2,3", "samples": 1e5, "cluster": own.address}
+    _ruins(own, monkeypatch, 2, before=False)
+    failures: list[BnstatsError] = []
+    found = sweeps.sweep("sparsemax:n=3", "sparsemax:n=4", **how, on_failure=failures.append)
+    assert found.status == "interrupted"
+    assert [[point.text for point in curve.points] for curve in found.curves] == [["1"]]
+    (error,) = failures
+    assert isinstance(error, HostError)
+    with pytest.raises(HostError):
+        sweeps.sweep("sparsemax:n=3", **how)
 
 
 def test_no_worker_at_all_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

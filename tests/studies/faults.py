@@ -1,6 +1,7 @@
 """Runs that lose something on the way, counted: are the digits those of a run that lost nothing?
 
     python tests/studies/faults.py [--out results] [--only FAULT] [--runs 10]
+                                   [--render]
 
 Workers of a dask cluster are killed with 9 at random moments, the client is, under a checkpoint,
 and so is the scheduler; the disk is full while a checkpoint is written (a tmpfs, which needs root),
@@ -8,7 +9,8 @@ and runs share one folder at once. Whatever the fault, a run must end within a t
 the digits of an undisturbed run or, where it ends early, with those of a run of as many draws.
 
 Each run is written to faults.json when it ends, and faults.md from that alone. Begun anew, the
-study goes on where it was; delete faults.json to have all runs again.
+study goes on where it was; delete faults.json to have all runs again. --render only writes the
+page.
 """
 
 from __future__ import annotations
@@ -346,10 +348,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--only", action="append", choices=STUDIES, help="some of the faults")
+    parser.add_argument("--render", action="store_true", help="only rewrite faults.md")
     parser.add_argument("--runs", type=int, default=10**9, help="of each fault, at most")
     asked = parser.parse_args()
     muster.PATIENCE = 60.0
     record = Record(asked.out)
+    if asked.render:
+        (asked.out / "faults.md").write_text(markdown(record.found), encoding="utf-8")
+        return
     for name in asked.only or STUDIES:
         with STUDIES[name]() as one:
             for number in range(record.done(name), min(RUNS[name], asked.runs)):

@@ -1,8 +1,10 @@
 """How often the intervals of `bnstats propagate` hold, for networks whose exact law is known.
 
     python tests/studies/propagation_coverage.py [--replications 4000] [--seed 0] [--out results]
+                                                 [--render]
 
-Writes the part ``coverage`` of propagation.json and, from that alone, propagation.md.
+Writes the part ``coverage`` of propagation.json and, from that alone, propagation.md; --render does
+only the latter.
 
 A ReLU network with He's weights multiplies |x|² by independent F = (2/n)·χ²_K, K ~ Bin(n, ½), and
 |dy|² by factors of the same law; a linear one by χ²_n/n. Mean squares are drawn from these laws and
@@ -25,7 +27,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from propagation_report import write
+from propagation_report import render, write
 from scipy import special, stats
 
 from bnstats.networks.estimates import sides
@@ -118,7 +120,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--replications", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--render", action="store_true", help="only rewrite propagation.md")
     options = parser.parse_args(argv)
+    if options.render:
+        render(options.out)
+        return
     found = [row._asdict() for row in rows(options.replications, options.seed)]
     record = {"replications": options.replications, "seed": options.seed, "rows": found}
     write(options.out, "coverage", record)

@@ -23,6 +23,12 @@ def write(folder: Path, part: str, record: Any) -> None:
     found[part] = record
     text = json.dumps({name: found[name] for name in sorted(found)}, indent=1) + "\n"
     path.write_text(text, encoding="utf-8")
+    render(folder)
+
+
+def render(folder: Path) -> None:
+    """Write the page anew, from the record alone."""
+    found = json.loads((folder / "propagation.json").read_text(encoding="utf-8"))
     (folder / "propagation.md").write_text(page(found), encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
 """How long `bnstats propagate` takes beside loops that people would write, in one run.
 
-    python tests/studies/propagation_speed.py [--rounds 5] [--out results] [--quick]
+    python tests/studies/propagation_speed.py [--rounds 5] [--out results] [--quick] [--render]
 
 Counted are the processor's seconds, which others on a shared machine change little, in one thread;
 contenders take turns, and ratios are of medians. Writes the part ``speed`` of propagation.json and,
@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from propagation_report import write
+from propagation_report import render, write
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "support"))
@@ -151,7 +151,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("results"))
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--render", action="store_true", help="only rewrite propagation.md")
     options = parser.parse_args(argv)
+    if options.render:
+        render(options.out)
+        return
     record = measured(options.rounds, quick=options.quick)
     write(options.out, "speed", record)
     print(record)

@@ -1,6 +1,7 @@
 """How runs scale over processes and hosts, and what a task of a cluster costs.
 
     python tests/studies/scale.py [--out results] [--seconds 30] [--rounds 3] [--only PART]
+                                  [--render]
 
 - throughput: one and two processes, forked (--workers) and of dask (--cluster), in turns; the work
   fixed (strong scaling) and growing with the processes (weak scaling). Needs a quiet machine.
@@ -10,7 +11,7 @@
 - thousand: a scheduler with 1,000 workers whose tasks sleep instead of drawing.
 - endless: seconds until the first checkpoint of 1e9 and of 1e15 draws, and the client's memory.
 
-Writes scale.json, and scale.md from it alone.
+Writes scale.json, and scale.md from it alone, which is all that --render does.
 """
 
 from __future__ import annotations
@@ -388,12 +389,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=30.0, help="of one run")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", action="append", choices=PARTS)
+    parser.add_argument("--render", action="store_true", help="only rewrite scale.md")
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.inside is not None:
         print(json.dumps(inside(asked.inside)))
         return
     path = asked.out / "scale.json"
+    if asked.render:
+        path.with_suffix(".md").write_text(markdown(json.loads(path.read_text())))
+        return
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     record["machine"] = f"{os.cpu_count()} processors, {platform.system()}-{platform.machine()}"
     record["bnstats"] = __version__
@@ -401,7 +406,7 @@ def main() -> None:
         record[name] = PARTS[name](asked)
         print(name, json.dumps(record[name]), flush=True)
         path.write_text(json.dumps(record, indent=1) + "\n")
-        (asked.out / "scale.md").write_text(markdown(record))
+        path.with_suffix(".md").write_text(markdown(record))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from bnstats.custom.calls import blamed
 from bnstats.errors import BnstatsError, HostError, kind_of, printable
 from bnstats.specs.names import resolve
 
+_OTHERS = ("flax", "keras", "equinox", "haiku")
 _WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -49,9 +50,14 @@ class Factory:
         with blamed(printable(self.name, 80)):
             model = self.make(**dict(self.values))
         if not isinstance(model, nn.Module):
+            roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+            theirs = next((library for library in _OTHERS if library in roots), None)
             raise BnstatsError(
-                f"{printable(self.name, 80)} returned {kind_of(model)}, not a torch.nn.Module",
-                hint="a class of modules, or a function that builds one and returns it",
+                f"{printable(self.name, 80)} returned {kind_of(model)}"
+                f"{f' of {theirs}' if theirs else ''}, not a torch.nn.Module",
+                hint=f"models of {theirs} cannot be watched, only those of torch"
+                if theirs
+                else "a class of modules, or a function that builds one and returns it",
             )
         return model
 

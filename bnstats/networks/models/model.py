@@ -1,4 +1,4 @@
-"""A model of the user's as a subject of propagation: one draw of it, and a tally of draws."""
+"""A model of the user's as a subject of propagation, and one draw of it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import random
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -19,8 +19,13 @@ from bnstats.custom.calls import mistake
 from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.networks.models.factory import Factory
 from bnstats.networks.models.inputs import InputShape
+from bnstats.networks.models.placing import nodes_of
+from bnstats.networks.models.tally import ModelTally, Weight
+from bnstats.networks.models.tracing import Trace
 from bnstats.networks.models.watching import Call, Watcher, first_tensor
+from bnstats.networks.predictions import Predictions
 from bnstats.networks.reduce import Drawn, Ends, Label, Tally
+from bnstats.networks.shapes.predicted import predictions
 from bnstats.sampling.iid import stream
 from bnstats.sampling.layout import Chunk
 from bnstats.specs.sources import digest_of_source
@@ -28,7 +33,6 @@ from bnstats.specs.spec import Spec
 
 Mode = Literal["train", "eval"]
 _LEAST_BLOCKS = 3  # for a line through them to say something
-_SHOWN = 3  # names in a message
 
 _one_at_a_time = Lock()  # torch's seeds are those of all threads, and a worker may have several
 
@@ -67,85 +71,6 @@ class Model:
         """All of it in a line, the identity of the random streams."""
         values = ",".join(f"{k}={v}" for k, v in self.factory.values)
         return f"{self.factory.name} {values} {self.input} {self.batch} {self.mode}"
-
-
-class Weight(NamedTuple):
-    """What tells whether a parameter was drawn anew: two sums of it, and if all of it is alike."""
-
-    name: str
-    sums: tuple[float, float]
-    constant: bool
-
-
-@dataclass(frozen=True)
-class ModelTally(Tally):
-    """A tally of models that must have the same rows, and must not have the same weights.
-
-    Attributes
-    ----------
-    labels
-        What each row is of.
-    weights
-        Of the first model.
-    stuck
-        Parameters that are the same in every draw and not constant.
-    name
-        Of what makes the models.
-    per
-        What lines over the depth go through: a class of modules, or ``layer``.
-    """
-
-    labels: tuple[Label, ...] = ()
-    weights: tuple[Weight, ...] = ()
-    stuck: tuple[str, ...] = ()
-    name: str = ""
-    per: str = "layer"
-
-    @property
-    def notes(self) -> Sequence[str]:
-        """Which parameters are not drawn anew."""
-        if not self.stuck:
-            return ()
-        more = ", …" if len(self.stuck) > _SHOWN else ""
-        some = ", ".join(printable(name, 60) for name in self.stuck[:_SHOWN])
-        return (f"{len(self.stuck)} parameters are the same in every draw: {some}{more}",)
-
-    def merged(self, other: Tally) -> ModelTally:
-        """Pool two tallies.
-
-        Raises
-        ------
-        BnstatsError
-            Their models differ in their layers, or have the same weights.
-        """
-        assert isinstance(other, ModelTally)
-        self._check_rows(other)
-        merged = super().merged(other)
-        assert isinstance(merged, ModelTally)
-        if not (self.networks == 1 and other.weights):
-            return merged
-        pairs = zip(self.weights, other.weights, strict=True)
-        random_ones = [(a, b) for a, b in pairs if not (a.constant and b.constant)]
-        stuck = tuple(a.name for a, b in random_ones if a.sums == b.sums)
-        if random_ones and len(stuck) == len(random_ones):
-            raise BnstatsError(
-                f"{self.name} does not draw its weights anew: two models have the same ones",
-                hint="it may set a seed, load a checkpoint or return one model twice",
-            )
-        return replace(merged, stuck=stuck)
-
-    def _check_rows(self, other: ModelTally) -> None:
-        if self.labels == other.labels:
-            return
-        pairs = zip(self.labels, other.labels, strict=False)
-        ours, theirs = next(
-            ((a.name, b.name) for a, b in pairs if a != b),
-            (f"{len(self.labels)} layers", f"{len(other.labels)} layers"),
-        )
-        raise BnstatsError(
-            f"{self.name} calls other layers in other draws: '{ours}', then '{theirs}'",
-            hint="layers that are left out by chance in training are all there with `mode='eval'`",
-        )
 
 
 @dataclass(frozen=True)
@@ -188,8 +113,16 @@ class ModelTask:
         assert isinstance(tally, ModelTally)
         return tally.per
 
-    def predicted(self) -> None:
-        """Return nothing: what a model does is not known to us."""
+    def predicted(self, tally: Tally) -> Predictions:
+        """Return what is expected of the rows, of weights as large as they were on average."""
+        assert isinstance(tally, ModelTally)
+        model = self.model
+        if not tally.calls:
+            none, why = [math.nan] * len(tally.labels), (0, "other draws call other layers")
+            return Predictions(none, none, none, none, none, {"isolated": why, "wide": why})
+        means = [(w / tally.networks, b / tally.networks) for w, b in tally.squares]
+        nodes, rows = nodes_of(tally.calls, means, model.input.sides, model.batch)
+        return predictions(nodes, correlated=model.batch > 1, rows=rows)
 
     def tally(self, chunk: Chunk) -> ModelTally:
         """Draw one model and send a batch through it, forward and backward."""
@@ -202,11 +135,13 @@ def _drawn(model: Model, seeds: np.random.Generator, before: int) -> ModelTally:
     made = model.factory()
     gone = weakref.ref(made)
     made.train(model.mode == "train")
-    watcher = Watcher(made, model.batch, model.rows)
+    trace = None if before else Trace(model.batch)  # of the first draw
+    watcher = Watcher(made, model.batch, model.rows, trace)
     _pass(model, made, watcher, torch.Generator().manual_seed(_seed(seeds)))
     weights = tuple(_weights(made)) if before < 2 else ()  # of two draws
-    rows, blocks = watcher.rows, watcher.blocks
-    del made, watcher
+    rows, blocks, squares = watcher.rows, watcher.blocks, tuple(watcher.weights)
+    calls = tuple(trace.calls) if trace else ()
+    del made, watcher, trace
     if gone() is not None:  # a cycle holds it, and memory must not grow with the draws
         gc.collect()
     if not rows:
@@ -221,7 +156,8 @@ def _drawn(model: Model, seeds: np.random.Generator, before: int) -> ModelTally:
     ln_dx = np.array([[c.dx.ln if c.dx else math.nan for c in rows]])
     cosines = np.array([[c.y.cosine if c.y else math.nan for c in rows]])
     tally = Tally.of(Drawn(ln_y, ln_dx, cosines if model.batch > 1 else None), ends, before)
-    return ModelTally(**vars(tally), labels=labels, weights=weights, name=_name(model), per=per)
+    more: dict[str, Any] = {"calls": calls, "squares": squares, "name": _name(model), "per": per}
+    return ModelTally(**vars(tally), labels=labels, weights=weights, **more)
 
 
 def _pass(model: Model, made: Any, watcher: Watcher, generator: torch.Generator) -> None:
@@ -232,7 +168,7 @@ def _pass(model: Model, made: Any, watcher: Watcher, generator: torch.Generator)
         leaf = leaf.to(like.dtype).requires_grad_()
         x = leaf.clone()  # which a model may overwrite
     try:
-        with torch.enable_grad(), watcher.watching():
+        with torch.enable_grad(), watcher.watching(x):
             y = made(x)
     except KeyboardInterrupt:
         raise
@@ -251,6 +187,7 @@ def _pass(model: Model, made: Any, watcher: Watcher, generator: torch.Generator)
             f"no gradient leads from the output of {_name(model)} to its layers",
             hint="its forward runs without torch.no_grad() and .detach()",
         )
+    watcher.ends(found)
     dy = torch.randn(found.shape, generator=generator).to(found)
     try:
         torch.autograd.grad(found, sources, dy, allow_unused=True)

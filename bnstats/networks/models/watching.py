@@ -20,6 +20,7 @@ from torch.autograd.graph import get_gradient_edge
 from torch.overrides import TorchFunctionMode
 
 from bnstats.networks.models.numbers import Numbers, numbers_of
+from bnstats.networks.models.tracing import Taken, Trace, is_torchs, taken_of, tensor_of
 
 # Functions that are layers where a model calls them itself. Of sums, those of two tensors of one
 # shape: the ends of residual branches.
@@ -53,6 +54,8 @@ class Call:
         Numbers of its output, and of the gradient at its input; None where there is none.
     has_dx
         Whether its input has a gradient.
+    taken
+        What it was given, where calls are traced.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Call:
     y: Numbers | None = None
     dx: Numbers | None = None
     has_dx: bool = False
+    taken: Taken | None = None
 
 
 class Watcher:
@@ -77,13 +81,20 @@ class Watcher:
         By class of modules that hold others: the rows where each call begins and ends.
     sources
         Where the graph of gradients begins, if no input has gradients: behind tokens.
+    weights
+        Of every call of a module that has some: the mean square of what an output sums of them, and
+        of biases, for inputs of mean square 1.
     """
 
-    def __init__(self, model: nn.Module, batch: int, wanted: str = "*") -> None:
+    def __init__(
+        self, model: nn.Module, batch: int, wanted: str = "*", trace: Trace | None = None
+    ) -> None:
         self.rows: list[Call] = []
         self.open: list[Call] = []
         self.blocks: dict[str, list[tuple[int, int]]] = {}
         self.sources: list[Any] = []
+        self.weights: list[tuple[float, float]] = []
+        self._trace = trace
         self._model, self._batch, self._wanted = model, batch, wanted
         self._names = {module: name for name, module in model.named_modules()}
         self._calls: Counter[str] = Counter()
@@ -93,8 +104,10 @@ class Watcher:
         )
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Watch what is called within; what a backward pass calls again is not."""
+    def watching(self, x: Any) -> Iterator[None]:
+        """Watch what is called within, on an input; what a backward pass calls again is not."""
+        if self._trace is not None:
+            self._trace.begins(x)
         with ExitStack() as stack:
             for module in self._names:
                 if isinstance(module, torch.jit.ScriptModule):
@@ -106,19 +119,24 @@ class Watcher:
             yield
         self._last = (None, 0)
 
+    def ends(self, y: Any) -> None:
+        """Take the model's output."""
+        if self._trace is not None:
+            self._trace.ends(y)
+
     def _begins(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         own = self._names[module] or type(module).__name__
-        self._begin(own, type(module).__name__, (args, kwargs))
-        self._inside += _is_torchs(module)
+        self._begin(own, type(module).__name__, args, kwargs)
+        self._inside += is_torchs(module)
 
     def _ends(self, module: nn.Module, args: Any, output: Any) -> None:
-        self._inside -= _is_torchs(module)
+        self._inside -= is_torchs(module)
         call, y = self.open.pop(), first_tensor(output)
         holds = next(module.children(), None) is not None
         same = y is not None and self._last[0] is y and self._last[1] == y._version
         plain = type(module) in _HOLDERS
         if not (same and len(self.rows) > call.first_row) and not plain:
-            self._end(call, y)
+            self._end(call, y, module)
         if holds and module is not self._model and not plain:
             rows = call.first_row, len(self.rows) - 1
             self.blocks.setdefault(call.layer, []).append(rows)
@@ -127,9 +145,9 @@ class Watcher:
         """Call a function that is a layer, and watch it."""
         inside = self.open[-1].name if self.open else ""
         own = name if inside in ("", type(self._model).__name__) else f"{inside}.{name}"
-        self._begin(own, name, (args, kwargs))
+        self._begin(own, name, args, kwargs)
         y = function(*args, **kwargs)
-        self._end(self.open.pop(), first_tensor(y))
+        self._end(self.open.pop(), first_tensor(y), name)
         return y
 
     def listens(self, name: str, args: Any) -> bool:
@@ -143,22 +161,30 @@ class Watcher:
             )
         return name in _LAYERS
 
-    def _begin(self, own: str, layer: str, given: Any) -> None:
-        x = first_tensor(given)
+    def _begin(self, own: str, layer: str, args: Any, kwargs: Any) -> None:
+        x = first_tensor((args, kwargs))
         got = "x".join(map(str, x.shape)) if x is not None else "no tensor"
         call = Call(own, layer, got, len(self.rows))
+        if self._trace is not None:
+            call.taken = taken_of(args, kwargs)
         self.open.append(call)
         if x is not None and x.requires_grad and fnmatchcase(own, self._wanted):
             call.has_dx = True
             x.register_hook(lambda dx: _note(call, dx))
 
-    def _end(self, call: Call, y: Any) -> None:
+    def _end(self, call: Call, y: Any, what: nn.Module | str) -> None:
         if y is None:
             return
         self._last = y, y._version
         if not call.has_dx and y.requires_grad:
             self.sources.append(get_gradient_edge(y))
-        if not fnmatchcase(call.name, self._wanted):
+        wanted, own = fnmatchcase(call.name, self._wanted), _squares(what)
+        if own is not None:
+            self.weights.append(own)
+        if self._trace is not None and call.taken is not None:
+            at = None if own is None else len(self.weights) - 1
+            self._trace.called(what, call.name, call.taken, y, (wanted, at))
+        if not wanted:
             return
         self._calls[call.name] += 1
         if self._calls[call.name] > 1:
@@ -203,9 +229,18 @@ def _is_record(given: Any) -> bool:
     return hasattr(type(given), "__dataclass_fields__")
 
 
-def _is_torchs(module: nn.Module) -> bool:
-    """Whether a module is a layer of torch's own that holds no other."""
-    return type(module).__module__.startswith("torch.nn.") and not any(module.children())
+def _squares(what: nn.Module | str) -> tuple[float, float] | None:
+    """Return what an output sums of a layer's weights, squared, and E[b²]; None without weights."""
+    weight, bias = (tensor_of(what, name) for name in ("weight", "bias"))
+    if weight is None:
+        return None
+    return _square(weight), 0.0 if bias is None else _square(bias)
+
+
+def _square(tensor: Any) -> float:
+    """Return |tensor|² a row; rows are short enough for norms of their own precision."""
+    rows = tensor.reshape(max(len(tensor), 1), -1)
+    return float(torch.linalg.vector_norm(rows, dim=1).double().square().mean())
 
 
 def _note(call: Call, dx: Any) -> None:

@@ -6,66 +6,29 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
 from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Law
 from bnstats.networks.inits import drawn_by
 from bnstats.networks.models.inputs import InputShape
-from bnstats.networks.predictions import square_means
 from bnstats.networks.reduce import Label
-from bnstats.networks.shapes.events import Event, Shape, by_x, event_of, out_shape
+from bnstats.networks.shapes.events import Event, Shape, by_x, out_shape
+from bnstats.networks.shapes.steps import (
+    Flatten,
+    MisfitError,
+    Node,
+    Placed,
+    Step,
+    fitted,
+    isolated_squares,
+)
 from bnstats.networks.stack import Choices, Scale, alpha_of
 from bnstats.networks.stages import Add, Skip
 from bnstats.specs.names import resolve
 from bnstats.specs.spec import Spec, parse
 
 WORDS = ("skip", "add", "flatten")
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A layer of the registry at its place.
-
-    Attributes
-    ----------
-    name
-        As it was written.
-    spec
-        With the parameters that its place decides.
-    event
-        What it takes together; None of an elementwise layer.
-    shape
-        Of its output, without the batch.
-    squares
-        What it makes of the mean squares of standard normal x and dy; nan where that is not known.
-    forward, backward
-        Factors on y and dx.
-    bias_std, bias_law
-        Of biases, one a channel or feature.
-    """
-
-    name: str
-    spec: Spec
-    event: Event | None
-    shape: Shape
-    squares: tuple[float, float]
-    forward: float = 1.0
-    backward: float = 1.0
-    bias_std: float = 0.0
-    bias_law: str = "normal"
-
-
-@dataclass(frozen=True)
-class Flatten:
-    """All sides as one."""
-
-    shape: Shape
-    name: str = "flatten"
-
-
-Step: TypeAlias = Placed | Flatten | Skip | Add
 
 
 @dataclass(frozen=True)
@@ -139,6 +102,18 @@ class ShapedStack(Choices):
         return tuple(steps)
 
     @property
+    def nodes(self) -> list[Node]:
+        """The layers, and the layers whose outputs each takes."""
+        found, trunks, shape = list[Node](), list[int](), self.input.sides
+        for at, step in enumerate(self.steps):
+            if isinstance(step, Skip):
+                trunks.append(at)
+            trunk = (trunks.pop(),) if isinstance(step, Add) else ()
+            found.append(Node(step, (*trunk, at - 1), shape))
+            shape = getattr(step, "shape", shape)
+        return found
+
+    @property
     def specs(self) -> Iterator[Spec]:
         """The layers, which may be the user's own."""
         return (s.spec for s in self.steps if isinstance(s, Placed))
@@ -171,22 +146,14 @@ class ShapedStack(Choices):
         else:
             layer, carried = found
             name, items = layer.name, f"{carried},{items}"
-        required = {p.name for p in layer.parameters}
-        event: Event | None = None
-        values: dict[str, str] = {}
         given = dict(i.split("=", 1) for i in items.split(",") if "=" in i)
-        if _is_structured(layer.name, layer.family):
-            wanted = event_of(layer.name, shape, self.batch, given)
-            if isinstance(wanted, str):
-                raise self._misfit(at, shape, wanted)
-            event, values = wanted, {k: v for k, v in wanted.values.items() if k in required}
-        for key, value in values.items():
-            if key in given and not _alike(given[key], value):
-                raise self._misfit(at, shape, f"{key}={printable(given[key], 40)}")
-        weighted = "init" in required
+        try:
+            event, values = fitted(layer, given, shape, self.batch)
+        except MisfitError as misfit:
+            raise self._misfit(at, shape, str(misfit)) from None
         law: dict[str, str] = {}
         drawn = None
-        if weighted:
+        if "init" in {p.name for p in layer.parameters}:
             fan = _fan_in(given, values, shape)
             drawn = drawn_by(self.init, self.gain, self.bias_std, given, fan)
             given.pop("bias", None)  # which is the stack's to draw
@@ -212,11 +179,11 @@ class ShapedStack(Choices):
         out = shape if event is None else out_shape(spec, event, shape)
         if drawn is not None:
             biases = drawn.bias_std, drawn.bias_law
-            return Placed(text, spec, event, out, isolated(spec), 1.0, 1.0, *biases)
+            return Placed(text, spec, event, out, isolated_squares(spec), 1.0, 1.0, *biases)
         return self._scaled(text, spec if event else spec.under(Law()), event, out)
 
     def _scaled(self, text: str, spec: Spec, event: Event | None, out: Shape) -> Placed:
-        squares = isolated(spec)
+        squares = isolated_squares(spec)
         if self.scale == "none":
             return Placed(text, spec, event, out, squares)
         y, dx = (v**-0.5 if v > 0 else math.nan for v in squares)
@@ -235,20 +202,6 @@ class ShapedStack(Choices):
         )
 
 
-def isolated(spec: Spec) -> tuple[float, float]:
-    """Return E[y²] and E[dx²] of a layer alone under standard normals; nan where not known."""
-    y, dx = square_means(spec, 1.0)
-    return y.value, dx.value
-
-
-def _is_structured(name: str, family: str) -> bool:
-    """Whether a layer takes several numbers together."""
-    kinds = ("normalization", "softmax", "linear", "convolution", "max_pooling", "average_pooling")
-    others = ("lp_pooling", "fractional_pooling", "padding", "depthwise", "gated")
-    of_maps = family in ("dropout", "resizing") and name[-1] == "d"
-    return family in (*kinds, *others) or of_maps or name in ("drop_path", "feature_alpha_dropout")
-
-
 def _fan_in(given: Mapping[str, str], values: Mapping[str, str], shape: Shape) -> int:
     """Return how many inputs an output sums, for torch's biases."""
     kernel = 1
@@ -257,11 +210,6 @@ def _fan_in(given: Mapping[str, str], values: Mapping[str, str], shape: Shape) -
         kernel = math.prod(map(int, sides)) if len(sides) > 1 else int(sides[0]) ** (len(shape) - 1)
     channels = int(values.get("in_channels", values.get("in_features", "1")))
     return channels * kernel // int(given.get("groups", "1"))
-
-
-def _alike(given: str, value: str) -> bool:
-    """Whether a size is the same, 8 for 8x8."""
-    return given == value or set(value.split("x")) == {given}
 
 
 def _named(block: int, text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
@@ -15,8 +15,9 @@ from bnstats.networks.of_stack import OfStack
 from bnstats.networks.predictions import Predictions
 from bnstats.networks.reduce import Drawn, Ends, Tally
 from bnstats.networks.shapes.events import through
-from bnstats.networks.shapes.stack import Flatten, Placed, ShapedStack
-from bnstats.networks.shapes.wide import predict
+from bnstats.networks.shapes.predicted import predictions
+from bnstats.networks.shapes.stack import ShapedStack
+from bnstats.networks.shapes.steps import Flatten, Placed
 from bnstats.networks.stages import Add, Skip
 from bnstats.sampling.iid import stream
 from bnstats.sampling.layout import Chunk
@@ -49,12 +50,9 @@ class ShapedTask(OfStack[ShapedStack]):
         block = len(self.stack.block)
         return Tally.of(drawn, Ends.of_blocks(len(self.stack.steps), block), chunk.first)
 
-    def predicted(self) -> Predictions:
+    def predicted(self, tally: Tally) -> Predictions:
         """Return what is expected of each row."""
-        stack = self.stack
-        wide = predict(stack.input.sides, stack.steps, correlated=stack.batch > 1)
-        alone = list(_forward(stack.steps)), list(_backward(stack.steps))[::-1]
-        return Predictions(*alone, wide.y, wide.dx, wide.correlation)
+        return predictions(self.stack.nodes, correlated=self.stack.batch > 1)
 
 
 class _Pass:
@@ -152,28 +150,3 @@ def _numbers(h: Any) -> tuple[float, float]:
         return ln, math.nan
     together = flat @ squares**-0.5
     return ln, float((together @ together - batch) / (batch * (batch - 1)))
-
-
-def _forward(steps: Sequence[Any]) -> Iterator[float]:
-    square, trunks = 1.0, []
-    for step in steps:
-        if isinstance(step, Skip):
-            trunks.append(square)
-        elif isinstance(step, Add):
-            square = trunks.pop() + step.alpha**2 * square
-        elif isinstance(step, Placed):
-            square = square * step.squares[0] * step.forward**2 + step.bias_std**2
-        yield math.sqrt(square)
-
-
-def _backward(steps: Sequence[Any]) -> Iterator[float]:
-    square, trunks = 1.0, []
-    for step in reversed(steps):
-        if isinstance(step, Add):
-            trunks.append(square)
-            square *= step.alpha**2
-        elif isinstance(step, Skip):
-            square += trunks.pop()
-        elif isinstance(step, Placed):
-            square *= step.squares[1] * step.backward**2
-        yield math.sqrt(square)
