@@ -27,7 +27,7 @@ from bnstats.errors import BnstatsError
 )
 @click.option(
     "--precision",
-    type=float,
+    type=opt.number,
     metavar="R",
     help="Sample until the relative half-width of every σ is at most R, or until -n draws.",
 )
@@ -100,7 +100,7 @@ def command(
     if plot is not None:
         from bnstats.cli.plotting import check_plot
 
-        check_plot(plot, format_)
+        check_plot(console, plot, format_)
     opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if part is not None:

@@ -93,6 +93,15 @@ class Console:
         """Return text in the colour of its kind, such as a name or a verdict."""
         return click.style(text, **_STYLES[kind]) if self.color and kind in _STYLES else text  # type: ignore[arg-type]
 
+    @property
+    def encoding(self) -> str:
+        """Of stdout."""
+        return getattr(self.stdout, "encoding", None) or "utf-8"
+
+    def has(self, character: str) -> bool:
+        """Whether stdout has a character."""
+        return fitted(character, self.encoding) == character
+
     def take_stdout(self) -> None:
         """Let only `out` print on stdout until the command ends; what user code prints is aside."""
         click.get_current_context().with_resource(redirect_stdout(sys.stderr))
@@ -100,7 +109,7 @@ class Console:
     def out(self, text: str | bytes, *, end: bool = True) -> None:
         """Print data on stdout."""
         if isinstance(text, str):
-            text = fitted(text, getattr(self.stdout, "encoding", None) or "utf-8")
+            text = fitted(text, self.encoding)
         click.echo(text, file=self.stdout, color=self.color, nl=end)
 
     def note(self, text: str) -> None:

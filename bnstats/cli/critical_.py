@@ -15,13 +15,13 @@ from bnstats.cli.console import Console
 @opt.IMPORT
 @click.option(
     "--weight-std",
-    type=float,
+    type=opt.number,
     metavar="σ",
     help="Standard deviation σ_w of the weights, times √fan_in.",
 )
 @click.option(
     "--bias-std",
-    type=float,
+    type=opt.number,
     metavar="σ",
     help="Standard deviation σ_b of the biases.  [default: 0]",
 )

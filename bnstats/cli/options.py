@@ -16,6 +16,17 @@ from bnstats.errors import printable
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
+def number(value: str | float) -> float:
+    """Parse a number, written as 1.5, 5/3 or sqrt(2) as in a layer's parameters."""
+    from bnstats.specs import expressions
+
+    try:
+        return expressions.number(str(value))
+    except ValueError:
+        shown = printable(str(value), 60)
+        raise click.BadParameter(f"'{shown}' is not a number such as 0.5 or sqrt(2)") from None
+
+
 def sample_count(value: str) -> int:
     """Parse a positive whole number: 1000000, 1e6, 10M or 2**24."""
     text = value.strip()
@@ -292,9 +303,9 @@ def seed_option(default: int | None, unless: str = "") -> Callable[..., Any]:
 
 
 law_options = together(
-    click.option("--x-mean", type=float, default=0.0, help="Mean of x."),
-    click.option("--x-std", type=float, default=1.0, help="Standard deviation of x."),
-    click.option("--dy-std", type=float, default=1.0, help="Standard deviation of dy."),
+    click.option("--x-mean", type=number, default=0.0, help="Mean of x."),
+    click.option("--x-std", type=number, default=1.0, help="Standard deviation of x."),
+    click.option("--dy-std", type=number, default=1.0, help="Standard deviation of dy."),
 )
 
 

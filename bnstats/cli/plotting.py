@@ -9,21 +9,28 @@ from typing import TypeVar
 import click
 
 from bnstats.cli.console import Console
+from bnstats.errors import BnstatsError
 from bnstats.plots.style import module, suffix_of
 from bnstats.sampling.files import check_writable, write_atomically
 
 Shown = TypeVar("Shown")
 
 TERMINAL = "-"
+_DOT = "⠁"
 
 
-def check_plot(where: str | None, format_: str) -> None:
+def check_plot(console: Console, where: str | None, format_: str) -> None:
     """Raise BnstatsError before any work if a picture could not be drawn or written."""
     if where is None:
         return
     if where == TERMINAL:
         if format_ != "text":
             raise click.UsageError(f"--plot {TERMINAL} does not go with --format {format_}")
+        if not console.has(_DOT):
+            raise BnstatsError(
+                f"--plot {TERMINAL} draws in braille, which {console.encoding} lacks",
+                hint="--plot FILE.svg, or a terminal of UTF-8 without --ascii",
+            )
         module("plotille")
         return
     suffix_of(Path(where))

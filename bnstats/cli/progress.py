@@ -181,19 +181,20 @@ def _bar(name: str) -> Iterator[_Update]:
     from rich.console import Console as RichConsole
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
+    from rich.table import Column
 
     bar = Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=10),
-        TaskProgressColumn(),
-        Remaining(compact=True),
+        BarColumn(bar_width=10),  # where columns are few, the only one that gives of its own
+        TaskProgressColumn(table_column=Column(no_wrap=True)),
+        Remaining(compact=True, table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[note]}", markup=False),
         console=RichConsole(stderr=True),
         transient=True,
         auto_refresh=False,
     )
-    # 80 columns hold name, bar, share, time and note; rich would squeeze out the bar first.
-    short = name if len(name) <= 24 else f"{name[:23]}…"
+    # 80 columns hold name, bar, share, time and note.
+    short = name if len(name) <= 20 else f"{name[:19]}…"
     task = bar.add_task(short, total=None, note="")
     start = shown = time.monotonic()
 

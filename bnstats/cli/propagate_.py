@@ -10,18 +10,12 @@ import click
 from bnstats.cli import options as opt
 from bnstats.cli.completing import layers
 from bnstats.cli.console import Console
-from bnstats.errors import BnstatsError, printable
+from bnstats.errors import BnstatsError
 
 
 def _gain(value: str) -> float | Literal["auto"]:
     """Parse a number, or ``auto``."""
-    if value == "auto":
-        return "auto"
-    try:
-        return float(value)
-    except ValueError:
-        shown = printable(value, 60)
-        raise click.BadParameter(f"'{shown}' is not a number, nor 'auto'") from None
+    return "auto" if value == "auto" else opt.number(value)
 
 
 @click.command("propagate")
@@ -59,7 +53,9 @@ def _gain(value: str) -> float | Literal["auto"]:
     metavar="G",
     help="Factor on the weights in place of the init's own, or auto.",
 )
-@click.option("--bias-std", type=float, default=0.0, help="Standard deviation of normal biases.")
+@click.option(
+    "--bias-std", type=opt.number, default=0.0, help="Standard deviation of normal biases."
+)
 @opt.choice(
     "--scale",
     values=("none", "forward", "backward", "separate"),
@@ -75,7 +71,7 @@ def _gain(value: str) -> float | Literal["auto"]:
 )
 @click.option(
     "--precision",
-    type=float,
+    type=opt.number,
     metavar="R",
     help="Draw until the relative half-width of every typical σ is at most R.",
 )
@@ -154,7 +150,7 @@ def command(
 
     for text in required:
         requirement(text)  # what is wrong with it is told before anything is drawn
-    check_plot(plot, "json" if as_json else "text")
+    check_plot(console, plot, "json" if as_json else "text")
     opt.import_named(imports)
     runs = networks.runs(block, compare, widths, options)
     start, found = time.monotonic(), []

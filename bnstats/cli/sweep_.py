@@ -14,11 +14,20 @@ from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError
 
 
+def _one(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> str:
+    """Return the one parameter that is swept."""
+    if len(given) > 1:
+        raise click.UsageError("a sweep is over one parameter: --over is given twice")
+    return given[0]
+
+
 @click.command("sweep", cls=opt.WithLists)
 @opt.SPECS
 @click.option(
     "--over",
     required=True,
+    multiple=True,
+    callback=_one,
     metavar="NAME=VALUES",
     help="What to sweep: a parameter of the layers, or x_mean, x_std or dy_std. VALUES are a:b, "
     "a:b:log, a:b:STEP or a list v,v,v.",
@@ -89,7 +98,7 @@ def command(
     law = Law(*map(options.pop, Law._fields))
     format_ = opt.format_asked(format_, as_json)
     check_exports(export)
-    check_plot(plot, format_)
+    check_plot(console, plot, format_)
     opt.import_named(imports)
     with interruptible() as interrupted, watching(console, options["over"], interrupted) as watch:
         found = sweep(

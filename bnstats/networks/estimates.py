@@ -37,8 +37,8 @@ def summary(
     y = sides(tally.y, (p.isolated_y, p.wide_y), confidence)
     dx = sides(tally.dx, (p.isolated_dx, p.wide_dx), confidence)
     rows = tuple(
-        Row(*label[:3], of_y, of_dx if label.has_dx else None, _correlation(tally, p, i))
-        for i, (label, of_y, of_dx) in enumerate(zip(labels, y, dx, strict=True))
+        Row(*label[:3], of_y, of_dx if label.has_dx else None, c)
+        for label, of_y, of_dx, c in zip(labels, y, dx, _correlations(tally, p), strict=True)
     )
     factor: dict[Way, Factor | None] = {
         "y": _factor(tally.y, confidence, 1),
@@ -83,12 +83,17 @@ def within(side: Side, bounds: Interval) -> bool | None:
     return False if high < bounds[0] or low > bounds[1] else None
 
 
-def _correlation(tally: Tally, predicted: Predictions, i: int) -> Correlation | None:
-    c, wide = tally.correlation, predicted.correlation[i]
-    if c is None or c.count[i] < 2:
-        return None
-    error = math.sqrt(c.variance[i] / c.count[i])
-    return Correlation(float(c.mean[i]), error, wide if math.isfinite(wide) else None)
+def _correlations(tally: Tally, predicted: Predictions) -> Iterator[Correlation | None]:
+    """Yield one for each layer."""
+    c = tally.correlation
+    if c is None:
+        yield from (None for _ in predicted.correlation)
+        return
+    for count, mean, var, wide in zip(
+        c.count, c.mean, c.variance, predicted.correlation, strict=True
+    ):
+        known = wide if math.isfinite(wide) else None
+        yield Correlation(float(mean), math.sqrt(var / count), known) if count > 1 else None
 
 
 def sides(
@@ -96,14 +101,16 @@ def sides(
 ) -> Iterator[Side]:
     """Yield a side for each layer; predictions are isolated ones and wide ones."""
     spreads = way.between_networks(_CENTRAL).T
+    counts, means, variances = way.ln.count, way.ln.mean, way.ln.variance
+    trials = way.trial.variance
     for i, (low, high) in enumerate(spreads):
-        count, mean, variance = (float(v[i]) for v in (way.ln.count, way.ln.mean, way.ln.variance))
+        count, mean, variance = (float(v[i]) for v in (counts, means, variances))
         interval = relative = None
         if count > 1:
             relative = math.sqrt(variance / count) / 2
             reach = 2 * student(count, confidence) * relative
             interval = _exp_half(mean - reach), _exp_half(mean + reach)
-        ensemble, ln_error = _ensemble(way, i, confidence)
+        ensemble, ln_error = _ensemble(way, i, confidence, float(trials[i]))
         isolated, wide = (p[i] if math.isfinite(p[i]) and p[i] > 0 else None for p in predicted)
         yield Side(
             typical=Typical(_exp_half(mean) if count else math.nan, interval, relative),
@@ -124,8 +131,8 @@ def _z(ensemble: Ensemble, ln_error: float, predicted: float | None) -> float | 
     return 2 * math.log(ensemble.value / predicted) / ln_error
 
 
-def _ensemble(way: Direction, i: int, confidence: float) -> tuple[Ensemble, float]:
-    """Return √E[M], and the standard error of ln E[M]."""
+def _ensemble(way: Direction, i: int, confidence: float, trial: float) -> tuple[Ensemble, float]:
+    """Return √E[M], and the standard error of ln E[M]; ``trial`` is the trial's variance."""
     finite, ln_sum = float(way.others[i]), float(way.ln_sum[i])
     if not finite or math.isinf(ln_sum):
         return Ensemble(0.0 if finite else math.nan, None, None, reliable=False), 0.0
@@ -137,12 +144,12 @@ def _ensemble(way: Direction, i: int, confidence: float) -> tuple[Ensemble, floa
     error = math.sqrt(max(relative, 0.0) / (finite - 1))
     reach = student(finite, confidence) * error
     interval = _exp_half(ln_mean - reach), _exp_half(ln_mean + reach)
-    return Ensemble(value, value * error / 2, interval, _reliable(way, i)), error
+    return Ensemble(value, value * error / 2, interval, _reliable(way, i, trial)), error
 
 
-def _reliable(way: Direction, i: int) -> bool:
+def _reliable(way: Direction, i: int, variance: float) -> bool:
     """Whether E[M] has a small standard error if ln M is normal, by networks that are not in it."""
-    count, variance = float(way.trial.count[i]), float(way.trial.variance[i])
+    count = float(way.trial.count[i])
     alive, dead = float(way.ln.count[i]), float(way.dead[i])
     if count < _LEAST_TRIAL or way.nonfinite[i]:
         return False

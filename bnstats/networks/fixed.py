@@ -113,5 +113,9 @@ def depths(numbers: Mapping[str, Known], why: dict[str, str]) -> dict[str, Known
         if abs(abs(factor.value) - 1) <= factor.error:
             why[name] = "infinite: no exponential change"
             continue
-        found[name] = through(lambda x: 1 / abs(math.log(abs(x))) if x else 0.0, factor)
+        size = Known(abs(factor.value), factor.error)
+        if size.value < size.error:  # 0 is not excluded, nor is a change at once
+            half = (size.value + size.error) / 2
+            size = Known(half, half)
+        found[name] = through(lambda x: 1 / abs(math.log(x)) if x else 0.0, size)
     return found

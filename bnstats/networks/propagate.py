@@ -169,7 +169,9 @@ def propagate(
         what = "width" if width is not None else "tokens"
         raise ArgumentError(f"{what} has no place beside the input of a stack, a shape")
     plain = ShapedStack(words, shape, depth or 1, batch or 8, "", None, bias_std, scale)
-    return propagated(ShapedTask(chosen(plain, init, gain), sampling.seed), bounds)
+    shaped = chosen(plain, init, gain)
+    shaped.check_numbers(shaped.weights, shaped.numbers)
+    return propagated(ShapedTask(shaped, sampling.seed), bounds)
 
 
 def _model_task(

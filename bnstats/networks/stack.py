@@ -30,7 +30,7 @@ AnyStack = TypeVar("AnyStack", "Stack", "ShapedStack")
 Scale = Literal["none", "forward", "backward", "separate"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 
-_MOST_NUMBERS = 2**27  # of all weights of a network, 1 GB
+_MOST_WEIGHTS, _MOST_SIGNALS = 2**27, 2**30  # numbers of a network, 1 GB and 8 GB
 
 
 class Choices:
@@ -63,6 +63,20 @@ class Choices:
     def text(self) -> str:
         """All of it in a line, the identity of the random streams."""
         return " ".join(f"{name}={value}" for name, value in self._given.items())
+
+    def check_numbers(self, weights: int, signals: int) -> None:
+        """Raise BnstatsError where one network does not fit into memory."""
+        if weights > _MOST_WEIGHTS:
+            raise BnstatsError(
+                f"a network would hold {weights:,} weights, more than {_MOST_WEIGHTS:,}",
+                hint="fewer or smaller layers; normal weights of dense stacks need no matrices",
+            )
+        if signals > _MOST_SIGNALS:
+            raise BnstatsError(
+                f"the signals of a network would be {signals:,} numbers, more than "
+                f"{_MOST_SIGNALS:,}",
+                hint="fewer or smaller layers, or a smaller `batch`",
+            )
 
     @property
     def _given(self) -> dict[str, Any]:
@@ -171,14 +185,10 @@ class Stack(Choices):
         """Weights of one network."""
         return self.width**2 * self.depth * sum(isinstance(s, Dense) for s in self.stages)
 
-    def check_matrices(self) -> None:
-        """Raise BnstatsError where the weights of one network do not fit into memory."""
-        if self.matrix_numbers > _MOST_NUMBERS:
-            raise BnstatsError(
-                f"a network would hold {self.matrix_numbers:,} weights, more than "
-                f"{_MOST_NUMBERS:,}",
-                hint="a smaller `width` or `depth`; normal weights need no matrices",
-            )
+    @property
+    def numbers(self) -> int:
+        """Numbers of all signals of one network, which the way back needs."""
+        return 2 * self.width * self.batch * len(self.stages) * self.depth
 
     def _stage(self, text: str) -> Stage:
         word, _, given = text.partition(":")

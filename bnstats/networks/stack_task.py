@@ -34,8 +34,7 @@ class StackTask(OfStack[Stack]):
         """Networks that are drawn together: a function of the stack, as streams depend on it."""
         stack = self.stack
         layer = stack.width * stack.batch
-        tape = 2 * layer * len(stack.stages) * stack.depth
-        size = min(_BLOCK_NUMBERS // layer, _TAPE_NUMBERS // tape)
+        size = min(_BLOCK_NUMBERS // layer, _TAPE_NUMBERS // stack.numbers)
         if self.engine == "matrices":
             size = min(size, _MATRIX_NUMBERS // max(stack.matrix_numbers, 1))
         return max(size, 1)
@@ -70,9 +69,8 @@ def task_of(stack: Stack, *, matrices: bool, seed: int) -> StackTask:
     Raises
     ------
     BnstatsError
-        The matrices do not fit into memory.
+        A network does not fit into memory.
     """
     engine: Engine = "matrices" if matrices or not stack.gaussian else "exact"
-    if engine == "matrices":
-        stack.check_matrices()
+    stack.check_numbers(stack.matrix_numbers if engine == "matrices" else 0, stack.numbers)
     return StackTask(stack, engine, seed)

@@ -18,6 +18,7 @@ from bnstats.runs.drawing import sample
 from bnstats.runs.solve import Solution, solve
 from bnstats.sampling.settings import Sampling, checked_quantities
 from bnstats.sampling.watch import Watch
+from bnstats.specs.expressions import number
 from bnstats.specs.names import Load
 from bnstats.specs.over import POINTS, Over, over_of
 from bnstats.statistics.estimate import Estimate
@@ -49,7 +50,7 @@ class Point:
     def at(self) -> float | str:
         """The value, as a number if it is one."""
         try:
-            return float(self.text)
+            return number(self.text)
         except ValueError:
             return self.text
 
@@ -259,6 +260,8 @@ def sweep(
         raise BnstatsError(f"points {points} is not a whole number ≥ 2")
     layers = tuple(dict.fromkeys(layers))
     swept = over_of(over, layers, load, points)
+    if swept.is_of_law and getattr(law, swept.name) != getattr(STANDARD, swept.name):
+        raise BnstatsError(f"{swept.name} is swept, and given as well")
     wanted = [wanted_of(t, swept.name) for t in ((find,) if isinstance(find, str) else find)]
     names = checked_quantities(quantities)
     names = names or tuple(dict.fromkeys(w.quantity for w in wanted)) or USUAL

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 _NAMES = (
-    "samples|seed|direction|sampler|workers|backend|device|x_std|digits|networks|width|depth|input"
-    "|batch|mode|rows|init|gain|scale|quantity"
+    "samples|precision|seed|direction|sampler|workers|backend|device|x_std|digits|networks|width"
+    "|depth|input|batch|mode|rows|init|gain|scale|quantity"
 )
 _ARGUMENT = re.compile(rf"`({_NAMES})(?:='?([^`]*?)'?)?`")
 

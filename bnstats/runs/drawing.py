@@ -173,7 +173,15 @@ def prepared(spec: Spec, sampling: Sampling, *, drawn_before: bool = False) -> R
     jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
     unknown = of_unknown_error(exact, sampling.directions, heavy)
     seen = tails(spec, sampling.law, unknown, samples)
-    estimator = Estimator(exact, sampling.confidence, _ROUNDOFF[sampling.dtype], heavy, jumps, seen)
+    estimator = Estimator(
+        exact,
+        sampling.confidence,
+        _ROUNDOFF[sampling.dtype],
+        heavy,
+        jumps,
+        seen,
+        1 + abs(sampling.law.x_mean) / sampling.law.x_std,
+    )
     ends = math.inf if sampling.samples is None and sampling.max_time is not None else samples
     return Run(spec, sampling, samples, devices, Target(ends, sampling.precision, estimator))
 

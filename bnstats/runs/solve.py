@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from bnstats.claims.wanted import Wanted
 from bnstats.layers import Known
+from bnstats.specs.expressions import number
 from bnstats.specs.over import Over
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.roots import Bracket, scan, sign
@@ -101,7 +102,7 @@ def solve(over: Over, wanted: Wanted, quantity: Quantities) -> list[Solution]:
 
     def off_at(t: float) -> Known:
         text = swept.get(t) or repr(scale.value(t))
-        return distance(quantity(text), float(text))
+        return distance(quantity(text), number(text))
 
     crossings = scan(off_at, list(swept)).zeros
     solutions = [_solution(wanted, scale, zero) for zero in crossings if not _is_jump(off_at, zero)]

@@ -9,9 +9,12 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from bnstats.notation import MINUS
+
 MAX_LENGTH = 200
 MODULE = r"(?:(?:math|np|numpy)\.)?"  # as code writes it
 _PARTS = rf"[0-9.+\-*/() \t]|{MODULE}(?:sqrt|exp|log|pi)|[0-9][eE]"
+_NUMBER = r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf)"
 _BINARY = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -39,6 +42,31 @@ def parsed(text: str, variable: str = "") -> ast.expr:
         return ast.parse(text, mode="eval").body
     except (SyntaxError, RecursionError, MemoryError):
         raise ValueError("not an expression") from None
+
+
+def number(text: str) -> float:
+    """Return the number that a text is: a decimal, inf, or what an expression makes.
+
+    Raises
+    ------
+    ValueError
+        Another text, or an expression that has no value.
+
+    Examples
+    --------
+    >>> number("0.25"), number("5/3")
+    (0.25, 1.6666666666666667)
+    """
+    text = text.strip().replace(MINUS, "-")
+    if re.fullmatch(_NUMBER, text, re.ASCII):
+        return float(text)
+    try:
+        value = evaluate(parsed(text))
+    except ArithmeticError:
+        value = math.nan
+    if math.isnan(value):
+        raise ValueError("no value")
+    return value
 
 
 def evaluate(tree: ast.expr, values: Mapping[str, float] = MappingProxyType({})) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 
 from bnstats.errors import BnstatsError, printable, suggestion
 from bnstats.layers import Law
+from bnstats.specs.expressions import number
 from bnstats.specs.names import Load, split
 from bnstats.specs.spec import Spec, parse, value_text
 
@@ -48,7 +49,7 @@ class Over:
     def numbers(self) -> tuple[float, ...] | None:
         """The values as numbers; None where one is none, such as a word or 2x3."""
         try:
-            return tuple(map(float, self.texts))
+            return tuple(map(number, self.texts))
         except ValueError:
             return None
 
@@ -60,7 +61,7 @@ class Over:
     def at(self, layer: str, text: str, law: Law, load: Load) -> tuple[Spec, Law]:
         """Return a layer, written without the parameter, and the law at one of the values."""
         if self.is_of_law:
-            return parse(layer, load), law._replace(**{self.name: float(text)})
+            return parse(layer, load), law._replace(**{self.name: number(text)})
         name, _ = split(layer)
         sign = ":" if layer == name else ","
         return parse(f"{layer}{sign}{self.name}={text}", load), law
@@ -131,13 +132,13 @@ def _range(name: str, said: str, *, whole: bool, points: int) -> Over:
     try:
         first, last, *rest = said.split(":")
         (how,) = rest or ("",)
-        low, high = float(first), float(last)
-        step = float(how) if how not in ("", "log") else 0.0
+        low, high = number(first), number(last)
+        step = number(how) if how not in ("", "log") else None
     except ValueError:
         raise BnstatsError(
             f"over {name}={printable(said, 60)} is no range", hint=_EXAMPLES
         ) from None
-    if not (math.isfinite(low + high + step) and low < high and step >= 0):
+    if not (math.isfinite(low + high + (step or 0)) and low < high and (step is None or step > 0)):
         raise BnstatsError(
             f"over {name}={printable(said, 60)}: a range goes up, in finite steps above 0",
             hint=_EXAMPLES,

@@ -25,13 +25,12 @@ from bnstats.layers import (
 )
 from bnstats.notation import MINUS
 from bnstats.specs.composition import CHAIN, Scale, chained_layer, scale_of, scaled_layer
-from bnstats.specs.expressions import evaluate, parsed
+from bnstats.specs.expressions import number
 from bnstats.specs.libraries import our_word
 from bnstats.specs.names import Load, is_a_librarys, refuse, split
 
 _MAX_LENGTH = 1000
 _SIDES = "sides are written with an x between them: 3x2"
-_NUMBER = r"[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|inf)"
 # The text that a value of each kind has, and what it is called; numbers are read otherwise.
 _FORMS = {
     "word": (r"[\w.+-]+", "a word"),
@@ -333,8 +332,8 @@ def _typed(parameter: Parameter, text: str) -> Any:
         raise ValueError(f"{wrong}one of {', '.join(parameter.choices)}")
     if kind == "float" or (kind == "number" and not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII)):
         try:
-            value = float(text) if re.fullmatch(_NUMBER, text, re.ASCII) else evaluate(parsed(text))
-        except (ValueError, ArithmeticError):
+            value = number(text)
+        except ValueError:
             raise ValueError(f"{wrong}a number") from None
         if not math.isfinite(value) and not (parameter.range and math.inf in parameter.range):
             raise ValueError(f"{wrong}a finite number")

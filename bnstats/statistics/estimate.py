@@ -213,6 +213,9 @@ class Estimator:
         Of Sobol' points, the jumps in each direction. A replicate's mean is off by one point's
         share of a jump with a chance that depends on its place: where it is small, 32 replicates
         may all be alike.
+    farness
+        How many times further from 0 x lies than from its mean: so much of the rounding of x is
+        felt where its mean is taken away.
     tails
         Where theory knows no fourth moment, what other draws tell of it: a sample that does not
         have the effective draws which they allow has no interval to be believed.
@@ -224,6 +227,7 @@ class Estimator:
     heavy_tailed: tuple[Direction, ...] = ()
     crossings: Mapping[Direction, tuple[Crossing, ...]] = field(default_factory=dict)
     tails: Mapping[Direction, Tail] = field(default_factory=dict)
+    farness: float = 1.0
 
     def is_hopeless(self, direction: Direction) -> bool:
         """Whether no number of draws is sure to give an interval that may be believed."""
@@ -284,7 +288,10 @@ class Estimator:
         if not m.count:
             return Estimate(math.nan, None, None, 0.0, exact)
         constant = exact is not None and exact.by == CONSTANT
-        moment, stderr = _moment(q, m, self.rounding, constant=constant)
+        rounding = self.rounding
+        if constant:
+            rounding = max(rounding, VARIANCE_ROUNDING) * self.farness
+        moment, stderr = _moment(q, m, rounding, constant=constant)
         if stderr is not None and m.points > m.count:
             stderr = math.hypot(stderr, _crossed(q, m, self.crossings.get(q.direction, ())))
         log_scale = q.moment != "mean"
@@ -405,8 +412,6 @@ def _moment(
     if q.moment == "var" and stderr > 0:
         # To second order −(ā − E[a])² adds a variance of 2 and a squared bias of 1, in (Var[a]/n)².
         stderr = math.hypot(stderr, math.sqrt(3) * m.aa / n / n)
-    if constant:
-        rounding = max(rounding, VARIANCE_ROUNDING)
     # s = 0 is no information about the error, never "± 0".
     known = constant or stderr * math.sqrt(n) > VARIANCE_ROUNDING * size
     return value, math.hypot(stderr, rounding * size) if known else None

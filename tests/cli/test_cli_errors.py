@@ -173,7 +173,16 @@ TABLE: list[tuple[str, list[str], str]] = [
             f"error: x-std {shown} is not a positive number\n",
         )
         for command in ("compute", "exact")
-        for text, shown in [("0", "0.0"), ("-1", "-1.0"), ("nan", "nan"), ("inf", "inf")]
+        for text, shown in [("0", "0.0"), ("-1", "-1.0"), ("1/3-1/3", "0.0"), ("inf", "inf")]
+    ),
+    *(
+        (
+            f"exact {option} {text}",
+            ["exact", "relu", option, text],
+            f"error: Invalid value for '{option}': '{text}' is not a number such as 0.5 or "
+            "sqrt(2)\nhint:  bnstats exact --help\n",
+        )
+        for option, text in [("--x-std", "nan"), ("--x-mean", "5/0"), ("--dy-std", "sqrt2")]
     ),
     (
         "--dy-std",

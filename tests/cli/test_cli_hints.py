@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cli_support import Cli
+
+import bnstats
+from bnstats.report.options import as_options
 
 
 def help_of(cli: Cli, command: str) -> str:
@@ -96,3 +101,20 @@ def test_what_a_module_imports_is_not_suggested(
     (tmp_path / "no_acts.py").write_text("import numpy as np\nnp_ = 3\n")
     assert "hint:  did you mean 'npe'?" in cli("exact", "few_acts:nope").err
     assert f"hint:  it is {tmp_path / 'no_acts.py'}" in cli("exact", "no_acts:nope").err
+
+
+def texts_of_errors() -> Iterator[str]:
+    """Yield what the package raises, and its hints, with an x for each number in it."""
+    for path in Path(bnstats.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("Error"):
+                for part in (*node.args, *(k.value for k in node.keywords)):
+                    pieces = getattr(part, "values", [part])
+                    yield "".join(str(getattr(piece, "value", "x")) for piece in pieces)
+
+
+def test_an_argument_in_an_error_is_an_option_on_the_command_line() -> None:
+    """In Python errors name arguments in backticks, which no shell has."""
+    named = [text for text in texts_of_errors() if re.search(r"`[a-z_]+(=[^`]*)?`", text)]
+    assert len(named) > 20
+    assert not [text for text in named if "`" in as_options(text)]

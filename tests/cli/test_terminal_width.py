@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from typing import Any
 
 import pytest
@@ -30,6 +31,14 @@ def shown(records: list[Any], page: Page = PIPED, seconds: tuple[float, ...] = (
 
 def words(lines: list[str]) -> list[str]:
     return " ".join(lines).split()
+
+
+def test_eighty_columns_hold_a_long_name_the_share_the_time_left_and_the_estimate() -> None:
+    layer = "max_pool2d:kernel_size=3,stride=2"
+    run = Terminal("compute", layer, "-n", "1e9", "--workers", 1, COLUMNS="80", NO_COLOR="1")
+    run.wait_for(r"max_pool2d\S* [━╸╺ ]+ 0% \d+:\d\d\S* \S+ at \S+/s  σ\[dx\] 0\.\d+\(\d+\)")
+    run.process.send_signal(signal.SIGINT)
+    assert run.finish()[0] == 130
 
 
 @pytest.mark.parametrize("columns", [50, 60, 100])

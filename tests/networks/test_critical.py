@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import mpmath
+import numpy as np
 import pytest
 from cli_support import Cli, read_document
 from scipy import optimize
@@ -110,6 +111,23 @@ def test_all_numbers_of_a_chaotic_network_of_erf_are_those_of_closed_forms() -> 
     within(point.xi_dx, 1 / math.log(chi))
 
 
+@pytest.mark.parametrize("w", [2.0, 5.0, 10.0, 100.0])
+def test_what_shrinks_to_nothing_in_a_layer_may_do_so_at_once(w: float) -> None:
+    """Of sin E[f²] is (1 − e^−2q)/2: at large q slopes are below any error, and depths near 0."""
+    b = 1.0
+    q = optimize.brentq(lambda q: w * w * (1 - math.exp(-2 * q)) / 2 + b * b - q, 1, 1e5)
+    c = b * b / q
+    for _ in range(50):  # E[sin u·sin v] is e^−q·sinh(qc)
+        c = (w * w * (math.exp(q * (c - 1)) - math.exp(-q * (c + 1))) / 2 + b * b) / q
+    ln_rate = 2 * math.log(w) - 2 * q
+    ln_slope = 2 * math.log(w) + np.logaddexp(q * (c - 1), -q * (c + 1)) - math.log(2)
+    point = bnstats.critical("sin", weight_std=w, bias_std=b)
+    within(point.q, q)
+    within(point.c, c)
+    within(point.xi_q, 1 / abs(ln_rate), 0.1)
+    within(point.xi_c, 1 / abs(ln_slope), 0.1)
+
+
 def test_the_correlation_of_relu_networks_layer_by_layer() -> None:
     """Arc-cosine kernel; from independent inputs 1 − c falls like 9π²/(2l²)."""
     layer, c, seen = WideLayer(Activation(parse("relu")), math.sqrt(2)), 0.0, {}
@@ -211,7 +229,8 @@ def test_a_function_of_the_users_is_as_good_as_its_slopes() -> None:
         (["hardshrink"], "hardshrink jumps at x = -0.5", "there is no edge"),
         (["tanh", "--weight-std", "-1"], "weight-std -1.0 is not between", "σ_w is that of"),
         (["tanh", "--weight-std", "0"], "weight-std 0.0 is not between", "σ_w is that of"),
-        (["tanh", "--bias-std", "nan"], "bias-std nan is not 0 or between", "standard deviation"),
+        (["tanh", "--bias-std", "nan"], "Invalid value for '--bias-std': 'nan' is", "--help"),
+        (["tanh", "--weight-std", "5/0"], "Invalid value for '--weight-std': '5/0'", "--help"),
         (["tanh", "--bias-std", "1e9"], "bias-std 1000000000.0 is not 0 or", "standard deviation"),
         (["tanhh"], "unknown layer 'tanhh'", "did you mean 'tanh'?"),
         ([], "Missing argument 'SPEC...'", "bnstats critical --help"),

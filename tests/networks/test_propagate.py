@@ -14,7 +14,7 @@ import bnstats
 from bnstats.networks.engines import Engine
 from bnstats.networks.passes import draw
 from bnstats.networks.propagation import Side
-from bnstats.networks.reduce import Direction, Drawn, Ends, Tally
+from bnstats.networks.reduce import Direction, Drawn, Ends, Spread, Tally
 from bnstats.networks.stack import Scale, Stack
 
 NEAR = pytest.approx
@@ -454,7 +454,22 @@ def test_exit_codes_tell_ok_from_fail_from_undecided(
         (
             ["linear", "--init", "orthogonal", "--width", "20000"],
             "a network would hold 12,000,000,000 weights",
-            "a smaller --width or --depth",
+            "need no matrices",
+        ),
+        (
+            ["linear", "relu", "--width", "65536", "--depth", "10000"],
+            "the signals of a network would be 5,242,880,000 numbers",
+            "a smaller --batch",
+        ),
+        (
+            ["linear", "--input", "65536", "--batch", "2"],
+            "a network would hold 4,294,967,296 weights",
+            "smaller layers",
+        ),
+        (
+            ["relu", "--input", "65536", "--batch", "65536"],
+            "the signals of a network would be 8,589,934,592 numbers",
+            "a smaller --batch",
         ),
         ([], "Missing argument 'LAYER...'", "bnstats propagate --help"),
     ],
@@ -467,6 +482,24 @@ def test_wrong_input_is_told_in_a_line(
     lines = outcome.err.splitlines()
     assert lines[0].startswith(f"error: {message}"), lines
     assert hint is None or (lines[-1].startswith("hint:  ") and hint in lines[-1]), lines
+
+
+def test_deep_stacks_cost_no_more_a_layer_than_shallow_ones(monkeypatch) -> None:
+    """Every variance is computed for all layers at once, however many there are."""
+    asked = []
+    of_all = Spread.variance.fget
+
+    def counted(spread: Spread) -> object:
+        asked.append(spread)
+        return of_all(spread)
+
+    monkeypatch.setattr(Spread, "variance", property(counted))
+    counts = []
+    for depth in (2, 20):
+        asked.clear()
+        bnstats.propagate("linear tanh", width=4, depth=depth, networks=4)
+        counts.append(len(asked))
+    assert counts[0] == counts[1]
 
 
 def test_a_function_of_the_users_goes_through_a_stack() -> None:

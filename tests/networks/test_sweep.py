@@ -47,6 +47,8 @@ def solutions(found: Sweep) -> tuple[Solution, ...]:
         ("approximate=none,tanh", "gelu", ("none", "tanh")),
         ({"x_mean": [-1, 0.5]}, "relu", ("-1", "0.5")),
         ("x_mean=-1:1:1", "relu", ("-1", "0", "1")),
+        ("x_std=1/2:5/2", "relu", ("0.5", "1", "1.5", "2", "2.5")),
+        ("alpha=1:2:1/2", "elu", ("1", "1.5", "2")),
     ],
 )
 def test_values(over: object, layer: str, wanted: tuple[str, ...]) -> None:
@@ -64,6 +66,8 @@ def test_values(over: object, layer: str, wanted: tuple[str, ...]) -> None:
         ("alpha=2:1", "goes up"),
         ("alpha=0:inf", "goes up"),
         ("alpha=0:1:-1", "goes up"),
+        ("alpha=0:1:0", "goes up"),
+        ("x_std=1,sqrt2", "not numbers"),
         ("alpha=0:1:log", "begins above 0"),
         ("alpha=0:1:1e-9", "values"),
         ("alfa=0:1", "elu has no parameter 'alfa'"),
@@ -74,6 +78,21 @@ def test_values(over: object, layer: str, wanted: tuple[str, ...]) -> None:
 def test_what_is_no_sweep_is_told(over: object, said: str) -> None:
     with pytest.raises(BnstatsError, match=said):
         texts(over)
+
+
+def test_an_expression_is_a_number_wherever_one_is_swept(cli: Cli) -> None:
+    over = "x_std=1/2,sqrt(2),2"
+    found = bnstats.sweep("tanh", over=over, find="std_y=0.7210934448671")
+    assert [point.at for point in found.curves[0].points] == [0.5, math.sqrt(2), 2.0]
+    there = bnstats.exact("tanh", x_std=math.sqrt(2)).std_y.value
+    assert found.curves[0].points[1].record.std_y.value == there
+    slopes = bnstats.sweep("leaky_relu", over="negative_slope=0,1/3,1/2", find="mean_slope=2/3")
+    assert [s.value for s in solutions(slopes)] == [1 / 3]
+    assert (
+        cli("sweep", "tanh", "--over", over, "--format", "csv")
+        .out.splitlines()[3]
+        .startswith(f"tanh,{math.sqrt(2)!r},std_y,")
+    )
 
 
 def test_every_layer_needs_the_parameter() -> None:
@@ -291,6 +310,8 @@ def test_a_sampled_sweep_as_json(cli: Cli) -> None:
         ("relu", "--over", "x_std=1:2", "--quantity", "chj"),
         ("relu", "--over", "x_std=1:2", "--plot", "a.gif"),
         ("relu", "--over", "x_std=1:2", "--points", "1"),
+        ("relu", "--over", "x_std=1:2", "--x-std", "3"),
+        ("elu", "--over", "x_std=1:2", "--over", "alpha=1:2"),
         ("softmax", "--over", "x_std=1:2", "--quantity", "stability"),
     ],
 )

@@ -70,6 +70,8 @@ DRAWN = {
     "skip rms_norm conv2d:out_channels=160,padding=1 add:alpha=0.5": "160x5x5",
     "conv2d:out_channels=160,padding=1 group_norm:num_groups=2 relu": "160x5x5",
     "conv2d:out_channels=120 batch_norm relu conv2d:out_channels=120 batch_norm relu": "120x6x6",
+    "depthwise_conv2d:padding=1 conv2d:out_channels=160,kernel_size=1 relu": "160x7x7",
+    "separable_conv2d:out_channels=160,padding=1 relu": "160x5x5",
     "conv2d:out_channels=160 relu flatten linear:out_features=300": "160x4x4",
     "depthwise_conv2d:depth_multiplier=2,padding=1 tanh conv2d:out_channels=160": "160x6x6",
     "separable_conv2d:out_channels=160 relu": "160x6x6",

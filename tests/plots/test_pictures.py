@@ -111,6 +111,9 @@ def test_what_is_no_picture_is_told_before_any_work(cli: Cli, tmp_path: Path) ->
         code, out, err = cli(*argv, "--plot", "-", "--format", "csv")
         assert (code, out) == (2, "")
         assert "--plot - does not go with --format csv" in err
+        code, out, err = cli("--ascii", *argv, "--plot", "-")
+        assert (code, out) == (2, "")
+        assert err.startswith("error: --plot - draws in braille, which ascii lacks")
         code, out, err = cli(*argv, "--plot", "a.gif")
         assert (code, out) == (2, "")
         assert "a picture ends in .svg, .png, .pdf" in err

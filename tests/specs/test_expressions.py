@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+from cli_support import Cli
 
+import bnstats
 from bnstats.errors import BnstatsError
-from bnstats.specs.expressions import evaluate, parsed
+from bnstats.specs.expressions import evaluate, number, parsed
 from bnstats.specs.spec import parse
 
 
@@ -55,6 +57,20 @@ def test_other_texts_are_no_numbers(value: str) -> None:
         parse(f"linear:init=orthogonal,gain={value}")
     text = caught.value.message
     assert "is not a number" in text or "not a finite number" in text or "expected key" in text
+
+
+def test_options_take_the_numbers_that_parameters_take(cli: Cli) -> None:
+    assert [number(t) for t in (" 5/3", "−1e-3", "inf", ".5")] == [5 / 3, -1e-3, math.inf, 0.5]
+    for text in ("nan", "1_0", "5/0", "1e999*0", "x"):
+        with pytest.raises(ValueError, match=r"value|expression|arithmetic"):
+            number(text)
+    path = ("--quantity", "std_y", "--get", "std_y.exact.value")
+    at_root = cli("exact", "tanh", "--x-std", "sqrt(2)", *path).out
+    assert float(at_root) == pytest.approx(bnstats.exact("tanh", x_std=2**0.5).std_y.value, 1e-12)
+    edge = cli("critical", "tanh", "--weight-std", "5/3", "--get", "bias_std.value").out
+    assert float(edge) == pytest.approx(bnstats.critical("tanh", weight_std=5 / 3).bias_std.value)
+    steps = ("propagate", "linear", "--width", "4", "--depth", "1", "--networks", "3", "--json")
+    assert '"gain": 1.6666666666666667' in cli(*steps, "--gain", "5/3").out
 
 
 def test_whole_numbers_and_sizes_are_no_expressions() -> None:

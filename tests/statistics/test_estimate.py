@@ -10,7 +10,7 @@ import pytest
 
 from bnstats.api import compute
 from bnstats.backends import numpy_backend as xp
-from bnstats.layers import Law
+from bnstats.layers import CONSTANT, Law
 from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator, as_normal, quantile
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.moments import Moments, merge, of
@@ -312,6 +312,19 @@ def test_rounding_is_an_error_that_draws_do_not_average_away():
     plain, rounded = (Estimator(rounding=r).estimates(m)["std_dx"] for r in (0.0, 0.1))
     expected = math.hypot(plain.stderr, 0.05 * plain.value)  # of the variance 0.1
     assert rounded.stderr == pytest.approx(expected, rel=2e-3)
+
+
+def test_the_rounding_of_a_mean_that_is_taken_away_is_felt_at_its_size():
+    # 12 numbers about 1444.664 miss their own mean by some 1e-13, all to one side; of 1e-9 is not
+    for seed in range(5):
+        spec = "group_norm:num_groups=1,num_channels=3,input_size=4"
+        found = compute(spec, samples=20_000, seed=seed, x_mean=1444.664)
+        assert found.mean_y.is_constant or abs(found.mean_y.z) < 1
+    off = {"y": of(xp, np.random.default_rng(15).normal(1e-9, 1e-12, size=(12, 1000)), 0.0)}
+    known = {"mean_y": Exact(0.0, 0.0, CONSTANT)}
+    found = Estimator(known, farness=1445).estimates(off)["mean_y"]
+    assert found.z is not None
+    assert found.z > 50
 
 
 def test_draws_left_out_make_an_estimate_unreliable():

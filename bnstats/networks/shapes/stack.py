@@ -132,6 +132,12 @@ class ShapedStack(Choices):
         sizes = (math.prod(s.shape) for s in self.steps if isinstance(s, Placed | Flatten))
         return self.batch * (sum(sizes) + math.prod(self.input.sides))
 
+    @property
+    def weights(self) -> int:
+        """Weights of one network."""
+        inputs = (s.spec.bound.inputs for s in self.steps if isinstance(s, Placed))
+        return sum(math.prod(i["weight"].shape) for i in inputs if "weight" in i)
+
     def _placed(self, at: int, text: str, shape: Shape) -> Placed:
         name, _, items = text.partition(":")
         found = resolve(name)
