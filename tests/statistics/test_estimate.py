@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,16 @@ import pytest
 from bnstats.api import compute
 from bnstats.backends import numpy_backend as xp
 from bnstats.layers import CONSTANT, Law
-from bnstats.statistics.estimate import MIN_N_EFF, Estimate, Estimator, as_normal, quantile
+from bnstats.statistics.estimate import (
+    MIN_N_EFF,
+    Crossing,
+    Estimate,
+    Estimator,
+    as_normal,
+    quantile,
+)
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.moments import Moments, merge, of
+from bnstats.statistics.moments import Moments, as_unit, merge, of
 from bnstats.statistics.quantities import QUANTITIES
 
 LOG = [name for name, q in QUANTITIES.items() if q.moment != "mean"]
@@ -372,3 +380,23 @@ def test_moments_of_pieces_give_the_same_estimate():
 def test_an_estimate_prints_its_standard_error():
     assert str(Estimate(0.2116763, 0.0000523, (0.2, 0.3), 1e6)) == "0.211676(52)"
     assert repr(Estimate(1.0, None, None, 1.0)) == "Estimate(1(?))"
+
+
+@pytest.mark.parametrize(
+    ("name", "one"),
+    [
+        ("mean_y", lambda mean: 3.0 - 1.0),
+        ("var_y", lambda mean: (3.0 - mean) ** 2 - (1.0 - mean) ** 2),
+        ("ms_y", lambda mean: 3.0**2 - 1.0**2),
+    ],
+)
+def test_two_points_beyond_a_jump_add_what_they_change(name: str, one: Any) -> None:
+    y = np.random.default_rng(0).gamma(2.0, size=400)
+    m = reduce(merge, (as_unit(of(xp, part, 0.5)) for part in np.split(y, 8)))
+    crossings = {"y": (Crossing(1.0, 3.0, 0.25),)}
+    plain = Estimator().estimates({"y": m})[name].stderr
+    wider = Estimator(crossings=crossings).estimates({"y": m})[name].stderr
+    assert plain
+    assert wider
+    added = 2 * abs(one(y.mean())) * 0.25 / 400
+    assert math.sqrt(wider**2 - plain**2) == pytest.approx(added, rel=1e-6)

@@ -286,3 +286,16 @@ def test_the_variance_does_not_depend_on_the_pivot(values, shift):
     var_near, var_far = (m.mean_b - m.mean_a**2 for m in (near, far))
     assert var_near == pytest.approx(var_far, abs=1e-11 * (1 + near.mean_b + shift**2))
     assert near.mean_a == pytest.approx(far.mean_a + shift, abs=1e-11)
+
+
+@pytest.mark.parametrize("middle", [0.0, 1.0, 100.0])
+@pytest.mark.parametrize("noise", [1e-3, 1e-2, 1.0])
+def test_float32_keeps_the_digits_of_what_hardly_varies(middle: float, noise: float) -> None:
+    """Sums in float32 about zero lose them where y, or its square, is nearly constant."""
+    rng = np.random.default_rng(3)
+    for sign in (1.0, rng.choice([-1.0, 1.0], 5000)):
+        y = (sign * (middle + noise * rng.standard_normal(5000))).astype(np.float32)
+        single, double = of(xp, y, 0.0), of(xp, y.astype(np.float64), 0.0)
+        for field in ("mean_b", "aa", "bb"):
+            near = pytest.approx(getattr(double, field), rel=2e-4)
+            assert getattr(single, field) == near, (field, middle)

@@ -319,6 +319,8 @@ def test_pieces_merge_to_the_whole() -> None:
     assert merged.count == whole.count == merged.points
     for name in ("mean", "between", "within"):
         assert getattr(merged, name) == pytest.approx(getattr(whole, name), rel=1e-11)
+    one, other = (replace(p, nonfinite=k) for p, k in zip(parts[:2], (2.0, 3.0), strict=True))
+    assert one.merged(other).nonfinite == one.merged(Joint(nonfinite=3.0)).nonfinite == 5
     units = reduce(Joint.merged, (p.as_unit() for p in parts))
     assert (units.count, units.points) == (3, 900)
     means = np.array([p.mean for p in parts])

@@ -138,9 +138,12 @@ def test_an_algebraic_singularity_is_within_its_error_or_has_no_value(name: str,
 
 
 @pytest.mark.parametrize("at", [0, 1, 0.3, -2.345])
-def test_what_does_not_exist_is_not_given(at: float) -> None:
+def test_what_does_not_exist_is_not_given(cli: Cli, at: float) -> None:
     known = exact(f"inverse:at={at}").quantities
     assert not known  # nor E[dx]: E|f′| is infinite, too
+    said = " ".join(cli("exact", f"inverse:at={at}").out.split())
+    assert "no exact E[y], σ[y]: infinite, or beyond what quadrature can tell" in said
+    assert "no exact E[dx], σ[dx], Var[dx]: the slope of inverse grows without bound" in said
     result = compute(f"inverse:at={at}", samples=20_000)
     assert not any(e.reliable for e in result.quantities.values())
 
