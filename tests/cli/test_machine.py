@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-import ctypes
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cli_support import Outcome, environment
 
-_OVERRIDES = (1, 2)  # CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, by which root reads everything
-_DROP = 24  # PR_CAPBSET_DROP
+# Root reads everything by CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH. What is begun by a program that
+# gave them up, by PR_CAPBSET_DROP, lacks them; of others than root it is refused, and not needed.
+_UNPRIVILEGED = """
+import ctypes, os, sys
+for capability in (1, 2):
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-c", *sys.argv[1:]])
+"""
 
 
-def _drop_privileges() -> None:
-    libc = ctypes.CDLL(None)
-    for capability in _OVERRIDES:
-        libc.prctl(_DROP, capability, 0, 0, 0)  # of others than root it is refused, and not needed
+def run(code: str, *argv: object, cwd: Path, before: str = "") -> Outcome:
+    """Run the program after some code, as someone who may not read everything.
 
-
-def run(
-    code: str, *argv: object, cwd: Path, prepare: Callable[[], None] = _drop_privileges
-) -> Outcome:
-    """Run the program after some code, as someone who may not read everything."""
+    ``before`` runs while everything may be read.
+    """
     begun = f"{code}\nimport sys\nfrom bnstats.cli.main import main\nsys.exit(main())"
     done = subprocess.run(
-        [sys.executable, "-c", begun, *map(str, argv)],
+        [sys.executable, "-c", before + _UNPRIVILEGED, begun, *map(str, argv)],
         cwd=cwd,
         env=environment(),
-        preexec_fn=prepare,
         capture_output=True,
         encoding="utf-8",
         timeout=120,
@@ -97,12 +95,8 @@ def test_what_may_not_be_read_is_named(
 def test_a_working_folder_that_may_not_be_read_is_in_the_way_of_files_alone(
     home: Path, argv: tuple[str, ...], code: int, told: str
 ) -> None:
-    def shut() -> None:
-        home.chmod(0)
-        _drop_privileges()
-
     try:
-        found = run("", *argv, cwd=home, prepare=shut)
+        found = run("", *argv, cwd=home, before="import os; os.chmod('.', 0)")
     finally:
         home.chmod(0o755)
     assert found.code == code, found.err

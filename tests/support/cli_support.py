@@ -36,8 +36,11 @@ Cli = Callable[..., Outcome]  # the fixture of this name
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Return an environment without the variables that change colours."""
-    unwanted = ("NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "_BNSTATS_COMPLETE")
+    """Return an environment without the variables that change colours, or a test's process set.
+
+    matplotlib names a temporary folder where it may write no other.
+    """
+    unwanted = ("NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "_BNSTATS_COMPLETE", "MPLCONFIGDIR")
     kept = {k: v for k, v in os.environ.items() if k not in unwanted}
     return kept | {"PYTHONPATH": ROOT, "PYTHONUTF8": "1"} | changes
 
