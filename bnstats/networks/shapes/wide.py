@@ -186,7 +186,14 @@ def _weighted(at: int, step: Placed, got: Shape, signal: _Signal | None) -> _Fou
     if signal is None:
         return "", back
     q, k = (m * factor + bias for m in y[1:])
-    return _Signal(q, k, origins=frozenset([at])), back
+    return _Signal(q, k, not _is_depthwise(step), origins=frozenset([at])), back
+
+
+def _is_depthwise(step: Placed) -> bool:
+    """Whether outputs are sums over a window of one channel: not normal, however many channels."""
+    values = step.spec.values
+    groups = values.get("groups", 1)
+    return step.spec.layer.name.startswith("depthwise") or 1 < groups == values["in_channels"]
 
 
 def _convolved(step: Placed, maps: Sequence[Any]) -> tuple[list[Any], Back]:
