@@ -226,13 +226,13 @@ def verdict(record: dict[str, Any], bars: list[Bar]) -> str:
     finest = PRECISIONS[-1]
     sobol = median(run["seconds"] for run in row["sobol"][f"{finest:g}"])
     plain = median(seconds_to(row["iid"][PLAIN], row["spread"], finest))
-    missed = [text for text, _, met in bars if not met]
+    missed = [text.partition(":")[0] for text, _, met in bars if not met]
     return (
         f"**{len(bars) - len(missed)} of {len(bars)} bars passed.** On one worker bnstats draws "
         f"sigmoid {faster['float64']} times as fast as a plain numpy script in float64, "
         f"{faster['float32']} times in float32. Its σ[dx] to {finest:g} takes sobol "
         f"{number(sobol)} s, a plain script {number(plain)} s (extrapolated). "
-        + (f"Missed: {'; '.join(missed)}." if missed else "")
+        + (f"Missed, as said under Bars: {'; '.join(missed)}." if missed else "")
     ).rstrip()
 
 
