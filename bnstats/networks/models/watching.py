@@ -178,7 +178,10 @@ class Watcher:
         self._last = y, y._version
         if not call.has_dx and y.requires_grad:
             self.sources.append(get_gradient_edge(y))
-        wanted, own = fnmatchcase(call.name, self._wanted), _squares(what)
+        wanted = fnmatchcase(call.name, self._wanted)
+        with torch._C.DisableTorchFunction():  # our own arithmetic is nothing to listen to
+            own = _squares(what)
+            numbers = numbers_of(y, self._batch) if wanted else None
         if own is not None:
             self.weights.append(own)
         if self._trace is not None and call.taken is not None:
@@ -189,9 +192,7 @@ class Watcher:
         self._calls[call.name] += 1
         if self._calls[call.name] > 1:
             call.name += f"#{self._calls[call.name]}"
-        self._inside += 1  # what follows is our own arithmetic
-        call.y = numbers_of(y, self._batch)
-        self._inside -= 1
+        call.y = numbers
         self.rows.append(call)
 
 
