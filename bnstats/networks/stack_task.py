@@ -52,9 +52,7 @@ class StackTask(OfStack[Stack]):
         stack = self.stack
         if not self.may_fork:
             return 1
-        numbers = stack.matrix_numbers
-        if self.engine == "exact":
-            numbers = 2 * stack.width * stack.batch * len(stack.stages) * stack.depth
+        numbers = stack.numbers if self.engine == "exact" else stack.matrix_numbers
         return min(workers, 1 + networks * numbers // _SHARE_NUMBERS)
 
     def predicted(self, tally: Tally) -> Predictions:

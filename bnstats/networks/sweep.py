@@ -276,7 +276,7 @@ def sweep(
         cluster=cluster,
         checkpoint=checkpoint,
     )
-    watch = _Watch(should_stop=should_stop, on_failure=on_failure, on_note=on_note)
+    watch = Watch(should_stop=should_stop, on_failure=on_failure, on_note=on_note)
     job = _Job(swept, names, tuple(wanted), how, load, watch)
     for layer in layers:  # a misspelt one must not cost what comes before it
         job.known(layer, swept.texts[0])
@@ -288,20 +288,6 @@ def sweep(
     whole = all(len(curve.points) == len(swept.texts) for curve in curves)
     curves = [curve for curve in curves if curve.points]
     return Sweep(swept, names, tuple(curves), law, how, "complete" if whole else "interrupted")
-
-
-@dataclass
-class _Watch(Watch):
-    """Stops where the work has failed."""
-
-    has_failed: bool = False
-
-    def stopping(self) -> bool:
-        return self.has_failed or super().stopping()
-
-    def failed(self, error: BnstatsError) -> None:
-        super().failed(error)
-        self.has_failed = True
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class Watch:
     should_stop: Callable[[], bool] | None = None
     on_failure: Callable[[BnstatsError], None] | None = None
     on_note: Callable[[str], None] | None = None
+    has_failed: bool = field(default=False, init=False)
 
     def layer(self, spec: str, done: int, total: int) -> None:
         """Hear that a layer is begun, the first after ``done`` of ``total``."""
@@ -73,16 +74,17 @@ class Watch:
 
     def stopping(self) -> bool:
         """Tell whether to stop; asked between chunks."""
-        return self.should_stop is not None and self.should_stop()
+        return self.has_failed or (self.should_stop is not None and self.should_stop())
 
     def failed(self, error: BnstatsError) -> None:
         """Hear what ends the work early: it is raised, unless someone wants what was done so far.
 
-        Who does not raise it answers `stopping` with true from then on.
+        `stopping` is true from then on.
         """
         if self.on_failure is None:
             raise error
         self.on_failure(error)
+        self.has_failed = True
 
     def note(self, text: str) -> None:
         """Hear what went otherwise than planned and changes no digit: a file, a lost worker."""

@@ -99,9 +99,8 @@ class Watcher:
         self._names = {module: name for name, module in model.named_modules()}
         self._calls: Counter[str] = Counter()
         self._last: tuple[Any, int] = (None, 0)  # the last row's tensor, and its version
-        self._inside = (
-            0  # above 0 where functions are not the model's own, but those of torch's layers
-        )
+        # Above 0 where functions are not the model's own, but those of torch's layers.
+        self._inside = 0
 
     @contextmanager
     def watching(self, x: Any) -> Iterator[None]:
