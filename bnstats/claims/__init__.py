@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bnstats.claims.claim import Claim, ClaimSet
+from bnstats.claims.fields import claim_of
 from bnstats.claims.files import read_claims
+from bnstats.claims.rows import rows_of
+from bnstats.custom import load_trusted
 from bnstats.errors import BnstatsError, printable, suggestion
 from bnstats.layers import STANDARD, Law
 from bnstats.specs.names import resolve
@@ -49,8 +53,17 @@ def claim_set(name: str) -> ClaimSet:
         if resolve(name):
             hint = f"it is a layer, of which bnstats show {printable(name, 60)} tells the claims"
         raise BnstatsError(f"unknown claim set '{printable(name, 60)}'", hint=hint)
-    path = _FOLDER / f"{name}.toml"
-    return read_claims(path.read_bytes(), path.name)
+    return read_claims(_content(name), f"{name}.toml")
+
+
+@cache
+def _content(name: str) -> bytes:
+    return (_FOLDER / f"{name}.toml").read_bytes()
+
+
+@cache
+def _rows(name: str) -> list[dict[str, Any]]:
+    return rows_of(_content(name).decode(), f"{name}.toml").rows
 
 
 def claim_sets() -> Iterator[ClaimSet]:
@@ -63,5 +76,9 @@ def claims_on(layer: str, law: Law = STANDARD) -> tuple[Claim, ...]:
 
     Those of inverse problems are about other values of a parameter.
     """
-    found = (c for s in claim_sets() for c in s.claims if c.spec.text == layer)
-    return tuple(c for c in found if c.law == law and c.inverse is None)
+    own = layer.partition(":")[0]
+    # The sets that ship call layers by their own names, so those about others need no reading.
+    sets = (name for name in set_names() if own.encode() in _content(name))
+    rows = ((name, row) for name in sets for row in _rows(name))
+    found = (claim_of(r, name, load_trusted) for name, r in rows if r["layer"].split(":")[0] == own)
+    return tuple(c for c in found if (c.spec.text, c.law, c.inverse) == (layer, law, None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,15 @@ def test_the_sets_that_ship():
             assert c.drawn in ALL_QUANTITIES
     assert {c.printed.text for c in claims_on("sigmoid")} >= {"0.2123", "0.2083", "1/2"}
     assert claims_on("tanh:nothing") == ()
+
+
+def test_the_claims_on_a_layer_are_those_of_all_sets():
+    """They are found by name without reading every set, so the sets call layers by their own."""
+    every = [c for s in claim_sets() for c in s.claims]
+    for spec, law in {(c.spec.text, c.law) for c in every}:
+        about = [c for c in every if (c.spec.text, c.law, c.inverse) == (spec, law, None)]
+        found = [replace(c, spec=a.spec) for c, a in zip(claims_on(spec, law), about, strict=True)]
+        assert found == about  # a chain is made anew whenever it is read
 
 
 def test_an_unknown_set():
