@@ -22,13 +22,14 @@ import os
 import sys
 import time
 import tomllib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from mutants import Mutant, file_of, mutants_of, stratified
 from mutation_report import markdown, summary
 from mutation_runs import SOURCES, Known, judge, known_tests, preload, tests_digest
+from mutation_session import exchange, judge_in_session
 
 EXPLANATIONS = Path(__file__).with_name("mutation.toml")
 
@@ -164,7 +165,7 @@ def main() -> int:
 def started(
     todo: list[Mutant], known: Known, options: argparse.Namespace, log: Path, tests: str
 ) -> int:
-    """Fork a process that judges mutants one by one and logs what becomes of each."""
+    """Fork a process that judges mutants and logs what becomes of each."""
     deadline = time.monotonic() + 60 * options.minutes
     child = os.fork()
     if child:
@@ -172,22 +173,47 @@ def started(
     code = 1
     try:
         with log.open("a", encoding="utf-8") as file:
-            for i, mutant in enumerate(todo, 1):
-                if time.monotonic() > deadline:
+            telling = _Telling(file, tests, len(todo), deadline)
+            ready = [m for m in todo if exchange(m, known)]
+            judge_in_session(ready, known, options.limit, telling)
+            done = {m.key for m in ready}
+            telling.count = len(ready)
+            for mutant in (m for m in todo if m.key not in done):
+                if not telling(mutant, judge(mutant, known, options.limit)):
                     break
-                found = judge(mutant, known, options.limit)
-                row = {"key": mutant.key, "tests_digest": tests, **found}
-                file.write(json.dumps(row) + "\n")  # a short line is one write, appended whole
-                file.flush()
-                if row["outcome"] == "survived":
-                    place = f"{i}/{len(todo)} {mutant.file}:{mutant.line} survived"
-                    print(f"{place} {row['tests']} of {row['of']} tests in {row['seconds']} s")
-                    print(f"  - {mutant.was}\n  + {mutant.now}", flush=True)
-                elif i % 20 == 0:
-                    print(f"{i}/{len(todo)}", flush=True)
         code = 0
     finally:
         os._exit(code)
+
+
+@dataclass
+class _Telling:
+    """Logs outcomes and shows survivors; says whether there is time for more."""
+
+    file: TextIO
+    tests: str
+    of: int
+    deadline: float
+    count: int = 0
+
+    def __post_init__(self) -> None:
+        self.screen = os.fdopen(os.dup(1), "w")  # a session of pytest keeps what is printed
+
+    def __call__(self, mutant: Mutant, found: dict[str, Any]) -> bool:
+        row = {"key": mutant.key, "tests_digest": self.tests, **found}
+        self.file.write(json.dumps(row) + "\n")  # a short line is one write, appended whole
+        self.file.flush()
+        self.count += 1
+        if row["outcome"] == "survived":
+            place = f"{self.count}/{self.of} {mutant.file}:{mutant.line} survived"
+            print(
+                f"{place} {row['tests']} of {row['of']} tests in {row['seconds']} s",
+                file=self.screen,
+            )
+            print(f"  - {mutant.was}\n  + {mutant.now}", file=self.screen, flush=True)
+        elif self.count % 20 == 0:
+            print(f"{self.count}/{self.of}", file=self.screen, flush=True)
+        return time.monotonic() < self.deadline
 
 
 def _may_die(outcome: dict[str, Any], tests: str) -> bool:

@@ -100,7 +100,7 @@ def in_child(work: Callable[[int], int]) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(status), written
 
 
-def _pytest(files: Iterable[str], plugin: object) -> int:
+def run_pytest(files: Iterable[str], plugin: object) -> int:
     quiet = ["-q", "-m", "", "-p", "no:cacheprovider", "--rootdir", str(ROOT)]
     return int(pytest.main([*quiet, *files], plugins=[plugin]))
 
@@ -115,6 +115,10 @@ class Known:
     seconds: dict[str, float]
     runs: dict[str, dict[int, set[str]]]  # of module and line; "" stands for collection
     failed: list[str]
+
+    def running(self, file: str, lines: Iterable[int]) -> set[str]:
+        """Return the tests that run any of these lines of a module."""
+        return set().union(*(self.runs[file][line] for line in lines))
 
 
 class _Recorder:
@@ -174,7 +178,7 @@ def known_tests(folder: Path) -> Known:
 def _record(path: Path, kept: Path) -> int:
     recorder = _Recorder()
     with recorder.lines.collect():
-        code = _pytest([str(path)], recorder)
+        code = run_pytest([str(path)], recorder)
     if code not in (0, 1):  # 1: some test failed, and is left out
         return code
     names = sorted({"", *recorder.seconds})
@@ -212,7 +216,7 @@ class _FromMemory(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
         return self.mutant.source.encode()
 
 
-class _Judge:
+class Judge:
     """Runs chosen tests in order and tells the first that fails; a clock stops each."""
 
     def __init__(self, tests: list[str], seconds: dict[str, float], out: int) -> None:
@@ -239,23 +243,30 @@ class _Judge:
             os.write(self.out, f"collection of {report.nodeid}\n".encode())
 
 
+def first_tests(mutant: Mutant, known: Known) -> tuple[bool, set[str]]:
+    """Return whether the changed statement waits for a test, and those that run it.
+
+    Other statements run on import or while tests are collected.
+    """
+    text = mutant.path.read_text(encoding="utf-8")
+    holding = [s for s in statements(text) if mutant.line in s[0]]
+    own, at_import = min(holding, key=lambda s: len(s[0]))
+    tests = known.running(mutant.file, own)
+    return not at_import and "" not in tests, tests
+
+
 def chosen(mutant: Mutant, known: Known) -> list[str]:
     """Return the tests that may notice a mutant, those that run its statement first.
 
     Of a statement that runs on import or while tests are collected, nobody knows whom it reaches:
     then come those that run the same function, the same file, and no layer at all.
     """
-    text = mutant.path.read_text(encoding="utf-8")
-    holding = [s for s in statements(text) if mutant.line in s[0]]
-    own, at_import = min(holding, key=lambda s: len(s[0]))
     runs = known.runs[mutant.file]
-
-    def running(lines: Iterable[int]) -> set[str]:
-        return set().union(*(runs[line] for line in lines))
-
-    tiers = [running(own)]
-    if at_import or "" in tiers[0]:
-        tiers += [running(definition(text, mutant.line)), running(list(runs))]
+    waits, direct = first_tests(mutant, known)
+    tiers = [direct]
+    if not waits:
+        whole = definition(mutant.path.read_text(encoding="utf-8"), mutant.line)
+        tiers += [known.running(mutant.file, lines) for lines in (whole, list(runs))]
         families = {module for module in known.runs if "/_" not in module}
         busy = set().union(*(t for f in families for t in known.runs[f].values()))
         tiers.append(set(known.seconds) - busy)
@@ -266,10 +277,22 @@ def chosen(mutant: Mutant, known: Known) -> list[str]:
     return sorted(rank, key=lambda test: (rank[test], test))
 
 
-def judge(mutant: Mutant, known: Known, most: float) -> dict[str, object]:
+Attempt = Callable[[Mutant, "Judge"], int]
+
+
+def imported(mutant: Mutant, judge: Judge) -> int:
+    """Run tests where nothing of bnstats is imported yet, the mutant in the place of its module."""
+    sys.meta_path.insert(0, _FromMemory(mutant))
+    return run_pytest(["-x", *dict.fromkeys(test.partition("::")[0] for test in judge.rank)], judge)
+
+
+def judge(
+    mutant: Mutant, known: Known, most: float, attempt: Attempt = imported
+) -> dict[str, object]:
     """Return what became of a mutant: killed, timeout or survived, by which test.
 
-    ``most`` bounds the seconds of tests that it is given: survivors are what costs.
+    ``most`` bounds the seconds of tests that it is given: survivors are what costs. ``attempt``
+    runs tests in a child and returns its exit status.
     """
     tests = chosen(mutant, known)
     parts: list[list[str]] = [[], []]
@@ -284,9 +307,7 @@ def judge(mutant: Mutant, known: Known, most: float) -> dict[str, object]:
 
         def work(out: int, part: list[str] = part) -> int:
             signal.setitimer(signal.ITIMER_REAL, 600)  # one that waits for ever
-            sys.meta_path.insert(0, _FromMemory(mutant))
-            files = list(dict.fromkeys(test.partition("::")[0] for test in part))
-            return _pytest(["-x", *files], _Judge(part, known.seconds, out))
+            return attempt(mutant, Judge(part, known.seconds, out))
 
         status, written = in_child(work)
         if status not in (0, 5):  # 5: the mutant leaves none of these tests
