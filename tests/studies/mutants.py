@@ -143,7 +143,8 @@ def _difference(old: str, new: str) -> tuple[int, str, str]:
     while a and b and a[-1] == b[-1]:
         del a[-1], b[-1]
     same = next((i for i, (s, t) in enumerate(zip(a, b, strict=False)) if s != t), len(b))
-    same += next(i for i, line in enumerate([*a[same:], "end"]) if line)  # a removal starts there
+    code = (i for i, line in enumerate([*a[same:], "end"]) if line.strip()[:1] not in ("", "#"))
+    same += next(code)  # a removal starts there
     was, now = ("\n".join(line.strip() for line in lines[same:]) for lines in (a, b))
     return same + 1, was, now
 

@@ -72,7 +72,7 @@ class _Session:
         self.functions = [
             f
             for f in gc.get_objects()
-            if isinstance(f, FunctionType) and f.__code__.co_filename in files
+            if type(f) is FunctionType and f.__code__.co_filename in files
         ]
         gc.freeze()  # a collection in a child would copy every page
         for mutant in self.todo:
