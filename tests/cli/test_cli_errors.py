@@ -641,7 +641,7 @@ def test_interrupted_before_the_first_chunk(
     "argv", [["verify", "feng2016"], ["table", "constants", "--check"], ["table"]]
 )
 def test_long_work_over_many_layers_can_be_interrupted(
-    cli: Cli, argv: list[str], monkeypatch: pytest.MonkeyPatch
+    cli: Cli, argv: list[str], few_claims: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bnstats.tables import constants
     from bnstats.verification import gate
@@ -844,7 +844,7 @@ def test_odd_paths_are_refused_at_once(cli: Cli) -> None:
         assert err.startswith("error: ")
 
 
-def test_a_document_without_samples_is_no_table(cli: Cli) -> None:
+def test_a_document_without_samples_is_no_table(cli: Cli, few_claims: None) -> None:
     cli("exact", "sigmoid", "--export", "constants.json")
     code, _, err = cli("table", "constants", "--check", "--out", ".", "-n", 2000)
     assert code == 2

@@ -48,6 +48,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- signals -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_to_all_processes_gives_the_partial_result(
@@ -81,6 +82,7 @@ LONG = {  # their bars are seen once the first layer of several is done
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "signals"),
     [

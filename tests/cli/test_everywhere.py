@@ -101,6 +101,7 @@ def test_blanks_after_commas_do_no_harm(cli: Cli) -> None:
     assert cli("exact", "max_pool2d:kernel_size=3, stride=2").out == whole
 
 
+@pytest.mark.slow
 def test_a_pipe_is_told_of_a_long_run_and_of_the_exact_value() -> None:
     outcome = spawn("compute", "relu", "-n", "1e12", "--max-time", "3s", "--workers", 1)
     (note,) = (line for line in outcome.err.splitlines() if line.startswith("note: "))

@@ -190,6 +190,7 @@ for _ in range(60):
 """
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_not_mix(tmp_path: Path) -> None:
     runs = [
         subprocess.Popen([sys.executable, "-c", TWO_AT_ONCE, name], cwd=tmp_path, env=environment())

@@ -494,6 +494,7 @@ def test_a_results_document_of_endless_length(folder: Path) -> None:
 # --- the program ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["toml", "json", "csv"])
 @pytest.mark.parametrize("layer", ["hostile_module:act", "hostile_module:act:alpha=2"])
 def test_no_file_makes_the_program_run_code(tmp_path: Path, suffix: str, layer: str) -> None:

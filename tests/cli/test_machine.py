@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from cli_support import Outcome, environment
 
+pytestmark = pytest.mark.slow  # other programs, each
+
 # Root reads everything by CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH. What is begun by a program that
 # gave them up, by PR_CAPBSET_DROP, lacks them; of others than root it is refused, and not needed.
 _UNPRIVILEGED = """

@@ -41,6 +41,7 @@ def test_eighty_columns_hold_a_long_name_the_share_the_time_left_and_the_estimat
     assert run.finish()[0] == 130
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [50, 60, 100])
 def test_show_fits_the_terminal_and_loses_nothing(cli: Cli, columns: int) -> None:
     for name in ("linear", "nfnets"):
@@ -52,6 +53,7 @@ def test_show_fits_the_terminal_and_loses_nothing(cli: Cli, columns: int) -> Non
         assert words(lines) == cli("show", name).out.split()
 
 
+@pytest.mark.slow
 def test_what_is_piped_is_folded_for_eighty_columns_whatever_the_terminal(cli: Cli) -> None:
     for name in (*LAYERS, *set_names()):
         lines = cli("show", name).out.splitlines()
@@ -79,6 +81,7 @@ def test_names_under_a_layer_are_folded_for_the_terminal() -> None:
     assert max(map(len, names)) <= 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [50, 80])
 def test_verify_fits_the_terminal_and_is_a_line_for_each_constant_where_it_is_piped(
     cli: Cli, columns: int

@@ -445,6 +445,7 @@ def of_project(project: Path, imports: str) -> None:
     (project / "pyproject.toml").write_text(text)
 
 
+@pytest.mark.slow
 def test_a_project_names_the_modules_of_its_layers(project: Path) -> None:
     of_project(project, '["ownacts"]')
     for where in (project, project / "below"):

@@ -51,6 +51,7 @@ def stopped_after(chunks: int, **how: Any) -> None:
     assert propagate(should_stop=lambda: next(left, None) is None, **how).status == "interrupted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STACKS)
 def test_a_run_goes_on_where_it_was(name: str, tmp_path: Path, drawn: list[Any]) -> None:
     how = STACKS[name]

@@ -25,6 +25,7 @@ def result(spec: str, **how: object) -> bnstats.Result:
     return bnstats.compute(spec, samples=2000, **how)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", style.SUFFIXES)
 def test_files_are_the_same_every_time(cli: Cli, tmp_path: Path, suffix: str) -> None:
     import matplotlib as mpl

@@ -35,6 +35,7 @@ def parts(cli: Cli, folder: Path, run: tuple[str, ...], count: int, *more: str) 
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("count", [1, 3, 5])
 def test_parts_have_the_digits_of_the_whole(run: Any, count: int, cli: Cli, tmp_path: Path) -> None:

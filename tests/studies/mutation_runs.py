@@ -217,12 +217,19 @@ class _FromMemory(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
 
 
 class Judge:
-    """Runs chosen tests in order and tells the first that fails; a clock stops each."""
+    """Runs chosen tests in order and tells the first that fails; a clock stops each.
 
-    def __init__(self, tests: list[str], seconds: dict[str, float], out: int) -> None:
+    Tests may be slower than they are known to be, as the first of a child finds no cache filled:
+    after three times ``most`` seconds no other one is begun.
+    """
+
+    def __init__(self, tests: list[str], seconds: dict[str, float], most: float, out: int) -> None:
         self.rank = {test: i for i, test in enumerate(tests)}
         self.seconds = seconds
+        self.most = most
         self.out = out
+        self.failed = False
+        self.begin: float | None = None
 
     def pytest_collection_modifyitems(self, items):
         items[:] = sorted(
@@ -232,11 +239,17 @@ class Judge:
     def pytest_runtest_logstart(self, nodeid):
         # unhandled, the signal ends the process, whatever holds the interpreter; a busy machine
         # slows a test, but gives it no more of a processor
-        signal.setitimer(signal.ITIMER_PROF, 20 + 10 * self.seconds[nodeid])
+        self.begin = self.begin or time.process_time()
+        signal.setitimer(signal.ITIMER_PROF, 12 + 10 * self.seconds[nodeid])
 
     def pytest_runtest_logreport(self, report):
         if report.failed:
+            self.failed = True
             os.write(self.out, report.nodeid.encode() + b"\n")
+
+    def pytest_runtest_logfinish(self):
+        if not self.failed and time.process_time() - self.begin > 3 * self.most:
+            os._exit(0)
 
     def pytest_collectreport(self, report):
         if report.failed:
@@ -307,7 +320,7 @@ def judge(
 
         def work(out: int, part: list[str] = part) -> int:
             signal.setitimer(signal.ITIMER_REAL, 600)  # one that waits for ever
-            return attempt(mutant, Judge(part, known.seconds, out))
+            return attempt(mutant, Judge(part, known.seconds, most, out))
 
         status, written = in_child(work)
         if status not in (0, 5):  # 5: the mutant leaves none of these tests

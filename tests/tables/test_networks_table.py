@@ -91,6 +91,7 @@ def written(found: Document, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_other_networks_of_the_same_law_pass(tables: tuple[Path, Document]) -> None:
     problems, drawn = check.check(written(tables[1], tables[0]), None)
     assert problems == []
@@ -118,6 +119,7 @@ def test_check_names_every_number_that_is_wrong(tables: tuple[Path, Document]) -
     ]
 
 
+@pytest.mark.slow
 def test_check_names_networks_that_are_missing_or_not_asked_for(
     tables: tuple[Path, Document],
 ) -> None:

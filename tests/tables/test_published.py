@@ -165,6 +165,7 @@ def _number(text: str) -> float:
     return float(text.replace("−", "-").rstrip(" %"))
 
 
+@pytest.mark.slow
 def test_the_data_hold_every_claim_the_surprising_first(claims, document):
     table = list(csv.DictReader(io.StringIO(rows(claims))))
     assert [(r["set"], r["quantity"], r["printed"]) for r in sorted(table, key=_place)] == [
@@ -202,6 +203,7 @@ def _place(row: dict[str, str]) -> tuple[str, int]:
     return row["set"], found[0]
 
 
+@pytest.mark.slow
 def test_the_page_begins_with_what_is_off(claims):
     page = render(claims)
     title, first, *_ = page.split("\n\n")
@@ -221,6 +223,7 @@ def test_the_page_begins_with_what_is_off(claims):
     assert f"]({DATA})" in page
 
 
+@pytest.mark.slow
 def test_a_source_that_names_a_file_of_code_is_code(claims):
     found = {a.claim.set: a.in_program for a in claims}
     assert found["torch"]
@@ -229,6 +232,7 @@ def test_a_source_that_names_a_file_of_code_is_code(claims):
     assert not found["torch-24991"]
 
 
+@pytest.mark.slow
 def test_a_factor_scales_every_layer(claims):
     """By hand: 1/rms[y] of selu is 1 and 3/4 is printed; half of relu's variance is its σ²."""
     by_name = {(a.claim.set, a.claim.spec.text): a.growth for a in claims if a.growth}
@@ -277,6 +281,7 @@ def test_a_mean_that_is_off_scales_nothing():
     assert growth(claim({"layer": "relu", "quantity": "chi", "value": "2"}), 1.0) is None
 
 
+@pytest.mark.slow
 def test_a_claim_under_another_law_has_a_row_of_its_own(monkeypatch, document):
     odd = replace(
         claim({"layer": "tanh", "quantity": "gain_y", "value": "1.9", "x_std": "2"}), set="odd"
@@ -292,6 +297,7 @@ def test_a_claim_under_another_law_has_a_row_of_its_own(monkeypatch, document):
     assert a.growth.wide is None
 
 
+@pytest.mark.slow
 def test_the_page_sums_up_each_source(claims):
     table = {row["set"]: row for row in _rows(render(claims), "Sources")}
     assert set(table) == set(set_names())
@@ -306,6 +312,7 @@ def test_the_page_sums_up_each_source(claims):
     )
 
 
+@pytest.mark.slow
 def test_errors_of_one_source_are_judged_together(claims):
     page = render(claims)
     # χ² by mpmath: k/Σ1/n, and the quantiles of χ²_k by its incomplete gamma function
@@ -339,11 +346,13 @@ def _with_error(claims: list[Audited], factor: float, name: str, layer: str) -> 
     return changed
 
 
+@pytest.mark.slow
 def test_one_error_the_other_way_is_not_called_a_bias(claims):
     assert "err one way" in render(claims)
     assert "err one way" not in render(_with_error(claims, -1, "nfnets", "relu"))
 
 
+@pytest.mark.slow
 def test_marks_are_the_claims_that_have_an_error(claims):
     shown = marks(claims)
     names = [m.set for m in shown]
@@ -359,12 +368,14 @@ def test_marks_are_the_claims_that_have_an_error(claims):
     assert sum(OUTCOMES[m.grade] == "refuted" for m in shown) == len(refuted)
 
 
+@pytest.mark.slow
 def test_the_digest_changes_with_what_is_shown_only(claims):
     wanted = digest(claims)
     assert digest(_with_error(claims, 1.5, "normalized-tanh", "tanh")) == wanted  # rounding
     assert digest(_with_error(claims, 1.1, "nfnets", "relu")) != wanted
 
 
+@pytest.mark.slow
 @needs_matplotlib
 def test_the_plot_is_the_same_bytes_twice_and_names_no_day(claims, monkeypatch):
     matplotlib = pytest.importorskip("matplotlib")
@@ -385,6 +396,7 @@ def _written(directory: Path, built: dict[str, Any]) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_check_reads_the_plot_without_matplotlib(document, claims, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "table_specs", lambda: LAYERS)
     out = _written(tmp_path, document)
@@ -398,6 +410,7 @@ def test_check_reads_the_plot_without_matplotlib(document, claims, tmp_path, mon
     ]
 
 
+@pytest.mark.slow
 def test_without_matplotlib_the_tables_are_written_and_a_note_says_so(
     cli: Cli, document, tmp_path, monkeypatch
 ):
@@ -414,6 +427,7 @@ def test_without_matplotlib_the_tables_are_written_and_a_note_says_so(
     assert not (out / PLOT).exists()
 
 
+@pytest.mark.slow
 @needs_matplotlib
 def test_the_plot_is_written_beside_the_page(cli: Cli, document, claims, tmp_path):
     out = _written(tmp_path, document)

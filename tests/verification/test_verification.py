@@ -6,7 +6,6 @@ import json
 import math
 import os
 import re
-import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -305,23 +304,26 @@ def test_default_draws_resolve_an_error_of_one_per_cent(
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tables of a few layers, made once."""
-    directory = tmp_path_factory.mktemp("tables")
+def built() -> Document:
+    """A document of a few layers, made once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "table_specs", lambda: NUMBERS)
         document = constants.build(Sampling(20_000))
     assert document
-    for name, text in constants.files(document).items():
-        (directory / name).write_text(text, "utf-8")
-    return directory
+    return document
 
 
 @pytest.fixture
-def tables(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a copy of the small tables, complete as far as `table --check` is concerned."""
+def tables(
+    built: Document, few_claims: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Return the small tables, complete as far as `table --check` is concerned."""
     monkeypatch.setattr(constants, "table_specs", lambda: NUMBERS)
-    return Path(shutil.copytree(built, tmp_path / "results"))
+    directory = tmp_path / "results"
+    directory.mkdir()
+    for name, text in constants.files(built).items():
+        (directory / name).write_text(text, "utf-8")
+    return directory
 
 
 def edit(directory: Path, layer: str, change: Callable[[Document], object]) -> None:
