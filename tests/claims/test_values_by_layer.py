@@ -237,6 +237,7 @@ def test_every_error_of_a_file_is_told_with_its_place(here: Path, cli: Cli) -> N
     ]
 
 
+@pytest.mark.slow
 def test_a_thousand_errors_are_counted(here: Path) -> None:
     Path("a.csv").write_text("layer,quantity,value\n" + "rleu,std_y,1.0\n" * 1000)
     with pytest.raises(BnstatsError) as caught:

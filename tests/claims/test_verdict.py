@@ -78,6 +78,7 @@ def test_every_published_claim_has_its_outcome(name):
     assert outcomes == EXPECTED[name]
 
 
+@pytest.mark.slow
 def test_every_claim_that_ships_can_be_judged():
     for claims in claim_sets():
         for c in claims.claims:

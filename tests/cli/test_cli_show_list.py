@@ -237,6 +237,7 @@ def test_show_lists_what_is_published(cli: Cli) -> None:
     assert "published" not in cli("show", "bentid").out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", set_names())
 def test_every_claim_set_has_a_page_with_verdicts(cli: Cli, name: str) -> None:
     claims = claim_set(name)

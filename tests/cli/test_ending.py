@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli_support import Outcome, Terminal, environment, read_document
+from cli_support import COMMAND, ROOT, Outcome, Terminal, environment, read_document
 
 from bnstats import compute
 from bnstats.cli.interrupt import interruptible
@@ -105,6 +105,18 @@ def test_the_cursor_is_seen_after_an_early_end(
         run.process.kill()
     assert run.screen.rfind(SHOWN) > run.screen.rfind(HIDDEN) >= 0
     assert "Traceback" not in run.screen
+
+
+def test_control_c_while_the_program_is_loaded_ends_it_without_a_word(home: Path) -> None:
+    (home / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = subprocess.run(
+        [*COMMAND, "compute", "relu"],
+        cwd=home,
+        env=environment(PYTHONPATH=f"{home}{os.pathsep}{ROOT}"),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_signals_that_are_ignored_stay_so() -> None:
@@ -214,6 +226,7 @@ def test_a_machine_that_fails_leaves_what_was_drawn(
 # --- time --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_verify_ends_in_time(cli: Cli, home: Path) -> None:
     (home / "a.csv").write_text("layer,quantity,value\nrelu,std_dx,0.7071\ntanh,std_y,0.6279\n")
     code, out, err = cli("verify", "a.csv", "-n", "1e14", "--max-time", "1s")

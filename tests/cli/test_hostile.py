@@ -331,6 +331,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile")
 
 
+@pytest.mark.slow
 @fuzz(250)
 @given(claims.filter(lambda c: small(c["layer"])))
 def test_any_claim_on_any_layer_is_judged(folder: Path, claim: dict[str, str]) -> None:

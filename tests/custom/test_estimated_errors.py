@@ -84,6 +84,7 @@ def test_no_command_is_forgotten() -> None:
     assert set(FORMATS) == set(CALLS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", CALLS)
 def test_an_error_is_called_what_it_is(cli: Cli, home: Path, command: str) -> None:
     said = ""

@@ -84,6 +84,7 @@ def test_a_bend_that_nobody_declared(name: str, place: float) -> None:
         holds(f"{name}:at={place!r}", "var_dx", tail)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", range(16))
 def test_a_quantiser(case: int) -> None:
     """All steps that are found split the quadrature; those too close have an honest bound."""
@@ -138,6 +139,7 @@ def _grown(x: Any, c: float) -> Any:
     return mp.exp(x / 3) * (1 + (x - mp.mpf(c)) / 3) * (x > c)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", [Law(0.4, 1.7), Law(-20.0, 0.5)])
 @pytest.mark.parametrize("z", [0.25, -1.1447298858494002])
 @pytest.mark.parametrize("name", SLOPES)

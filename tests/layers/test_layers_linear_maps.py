@@ -41,6 +41,26 @@ def test_moments_are_those_of_the_jacobian(name, params, law):
         assert known[moment].value == pytest.approx(value, rel=1e-12, abs=1e-15), moment
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "linear:init=torch,bias=true,in_features=3,out_features=2",
+        "conv2d:init=torch,bias=true,out_channels=2,input_size=4,padding=same",
+        "conv_transpose1d:init=torch,bias=true,out_channels=3,stride=2",
+    ],
+)
+def test_a_bias_is_added_to_every_position_of_its_channel(text):
+    """Its law is symmetric, so that no moment tells a bias from its negative."""
+    bound = parse(text).bound
+    draws = draws_of(bound, 5, seed=4)
+    none = np.full_like(draws["bias"], 0.5)  # of the uniform draw
+    added = through(bound, draws)[0] - through(bound, draws | {"bias": none})[0]
+    drawn = np.reshape(2 * draws["bias"] - 1, (len(added), *(1,) * (added.ndim - 2), 5))
+    scale = added / drawn
+    np.testing.assert_allclose(scale, scale.flat[0], rtol=1e-11)
+    assert scale.flat[0] > 0.1
+
+
 def test_a_mean_far_from_zero_has_a_bound_that_holds():
     """The variance of the means of an interpolation is 0, and cancels."""
     law = Law(1e6, 1.0, 1.0)

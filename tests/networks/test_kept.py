@@ -78,6 +78,7 @@ def test_a_longer_run_takes_up_what_is_there_and_a_shorter_one_what_it_needs(
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_precision_is_judged_at_the_same_places(tmp_path: Path) -> None:
     how = {"block": "linear relu", "width": 128, "depth": 8, "precision": 0.02}
     expected = propagate(**how)
@@ -88,6 +89,7 @@ def test_a_precision_is_judged_at_the_same_places(tmp_path: Path) -> None:
     assert propagate(**tighter, checkpoint=tmp_path) == propagate(**tighter)
 
 
+@pytest.mark.slow
 def test_what_the_digits_depend_on_has_a_file_of_its_own(tmp_path: Path) -> None:
     how = {"block": "linear relu", "width": 16, "depth": 2, "networks": 50}
     for change in ({}, {"width": 17}, {"seed": 1}, {"batch": 1}, {"matrices": True}):

@@ -27,6 +27,7 @@ def run(monkeypatch: pytest.MonkeyPatch):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["relu", "linear"])
 @pytest.mark.parametrize(
     ("width", "depth", "networks"), [(16, 10, 10), (64, 30, 100), (512, 30, 400)]

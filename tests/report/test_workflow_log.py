@@ -78,6 +78,7 @@ def test_a_mistake_in_a_file_is_no_command(
         assert "\u202e" not in err
 
 
+@pytest.mark.slow
 def test_a_diff_in_a_log_is_shown_but_not_obeyed(tmp_path: Path) -> None:
     """Lines of context begin with a space, which the runner strips."""
     path = tmp_path / "a.toml"
@@ -104,6 +105,7 @@ def test_a_diff_in_a_log_is_shown_but_not_obeyed(tmp_path: Path) -> None:
     assert 'value = "0.7"' in path.read_text()
 
 
+@pytest.mark.slow
 def test_json_spells_odd_characters_and_arguments_that_are_no_text(tmp_path: Path) -> None:
     """The document reads back as it was, whatever encoding its reader takes it for."""
     for name in ("##[error]\u202e", os.fsdecode(b"\xff\xfe")):

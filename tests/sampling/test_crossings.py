@@ -37,6 +37,7 @@ def test_layers_without_jumps_that_matter(spec: str) -> None:
         assert crossings(parse(spec).bound, Law(0.1))["dx"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [0.001, -0.0007, 0.0004])
 def test_a_jump_that_few_scrambles_cross(place: float) -> None:
     """Of intervals for a jump at 0.001, 46 % missed: 32 scrambles alike, and all of them wrong.

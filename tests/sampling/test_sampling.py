@@ -249,6 +249,7 @@ def test_shared_shifts_neither_bias_nor_correlate(mean_at_radius, mean, variance
     assert shared * (weights @ (at_shift - mean) ** 2) / variance < bar
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bound", "p"),
     [

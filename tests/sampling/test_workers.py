@@ -42,6 +42,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     ("spec", "how", "samples"),
@@ -122,6 +123,7 @@ def test_work_without_end_is_taken_as_it_is_done() -> None:
     assert number < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     ("seconds", "pieces", "fewest", "most"),
@@ -175,6 +177,7 @@ assert __main__.result is result
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_script_needs_no_guard(way: str, tmp_path: Path) -> None:
     two = script(tmp_path, way, UNGUARDED.format(workers=2))
@@ -195,6 +198,7 @@ os.write(1, str(found).encode())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 @pytest.mark.parametrize("way", WAYS)
 def test_a_worker_that_just_begins_leaves_signals_to_its_parent(

@@ -88,6 +88,7 @@ def test_selection_at_a_hundred_effective_draws() -> None:
     assert max(r.std_dx.n_eff for r in few) < MIN_N_EFF
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("size", "samples"), [(3, 3000), (5, 4000), (3, 1000)])
 def test_rare_events_of_small_norms_alarm_no_one(size: int, samples: int) -> None:
     """1 − E[y²] is rare: one draw more than was due is no 17 standard errors.

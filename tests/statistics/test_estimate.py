@@ -302,6 +302,7 @@ def test_two_point_values_alarm_no_more_often_than_normal_ones(name):
     assert alarms == [False, False, True, True]
 
 
+@pytest.mark.slow
 def test_a_mean_square_that_hardly_varies_is_known_to_its_own_standard_error():
     # softplus of small β: y is near 693, and E[y²] is known far better than to 1/n
     z = [compute("softplus:beta=0.001", samples=500, seed=seed).rms_y.z for seed in range(200)]

@@ -399,6 +399,7 @@ def test_intervals_of_squares() -> None:
     assert Estimate(1.0, 1e-14, None, 1e6, log_scale=False, squared=True).interval_at(3)[1] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("law", [Law(), Law(0.5, 1.5)], ids=str)
 def test_intervals_cover(law: Law) -> None:
     """Of 2,000 intervals 95 % cover, to within four binomial standard errors (0.005)."""

@@ -135,6 +135,9 @@ def main() -> int:
     if todo and not options.report:
         preload()
         known = known_tests(options.work)
+        for mutant in every:
+            if (by := outcomes.get(mutant.key, {}).get("by")) in known.seconds:
+                known.noticed[mutant.file][by] += 1
         for test in known.failed:
             print(f"left out, because it does not pass without a mutation: {test}")
         control = replace(todo[0], source=todo[0].path.read_text(encoding="utf-8"))
@@ -173,7 +176,7 @@ def started(
     code = 1
     try:
         with log.open("a", encoding="utf-8") as file:
-            telling = _Telling(file, tests, len(todo), deadline)
+            telling = _Telling(file, tests, known, len(todo), deadline)
             ready = [m for m in todo if exchange(m, known)]
             judge_in_session(ready, known, options.limit, telling)
             done = {m.key for m in ready}
@@ -192,6 +195,7 @@ class _Telling:
 
     file: TextIO
     tests: str
+    known: Known
     of: int
     deadline: float
     count: int = 0
@@ -203,6 +207,7 @@ class _Telling:
         row = {"key": mutant.key, "tests_digest": self.tests, **found}
         self.file.write(json.dumps(row) + "\n")  # a short line is one write, appended whole
         self.file.flush()
+        self.known.noticed[mutant.file][found["by"]] += 1
         self.count += 1
         if row["outcome"] == "survived":
             place = f"{self.count}/{self.of} {mutant.file}:{mutant.line} survived"

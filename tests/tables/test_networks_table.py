@@ -131,6 +131,7 @@ def test_check_names_networks_that_are_missing_or_not_asked_for(
     ]
 
 
+@pytest.mark.slow
 def test_check_names_an_edited_page_and_an_old_picture(tables: tuple[Path, Document]) -> None:
     folder = written(tables[1], tables[0])
     text = (folder / page.PAGE).read_text("utf-8")

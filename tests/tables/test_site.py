@@ -349,6 +349,7 @@ def test_the_search_finds_a_librarys_name(pages: dict[str, Page]) -> None:
     assert "torch.nn.leakyrelu" not in rows["relu"]
 
 
+@pytest.mark.slow
 def test_texts_of_others_are_no_markup(
     constants: dict[str, Any], few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
