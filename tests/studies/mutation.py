@@ -7,7 +7,7 @@
 Judges every mutant, or a random sample with the files in proportion; a larger sample holds the
 smaller one. A run goes on where another stopped, also that which results/mutation.json is of: what
 was noticed stays so as long as its statement does, and survivors are judged again after a change of
-the tests. Survivors are listed, with the
+the tests, and with a longer --limit. Survivors are listed, with the
 explanations of mutation.toml beside this file; with --strict the exit code is 1 where one is not
 explained, or where an explanation fits no survivor. --render judges none, and only writes
 mutation.md anew from mutation.json.
@@ -54,13 +54,14 @@ def committed(path: Path) -> dict[str, dict[str, Any]]:
         return {}
     record = json.loads(path.read_text(encoding="utf-8"))
     kept = record.get("outcomes", {})
-    late, tests = set(kept.get("survived at first", ())), record.get("tests_digest")
+    late = set(kept.get("survived at first", ()))
     return {
         key: {
             "key": key,
             "outcome": outcome,
             "first": "survived" if key in late else outcome,
-            "tests_digest": tests,
+            "tests_digest": record.get("tests_digest"),
+            "limit": record["limit"],
         }
         for outcome in ("killed", "timeout", "survived")
         for key in kept.get(outcome, ())
@@ -130,7 +131,7 @@ def main() -> int:
         m
         for m in sample
         if m.file == (options.only or m.file)
-        and (m.key not in outcomes or _may_die(outcomes[m.key], tests))
+        and (m.key not in outcomes or may_die(outcomes[m.key], tests, options.limit))
     ]
     if todo and not options.report:
         preload()
@@ -154,8 +155,11 @@ def main() -> int:
     explained = explanations()
     judged = [(m, outcomes[m.key]) for m in sample if m.key in outcomes]
     found = summary(judged, {file_of(p): len(m) for p, m in by_file.items()}, explained)
-    record = {"seed": options.seed, "sample": len(judged), "limit": options.limit, **found}
-    record |= {"tests_digest": tests, "outcomes": by_outcome(judged)}
+    alive = [o for _, o in judged if o["outcome"] == "survived"]
+    limit = min((o["limit"] for o in alive), default=options.limit)
+    record = {"seed": options.seed, "sample": len(judged), "limit": limit, **found}
+    same = all(o["tests_digest"] == tests for o in alive)
+    record |= {"tests_digest": tests if same else None, "outcomes": by_outcome(judged)}
     options.out.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     path.with_suffix(".md").write_text(markdown(record), encoding="utf-8")
@@ -176,7 +180,7 @@ def started(
     code = 1
     try:
         with log.open("a", encoding="utf-8") as file:
-            telling = _Telling(file, tests, known, len(todo), deadline)
+            telling = _Telling(file, tests, options.limit, known, len(todo), deadline)
             ready = [m for m in todo if exchange(m, known)]
             judge_in_session(ready, known, options.limit, telling)
             done = {m.key for m in ready}
@@ -195,6 +199,7 @@ class _Telling:
 
     file: TextIO
     tests: str
+    limit: float
     known: Known
     of: int
     deadline: float
@@ -204,7 +209,7 @@ class _Telling:
         self.screen = os.fdopen(os.dup(1), "w")  # a session of pytest keeps what is printed
 
     def __call__(self, mutant: Mutant, found: dict[str, Any]) -> bool:
-        row = {"key": mutant.key, "tests_digest": self.tests, **found}
+        row = {"key": mutant.key, "tests_digest": self.tests, "limit": self.limit, **found}
         self.file.write(json.dumps(row) + "\n")  # a short line is one write, appended whole
         self.file.flush()
         self.known.noticed[mutant.file][found["by"]] += 1
@@ -221,8 +226,10 @@ class _Telling:
         return time.monotonic() < self.deadline
 
 
-def _may_die(outcome: dict[str, Any], tests: str) -> bool:
-    return outcome["outcome"] == "survived" and outcome["tests_digest"] != tests
+def may_die(outcome: dict[str, Any], tests: str, limit: float) -> bool:
+    """Whether a mutant has survived, but neither all the tests there are nor all the time."""
+    given = outcome["tests_digest"] == tests and outcome["limit"] >= limit
+    return outcome["outcome"] == "survived" and not given
 
 
 if __name__ == "__main__":

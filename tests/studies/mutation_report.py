@@ -79,7 +79,8 @@ def markdown(record: dict[str, Any]) -> str:
             f"**The tests notice {total['score']:.1%}** of the {total['judged']:,} judged mutants "
             f"among {total['mutants']:,} of {', '.join(rooms)} ({noticed:,}; {total['timeout']} of "
             "them by a time limit). "
-            f"Survivors: {kept}, of which {total['explained']} are explained below. When each was "
+            f"Survivors: {kept:,}, of which {total['explained']} are explained below; all are in "
+            "mutation.json, and are judged again with more time and more tests. When each was "
             f"first judged, before tests were added because of it, {first['score']:.1%} were "
             f"noticed (95 % interval for all mutants {low} to {high})."
         ),
@@ -88,20 +89,21 @@ def markdown(record: dict[str, Any]) -> str:
         "one number by one, one truth value, one condition, one loop, one finite end of a legal",
         "range, or drops one decorator. Texts for people (formulas, citations, docstrings) and",
         "annotations are not changed, nor is what does not compile. Tests that run the changed",
-        f"statement come first, up to {record['limit']:.0f} s of them.",
+        f"statement come first, and those that noticed others of its module; a mutant survives what",
+        f"takes {record['limit']:g} s without it.",
         "",
         "| file | mutants | judged | noticed | survived | explained | score (95 %) |",
         "|---|--:|--:|--:|--:|--:|--:|",
         *(_cells(name, row) for name, row in record["files"].items()),
         _cells("**all**", total),
         "",
-        "## Survivors",
+        "## Survivors that are explained",
         "",
     ]
-    for s in record["survivors"]:
+    for s in (s for s in record["survivors"] if s["why"]):
         was = "" if s["now"].startswith("without ") else s["was"]
         diff = [f"- {part}" for part in was.split("\n") if part]
         diff += [f"+ {part}" for part in s["now"].split("\n")]
         lines += [f"{s['file']}:{s['line']}", "", "```diff", *diff, "```", ""]
-        lines += [s["why"] or "**Unexplained.**", ""]
+        lines += [s["why"], ""]
     return "\n".join([*lines, "Written by `python tests/studies/mutation.py`.", ""])

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("cosmic_ray")
 
 from mutants import Mutant, mutants_of
-from mutation import by_outcome, committed, read_outcomes
+from mutation import by_outcome, committed, may_die, read_outcomes
 
 pytestmark = pytest.mark.studies
 MODULE = '''"""A module."""
@@ -53,7 +53,9 @@ def test_a_report_holds_what_the_next_run_begins_with(module: Path, tmp_path: Pa
         for mutant, (outcome, first) in zip(found, ends, strict=False)
     ]
     path = tmp_path / "mutation.json"
-    path.write_text(json.dumps({"tests_digest": "abc", "outcomes": by_outcome(judged)}))
+    path.write_text(
+        json.dumps({"tests_digest": "abc", "limit": 3.0, "outcomes": by_outcome(judged)})
+    )
     kept = committed(path)
     assert [(kept[m.key]["outcome"], kept[m.key]["first"]) for m, _ in judged] == ends
     assert {row["tests_digest"] for row in kept.values()} == {"abc"}
@@ -66,6 +68,14 @@ def test_a_report_holds_what_the_next_run_begins_with(module: Path, tmp_path: Pa
     assert (now[survivor]["outcome"], now[survivor]["first"]) == ("killed", "survived")
     assert (now["new"]["outcome"], now["new"]["first"]) == ("timeout", "timeout")
     assert len(now) == len(kept) + 1
+
+
+def test_survivors_of_other_tests_or_of_less_time_are_judged_again() -> None:
+    survivor = {"outcome": "survived", "tests_digest": "abc", "limit": 3.0}
+    assert not may_die(survivor, "abc", 3.0)
+    assert may_die(survivor, "abc", 3.5)
+    assert may_die(survivor, "abd", 3.0)
+    assert not may_die(survivor | {"outcome": "killed"}, "abd", 9.0)
 
 
 def test_without_a_report_nothing_is_known(tmp_path: Path) -> None:
