@@ -89,7 +89,7 @@ def markdown(record: dict[str, Any]) -> str:
         "one number by one, one truth value, one condition, one loop, one finite end of a legal",
         "range, or drops one decorator. Texts for people (formulas, citations, docstrings) and",
         "annotations are not changed, nor is what does not compile. Tests that run the changed",
-        "statement come first, and those that noticed others of its module; a mutant survives those",
+        "statement come first, and those that noticed others of its module; one survives those",
         f"of the first {record['limit']:g} s.",
         "",
         "| file | mutants | judged | noticed | survived | explained | score (95 %) |",

@@ -247,10 +247,11 @@ def test_an_entry_for_another_layer_is_no_answer(tmp_path: Path, draws: Draws) -
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX permissions")
-def test_what_others_may_write_is_not_read(tmp_path: Path, draws: Draws) -> None:
+@pytest.mark.parametrize("mode", [0o720, 0o702])  # the group, and everybody
+def test_what_others_may_write_is_not_read(tmp_path: Path, draws: Draws, mode: int) -> None:
     check(tmp_path)
     assert (tmp_path / "draws").stat().st_mode & 0o777 == 0o700
-    (tmp_path / "draws").chmod(0o770)
+    (tmp_path / "draws").chmod(mode)
     check(tmp_path)
     assert len(draws) == 2
     (tmp_path / "draws").chmod(0o700)
@@ -282,9 +283,15 @@ def test_what_was_stopped_is_not_kept(tmp_path: Path) -> None:
 
 def test_old_entries_make_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_ENTRIES", 5)
-    for seed in range(6):
+    for seed in range(5):
         check(tmp_path, samples=1000, seed=seed)
-    assert len(entries(tmp_path)) <= 5
+    before = entries(tmp_path)
+    assert len(before) == 5
+    for age, path in enumerate(before):
+        os.utime(path, (-age, -age))
+    check(tmp_path, samples=1000, seed=5)
+    assert set(before) & set(entries(tmp_path)) == set(before[:2])
+    assert len(entries(tmp_path)) == 3
 
 
 # --- where, and how it is told -----------------------------------------------------------------
