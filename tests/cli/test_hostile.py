@@ -416,10 +416,10 @@ ROW = b'[[claim]]\nlayer="relu"\nquantity="std_y"\nvalue="1/2"\n'
         ("a.toml", b"'\"'" + b".'\"'" * 490_000 + b" = 1", "too long a key or number"),
         ("a.toml", (b"[a" + b".a" * 900 + b"]\n") * 1000, "too long a key or number"),
         # hours: every row cost the length of the header
-        ("a.csv", b"," * 1_000_000 + b"\n" + b"a\n" * 490_000, "too many fields"),
-        ("a.csv", b",".join(b"%d" % i for i in range(9999)) + b"\n" + b"a\n" * 9999, "too many"),
-        ("a.csv", b"layer,layer,quantity,value\nrelu,elu,std_y,1/2", "one of them twice"),
-        ("a.csv", b"layer\n" + b"a\n" * 990_000, "more than 10,000 claims"),
+        ("a.csv", b"layer,value" + b"," * 1_000_000 + b"\n" + b"a\n" * 490_000, "field twice"),
+        ("a.csv", b",".join(b"%d" % i for i in range(9999)) + b"\n" + b"a\n" * 9999, "field '0'"),
+        ("a.csv", b"layer,layer,quantity,value\nrelu,elu,std_y,1/2", "field twice"),
+        ("a.csv", b"layer,value\n" + b"a\n" * 990_000, "more than 10,000 claims"),
         ("a.json", b"[" + b"{}," * 660_000 + b"{}]", "more than 10,000 claims"),
         # bombs that never went off
         ("a.json", b"[" * 2_000_000, "nested too deeply"),
@@ -431,7 +431,7 @@ ROW = b'[[claim]]\nlayer="relu"\nquantity="std_y"\nvalue="1/2"\n'
         ("a.toml", b"a = 0x" + b"f" * 1_990_000 + b"\n" + ROW, "too long a key or number"),
         ("a.toml", b'a = "' + b'\\"' * 990_000, "Unterminated string"),
         ("a.toml", b"#" * 2_000_001, "larger than 2 MB"),
-        ("a.csv", b'layer\n"' + b'""' * 990_000 + b'"', "field limit"),
+        ("a.csv", b'layer,value\n"' + b'""' * 990_000 + b'"', "field limit"),
     ],
     ids=range(23),
 )
