@@ -37,7 +37,8 @@ _PATTERNS = (
     "layers/test_* statistics/test_* claims/test_* verification/test_* specs/test_spec"
     " specs/test_libraries sampling/test_run sampling/test_arguments sampling/test_stopping"
     " tables/test_published report/test_verify_formats cli/test_cli_show_list"
-    " cli/test_cli_compute runs/test_diagnostics"
+    " cli/test_cli_compute runs/test_diagnostics networks/test_shapes networks/test_sweep"
+    " networks/test_critical custom/test_found_breakpoints custom/test_poles test_known"
 )
 TEST_FILES = sorted(p for pattern in _PATTERNS.split() for p in TESTS.glob(f"{pattern}.py"))
 _SUPPORT = sorted([TESTS / "conftest.py", *(TESTS / "support").glob("*.py")])
