@@ -340,6 +340,7 @@ fragments = st.lists(
 ).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.one_of(fragments, st.text(max_size=40)))
 def test_any_text_is_a_finite_value_or_refused(text):

@@ -392,6 +392,7 @@ def known_spread() -> float:
     return math.sqrt(fourth - var**2) / (2 * math.sqrt(var))
 
 
+@pytest.mark.slow
 def test_who_obeys_the_advice_gets_a_decision():
     """Of 40 values that were honestly rounded nine in ten are decided (36 ± 1.9)."""
     decided, wrong = 0, 0

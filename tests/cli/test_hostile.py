@@ -284,6 +284,7 @@ specs = st.one_of(
 )
 
 
+@pytest.mark.slow
 @fuzz(1200)
 @given(specs)
 def test_any_spec_is_parsed_or_refused(text: str) -> None:

@@ -163,6 +163,7 @@ def activations() -> list[str]:
     return [spec for spec in table_specs() if parse(spec).bound.inputs == inputs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", activations())
 def test_all_that_is_said_of_an_activation_holds_where_nobody_declares_it(spec: str) -> None:
     """The oracle is the layer's own entry, whose slope and breakpoints are known."""

@@ -58,6 +58,7 @@ def assert_law(way: Direction, row: int, mean: float, variance: float) -> None:
     assert abs(math.log(way.ln.variance[row] / variance)) < FAR * 1.3 * math.sqrt(2 / count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "networks"), [("exact", 12_800), ("matrices", 2_560)])
 def test_relu_networks_follow_their_exact_law(engine: Engine, networks: int) -> None:
     """Forward and backward: gates are fair coins, independent of the weights' sizes."""

@@ -300,6 +300,7 @@ def test_the_two_outputs_of_a_pair_are_independent(normals):
     assert max(map(abs, correlations(cosines, sines))) < SIGMAS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lag", [1, 2, 3, ROW, 2 * ROW, 2**14 - 1, 2**14, 2**14 + 1, 2**15])
 def test_normals_at_a_lag_are_independent(normals, lag):
     assert max(map(abs, correlations(normals[:-lag], normals[lag:]))) < SIGMAS

@@ -414,6 +414,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_same_bytes(cli: Cli, results: Path, tmp_path: Path) -> None:
     out = tmp_path / "site"
     wanted = f"wrote 8 files to {out}; begin with index.html\n"
@@ -494,6 +495,7 @@ def test_a_site_draws_and_checks_nothing(cli: Cli, tmp_path: Path, argv: tuple[s
     assert not (tmp_path / "site").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("argv", "code", "says"),
     [(("--max-time", "0.000001"), 3, "the time was over"), ((), 130, "interrupted")],

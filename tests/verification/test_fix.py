@@ -135,6 +135,7 @@ def csv_files(draw: Any) -> list[Piece]:
     return pieces
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["toml", "json", "csv"])
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), mark=st.booleans())
