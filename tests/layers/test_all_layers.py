@@ -19,7 +19,7 @@ import pytest
 from layer_support import LAWS, draws_of, spec_of, through
 
 from bnstats.api import compute
-from bnstats.layers import LAYERS, STANDARD, BoundLayer
+from bnstats.layers import LAYERS, STANDARD, BoundLayer, Law
 from bnstats.specs.spec import example_specs, parse
 from bnstats.statistics.quadrature import Expectation
 
@@ -175,10 +175,10 @@ def test_the_dtype_is_kept_and_the_inputs_are_left_alone(spec):
         np.testing.assert_allclose(found[0], y, rtol=1e-3, atol=1e-4)
 
 
-def stated(bound: BoundLayer) -> dict[str, Any]:
+def stated(bound: BoundLayer, law: Law = STANDARD) -> dict[str, Any]:
     """Return the moments that a layer states, by name."""
     with np.errstate(all="ignore"):
-        return bound.moments(STANDARD, Expectation(STANDARD)).stated
+        return bound.moments(law, Expectation(law)).stated
 
 
 @every_spec
@@ -193,10 +193,32 @@ def test_moments_are_those_that_a_layer_may_state(spec):
     if not {"mean_y", "var_y", "ms_dx"} <= set(found):
         assert bound.why_inexact
     assert not set(found) & (of_several - {"ms_y", "mean_dx"} if single else {"m3_y"})
+    if "mean_dx" in found:  # of every draw
+        assert (found["mean_dx"].value, found["mean_dx"].error) == (0, 0)
     for name, known in found.items():
         assert known.error >= 0, name
         if not name.startswith(("mean", "m3", "cov", "drift")):
             assert known.value >= 0, name
+
+
+@pytest.mark.parametrize("spec", [s for s in SPECS if parse(s).bound.is_scalar])
+def test_moments_of_scalars_are_those_of_draws(spec):
+    """What only stacks are told of is in no quantity that sampling compares."""
+    bound, law = parse(spec).bound, LAWS[1]
+    known = stated(bound, law)
+    draws = draws_of(bound, 100_000, seed=21)
+    z, dy = draws["x"], draws["dy"]
+    draws |= {"x": law.x_mean + law.x_std * z, "dy": law.dy_std * dy}
+    y, dx = through(bound, draws)
+    samples = {
+        "cov_xy": law.x_std * z * y,
+        "drift": (z**2 - 1) * y**2 / 2,
+        "mean_slope": dx * dy / law.dy_std,
+    }
+    for name in set(samples) & set(known):
+        one = np.ravel(samples[name])
+        error = np.std(one) / math.sqrt(one.size) + 1e-12
+        assert abs(np.mean(one) - known[name].value) < 5 * error, name
 
 
 @pytest.mark.parametrize(("law", "seed"), [(STANDARD, 11), (LAWS[1], 12)], ids=["standard", "law"])
