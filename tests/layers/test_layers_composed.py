@@ -15,7 +15,7 @@ from mpmath import mp, mpf
 from bnstats.api import exact
 from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
-from bnstats.layers import Law
+from bnstats.layers import STANDARD, Law
 from bnstats.specs.spec import parse
 from bnstats.statistics.quadrature import Expectation
 
@@ -168,8 +168,8 @@ def test_the_drift_is_the_derivative_of_the_mean_square(law):
 # --- chains ---------------------------------------------------------------------------------------
 
 
-def _pooled(f, f_slope, count: int, windows: float) -> tuple[float, float, float]:
-    """Return E[y], Var[y] and E[dx²] of the maximum of increasing f, over x ~ N(0, 1), by mpmath.
+def _pooled(f, f_slope, count: int, windows: float) -> tuple[float, ...]:
+    """Return E[y], Var[y], E[(y − E[y])⁴] and E[dx²] of the maximum of increasing f, over x ~ N(0, 1), by mpmath.
 
     The largest of n has the density n·φ·Φ^(n − 1).
     """
@@ -182,8 +182,9 @@ def _pooled(f, f_slope, count: int, windows: float) -> tuple[float, float, float
 
     with mp.workdps(25):
         mean = over(f)
-        var = over(lambda x: (f(x) - mean) ** 2)
-        return float(mean), float(var), float(windows * over(lambda x: f_slope(x) ** 2))
+        var, fourth = (over(lambda x, k=k: (f(x) - mean) ** k) for k in (2, 4))
+        ms_dx = windows * over(lambda x: f_slope(x) ** 2)
+        return float(mean), float(var), float(fourth), float(ms_dx)
 
 
 def test_pooling_after_an_activation_has_the_moments_of_order_statistics():
@@ -194,11 +195,16 @@ def test_pooling_after_an_activation_has_the_moments_of_order_statistics():
         "tanh..max_pool1d:kernel_size=4": (mp.tanh, lambda x: mp.sech(x) ** 2, 4, 1 / 4),
     }
     for spec, case in cases.items():
-        mean, var, ms_dx = _pooled(*case)
+        mean, var, fourth, ms_dx = _pooled(*case)
         known = exact_of(spec)
         assert known["mean_y"].value == pytest.approx(mean, rel=1e-13)
         assert known["var_y"].value == pytest.approx(var, rel=1e-12)
         assert known["std_dx"].value == pytest.approx(math.sqrt(ms_dx), rel=1e-12)
+        bound = parse(spec).bound
+        stated = bound.moments(STANDARD, Expectation(STANDARD)).stated
+        assert ("m4_y" in stated) == (math.prod(bound.inputs["dy"].shape) == 1)
+        if "m4_y" in stated:
+            assert stated["m4_y"].value == pytest.approx(fourth, rel=1e-12)
 
 
 @pytest.mark.parametrize("first", ["gelu", "silu", "-relu", "abs", "hardtanh:max_val=0.5..abs"])
