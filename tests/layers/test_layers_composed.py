@@ -169,9 +169,9 @@ def test_the_drift_is_the_derivative_of_the_mean_square(law):
 
 
 def _pooled(f, f_slope, count: int, windows: float) -> tuple[float, ...]:
-    """Return E[y], Var[y], E[(y − E[y])⁴] and E[dx²] of the maximum of increasing f, over x ~ N(0, 1), by mpmath.
+    """Return E[y], Var[y], E[(y − E[y])⁴] and E[dx²] of the maximum of increasing f, by mpmath.
 
-    The largest of n has the density n·φ·Φ^(n − 1).
+    x ~ N(0, 1); the largest of n has the density n·φ·Φ^(n − 1).
     """
 
     def over(g):
