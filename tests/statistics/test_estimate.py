@@ -23,6 +23,7 @@ from bnstats.statistics.estimate import (
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.moments import Moments, as_unit, merge, of
 from bnstats.statistics.quantities import QUANTITIES
+from bnstats.statistics.tails import Tail
 
 LOG = [name for name, q in QUANTITIES.items() if q.moment != "mean"]
 
@@ -128,6 +129,37 @@ def test_intervals():
     std, var, gain = (found[k].interval for k in ("std_y", "var_y", "gain_y"))
     assert var == pytest.approx((std[0] ** 2, std[1] ** 2))
     assert gain == pytest.approx((1 / std[1], 1 / std[0]))
+
+
+def test_the_interval_of_a_square_that_is_as_good_as_one():
+    """Of a root 1 ± 0.01, whose square has the variance 4·0.01² + 2·0.01⁴ (normal root)."""
+    stderr = math.sqrt(4e-4 + 2e-8)
+    found = Estimate(1.0, stderr, None, 1e4, log_scale=False, squared=True)
+    assert found.interval_at(2.0) == pytest.approx((0.98**2, 1.0), rel=1e-12)
+    assert found.interval_at(200.0) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("how", "hopeless"),
+    [
+        ({}, False),
+        ({"heavy_tailed": ("y",)}, True),
+        ({"heavy_tailed": ("dx",)}, False),
+        ({"tails": {"y": Tail(0.4, 0.5)}}, False),
+        ({"tails": {"y": Tail(0.6, 0.5)}}, True),  # no second moment
+    ],
+)
+def test_what_no_number_of_draws_makes_sure(how, hopeless):
+    assert Estimator(**how).is_hopeless("y") is hopeless
+
+
+def test_the_half_width_is_that_of_the_interval_where_theory_is_silent():
+    values = np.random.default_rng(5).normal(size=10_000)
+    estimator = Estimator({}, 0.9)
+    tally = {"y": of(xp, values, 0.0)}
+    low, high = estimator.estimates(tally)["std_y"].interval
+    wanted = (high - low) / (2 * np.std(values))
+    assert estimator.half_width(tally) == pytest.approx(wanted, rel=1e-9)
 
 
 @pytest.mark.parametrize(

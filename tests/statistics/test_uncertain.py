@@ -67,6 +67,16 @@ def test_differences(
     assert found.z == (pytest.approx(value / scale) if scale else None)
 
 
+def test_a_difference_remembers_the_streams_of_both() -> None:
+    both = estimate(3.0, 0.3, "a") - estimate(1.0, 0.4, "b")
+    assert both.streams == {"a", "b"}
+    assert (both - estimate(1.0, 0.5, "b")).stderr == pytest.approx(1.0)  # no longer apart
+
+
+def test_a_difference_without_an_error_has_no_z() -> None:
+    assert (Exact(1.0, 0.0, "") - Exact(0.5, 0.0, "")).z is None
+
+
 def test_a_difference_prints_with_its_error() -> None:
     found = estimate(3.0, 0.03, "a") - estimate(1.0, 0.04, "b")
     assert (str(found), repr(found), f"{found:.1f}") == (

@@ -24,6 +24,8 @@ from bnstats.report.json import render
 from bnstats.runs.drawing import default_samples, sample
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import parse
+from bnstats.statistics.estimate import Estimate
+from bnstats.statistics.exact import Exact
 from bnstats.statistics.quantities import QUANTITIES
 from bnstats.tables import constants
 from bnstats.tables.constants import table_specs
@@ -298,6 +300,25 @@ def test_default_draws_resolve_an_error_of_one_per_cent(
     verify(write_claim(tmp_path / "a.json", "0.5", layer, "std_y"))
     default = default_samples(parse(layer).bound)
     assert fake.asked == [(1, default // 100), (1, times * default)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "stderr", "exact", "wanted"),
+    [
+        ("std_y", 2.0, 0.1, None, 0.05),
+        ("mean_y", -2.0, 0.1, None, 0.05),
+        ("std_y", 2.0, 0.1, Exact(4.0, 0.01, ""), 0.025),  # of the value that is known
+        ("mean_y", 0.05, 0.1, None, 0.0),  # which may be 0
+        ("mean_y", 0.05, 0.01, Exact(0.001, 0.01, ""), 0.0),
+        ("var_y", 2.0, 0.1, None, 0.0),  # σ tells it
+        ("gain_y", 2.0, 0.1, None, 0.0),
+        ("chi", 2.0, 0.1, None, 0.0),  # of a stack
+        ("std_y", 2.0, None, None, 0.0),
+    ],
+)
+def test_the_error_that_the_first_stage_is_planned_by(name, value, stderr, exact, wanted):
+    estimate = Estimate(value, stderr, None, 1e3, exact)
+    assert gate._relative_error(name, estimate) == pytest.approx(wanted)
 
 
 # Tables
