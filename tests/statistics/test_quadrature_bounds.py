@@ -12,6 +12,7 @@ import pytest
 from mpmath import mpf
 
 from bnstats.layers import Known, Law
+from bnstats.statistics import quadrature
 from bnstats.statistics.quadrature import Expectation
 
 STANDARD = Law()
@@ -146,3 +147,11 @@ def test_what_underflows_is_not_known_to_be_zero(rate: float) -> None:
         true = mp.exp(-2 * mpf(rate) + 2 * mpf(rate) ** 2 * mpf("1e-6"))
         assert holds(known, true)
     assert 0 < known.error < 1e-300
+
+
+def test_the_last_coefficients_are_those_of_a_legendre_series():
+    found = quadrature._last_coefficients()
+    nodes = np.polynomial.legendre.leggauss(len(found))[0]
+    series = np.random.default_rng(2).normal(size=len(found))
+    values = np.polynomial.legendre.legval(nodes, series)
+    np.testing.assert_allclose(values @ found, series[-2:], rtol=1e-9, atol=1e-11)
