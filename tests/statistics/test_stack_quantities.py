@@ -204,8 +204,9 @@ def test_stability_is_the_slope_of_the_mean_square_over_the_scale(spec: str) -> 
 def test_layers_of_several_numbers_have_two_of_them() -> None:
     found = bnstats.exact("max_pool2d:kernel_size=2").quantities
     assert [name for name in NAMES if name in found] == ["chi", "c1"]
-    with pytest.raises(BnstatsError, match="softmax has no stability: such a layer mixes"):
+    with pytest.raises(BnstatsError, match="softmax has no stability: such a layer mixes") as told:
         bnstats.compute("softmax", quantities=["stability"])
+    assert told.value.hint == "of such layers there are chi and c1"
 
 
 def test_what_is_unknown_has_no_ratio() -> None:
@@ -340,7 +341,9 @@ def test_what_is_not_finite_is_left_out_and_counted() -> None:
     assert not estimate.reliable
     nothing = joint(x[:9], y[:9], slope[:9], Law())
     assert nothing.count == 0
-    assert math.isnan(stack_estimates(nothing, ["c1"], Estimator(), Law())["c1"].value)
+    found = stack_estimates(nothing, ["c1"], Estimator(), Law())["c1"]
+    assert math.isnan(found.value)
+    assert (found.stderr, found.interval, found.n_eff, found.log_scale) == (None, None, 0, False)
 
 
 def test_weights_count() -> None:
