@@ -6,6 +6,7 @@ import math
 from functools import reduce
 from typing import Any
 
+import mpmath as mp
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from bnstats.statistics.estimate import (
     Estimate,
     Estimator,
     as_normal,
+    independent_error,
     quantile,
 )
 from bnstats.statistics.exact import Exact
@@ -180,6 +182,33 @@ def test_over_replicates_the_quantile_is_students():
 def test_a_t_over_replicates_reads_as_a_normal_deviate(t, z):
     assert as_normal(t, Moments(count=32, points=64)) == pytest.approx(z, abs=1e-6)
     assert as_normal(t, Moments(count=32, points=32)) == t
+
+
+@pytest.mark.parametrize("t", [8.0, -30.0])
+def test_a_t_far_out_reads_as_a_normal_deviate(t):
+    with mp.workdps(60):
+        share = mp.betainc(15.5, 0.5, 0, 31 / (31 + mp.mpf(t) ** 2), regularized=True)
+        z = mp.sign(t) * mp.sqrt(2) * mp.erfinv(1 - share)
+    assert as_normal(t, Moments(count=32, points=64)) == pytest.approx(float(z), rel=1e-9)
+
+
+def test_the_error_of_independent_draws():
+    """Of σ̂ from 100 draws of kurtosis κ it is √((κ − 1)/100)/2, and n_eff is 100/κ."""
+    assert independent_error(100 / 3, 100) == pytest.approx(math.sqrt(2 / 100) / 2)
+    assert independent_error(100, 100) == 0  # κ = 1
+    assert independent_error(101, 100) == 0
+
+
+def test_the_share_of_the_error_that_a_sample_has_seen():
+    values = np.random.default_rng(3).normal(2.0, 1.5, size=5000)
+    alone, n = sample(values), len(values)
+    exact = {"mean_y": Exact(2.1, 0, "", 1.4), "std_y": Exact(1.6, 0, "", 1.2)}
+    found = sample(values, exact=exact)
+    assert alone["mean_y"].tail_coverage == 1
+    of_mean = alone["mean_y"].stderr / (1.4 / math.sqrt(n))
+    assert found["mean_y"].tail_coverage == pytest.approx(of_mean)
+    relative = alone["std_y"].stderr / alone["std_y"].value / (1.2 / 1.6 / math.sqrt(n))
+    assert found["std_y"].tail_coverage == pytest.approx(relative)
 
 
 def test_n_eff():
