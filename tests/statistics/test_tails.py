@@ -55,6 +55,41 @@ def test_the_shape_is_that_of_the_paper(n: int) -> None:
     assert pareto_shape(np.array(x)) == pytest.approx((n * shape + 10 * 0.5) / (n + 10), rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("draws", "power", "largest"),
+    [
+        (2000, 1.0, 134),  # 3·√2000
+        (2000, 3.0, None),  # as many as there are effective draws
+        (100, 0.5, 20),  # a fifth, and the fewest that tell a shape
+        (95, 0.5, 0),
+    ],
+)
+def test_the_tail_is_that_of_the_largest(draws: int, power: float, largest: int | None) -> None:
+    c = np.random.default_rng(6).exponential(size=draws) ** power
+    share = np.mean(c) ** 2 / np.mean(c * c)
+    if largest is None:
+        largest = math.floor(share * draws)
+        assert 20 < largest < 134
+    found, ascending = tail_of(c), sorted(c)
+    assert found.share == pytest.approx(share)
+    if not largest:
+        assert found.shape == math.inf
+        return
+    beyond = [x - ascending[-largest - 1] for x in ascending[-largest:]]
+    assert found.shape == pytest.approx(pareto_shape(np.array(beyond)), rel=1e-9)
+
+
+def test_effective_draws_by_hand() -> None:
+    """Shape ¼ is below 1 − 1/log₁₀(n), ½ of twice of it, from 10² draws on."""
+    tail = Tail(0.25, 0.3)
+    assert tail.effective(100.0) == 0
+    assert tail.effective(101.0) == pytest.approx(0.3 * 101 / 1.5)
+    assert tail.effective(22.0, order=1) == pytest.approx(0.3 * 22 / 1.5)  # 1 − 1/1.342 = 0.255
+    assert tail.effective(21.0, order=1) == 0
+    assert Tail(-1.0, 0.3).effective(10.0) == 0
+    assert Tail(-1.0, 0.3).effective(10.5) == pytest.approx(0.3 * 10.5 / 1.5)
+
+
 def test_the_shape_has_no_scale() -> None:
     x = np.sort(np.random.default_rng(1).pareto(2.0, size=500))
     for scale in (1e-100, 1e100):
