@@ -16,12 +16,13 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import time
 import traceback
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,8 @@ _SUPPORT = sorted([TESTS / "conftest.py", *(TESTS / "support").glob("*.py")])
 _SLOW = "numpy scipy.special scipy.integrate hypothesis mpmath torch jax jax.numpy click rich"
 _MEMORY = 6 * 2**30  # a mutant may ask for far too much
 _FIRST = 2.0  # seconds of tests in a first attempt
+_BEGUN = "> "  # a test that a child has begun
+_CLOCK = {-signal.SIGALRM, -signal.SIGPROF}
 
 
 def preload() -> None:
@@ -76,29 +79,26 @@ def in_child(work: Callable[[int], int]) -> tuple[int, str]:
 
     ``work`` gets a descriptor to write to and returns the exit code.
     """
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        code = 70
-        try:
-            os.setsid()
-            resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
-            os.close(read)
-            for stream in (1, 2):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
-            os.chdir(ROOT)
-            code = work(write)
-        except BaseException:
-            os.write(write, traceback.format_exc().encode())
-        finally:
-            os._exit(code)
-    os.close(write)
-    _, status = os.waitpid(child, 0)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # workers that it may have left
-    with os.fdopen(read, encoding="utf-8") as pipe:
-        written = pipe.read()
-    return os.waitstatus_to_exitcode(status), written
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:  # a pipe would fill up
+        child = os.fork()
+        if not child:
+            code = 70
+            try:
+                os.setsid()
+                resource.setrlimit(resource.RLIMIT_DATA, (_MEMORY, _MEMORY))
+                for stream in (1, 2):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+                os.chdir(ROOT)
+                code = work(file.fileno())
+            except BaseException:
+                os.write(file.fileno(), traceback.format_exc().encode())
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # workers that it may have left
+        file.seek(0)
+        return os.waitstatus_to_exitcode(status), file.read()
 
 
 def run_pytest(files: Iterable[str], plugin: object) -> int:
@@ -244,6 +244,7 @@ class Judge:
     def pytest_runtest_logstart(self, nodeid):
         # unhandled, the signal ends the process, whatever holds the interpreter; a busy machine
         # slows a test, but gives it no more of a processor
+        os.write(self.out, f"{_BEGUN}{nodeid}\n".encode())
         self.begin = self.begin or time.process_time()
         signal.setitimer(signal.ITIMER_PROF, 12 + 10 * self.seconds[nodeid])
 
@@ -331,9 +332,22 @@ def judge(
 
         status, written = in_child(work)
         if status not in (0, 5):  # 5: the mutant leaves none of these tests
-            outcome = "timeout" if status in (-signal.SIGALRM, -signal.SIGPROF) else "killed"
-            by = written.partition("\n")[0] or f"status {status}"
+            lines = written.splitlines()
+            begun = [line.removeprefix(_BEGUN) for line in lines if line.startswith(_BEGUN)]
+            if status in _CLOCK and begun and _is_slow(begun[-1], mutant, known, most, attempt):
+                del known.seconds[begun[-1]]
+                return judge(mutant, known, most, attempt)
+            outcome = "timeout" if status in _CLOCK else "killed"
+            said = [line for line in lines if not line.startswith(_BEGUN)]
+            by = (said or begun[-1:] or [f"status {status}"])[0]
             break
     count = len(parts[0]) + len(parts[1])
     spent = round(time.perf_counter() - begin, 1)
     return {"outcome": outcome, "by": by, "tests": count, "of": len(tests), "seconds": spent}
+
+
+def _is_slow(test: str, mutant: Mutant, known: Known, most: float, attempt: Attempt) -> bool:
+    """Whether a test meets its clock without a mutation too: alone, it finds no cache filled."""
+    same = replace(mutant, source=mutant.path.read_text(encoding="utf-8"))
+    status, _ = in_child(lambda out: attempt(same, Judge([test], known.seconds, most, out)))
+    return status in _CLOCK

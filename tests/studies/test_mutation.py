@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ pytest.importorskip("cosmic_ray")
 
 from mutants import Mutant, mutants_of
 from mutation import by_outcome, committed, may_die, read_outcomes
+from mutation_runs import Known, in_child
+from mutation_session import exchange
 
 pytestmark = pytest.mark.studies
 MODULE = '''"""A module."""
@@ -80,3 +84,22 @@ def test_survivors_of_other_tests_or_of_less_time_are_judged_again() -> None:
 
 def test_without_a_report_nothing_is_known(tmp_path: Path) -> None:
     assert committed(tmp_path / "mutation.json") == {}
+
+
+def test_code_is_exchanged_where_nothing_has_run_it(module: Path) -> None:
+    known = Known({}, defaultdict(lambda: defaultdict(set)), [])
+    namespace: dict[str, Any] = {}
+    exec(compile(MODULE, str(module), "exec", dont_inherit=True), namespace)
+    area, found = namespace["area"], {m.now: m for m in mutants_of(module)}
+    changed = exchange(found["return side / side"], known)
+    assert changed is not None
+    area.__code__ = changed[area.__code__]
+    assert area(3.0) == 1.0
+    known.runs["/".join(module.parts[-2:])][6] = {""}  # while tests are collected
+    assert exchange(found["return side / side"], known) is None
+
+
+def test_a_child_may_say_much() -> None:
+    said = b"x" * 200_000
+    assert in_child(lambda out: 3 * (os.write(out, said) == len(said))) == (3, said.decode())
+    assert in_child(lambda out: [][0])[0] == 70
