@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from report_text import wrapped
 
 if TYPE_CHECKING:
     from mutants import Mutant
+
+_COLUMNS = ("mutants", "judged", "killed", "timeout", "survived", "explained")
 
 
 def summary(
@@ -33,12 +36,11 @@ def summary(
                 {"file": name, "line": mutant.line, "was": mutant.was, "now": now, "why": why}
             )
     total = sum(rows.values(), Counter())
-    columns = ("mutants", "judged", "killed", "timeout", "survived", "explained")
     untaught = {k: total[k] for k in ("mutants", "judged")} | {"killed": total["at_first"]}
     return {
-        "total": {c: total[c] for c in columns} | _score(total),
+        "total": {c: total[c] for c in _COLUMNS} | _score(total),
         "at_first": {"noticed": total["at_first"]} | _score(Counter(untaught)),
-        "files": {name: {c: row[c] for c in columns} | _score(row) for name, row in rows.items()},
+        "files": {name: {c: row[c] for c in _COLUMNS} | _score(row) for name, row in rows.items()},
         "survivors": sorted(survivors, key=lambda s: (s["file"], s["line"], s["now"])),
     }
 
@@ -67,6 +69,25 @@ def _cells(name: str, row: dict[str, Any]) -> str:
     return f"| {name} | " + " | ".join(map(str, counts)) + f" | {score} |"
 
 
+def _table(of: str, rows: dict[str, dict[str, Any]]) -> list[str]:
+    return [
+        f"| {of} | mutants | judged | noticed | survived | explained | score (95 %) |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+        *(_cells(name, row) for name, row in rows.items()),
+        "",
+    ]
+
+
+def _files(files: dict[str, dict[str, Any]], room: str) -> dict[str, dict[str, Any]]:
+    return {name: row for name, row in files.items() if name.startswith(f"{room}/")}
+
+
+def _of_room(files: dict[str, dict[str, Any]], room: str) -> dict[str, Any]:
+    rows = [{c: row[c] for c in _COLUMNS} for row in _files(files, room).values()]
+    total = sum(map(Counter, rows), Counter())
+    return {c: total[c] for c in _COLUMNS} | _score(total)
+
+
 def markdown(record: dict[str, Any]) -> str:
     total, first = record["total"], record["at_first"]
     noticed, kept = total["killed"] + total["timeout"], total["survived"]
@@ -92,11 +113,12 @@ def markdown(record: dict[str, Any]) -> str:
         "statement come first, and those that noticed others of its module; one survives those",
         f"of the first {record['limit']:g} s.",
         "",
-        "| file | mutants | judged | noticed | survived | explained | score (95 %) |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-        *(_cells(name, row) for name, row in record["files"].items()),
-        _cells("**all**", total),
-        "",
+        *_table(
+            "room", {room: _of_room(record["files"], room) for room in rooms} | {"**all**": total}
+        ),
+        *chain.from_iterable(
+            [f"## {room}", "", *_table("file", _files(record["files"], room))] for room in rooms
+        ),
         "## Survivors that are explained",
         "",
     ]
