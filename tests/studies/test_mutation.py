@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ pytest.importorskip("cosmic_ray")
 
 from mutants import Mutant, mutants_of
 from mutation import by_outcome, committed, may_die, read_outcomes
-from mutation_runs import Known, in_child
+from mutation_runs import Known
 from mutation_session import exchange
 
 pytestmark = pytest.mark.studies
@@ -99,7 +101,16 @@ def test_code_is_exchanged_where_nothing_has_run_it(module: Path) -> None:
     assert exchange(found["return side / side"], known) is None
 
 
+CHILDREN = """
+import os
+from mutation_runs import in_child
+said = b"x" * 200_000
+assert in_child(lambda out: 3 * (os.write(out, said) == len(said))) == (3, said.decode())
+assert in_child(lambda out: [][0])[0] == 70
+"""
+
+
 def test_a_child_may_say_much() -> None:
-    said = b"x" * 200_000
-    assert in_child(lambda out: 3 * (os.write(out, said) == len(said))) == (3, said.decode())
-    assert in_child(lambda out: [][0])[0] == 70
+    """In a process of its own, as jax warns of forks where it has threads."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    subprocess.run([sys.executable, "-c", CHILDREN], env=environment, check=True, timeout=120)
