@@ -15,7 +15,6 @@ from custom_support import JAX_MODULE, MODULE, TORCH_MODULE
 from bnstats.claims import claim_set
 from bnstats.cli.main import main
 from bnstats.layers import USER_LAYERS
-from bnstats.tables.published import audit
 
 os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras' own default is tensorflow
 os.environ["XDG_CACHE_HOME"] = os.devnull  # a test that wants a cache has one of its own
@@ -77,7 +76,7 @@ def cli(
 def few_claims(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let tables audit three sets of claims; all of them take seconds."""
     sets = [claim_set(name) for name in ("feng2016", "feng2016-repost", "torch")]
-    monkeypatch.setattr(audit, "claim_sets", lambda: iter(sets))
+    monkeypatch.setattr("bnstats.tables.published.audit.claim_sets", lambda: iter(sets))
 
 
 @pytest.fixture

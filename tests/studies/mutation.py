@@ -7,8 +7,8 @@
 Judges every mutant, or a random sample with the files in proportion; a larger sample holds the
 smaller one. A run goes on where another stopped, also that which results/mutation.json is of: what
 was noticed stays so as long as its statement does, and survivors are judged again after a change of
-the tests, and with a longer --limit. Survivors are listed, with the
-explanations of mutation.toml beside this file; with --strict the exit code is 1 where one is not
+the tests, and with a longer --limit. All survivors are in mutation.json; the page lists those that
+mutation.toml, beside this file, explains. With --strict the exit code is 1 where one is not
 explained, or where an explanation fits no survivor. --render judges none, and only writes
 mutation.md anew from mutation.json.
 """
@@ -22,6 +22,7 @@ import os
 import sys
 import time
 import tomllib
+import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -144,11 +145,13 @@ def main() -> int:
         control = replace(todo[0], source=todo[0].path.read_text(encoding="utf-8"))
         if (found := judge(control, known, options.limit))["outcome"] != "survived":
             raise SystemExit(f"without a mutation, {found['by']} fails too")
-        for child in [
+        children = [
             started(todo[i :: options.workers], known, options, log, tests)
             for i in range(options.workers)
-        ]:
-            os.waitpid(child, 0)
+        ]
+        ended = [os.waitpid(child, 0)[1] for child in children]
+        if any(ended):
+            raise SystemExit("a worker failed; what it logged is kept")
         outcomes = read_outcomes(log, before)
     if options.only:
         return 0
@@ -189,6 +192,8 @@ def started(
                 if not telling(mutant, judge(mutant, known, options.limit)):
                     break
         code = 0
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(code)
 
