@@ -23,6 +23,7 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -267,11 +268,15 @@ def first_tests(mutant: Mutant, known: Known) -> tuple[bool, set[str]]:
 
     Other statements run on import or while tests are collected.
     """
-    text = mutant.path.read_text(encoding="utf-8")
-    holding = [s for s in statements(text) if mutant.line in s[0]]
+    holding = [s for s in _statements(mutant.path) if mutant.line in s[0]]
     own, at_import = min(holding, key=lambda s: len(s[0]))
     tests = known.running(mutant.file, own)
     return not at_import and "" not in tests, tests
+
+
+@cache
+def _statements(path: Path) -> list[tuple[range, bool]]:
+    return list(statements(path.read_text(encoding="utf-8")))
 
 
 def chosen(mutant: Mutant, known: Known) -> list[str]:
@@ -279,7 +284,8 @@ def chosen(mutant: Mutant, known: Known) -> list[str]:
 
     Of a statement that runs on import or while tests are collected, nobody knows whom it reaches:
     then come those that run the same function, the same file, and no layer at all. Those come
-    first that noticed the most mutants of the module for their time.
+    first that noticed the most mutants of the module for their time, in rounds: one case of each
+    test, then two more, then four, as cases of one test see alike.
     """
     runs = known.runs[mutant.file]
     waits, direct = first_tests(mutant, known)
@@ -295,7 +301,12 @@ def chosen(mutant: Mutant, known: Known) -> list[str]:
         for test in tests & set(known.seconds):
             promise = known.noticed[mutant.file][test] + 0.05
             rank.setdefault(test, (tier, (known.seconds[test] + 0.02) / promise))
-    return sorted(rank, key=lambda test: (rank[test], test))
+    order, cases = {}, Counter[tuple[int, str]]()
+    for test in sorted(rank, key=lambda test: (rank[test], test)):
+        case = (rank[test][0], test.partition("[")[0])
+        cases[case] += 1
+        order[test] = (case[0], cases[case].bit_length())
+    return sorted(order, key=order.__getitem__)
 
 
 Attempt = Callable[[Mutant, "Judge"], int]

@@ -16,7 +16,7 @@ pytest.importorskip("cosmic_ray")
 
 from mutants import Mutant, mutants_of
 from mutation import by_outcome, committed, may_die, read_outcomes
-from mutation_runs import Known
+from mutation_runs import Known, chosen
 from mutation_session import exchange
 
 pytestmark = pytest.mark.studies
@@ -99,6 +99,15 @@ def test_code_is_exchanged_where_nothing_has_run_it(module: Path) -> None:
     assert area(3.0) == 1.0
     known.runs["/".join(module.parts[-2:])][6] = {""}  # while tests are collected
     assert exchange(found["return side / side"], known) is None
+
+
+def test_a_case_of_each_test_comes_before_a_second_of_one(module: Path) -> None:
+    names = [f"t.py::test_area[{n}]" for n in range(4)] + ["t.py::test_side"]
+    known = Known(dict.fromkeys(names, 0.1), defaultdict(lambda: defaultdict(set)), [])
+    mutant = next(m for m in mutants_of(module) if m.now == "return side / side")
+    known.runs[mutant.file][6] = set(names)
+    known.noticed[mutant.file].update({names[2]: 5, names[0]: 4, names[3]: 3, names[1]: 2})
+    assert chosen(mutant, known) == [names[i] for i in (2, 4, 0, 3, 1)]
 
 
 CHILDREN = """
