@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bnstats.cli import options as opt
 from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError
+
+if TYPE_CHECKING:
+    from bnstats.cli.output import Output
 
 
 @click.command("compute", cls=opt.WithLists)
@@ -69,10 +72,7 @@ def command(
     specs: tuple[str, ...],
     imports: tuple[str, ...],
     plot: str | None,
-    format_: str,
-    as_json: bool,
-    get: str | None,
-    export: tuple[Path, ...],
+    output: Output,
     part: tuple[int, int] | None,
     **options: Any,
 ) -> int:
@@ -84,33 +84,30 @@ def command(
     """
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
-    from bnstats.cli.output import check_exports, emit, locate, spoken
+    from bnstats.cli.output import locate, spoken
     from bnstats.cli.progress import watching
     from bnstats.custom import load_here
     from bnstats.documents.write import document, outline
     from bnstats.layers import Law
+    from bnstats.report import render
     from bnstats.runs.drawing import sample
     from bnstats.sampling.settings import Sampling
     from bnstats.specs.spec import parse
 
     console.take_stdout()
     sampling = Sampling(law=Law(*map(options.pop, Law._fields)), **options)
-    format_ = opt.format_asked(format_, as_json)
-    check_exports(export)
     if plot is not None:
         from bnstats.cli.plotting import check_plot
 
-        check_plot(console, plot, format_)
+        check_plot(console, plot, output.format_)
     opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if part is not None:
         from bnstats.cli.parts import export_part
 
-        if get is not None or format_ != "text":
-            raise click.UsageError("--part goes with --export FILE.json, not with other output")
-        return export_part(console, layers, sampling, part, export)
-    if get is not None:  # a misspelt path must not cost an hour of sampling
-        locate(outline(layers, sampling), get)
+        return export_part(console, layers, sampling, part, output)
+    if output.get is not None:  # a misspelt path must not cost an hour of sampling
+        locate(outline(layers, sampling), output.get)
     results, seconds = [], []
     failure: BnstatsError | None = None
     with interruptible() as interrupted:
@@ -139,15 +136,15 @@ def command(
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
     early = "interrupted" if stopped or failure else None
     record = document(results, argv=sys.argv[1:], status=early, quantities=sampling.quantities)
-    if results or format_ == "json":
-        get = get if results else None
-        emit(console, results, record, format_=format_, get=get, export=export, seconds=seconds)
-    if plot is not None and results:
+    draw = None
+    if plot is not None:
         from bnstats.cli.plotting import emit_plot
         from bnstats.plots import layers as pictures
         from bnstats.plots.terminal import of_results
 
-        emit_plot(console, plot, results, pictures.picture, of_results)
+        draw = partial(emit_plot, console, plot, results, pictures.picture, of_results)
+    rendered = partial(render, document=record, records=results)
+    output.emit(console, record, rendered, draw=draw, seconds=seconds)
     if failure:
         return tell(failure)
     if stopped:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from bnstats.cli import options as opt
 from bnstats.cli.console import Console
+
+if TYPE_CHECKING:
+    from bnstats.cli.output import Output
 
 
 @click.command("exact", cls=opt.WithLists)
@@ -24,10 +28,7 @@ def command(
     specs: tuple[str, ...],
     quantities: tuple[str, ...],
     imports: tuple[str, ...],
-    format_: str,
-    as_json: bool,
-    get: str | None,
-    export: tuple[Path, ...],
+    output: Output,
     **law: float,
 ) -> int:
     """Print exact values with error bounds, without sampling.
@@ -35,17 +36,15 @@ def command(
     SPEC is NAME or NAME:KEY=VALUE,KEY=VALUE, as for bnstats compute.
     """
     from bnstats.api import exact
-    from bnstats.cli.output import check_exports, emit
     from bnstats.custom import load_here
     from bnstats.documents.write import document
     from bnstats.layers import Law
+    from bnstats.report import render
     from bnstats.sampling.settings import checked_quantities
     from bnstats.specs.spec import parse
     from bnstats.statistics.stacks import check_applicable
 
     console.take_stdout()
-    format_ = opt.format_asked(format_, as_json)
-    check_exports(export)
     opt.import_named(imports)
     quantities = checked_quantities(quantities)
     layers = [parse(text, load_here) for text in specs]
@@ -57,5 +56,5 @@ def command(
         for warning in reference.warnings:
             console.warn(warning)
     record = document(references, argv=sys.argv[1:], quantities=quantities)
-    emit(console, references, record, format_=format_, get=get, export=export)
+    output.emit(console, record, partial(render, document=record, records=references))
     return 0

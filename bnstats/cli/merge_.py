@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bnstats.cli import options as opt
 from bnstats.cli.console import Console
+
+if TYPE_CHECKING:
+    from bnstats.cli.output import Output
 
 
 @click.command("merge")
@@ -25,10 +30,7 @@ def command(
     paths: tuple[Path, ...],
     confidence: float,
     imports: tuple[str, ...],
-    format_: str,
-    as_json: bool,
-    get: str | None,
-    export: tuple[Path, ...],
+    output: Output,
 ) -> int:
     """Put the parts of a run together.
 
@@ -36,17 +38,16 @@ def command(
     The digits are those of the run drawn at once. What is missing is an error; what is there twice
     counts once, and is told. Files of several layers give the result of each.
     """
-    from bnstats.cli.output import check_exports, emit, spoken
+    from bnstats.cli.output import spoken
     from bnstats.custom import load_here
     from bnstats.documents.write import document
+    from bnstats.report import render
     from bnstats.runs.parts import merged
     from bnstats.sampling.checkpoints.document import read_moments
     from bnstats.sampling.checkpoints.parts import by_run, repeated
     from bnstats.specs.spec import parse
 
     console.take_stdout()
-    format_ = opt.format_asked(format_, as_json)
-    check_exports(export)
     opt.import_named(imports)
     groups = by_run([run for path in paths for run in read_moments(path)])
     for parts in groups:
@@ -58,5 +59,5 @@ def command(
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
     record = document(results, argv=sys.argv[1:])
-    emit(console, results, record, format_=format_, get=get, export=export)
+    output.emit(console, record, partial(render, document=record, records=results))
     return 0

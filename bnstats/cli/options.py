@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -322,20 +323,23 @@ def format_asked(asked: str, as_json: bool) -> str:
     return "json" if as_json else asked
 
 
-def output_options(number: str | None) -> Callable[..., Any]:
-    """Return a decorator that adds --format, --json, --get and --export.
+def output_options(number: str) -> Callable[..., Any]:
+    """Return a decorator that adds --format, --json, --get and --export, and hands on `Output`.
 
     Parameters
     ----------
     number
-        The path of a number, which the help of --get shows as an example; None for no --get.
+        The path of a number, which the help of --get shows as an example.
     """
-    get = click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}")
-    formats = ("text", "json", "csv", "markdown", "latex")
-    return together(
-        choice("--format", "format_", values=formats, help_="Output format."),
+    adding = together(
+        choice(
+            "--format",
+            "format_",
+            values=("text", "json", "csv", "markdown", "latex"),
+            help_="Output format.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Same as --format json."),
-        *((get,) if number else ()),
+        click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}"),
         click.option(
             "--export",
             type=click.Path(path_type=Path),
@@ -344,3 +348,17 @@ def output_options(number: str | None) -> Callable[..., Any]:
             "Repeatable.",
         ),
     )
+
+    def add(command: Callable[..., int]) -> Any:
+        @wraps(command)
+        def with_output(
+            *given: Any, format_: str, as_json: bool, get: str | None, export: Any, **options: Any
+        ) -> int:
+            from bnstats.cli.output import Output
+
+            output = Output(format_asked(format_, as_json), get, export)
+            return command(*given, output=output, **options)
+
+        return adding(with_output)
+
+    return add

@@ -1,62 +1,93 @@
-"""Printing and exporting a document in the format that was asked for."""
+"""Where a document goes: printed in the format that was asked for, and into files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError, printable
-from bnstats.report import format_of, render
+from bnstats.report import format_of
 from bnstats.report.options import as_options
 from bnstats.report.rows import known_digits
-from bnstats.result import Record, Result
+from bnstats.result import Result
 from bnstats.sampling.files import check_writable, write_atomically
 from bnstats.specs.spec import parse
 from bnstats.statistics.quantities import quantity_named
 
 
-def check_exports(paths: Sequence[Path]) -> None:
-    """Raise BnstatsError before any work if a file could not be written."""
-    for path in paths:
-        format_of(path)
-        check_writable(path)
+@dataclass(frozen=True)
+class Output:
+    """What is printed of a document, and the files that hold it.
 
+    Attributes
+    ----------
+    format_
+        What is printed: text, json, csv, markdown or latex.
+    get
+        The path of the one number that is printed in its place.
+    export
+        Files; their suffixes set the formats.
 
-def emit(
-    console: Console,
-    records: Sequence[Record[Any]],
-    document: Mapping[str, Any],
-    *,
-    format_: str,
-    get: str | None,
-    export: Sequence[Path],
-    seconds: Sequence[float] = (),
-) -> None:
-    """Print the document of some records, or the number that ``get`` names; write the exports.
-
-    ``seconds`` is the time that each result took. What cannot be written keeps nothing else from
-    being written: the first error is raised in the end, the others are warnings.
+    Raises
+    ------
+    BnstatsError
+        A file could not be written, or its suffix stands for no format.
     """
-    failed: list[Exception] = []
-    try:
-        if get is not None:
-            console.out(lookup(document, get))
-        else:
-            console.out(render(format_, document, records, console.page, seconds))
-    except (OSError, BnstatsError) as error:
-        failed.append(error)
-    for path in export:
-        try:
-            write_atomically(path, render(format_of(path), document, records) + "\n")
-        except BnstatsError as error:
-            failed.append(error)
-    for other in failed[1:]:
-        console.warn(str(other))
-    if failed:
-        raise failed[0]
+
+    format_: str
+    get: str | None
+    export: tuple[Path, ...]
+
+    def __post_init__(self) -> None:
+        for path in self.export:
+            format_of(path)
+            check_writable(path)
+
+    def emit(
+        self,
+        console: Console,
+        document: Mapping[str, Any],
+        render: Callable[..., str],
+        *,
+        names: Mapping[str, Any] | None = None,
+        draw: Callable[[], None] | None = None,
+        **on_screen: Any,
+    ) -> None:
+        """Print a document, or the number that ``get`` names; write the files, and a picture.
+
+        ``render`` makes text of a format, and ``names`` is the document as ``get`` sees it. Without
+        results there is nothing but JSON. What cannot be written keeps nothing else from being
+        written: the first error is raised in the end, the others are warnings.
+        """
+        if not document["results"] and self.format_ != "json":
+            return
+
+        def shown() -> None:
+            if self.get is not None and document["results"]:
+                console.out(lookup(names or document, self.get))
+            else:
+                console.out(render(self.format_, page=console.page, **on_screen))
+
+        def written(path: Path) -> None:
+            write_atomically(path, render(format_of(path)) + "\n")
+
+        works: list[Callable[[], None]] = [shown, *(partial(written, p) for p in self.export)]
+        if draw and document["results"]:
+            works.append(draw)
+        failed: list[Exception] = []
+        for work in works:
+            try:
+                work()
+            except (OSError, BnstatsError) as error:
+                failed.append(error)
+        for other in failed[1:]:
+            console.warn(str(other))
+        if failed:
+            raise failed[0]
 
 
 def spoken(result: Result) -> Result:

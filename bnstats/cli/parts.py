@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from bnstats.cli.console import Console
 from bnstats.cli.interrupt import interruptible
 from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
+from bnstats.cli.output import Output
 from bnstats.cli.progress import watching
 from bnstats.errors import printable
 from bnstats.runs.parts import sample_part
 from bnstats.sampling.checkpoints.document import moments_document, render
-from bnstats.sampling.files import check_writable, write_atomically
+from bnstats.sampling.files import write_atomically
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
 
@@ -24,12 +24,14 @@ def export_part(
     layers: Sequence[Spec],
     sampling: Sampling,
     part: tuple[int, int],
-    export: Sequence[Path],
+    output: Output,
 ) -> int:
     """Draw a part of the run of each layer, write its moments, and return the exit code."""
-    if len(export) != 1 or export[0].suffix != ".json":
+    if output.get is not None or output.format_ != "text":
+        raise click.UsageError("--part goes with --export FILE.json, not with other output")
+    if len(output.export) != 1 or output.export[0].suffix != ".json":
         raise click.UsageError("--part needs one --export FILE.json, which holds the moments")
-    check_writable(export[0])
+    (path,) = output.export
     runs, failure = [], None
     with interruptible() as interrupted:
         for spec in layers:
@@ -39,7 +41,7 @@ def export_part(
             if watch.stopping():
                 break
         stopped = interrupted()
-    write_atomically(export[0], render(moments_document(runs)))
+    write_atomically(path, render(moments_document(runs)))
     whole = len(runs) == len(layers)
     for run in runs:
         layout = run.subtrees.layout
@@ -50,7 +52,7 @@ def export_part(
             f"{run.identity['layer']}: {draws:,} of {layout.samples:,} draws, part "
             f"{part[0]}/{part[1]}{'' if draws == wanted else f', {wanted - draws:,} are missing'}"
         )
-    console.out(f"wrote {printable(str(export[0]))}")
+    console.out(f"wrote {printable(str(path))}")
     if failure:
         return tell(failure)
     return INTERRUPTED if stopped else 0 if whole else UNDECIDED

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bnstats.cli import options as opt
 from bnstats.cli.console import Console
-from bnstats.errors import BnstatsError
+
+if TYPE_CHECKING:
+    from bnstats.cli.output import Output
 
 
 def _one(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> str:
@@ -65,10 +67,7 @@ def command(
     imports: tuple[str, ...],
     find: tuple[str, ...],
     plot: str | None,
-    format_: str,
-    as_json: bool,
-    get: str | None,
-    export: tuple[Path, ...],
+    output: Output,
     **options: Any,
 ) -> int:
     """Compute quantities of layers over a parameter.
@@ -82,23 +81,18 @@ def command(
     """  # noqa: D301 (\b is click's mark for lines to keep as they are)
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import INTERRUPTED, tell
-    from bnstats.cli.output import check_exports, lookup
     from bnstats.cli.plotting import check_plot, emit_plot
     from bnstats.cli.progress import watching
     from bnstats.custom import load_here
     from bnstats.layers import Law
     from bnstats.networks.documents import sweep_document
     from bnstats.networks.sweep import sweep
-    from bnstats.report import format_of
     from bnstats.report.options import as_options
     from bnstats.report.sweep import render
-    from bnstats.sampling.files import write_atomically
 
     console.take_stdout()
     law = Law(*map(options.pop, Law._fields))
-    format_ = opt.format_asked(format_, as_json)
-    check_exports(export)
-    check_plot(console, plot, format_)
+    check_plot(console, plot, output.format_)
     opt.import_named(imports)
     with interruptible() as interrupted, watching(console, options["over"], interrupted) as watch:
         found = sweep(
@@ -117,24 +111,14 @@ def command(
     for layer, said in found.doubts:
         console.warn(as_options(said if len(specs) == 1 else f"{layer} {said}"))
     document = sweep_document(found, argv=sys.argv[1:])
-    wanted_rows = bool(options["quantities"]) or not find
-    if get is not None and found.curves:
-        console.out(lookup(_by_name(document), get))
-    elif found.curves or format_ == "json":
-        console.out(render(format_, document, console.page, rows=wanted_rows))
-    failed: list[BnstatsError] = []
-    for path in export:
-        try:
-            write_atomically(path, render(format_of(path), document) + "\n")
-        except BnstatsError as error:
-            failed.append(error)
-    if found.curves and plot is not None:
+    draw = None
+    if plot is not None:
         from bnstats.plots.sweeps import picture
         from bnstats.plots.terminal import of_sweep
 
-        emit_plot(console, plot, found, picture, of_sweep)
-    if failed:
-        raise failed[0]
+        draw = partial(emit_plot, console, plot, found, picture, of_sweep)
+    rendered, rows = partial(render, document=document), bool(options["quantities"]) or not find
+    output.emit(console, document, rendered, names=_by_name(document), draw=draw, rows=rows)
     if watch.failure:
         return tell(watch.failure)
     if found.status == "interrupted":

@@ -153,6 +153,28 @@ def test_what_cannot_be_exported_costs_neither_the_result_nor_the_other_exports(
     assert left(tmp_path) == {"b.csv"}
 
 
+@pytest.mark.parametrize(
+    "command", [("compute", "relu", "-n", "2000"), ("sweep", "relu", "--over", "x_std=1,2")]
+)
+def test_what_cannot_be_exported_costs_no_picture(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    real = files._write_twin
+
+    def full(twin: Path, path: Path, text: str | bytes) -> None:
+        if path.suffix == ".json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(twin, path, text)
+
+    monkeypatch.setattr(files, "_write_twin", full)
+    code, out, err = cli(*command, "--export", "a.json", "--plot", "b.svg")
+    assert (code, bool(out)) == (4, True)
+    assert err.endswith("error: cannot write a.json: No space left on device\n")
+    assert left(tmp_path) == {"b.svg"}
+
+
 def test_a_stdout_that_is_full_costs_no_export(tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
