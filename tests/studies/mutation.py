@@ -25,7 +25,7 @@ import tomllib
 import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from mutants import Mutant, file_of, mutants_of, stratified
 from mutation_report import markdown, summary
@@ -145,13 +145,18 @@ def main() -> int:
         control = replace(todo[0], source=todo[0].path.read_text(encoding="utf-8"))
         if (found := judge(control, known, options.limit))["outcome"] != "survived":
             raise SystemExit(f"without a mutation, {found['by']} fails too")
-        children = [
-            started(todo[i :: options.workers], known, options, log, tests)
-            for i in range(options.workers)
-        ]
-        ended = [os.waitpid(child, 0)[1] for child in children]
-        if any(ended):
-            raise SystemExit("a worker failed; what it logged is kept")
+        deadline = time.monotonic() + 60 * options.minutes
+        new = [m for m in todo if m.key not in outcomes]
+        for part in (new, [m for m in todo if m.key in outcomes]):
+            children = [
+                started(
+                    part[i :: options.workers], known, options.limit, _Log(log, tests, deadline)
+                )
+                for i in range(options.workers)
+            ]
+            ended = [os.waitpid(child, 0)[1] for child in children]
+            if any(ended):
+                raise SystemExit("a worker failed; what it logged is kept")
         outcomes = read_outcomes(log, before)
     if options.only:
         return 0
@@ -172,24 +177,29 @@ def main() -> int:
     return int(options.strict and bool(wrong))
 
 
-def started(
-    todo: list[Mutant], known: Known, options: argparse.Namespace, log: Path, tests: str
-) -> int:
+class _Log(NamedTuple):
+    """Where outcomes are logged, which tests they are of, and until when more are judged."""
+
+    path: Path
+    tests: str
+    deadline: float
+
+
+def started(todo: list[Mutant], known: Known, limit: float, log: _Log) -> int:
     """Fork a process that judges mutants and logs what becomes of each."""
-    deadline = time.monotonic() + 60 * options.minutes
     child = os.fork()
     if child:
         return child
     code = 1
     try:
-        with log.open("a", encoding="utf-8") as file:
-            telling = _Telling(file, tests, options.limit, known, len(todo), deadline)
+        with log.path.open("a", encoding="utf-8") as file:
+            telling = _Telling(file, log, limit, known, len(todo))
             ready = [m for m in todo if exchange(m, known)]
-            judge_in_session(ready, known, options.limit, telling)
+            judge_in_session(ready, known, limit, telling)
             done = {m.key for m in ready}
             telling.count = len(ready)
             for mutant in (m for m in todo if m.key not in done):
-                if not telling(mutant, judge(mutant, known, options.limit)):
+                if not telling(mutant, judge(mutant, known, limit)):
                     break
         code = 0
     except BaseException:
@@ -203,18 +213,17 @@ class _Telling:
     """Logs outcomes and shows survivors; says whether there is time for more."""
 
     file: TextIO
-    tests: str
+    log: _Log
     limit: float
     known: Known
     of: int
-    deadline: float
     count: int = 0
 
     def __post_init__(self) -> None:
         self.screen = os.fdopen(os.dup(1), "w")  # a session of pytest keeps what is printed
 
     def __call__(self, mutant: Mutant, found: dict[str, Any]) -> bool:
-        row = {"key": mutant.key, "tests_digest": self.tests, "limit": self.limit, **found}
+        row = {"key": mutant.key, "tests_digest": self.log.tests, "limit": self.limit, **found}
         self.file.write(json.dumps(row) + "\n")  # a short line is one write, appended whole
         self.file.flush()
         self.known.noticed[mutant.file][found["by"]] += 1
@@ -228,7 +237,7 @@ class _Telling:
             print(f"  - {mutant.was}\n  + {mutant.now}", file=self.screen, flush=True)
         elif self.count % 20 == 0:
             print(f"{self.count}/{self.of}", file=self.screen, flush=True)
-        return time.monotonic() < self.deadline
+        return time.monotonic() < self.log.deadline
 
 
 def may_die(outcome: dict[str, Any], tests: str, limit: float) -> bool:
