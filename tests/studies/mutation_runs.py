@@ -46,7 +46,8 @@ TEST_FILES = sorted(p for pattern in _PATTERNS.split() for p in TESTS.glob(f"{pa
 _SUPPORT = sorted([TESTS / "conftest.py", *(TESTS / "support").glob("*.py")])
 _SLOW = "numpy scipy.special scipy.integrate hypothesis mpmath torch jax jax.numpy click rich"
 _MEMORY = 6 * 2**30  # a mutant may ask for far too much
-_FIRST = 2.0  # seconds of tests in a first attempt
+# What a first attempt is limited to: seconds of tests, and files, which cost more to collect.
+_FIRST, _FIRST_FILES = 2.0, 3
 _BEGUN = "> "  # a test that a child has begun
 _CLOCK = {-signal.SIGALRM, -signal.SIGPROF}
 
@@ -315,7 +316,11 @@ Attempt = Callable[[Mutant, "Judge"], int]
 def imported(mutant: Mutant, judge: Judge) -> int:
     """Run tests where nothing of bnstats is imported yet, the mutant in the place of its module."""
     sys.meta_path.insert(0, _FromMemory(mutant))
-    return run_pytest(["-x", *dict.fromkeys(test.partition("::")[0] for test in judge.rank)], judge)
+    return run_pytest(["-x", *dict.fromkeys(map(_file_of_test, judge.rank))], judge)
+
+
+def _file_of_test(test: str) -> str:
+    return test.partition("::")[0]
 
 
 def judge(
@@ -327,13 +332,14 @@ def judge(
     runs tests in a child and returns its exit status.
     """
     tests = chosen(mutant, known)
+    first = set(list(dict.fromkeys(map(_file_of_test, tests)))[:_FIRST_FILES])
     parts: list[list[str]] = [[], []]
     total, begin = 0.0, time.perf_counter()
     for test in tests:
         total += known.seconds[test] + 0.005
-        if total > most and parts[0]:
+        if total > most and any(parts):
             break
-        parts[total > _FIRST].append(test)
+        parts[total > _FIRST or _file_of_test(test) not in first].append(test)
     outcome, by = "survived", ""
     for part in filter(None, parts):
 
