@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -86,6 +87,13 @@ def test_a_sampled_value_is_not_called_cut_off_within_its_error() -> None:
         judge(claim("0.75"), {}, {"std_dx": sampled(0.7587, 0.0004)}, samples=100, z=4.0).grade
         == "wrong"
     )
+
+
+def test_the_draws_and_their_interval_are_named() -> None:
+    known = {"std_dx": sampled(1.0, 0.125)}
+    positional: Callable[..., Any] = judge
+    with pytest.raises(TypeError, match="positional"):
+        positional(within(1.0, 0.25), {}, known, 100)
 
 
 # --- advice -----------------------------------------------------------------------------------
