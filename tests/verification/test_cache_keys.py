@@ -52,7 +52,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "own.library": "own/site-packages/library.py",
         "beside": "beside.py",
     }
-    modules: dict[str, Any] = {"builtins": sys}
+    modules: dict[str, Any] = {"builtins": sys}  # which has no file either
     for name, file in files.items():
         path = tmp_path / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,11 +91,11 @@ def test_code_is_all_that_is_loaded_of_a_package(package: Path) -> None:
     assert code("own.acts") is None
 
 
-def test_code_without_a_file_is_none(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_without_a_file_is_none(package: Path) -> None:
     assert code("own.absent") is None
     assert code("absent") is None
     assert code(None) is None
-    monkeypatch.delattr(module.sys.modules["own"], "__file__")
+    vars(module)["sys"].modules["own"].__file__ = None
     assert code("own.acts") is None
 
 

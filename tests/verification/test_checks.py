@@ -38,7 +38,13 @@ def check(value: str = "0.6312", outcome: Any = "fail", **more: Any) -> Check:
     """Return the check of a claim by what is known exactly."""
     given = claim({"layer": "gelu", "quantity": "std_dx", "value": value})
     verdict = judge(given, {"std_dx": KNOWN})
-    fields = {"exact": KNOWN, "estimate": DRAWN, "z": -0.2, "verdict": verdict, "place": PLACE}
+    fields: dict[str, Any] = {
+        "exact": KNOWN,
+        "estimate": DRAWN,
+        "z": -0.2,
+        "verdict": verdict,
+        "place": PLACE,
+    }
     return Check("gelu", "std_dx", outcome, value, **(fields | more))
 
 

@@ -136,7 +136,10 @@ def test_hours_are_told_from_one_on(samples: int, workers: int, hours: float) ->
 
 
 def test_every_layer_of_all_that_is_verified_is_drawn_once() -> None:
-    both = [claims_on("tanh"), Committed(Path(), document("sigmoid", "tanh"))]
+    both: list[ClaimSet | Committed] = [
+        claims_on("tanh"),
+        Committed(Path(), document("sigmoid", "tanh")),
+    ]
     assert hours_of(both, VerifySettings(samples=36 * 10**9)) == 2.0
     assert hours_of(both[1:], VerifySettings(samples=36 * 10**9)) == 2.0
 
