@@ -218,7 +218,8 @@ def _is_nearest_float32(printed: Printed, truth: float) -> bool:
     if printed.digits is None or printed.digits < _FLOAT32_DIGITS:
         return False
     try:
-        (nearest,) = struct.unpack("f", struct.pack("f", truth))
+        # The native format, "f" alone, makes infinity of what is too large, and raises nothing.
+        (nearest,) = struct.unpack("<f", struct.pack("<f", truth))
     except OverflowError:
         return False
     return bool(abs(printed.value - nearest) <= max(printed.half_width, FLOAT64 * abs(nearest)))

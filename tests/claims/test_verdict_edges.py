@@ -167,6 +167,8 @@ THIRD = float(np.float32(1 / 3))  # 0.3333333432674408, 1e-8 from a third
         ("0.33333336", 1 / 3, False),
         ("0.3333333432675", 1 / 3, True),
         ("1/3", 1 / 3, False),
+        ("1.0000000", 1e300, False),  # which no float32 is near
+        ("1.0000000", -1e300, False),
         (f"{float(np.float32(1e-20)):.17e}", 1e-20, True),
         (f"{float(np.float32(1e-20)) * (1 + 1e-9):.17e}", 1e-20, False),
     ],
