@@ -40,9 +40,10 @@ def verify_claims(claims: Sequence[Claim], settings: VerifySettings) -> tuple[Ch
         A layer is too wide to be drawn, and no exact value of it is known.
     """
     subjects = [subject(claim) for claim in claims]
-    groups: dict[tuple[str, Law], list[int]] = {}  # of claims by their numbers
+    # Of claims by their numbers; what has no solution is not drawn, though the layer itself may be.
+    groups: dict[tuple[str, Law, bool], list[int]] = {}
     for number, about in enumerate(subjects):
-        groups.setdefault((about.spec.text, about.law), []).append(number)
+        groups.setdefault((about.spec.text, about.law, bool(about.why)), []).append(number)
     for claim, about in zip(claims, subjects, strict=True):  # before any is drawn
         if is_too_wide(about.spec) and claim.quantity not in about.exact:
             check_size(about.spec)

@@ -236,3 +236,27 @@ def test_claims_keep_their_order_whatever_layer_they_are_of(
     checks = judged(*(claim(RELU | {"layer": layer, "source": layer}) for layer in layers))
     assert tuple(check.layer for check in checks) == layers
     assert stages.asked == [("relu", 1), ("tanh", 1), ("gelu", 1)]
+
+
+@pytest.mark.parametrize("quantity", ["x_std", "std_y"])
+def test_what_has_no_solution_stands_beside_what_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, quantity: str
+) -> None:
+    known = Exact(0.2083, 1e-9, "")
+    drawn = estimate(0.2083, exact=known, z=0.0)
+    stages = Stages(monkeypatch, drawn, drawn)
+
+    def subject(c: Claim) -> Subject:
+        return Subject(
+            c.spec, c.law, {} if c.inverse else {"std_y": known}, "why" if c.inverse else ""
+        )
+
+    monkeypatch.setattr(module, "subject", subject)
+    fields = {"layer": "sigmoid", "quantity": "std_y", "value": "0.2083"}
+    solved = {"over": "x_std=0.1:10:log", "find": "std_y=1", "quantity": quantity}
+    plain, none = claim(fields), claim(fields | solved)
+    for order in ((plain, none), (none, plain)):
+        found = {check.inverse is None: check for check in judged(*order)}
+        assert (found[True].grade, found[True].estimate) == ("reproduced", drawn)
+        assert (found[False].grade, found[False].estimate) == ("undecided", None)
+    assert stages.asked == [("sigmoid", 1)] * 2
