@@ -15,6 +15,7 @@ from cli_support import COMMAND, Cli, environment, read_document
 
 from bnstats.claims import claim_set, set_names
 from bnstats.claims.grades import GRADES, OUTCOMES
+from bnstats.cli.main import main
 from bnstats.layers import ALIASES, LAYERS, find
 from bnstats.specs.libraries import names_of
 from bnstats.specs.spec import example_specs, parse
@@ -402,18 +403,20 @@ def test_completion_scripts(cli: Cli, shell: str) -> None:
         ("bnstats verify consta", {"consta"}),  # a file, which the shell completes
     ],
 )
-def test_completion_offers(words: str, offered: set[str]) -> None:
-    count = len(words.split(" ")) - 1
-    done = subprocess.run(
-        COMMAND,
-        capture_output=True,
-        encoding="utf-8",
-        env=environment(_BNSTATS_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(count)),
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert {line.partition(",")[2] for line in done.stdout.splitlines()} == offered
+def test_completion_offers(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: str,
+    offered: set[str],
+) -> None:
+    monkeypatch.setenv("_BNSTATS_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main()
+    out, err = capsys.readouterr()
+    assert not err
+    assert {line.partition(",")[2] for line in out.splitlines()} == offered
 
 
 def test_a_line_for_each_command_is_whole(cli: Cli) -> None:

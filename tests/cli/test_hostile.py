@@ -209,13 +209,13 @@ GOOD_JSON = json.dumps({"title": "T", "claim": [{**GOOD, "samples": 100}, GOOD]}
 GOOD_CSV = b'layer,quantity,value,samples\n"elu:alpha=2",std_dx,0.5,10\nrelu,std_y,1/2,\n'
 
 
-@fuzz(600)
+@fuzz(300)
 @given(st.one_of(documents.map(toml), damage.map(lambda d: spoilt(GOOD_TOML, *d))))
 def test_any_toml_is_read_or_refused(content: bytes) -> None:
     read(content, "fuzz.toml")
 
 
-@fuzz(700)
+@fuzz(350)
 @given(
     st.one_of(
         documents.map(lambda d: json.dumps(d).encode()), damage.map(lambda d: spoilt(GOOD_JSON, *d))
@@ -239,7 +239,7 @@ table = st.builds(
 )
 
 
-@fuzz(600)
+@fuzz(300)
 @given(st.one_of(table, damage.map(lambda d: spoilt(GOOD_CSV, *d))))
 def test_any_csv_is_read_or_refused(content: bytes) -> None:
     read(content, "fuzz.csv")
@@ -285,7 +285,7 @@ specs = st.one_of(
 
 
 @pytest.mark.slow
-@fuzz(1200)
+@fuzz(600)
 @given(specs)
 def test_any_spec_is_parsed_or_refused(text: str) -> None:
     found = bounded(lambda: parse(text))
@@ -305,7 +305,7 @@ printed_numbers = st.builds(
 )
 
 
-@fuzz(1200)
+@fuzz(600)
 @given(st.one_of(expressions, printed_numbers, st.text(max_size=30)))
 def test_any_value_is_a_number_or_refused(text: str) -> None:
     try:
@@ -333,7 +333,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@fuzz(250)
+@fuzz(125)
 @given(claims.filter(lambda c: small(c["layer"])))
 def test_any_claim_on_any_layer_is_judged(folder: Path, claim: dict[str, str]) -> None:
     path = folder / "claim.json"
@@ -387,7 +387,7 @@ def judge(folder: Path, document: Any) -> Any:
     return bounded(lambda: verify(path, VerifySettings(samples=100)))
 
 
-@fuzz(400)
+@fuzz(200)
 @given(st.sampled_from(PATHS), tampered)
 def test_any_results_document_is_checked_or_refused(
     folder: Path, where: tuple[Any, ...], value: Any

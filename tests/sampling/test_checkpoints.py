@@ -81,19 +81,18 @@ HOW: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("how", HOW)
-@pytest.mark.parametrize("chunks", [1, 6, 90])
-def test_a_stopped_run_goes_on_where_it_was(
-    how: Any, chunks: int, tmp_path: Path, drawn: list[Any]
-) -> None:
+def test_a_stopped_run_goes_on_where_it_was(how: Any, tmp_path: Path, drawn: list[Any]) -> None:
     expected = digits(compute(**how))
     all_spans = len(drawn)
-    stopped_after(chunks=chunks, checkpoint=tmp_path, **how)
-    drawn.clear()
-    assert digits(compute(**how, checkpoint=tmp_path)) == expected
-    assert len(drawn) == max(all_spans - chunks, 1 if how.get("sampler") != "sobol" else 0)
-    drawn.clear()
-    assert digits(compute(**how, checkpoint=tmp_path)) == expected
-    assert len(drawn) <= 1  # the last leaf, which is not whole
+    for chunks in (1, 6, 90):
+        kept = tmp_path / str(chunks)
+        stopped_after(chunks=chunks, checkpoint=kept, **how)
+        drawn.clear()
+        assert digits(compute(**how, checkpoint=kept)) == expected
+        assert len(drawn) == max(all_spans - chunks, 1 if how.get("sampler") != "sobol" else 0)
+        drawn.clear()
+        assert digits(compute(**how, checkpoint=kept)) == expected
+        assert len(drawn) <= 1  # the last leaf, which is not whole
 
 
 def test_longer_shorter_tighter_and_looser_runs_have_the_digits_of_fresh_ones(
