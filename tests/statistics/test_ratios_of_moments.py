@@ -7,11 +7,13 @@ import math
 import numpy as np
 import pytest
 
+from bnstats.errors import BnstatsError
 from bnstats.layers import CONSTANT, Law
+from bnstats.specs.spec import parse
 from bnstats.statistics.estimate import Estimate, Estimator
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.joint import OF_SCALARS, Joint
-from bnstats.statistics.stacks import _effective, _ms, _z, stack_estimates
+from bnstats.statistics.stacks import _effective, _ms, _z, check_applicable, stack_estimates
 
 AT = {name: i for i, name in enumerate(OF_SCALARS)}
 
@@ -36,6 +38,34 @@ def estimate_of(
     name: str, m: Joint, estimator: Estimator | None = None, law: Law | None = None
 ) -> Estimate:
     return stack_estimates(m, [name], estimator or Estimator(), law or Law())[name]
+
+
+@pytest.mark.parametrize(
+    ("pivot", "mean", "ms"), [(0.0, 1.0, 2.0), (1.0, 2.0, 5.0), (-1.0, 0.0, 1.0)]
+)
+def test_ratios_are_those_of_the_means(pivot: float, mean: float, ms: float) -> None:
+    """Of y with the variance 1 about the pivot + 1, and of x with σ = 2."""
+    m = joint(pivot=pivot, v=1.0, v2=2.0, z=1.0, z2=3.0, zv=2.0, drift=4.0, slope2=3.0, slope=1.5)
+    wanted = {
+        "linear_share": 1 / 2,  # a covariance of 1 beside variances of 1 and 2
+        "chi": 12 / ms,
+        "mean_degree": 12.0,
+        "stability": 4 / ms,
+        "c1": mean**2 / ms,
+        "mean_slope": 1.5,
+        "var_slope": 3 / 4,
+    }
+    for name, value in wanted.items():
+        found = estimate_of(name, m, law=Law(0.0, 2.0))
+        assert found.value == pytest.approx(value, rel=1e-14), name
+
+
+def test_layers_that_mix_numbers_have_the_ratios_of_events() -> None:
+    softmax = parse("softmax").bound
+    check_applicable("softmax", softmax, ["chi", "c1", "std_y"])
+    with pytest.raises(BnstatsError, match="softmax has no stability, mean_slope: ") as told:
+        check_applicable("softmax", softmax, ["chi", "stability", "mean_slope"])
+    assert told.value.hint == "of such layers there are chi and c1"
 
 
 def test_two_draws_hold_an_error() -> None:

@@ -14,6 +14,7 @@ from bnstats.statistics.moments import (
     Moments,
     Tally,
     _in_float32,
+    as_unit,
     cancelled,
     float32_holds,
     float32_suffices,
@@ -74,6 +75,15 @@ def test_effective_draws_are_no_more_than_draws_whatever_rounding_does() -> None
     """The spread of c is 0 at the least: with ab too large its sum of squares is −1/2."""
     m = Moments(4.0, 4.0, mean_a=1.0, mean_b=2.0, aa=1.0, ab=2.125, bb=4.0)
     assert m.n_eff == 4.0
+
+
+def test_a_unit_has_the_means_of_its_points_and_no_spread() -> None:
+    m = of(xp, np.array([1.0, 2.0, 6.0]), 0.5)
+    unit = as_unit(m)
+    assert (unit.count, unit.points, unit.nonfinite) == (1.0, 3.0, 0.0)
+    assert (unit.mean_a, unit.mean_b) == (m.mean_a, m.mean_b)
+    assert (unit.aa, unit.ab, unit.bb) == (0.0, 0.0, 0.0)
+    assert as_unit(Moments()) == Moments()
 
 
 # --- float32
@@ -172,7 +182,7 @@ def test_a_spread_of_a_hundred_millionth_has_lost_digits(
 def test_a_spread_at_its_share_of_rounding_is_rounding(constant: float, spread: float) -> None:
     """Of a (and b) 1 + i and 1 − i, whose sum is 2: of the sum of squares, 4, half is spread."""
     m = from_sums(2.0, [2.0, 4.0, 4.0, 2.0, 4.0], pivot=0.0, constant=constant)
-    assert (m.aa, m.ab, m.bb) == (spread,) * 3
+    assert (m.aa, m.ab, m.bb, m.nonfinite) == (spread, spread, spread, 0.0)
 
 
 def test_rounding_is_a_share_of_the_squares_about_zero() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import bnstats
 from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.uncertain import Difference
+from bnstats.statistics.uncertain import Difference, Uncertain
 
 
 def estimate(value: float, stderr: float | None, stream: str = "") -> Estimate:
@@ -75,6 +76,7 @@ def test_a_difference_remembers_the_streams_of_both() -> None:
 
 def test_a_difference_without_an_error_has_no_z() -> None:
     assert (Exact(1.0, 0.0, "") - Exact(0.5, 0.0, "")).z is None
+    assert Difference(2.0, 0.0, 2.0**-1000).z == 2.0**1001
 
 
 def test_a_difference_prints_with_its_error() -> None:
@@ -91,6 +93,27 @@ def test_a_difference_prints_with_its_error() -> None:
         "z": pytest.approx(40.0),
     }
     assert str(Exact(1.5, 1e-13, "") - Exact(1.0, 1e-13, "")) == "0.5"
+
+
+def test_a_difference_prints_both_of_its_errors() -> None:
+    assert str(Difference(2.0, 0.03, 0.04)) == "2.000(50)"
+    assert str(Difference(2.0, None, 0.04)) == "2(?)"
+    assert str(Difference(0.012345678901234567)) == "0.0123456789012346"
+
+
+def test_a_difference_of_nothing_sampled_has_no_error_and_does_not_change() -> None:
+    found = Difference(2.0)
+    assert (found.stderr, found.error, found.streams) == (0.0, 0.0, frozenset())
+    with pytest.raises(FrozenInstanceError):
+        found.stderr = 1.0  # type: ignore[misc]
+
+
+def test_a_number_has_no_error_but_what_its_class_tells() -> None:
+    class Pi(Uncertain):
+        value = math.pi
+
+    found = Pi() - estimate(3.0, 0.25, "a")
+    assert (found.stderr, found.error, found.streams) == (0.25, 0.0, {"a"})
 
 
 @pytest.mark.parametrize("other", ["1", None, True, [1.0], 1j])
