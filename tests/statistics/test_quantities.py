@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 
 from bnstats.errors import BnstatsError
@@ -28,6 +30,12 @@ TYPED = {
 @pytest.mark.parametrize(("typed", "name"), TYPED.items())
 def test_symbols_may_be_typed_on_a_keyboard(typed: str, name: str) -> None:
     assert quantity_named(typed) == checked_quantity(typed) == name
+
+
+def test_quantities_do_not_change() -> None:
+    for q in ALL_QUANTITIES.values():
+        with pytest.raises(FrozenInstanceError):
+            q.symbol = "x"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", ALL_QUANTITIES)

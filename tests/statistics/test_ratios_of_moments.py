@@ -41,15 +41,15 @@ def estimate_of(
 
 
 @pytest.mark.parametrize(
-    ("pivot", "mean", "ms"), [(0.0, 1.0, 2.0), (1.0, 2.0, 5.0), (-1.0, 0.0, 1.0)]
+    ("pivot", "mean", "ms"), [(0.0, 1.0, 3.0), (1.0, 2.0, 6.0), (-1.0, 0.0, 2.0)]
 )
 def test_ratios_are_those_of_the_means(pivot: float, mean: float, ms: float) -> None:
-    """Of y with the variance 1 about the pivot + 1, and of x with σ = 2."""
-    m = joint(pivot=pivot, v=1.0, v2=2.0, z=1.0, z2=3.0, zv=2.0, drift=4.0, slope2=3.0, slope=1.5)
+    """Of y with the variance 2 about the pivot + 1, and of x with σ = 2."""
+    m = joint(pivot=pivot, v=1.0, v2=3.0, z=1.0, z2=3.0, zv=2.0, drift=4.0, slope2=3.0, slope=1.5)
     wanted = {
-        "linear_share": 1 / 2,  # a covariance of 1 beside variances of 1 and 2
+        "linear_share": 1 / 4,  # a covariance of 1 beside variances of 2
         "chi": 12 / ms,
-        "mean_degree": 12.0,
+        "mean_degree": 6.0,
         "stability": 4 / ms,
         "c1": mean**2 / ms,
         "mean_slope": 1.5,
