@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
-from bnstats.statistics.alarm import confirmed, round_up, second_threshold, two_sided
+import bnstats
+from bnstats.statistics.alarm import (
+    SECOND_STAGE_FACTOR,
+    confirmed,
+    round_up,
+    second_threshold,
+    two_sided,
+)
 
 
 def beyond(z: float) -> float:
@@ -29,6 +37,12 @@ def test_a_family_of_tests_fails_with_a_chance_of_a_millionth(tests: int) -> Non
     """Each by |z| > 4, and by a second z to the same side."""
     each = 2 * beyond(4.0) * beyond(second_threshold(tests))
     assert tests * each == pytest.approx(1e-6, rel=1e-9)
+
+
+def test_the_second_stage_is_as_long_as_the_manual_says() -> None:
+    page = (Path(bnstats.__file__).parent / "manual" / "ci.md").read_text("utf-8")
+    assert "the second four times as long" in " ".join(page.split())
+    assert SECOND_STAGE_FACTOR == 4
 
 
 def test_where_the_first_stage_is_rare_enough_any_second_one_confirms() -> None:
