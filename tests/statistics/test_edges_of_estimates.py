@@ -14,8 +14,9 @@ from bnstats.layers import CONSTANT
 from bnstats.statistics.estimate import Crossing, Estimate, Estimator, as_normal
 from bnstats.statistics.exact import Exact
 from bnstats.statistics.moments import Moments, Tally, of
+from bnstats.statistics.quantities import Direction
 
-CROSSINGS = {"y": (Crossing(1.0, 3.0, 0.25),)}
+CROSSINGS: dict[Direction, tuple[Crossing, ...]] = {"y": (Crossing(1.0, 3.0, 0.25),)}
 
 
 def estimate_of(name: str, m: Moments, estimator: Estimator | None = None) -> Estimate:
