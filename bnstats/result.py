@@ -27,7 +27,7 @@ def _caption(layer: str, law: Law, *more: str) -> str:
     return " ".join((layer, *(f"{k}={v:g}" for k, v in law.changes.items()), *more))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Record(Generic[T]):
     """Quantities of one layer, as items of ``quantities`` and as attributes.
 

@@ -40,7 +40,7 @@ _DIGITS_ENOUGH = 11
 _NEAR_AN_END = 0.1
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Verdict:
     """The verdict on a claim.
 

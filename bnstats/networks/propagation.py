@@ -162,7 +162,7 @@ class Gap:
     why: str
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Propagation:
     """What became of signals in drawn networks.
 

@@ -86,7 +86,7 @@ class Curve:
     solutions: tuple[Solution, ...] = ()
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Sweep:
     """Quantities of layers over the values of a parameter.
 

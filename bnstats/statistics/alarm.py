@@ -47,5 +47,5 @@ def round_up(number: float) -> int:
     """Round a number of draws up to one significant digit."""
     if not math.isfinite(number):
         return 10**18
-    unit: int = 10 ** max(math.floor(math.log10(max(number, 1))), 0)
+    unit: int = 10 ** math.floor(math.log10(max(number, 1)))
     return math.ceil(number / unit) * unit

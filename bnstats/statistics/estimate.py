@@ -24,7 +24,7 @@ _UNSEEN = 2.0  # points beyond a jump that replicates may lack, or have, in all
 _LARGEST_EXPONENT = 700.0  # e^700 is a float64 still
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Estimate(Uncertain):
     """A sampled quantity; prints as value(standard error), the GUM's concise form.
 

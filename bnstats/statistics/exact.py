@@ -21,7 +21,7 @@ _BY_FORMULA = Known(0.0).by
 _UNDERFLOW = 64 * 2.0**-1074  # of the factors of a formula
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Exact(Uncertain):
     """A quantity that is known without sampling.
 

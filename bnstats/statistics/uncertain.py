@@ -55,7 +55,7 @@ class Uncertain:
         return NotImplemented
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Difference(Uncertain):
     """A difference of numbers with errors.
 

@@ -16,7 +16,7 @@ from bnstats.statistics.quantities import symbol_of
 Outcome = Literal["ok", "fail", "undecided"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Check:
     """One constant, checked.
 
