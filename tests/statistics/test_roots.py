@@ -51,6 +51,16 @@ def test_where_no_sign_is_sure_on_the_way_the_ends_are_the_bracket() -> None:
     assert bracket(f, 1.0, 3.0) == pytest.approx((1.0, 2.0, 3.0))
 
 
+def test_a_function_is_asked_nothing_outside_of_the_two_points() -> None:
+    """It may be unknown there, and an answer says nothing of what lies between."""
+
+    def f(x: float) -> Known:
+        assert 1.0 <= x <= 3.0
+        return Known(x - 2.0, 0.9)
+
+    assert bracket(f, 1.0, 3.0) == pytest.approx((1.0, 2.0, 3.0))
+
+
 def test_a_zero_at_zero_is_found() -> None:
     found = bracket(known(lambda x: x - 1e-9, 0.0), 0.0, 1.0)
     assert found.value == pytest.approx(1e-9, rel=1e-6)
@@ -81,6 +91,17 @@ def test_a_function_may_touch_zero(side: int) -> None:
     assert found.low < at < found.high
     assert sign(f(found.low)) == sign(f(found.high)) == side
     assert found.high - found.low < 3e-3
+
+
+def test_a_touch_is_looked_for_with_few_values() -> None:
+    asked = []
+
+    def f(x: float) -> Known:
+        asked.append(x)
+        return Known((x - 2.0) ** 2, 1e-8)
+
+    assert scan(f, (1.0, 1.9, 3.0)).zeros
+    assert len(asked) < 150
 
 
 def test_what_comes_near_zero_and_stays_off_is_none() -> None:

@@ -79,6 +79,21 @@ def test_the_tail_is_that_of_the_largest(draws: int, power: float, largest: int 
     assert found.shape == pytest.approx(pareto_shape(np.array(beyond)), rel=1e-9)
 
 
+@pytest.mark.parametrize("seed", [8, 290, 478, 542])
+def test_all_of_the_largest_are_found_wherever_they_lie(seed: int) -> None:
+    """Orders of draws that a partition next to the right one leaves unsorted (found by search)."""
+    c = np.random.default_rng(seed).exponential(size=2000)
+    threshold, *largest = sorted(c)[-135:]
+    expected = pareto_shape(np.array(largest) - threshold)
+    assert tail_of(c).shape == pytest.approx(expected, rel=1e-9)
+
+
+def test_draws_that_are_equal_to_the_threshold_exceed_it_by_nothing() -> None:
+    c = np.sort(np.random.default_rng(6).exponential(size=2000))
+    c[-300:-100] = c[-200]  # the 134th among them
+    assert tail_of(c).shape == pytest.approx(pareto_shape(c[-100:] - c[-200]), rel=1e-9)
+
+
 def test_effective_draws_by_hand() -> None:
     """Shape ¼ is below 1 − 1/log₁₀(n), ½ of twice of it, from 10² draws on."""
     tail = Tail(0.25, 0.3)
