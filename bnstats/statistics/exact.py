@@ -190,7 +190,7 @@ def stack_quantities(bound: BoundLayer, stated: ExactMoments, law: Law) -> dict[
         of = STACK_QUANTITIES[name]
         if not known.is_finite or (of.of_scalars and not bound.is_scalar):
             continue
-        error = known.error if known.value == 0 else max(known.error, ROUNDING * abs(known.value))
+        error = max(known.error, ROUNDING * abs(known.value))
         if of.scale == "log" and error >= 0.5 * known.value:
             continue
         value = min(known.value, 1.0) if of.scale == "square" else known.value  # beyond 1 is error

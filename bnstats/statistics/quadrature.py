@@ -86,8 +86,9 @@ class Expectation:
         far = tuple(p for p in pieces if abs(p.low + p.width / 2) >= _NEAR)
         rule = partial(_composite, function, law, maximum_of)
         found, missing = _converged(partial(rule, near), _PANELS, tolerance, noise)
-        # As large as what lies beyond may be, where the panels are too coarse to tell its value.
-        beyond = max(found.tail, rule(far, _PANELS[0]).size)
+        # As large as what lies beyond may be, where the panels are too coarse to tell its value. It
+        # comes first, as the larger of a number and a NaN is whichever that is.
+        beyond = max(rule(far, _PANELS[0]).size, found.tail)
         distances = [abs(point - law.x_mean) / law.x_std for point in breakpoints]
         if not beyond <= tolerance * found.size or any(_NEAR <= d < _FAR for d in distances):
             found, missing = _converged(partial(rule, pieces), _PANELS, tolerance, noise)
@@ -124,9 +125,7 @@ class Expectation:
 
     def _at_most(self, function: Callable[[Any, Any], Any], breakpoints: list[float]) -> float:
         """Bound what breakpoints add to an expectation where x is hardly ever."""
-        law = self.law
-        away = np.array([math.copysign(law.x_std, point - law.x_mean) for point in breakpoints])
-        around = np.array(breakpoints)[:, None] + away[:, None] * np.linspace(-1, 1, 9)
+        around = np.array(breakpoints)[:, None] + self.law.x_std * np.linspace(-1, 1, 9)
         return _LEAST * max(1.0, float(np.max(np.abs(function(numpy_backend, around)))))
 
     def integral(self, function: Callable[[Any, Any], Any], low: float, high: float) -> Known:
@@ -333,7 +332,7 @@ def _grid(maximum_of: int, pieces: tuple[_Piece, ...], panels: int) -> _Grid:
     middle = np.abs(low[:, 0] + half[:, 0])
     rough = middle > 5.0
     # What an error of 2 units in z makes of its density, beyond what all terms are allowed.
-    roughness = np.maximum(4 * z[rough] ** 2 * 2.0**-53 - ROUNDING, 0)
+    roughness = 4 * z[rough] ** 2 * 2.0**-53 - ROUNDING  # above 0, as z is above 4
     return _Grid(
         z,
         density,
