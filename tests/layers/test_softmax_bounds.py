@@ -28,8 +28,8 @@ def test_the_variance_of_narrow_inputs_ends_at_its_second_order(n: int, std: flo
     hessian = np.eye(n) / n - np.full((n, n), 1 / n**2)
     first, second = std**2 * (1 - 1 / n), std**4 * np.sum(hessian**2) / 2
     var = stated(f"log_softmax:n={n}", Law(0.0, std, 1.0))["var_y"]
-    assert var.value + var.error - first == pytest.approx(second, rel=1e-5)
-    assert var.value - var.error - first == pytest.approx(0, abs=1e-5 * second)
+    assert var.value + var.error - first == pytest.approx(second, rel=1e-3, abs=0)
+    assert var.value - var.error - first == pytest.approx(0, abs=1e-3 * second)
 
 
 class Ones:
@@ -84,8 +84,11 @@ def test_the_gradient_of_a_loss_is_linear_in_that_of_its_mean() -> None:
 
 
 def test_the_variance_of_a_smoothed_loss_is_not_known() -> None:
-    assert "var_y" in stated("cross_entropy:n=3")
-    assert "var_y" not in stated("cross_entropy:n=3,label_smoothing=0.5")
+    plain, smoothed = "cross_entropy:n=3", "cross_entropy:n=3,label_smoothing=0.5"
+    assert "var_y" in stated(plain)
+    assert "var_y" not in stated(smoothed)
+    assert "smoothed loss" in parse(smoothed).bound.why_inexact
+    assert "smoothed loss" not in parse(plain).bound.why_inexact
 
 
 def test_large_logits_choose_a_single_key() -> None:

@@ -1,0 +1,101 @@
+"""Windows by hand: how many there are, how many are too many, and what they say of themselves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from layer_support import draws_of, through
+from scipy.integrate import quad
+
+from bnstats.backends import numpy_backend
+from bnstats.errors import BnstatsError
+from bnstats.layers import LAYERS, STANDARD, UNKNOWN, ParameterError
+from bnstats.layers._layout import idle_hints, laid_out, refuse_many_kinds
+from bnstats.layers._tanh_of_sums import uniform_weights
+from bnstats.layers._windows import Side, Stretch
+from bnstats.specs.spec import parse
+from bnstats.statistics.quadrature import Expectation
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "first"),
+    [
+        (1, 2, [0, 2, 4]),  # nothing to pad, and a position that no window holds
+        (1, 1, [0, 1, 2, 3, 4, 5]),
+        (2, 2, [0, 2, 4]),
+        (2, 1, [0, 1, 2, 3, 4, 5]),  # one position after the map
+        (3, 2, [0, 2, 4]),
+        (4, 2, [-1, 1, 3]),  # one on each side
+    ],
+)
+def test_same_padding_has_a_window_for_every_stride(
+    kernel: int, stride: int, first: list[int]
+) -> None:
+    bound = parse(
+        f"conv1d:padding=same,kernel_size={kernel},stride={stride},input_size=6,"
+        "in_channels=1,out_channels=1,init=xavier_normal"
+    ).bound
+    draws = draws_of(bound, 1) | {"x": 10.0 ** np.arange(6).reshape(1, 6, 1)}
+    draws["weight"] = np.ones_like(draws["weight"])
+    y = through(bound, draws)[0][0, :, 0]
+    held = [[i for i in range(at, at + kernel) if 0 <= i < 6] for at in first]
+    np.testing.assert_allclose(
+        y / y[0], [sum(10.0**i for i in h) / sum(10.0**i for i in held[0]) for h in held]
+    )
+
+
+def test_a_draw_of_ten_million_elements_is_the_largest() -> None:
+    def laid(windows: int) -> None:
+        laid_out((Side(windows + 1, (Stretch(0, 1, windows, 2),)),), interior=False)
+
+    laid(5_000_000)
+    with pytest.raises(ParameterError, match="more than 10,000,000 elements"):
+        laid(5_000_001)
+
+
+def test_so_many_kinds_of_windows_are_the_most() -> None:
+    refuse_many_kinds(65_536, 1, 1)
+    with pytest.raises(ParameterError, match="65,537 kinds of windows; the limit is 65,536"):
+        refuse_many_kinds(65_537, 1, 1)
+
+
+def test_what_is_not_given_is_not_said_to_be_idle() -> None:
+    assert idle_hints(0) == ()
+    assert idle_hints("same") == ()
+    assert "ceil_mode changes nothing" in idle_hints(0, ceil_mode=True)[0]
+    assert "padding and ceil_mode change nothing" in idle_hints(1, ceil_mode=True)[0]
+
+
+def test_pooling_has_one_to_three_sides() -> None:
+    for sides in (1, 2, 3):
+        for name in ("max_pool", "avg_pool", "adaptive_max_pool", "global_avg_pool", "lp_pool"):
+            assert f"{name}{sides}d" in LAYERS
+
+
+@pytest.mark.parametrize(("sides", "least"), [(2, 4), (3, 5)])
+def test_fractional_pooling_says_what_it_needs(sides: int, least: int) -> None:
+    """Windows of 2, at least one position apart; torch wants a spare one in three dimensions."""
+    spec = f"fractional_max_pool{sides}d:kernel_size=2,output_size=3,input_size="
+    with pytest.raises(BnstatsError, match=f"need {least} positions, input_size is {least - 1}"):
+        parse(f"{spec}{least - 1}")
+    parse(f"{spec}{least}")
+
+
+@pytest.mark.parametrize(("output", "says"), [(1, True), (2, False)])
+def test_one_fractional_window_has_a_fourth_moment(output: int, says: bool) -> None:
+    bound = parse(f"fractional_max_pool2d:kernel_size=2,output_size={output},input_size=5").bound
+    found = bound.moments(STANDARD, Expectation(STANDARD))
+    assert (found.m4_y is not UNKNOWN) == says
+
+
+@pytest.mark.parametrize("t", [0.01, 0.5, 0.99, 1.0, 1.01, 3.0])
+def test_weights_of_a_bounded_uniform_law_by_an_integral(t: float) -> None:
+    """E[w²·e^(itwx)] over x is the mean of w²·e^(−t²w²/2); the series ends at t²w² = 1."""
+    summand = uniform_weights(1, 1.0, 1.0)
+    found = summand.weighted(numpy_backend, np.array([t, -t]))
+    true = quad(lambda w: w * w * math.exp(-0.5 * (t * w) ** 2), 0, 1, epsabs=0, epsrel=1e-13)[0]
+    np.testing.assert_allclose(found, true, rtol=1e-13)
+    true = quad(lambda w: math.exp(-0.5 * (t * w) ** 2), 0, 1, epsabs=0, epsrel=1e-13)[0]
+    np.testing.assert_allclose(summand.transform(numpy_backend, np.array([t])), true, rtol=1e-13)
