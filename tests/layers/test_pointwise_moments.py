@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
+from layer_support import through
 
 from bnstats.layers import LAYERS, STANDARD, ExactMoments, Law, pointwise_moments
+from bnstats.specs.spec import parse
 from bnstats.statistics.quadrature import Expectation
 
 ULP = 2.0**-52  # of numbers from 1 to 2
@@ -86,3 +89,13 @@ def test_noise_that_grows_like_a_pole_is_no_variance_either() -> None:
     var = moments_of(value, none).var_y
     assert var.value == 0
     assert ULP**2 / 4 <= var.error <= (4 * ULP) ** 2
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0, 2.0])
+def test_silu_by_hand(beta: float) -> None:
+    """x times a logistic s of βx, whose slope is s + βx·s·(1 − s)."""
+    x = np.array([-2.0, -0.5, 0.0, 1.0, 3.0])
+    y, slope = through(parse(f"silu:beta={beta}").bound, {"x": x, "dy": np.ones(5)})
+    s = 0.5 * (1 + np.tanh(beta * x / 2))
+    np.testing.assert_allclose(y, x * s, rtol=1e-14)
+    np.testing.assert_allclose(slope, s + beta * x * s * (1 - s), rtol=1e-14)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from layer_support import through
 from mpmath import mp, mpf
 
 from bnstats.errors import BnstatsError
@@ -65,3 +67,16 @@ def test_slopes_that_hardly_ever_count_leave_a_narrow_bound() -> None:
     var = parse("rrelu:lower=3,upper=8,reciprocal=true").bound.moments(law, Expectation(law)).var_y
     assert abs(var.value - 1) < 1e-6
     assert var.error < 1e-12
+
+
+def test_what_is_at_a_bend_belongs_to_the_lower_side() -> None:
+    """As libraries have it: 1 above it alone."""
+    bound = parse("rrelu:lower=0.25,upper=0.75").bound
+    draws = {"x": np.zeros(2), "dy": np.ones(2), "slope": np.array([0.0, 0.5])}
+    y, dx = through(bound, draws)
+    assert y.tolist() == [0, 0]
+    assert dx.tolist() == [0.25, 0.5]
+    bound = parse("keras_relu:threshold=1,negative_slope=0.5").bound
+    y, dx = through(bound, {"x": np.array([-1.0, 1.0, 2.0]), "dy": np.ones(3)})
+    assert y.tolist() == [-1, 0, 2]
+    assert dx.tolist() == [0.5, 0.5, 1]
