@@ -1,36 +1,28 @@
-"""What holds layers together, by hand: bounds of shifts, black boxes, sides, names and fans."""
+"""What holds layers together, by hand: bounds of shifts, black boxes, names, marks and fans."""
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
 import pytest
-from layer_support import through
 
 from bnstats.layers import (
-    STANDARD,
     BoundLayer,
-    Known,
     Law,
+    Range,
     chained,
     find,
     scaled,
     weights,
 )
-from bnstats.layers._parameters import parameters_of
-from bnstats.layers._windows import Side, Stretch
+from bnstats.layers._parameters import Assumed, parameters_of
 from bnstats.specs.spec import parse
 from bnstats.statistics.quadrature import Expectation
 
 
 def bound_of(spec: str) -> BoundLayer:
     return parse(spec).bound
-
-
-def stated(spec: str, law: Law = STANDARD) -> dict[str, Known]:
-    return bound_of(spec).moments(law, Expectation(law)).stated
 
 
 # --- layers of layers -----------------------------------------------------------------------------
@@ -105,52 +97,7 @@ def test_mean_squares_of_weights_by_hand(init: str, gain: float | None, square: 
     assert found.ms == pytest.approx(square, rel=1e-14)
 
 
-# --- maps and windows -----------------------------------------------------------------------------
-
-
-def test_positions_at_the_border_have_fewer_windows_than_they_would() -> None:
-    side = Side(5, (Stretch(0, 1, 4, 2),))
-    assert side.visits == (-1, 2, 2, 2, -1)
-    # windows of three at every second position: the middle one is in both
-    assert Side(5, (Stretch(0, 2, 2, 3),)).visits == (-1, 1, 2, 1, -1)
-    with pytest.raises(FrozenInstanceError):
-        side.stretches[0].count = 3  # type: ignore[misc]
-
-
-def test_two_aligned_positions_are_the_ends() -> None:
-    spec = "upsample1d:size={},input_size=5,mode={},align_corners=true"
-    x = np.array([[1.0], [2.0], [4.0], [8.0], [16.0]])
-    for mode in ("linear", "cubic"):
-        bound = bound_of(spec.format(2, mode))
-        y, dx = through(bound, {"x": x, "dy": np.array([[3.0], [5.0]])})
-        assert y[:, 0].tolist() == [1, 16]
-        assert dx[:, 0].tolist() == [3, 0, 0, 0, 5]
-        y = through(bound_of(spec.format(1, mode)), {"x": x, "dy": np.ones((1, 1))})[0]
-        assert y[:, 0].tolist() == [1]
-
-
-def test_windows_may_lie_in_the_padding_where_they_are_laid_out_or_summed() -> None:
-    for spec in (
-        "unfold:input_size=3,kernel_size=2,padding=2",
-        "fold:output_size=3,kernel_size=2,padding=2",
-    ):
-        assert max(np.prod(i.shape) for i in bound_of(spec).inputs.values()) == (6 * 2) ** 2
-
-
-def test_an_unpooled_pair_has_half_the_square_of_its_number() -> None:
-    """The mean of y² is x²/2, whose variance is 2·σ⁴/4."""
-    assert stated("max_unpool1d:kernel_size=2", Law(0.0, 2.0, 1.0))["var_ms_y"].value == 8
-    assert "var_ms_y" not in stated("max_unpool1d:kernel_size=1", Law(0.0, 2.0, 1.0))
-
-
-def test_a_bilinear_layer_without_biases_by_hand() -> None:
-    """Two products of weights U(±1/√2), of variance 1/6, and of inputs of mean square 4."""
-    spec = "bilinear:in1_features=2,in2_features=1,out_features=1,bias="
-    law = Law(0.0, 2.0, 1.0)
-    assert stated(f"{spec}false", law)["var_y"].value == pytest.approx(16 / 3, rel=1e-14)
-    assert stated(f"{spec}true", law)["var_y"].value == pytest.approx(16 / 3 + 1 / 6, rel=1e-14)
-
-
-@pytest.mark.parametrize("spec", ["gaussian_dropout:rate=0.5", "gaussian_noise:stddev=2"])
-def test_noise_leaves_the_mean_slope(spec: str) -> None:
-    assert stated(spec, Law(0.5, 1.0, 3.0))["mean_slope"] == Known(1.0)
+def test_marks_of_parameters_are_alike() -> None:
+    """So that two annotations with the same marks are the same."""
+    assert Assumed() == Assumed()
+    assert Range("[1, inf)") == Range("[1, inf)") != Range("(1, inf)")

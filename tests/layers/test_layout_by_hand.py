@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
 from layer_support import draws_of, through
-from scipy.integrate import quad
 
-from bnstats.backends import numpy_backend
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, STANDARD, UNKNOWN, ParameterError
 from bnstats.layers._layout import idle_hints, laid_out, refuse_many_kinds
-from bnstats.layers._tanh_of_sums import uniform_weights
 from bnstats.layers._windows import Side, Stretch
 from bnstats.specs.spec import parse
 from bnstats.statistics.quadrature import Expectation
@@ -90,12 +87,18 @@ def test_one_fractional_window_has_a_fourth_moment(output: int, says: bool) -> N
     assert (found.m4_y is not UNKNOWN) == says
 
 
-@pytest.mark.parametrize("t", [0.01, 0.5, 0.99, 1.0, 1.01, 3.0])
-def test_weights_of_a_bounded_uniform_law_by_an_integral(t: float) -> None:
-    """E[w²·e^(itwx)] over x is the mean of w²·e^(−t²w²/2); the series ends at t²w² = 1."""
-    summand = uniform_weights(1, 1.0, 1.0)
-    found = summand.weighted(numpy_backend, np.array([t, -t]))
-    true = quad(lambda w: w * w * math.exp(-0.5 * (t * w) ** 2), 0, 1, epsabs=0, epsrel=1e-13)[0]
-    np.testing.assert_allclose(found, true, rtol=1e-13)
-    true = quad(lambda w: math.exp(-0.5 * (t * w) ** 2), 0, 1, epsabs=0, epsrel=1e-13)[0]
-    np.testing.assert_allclose(summand.transform(numpy_backend, np.array([t])), true, rtol=1e-13)
+def test_positions_at_the_border_have_fewer_windows_than_they_would() -> None:
+    side = Side(5, (Stretch(0, 1, 4, 2),))
+    assert side.visits == (-1, 2, 2, 2, -1)
+    # windows of three at every second position: the middle one is in both
+    assert Side(5, (Stretch(0, 2, 2, 3),)).visits == (-1, 1, 2, 1, -1)
+    with pytest.raises(FrozenInstanceError):
+        side.stretches[0].count = 3  # type: ignore[misc]
+
+
+def test_windows_may_lie_in_the_padding_where_they_are_laid_out_or_summed() -> None:
+    for spec in (
+        "unfold:input_size=3,kernel_size=2,padding=2",
+        "fold:output_size=3,kernel_size=2,padding=2",
+    ):
+        assert max(np.prod(i.shape) for i in parse(spec).bound.inputs.values()) == (6 * 2) ** 2

@@ -1,4 +1,4 @@
-"""Recurrent cells by hand: biases of gates, weights of every gate, and means that have no error."""
+"""Recurrent cells by hand: biases, weights of gates, means, laws of weighted sums."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pytest
 from layer_support import draws_of, through
+from scipy.integrate import quad
 
 from bnstats.backends import numpy_backend
 from bnstats.layers import STANDARD, Known, Law
-from bnstats.layers.recurrent import _drawn
+from bnstats.layers._tanh_of_sums import uniform_weights
+from bnstats.layers.recurrent import CellInit, _drawn
 from bnstats.specs.spec import parse
 from bnstats.statistics.quadrature import Expectation
 
@@ -34,7 +36,9 @@ def test_keras_remembers_at_first(init: str, kept: float) -> None:
 
 @pytest.mark.parametrize("init", ["keras", "nnx", "flax"])
 @pytest.mark.parametrize("gates", [1, 3])
-def test_weights_of_the_state_are_orthogonal_by_gate_or_over_all(init: str, gates: int) -> None:
+def test_weights_of_the_state_are_orthogonal_by_gate_or_over_all(
+    init: CellInit, gates: int
+) -> None:
     of_state = _drawn(init, gates, 2, 3).of_state
     w = of_state.tensor(
         numpy_backend, np.random.default_rng(0).normal(size=(*of_state.drawn.shape, 2))
@@ -54,3 +58,14 @@ def test_means_by_symmetry_have_no_error() -> None:
         assert mean_of(spec) == Known(0.0, 0.0, "symmetry")
     assert mean_of("rnn_cell", law) == Known(0.0, 0.0, "symmetry")
     assert mean_of("gru_cell", law) == Known(0.375, 0.0, "symmetry")
+
+
+@pytest.mark.parametrize("t", [0.01, 0.5, 0.99, 1.0, 1.01, 3.0])
+def test_weights_of_a_bounded_uniform_law_by_an_integral(t: float) -> None:
+    """E[w²·e^(itwx)] over x is the mean of w²·e^(−t²w²/2); the series ends at t²w² = 1."""
+    summand = uniform_weights(1, 1.0, 1.0)
+    found = summand.weighted(numpy_backend, np.array([t, -t]))
+    true = quad(lambda w: w * w * math.exp(-0.5 * (t * w) ** 2), 0, 1, epsabs=0, epsrel=1e-13)[0]
+    np.testing.assert_allclose(found, true, rtol=1e-13)
+    true = quad(lambda w: math.exp(-0.5 * (t * w) ** 2), 0, 1, epsabs=0, epsrel=1e-13)[0]
+    np.testing.assert_allclose(summand.transform(numpy_backend, np.array([t])), true, rtol=1e-13)
