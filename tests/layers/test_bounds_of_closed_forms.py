@@ -11,6 +11,7 @@ from layer_support import through
 from mpmath import mp, mpf
 from scipy import stats
 
+from bnstats.api import exact
 from bnstats.layers import CONSTANT, STANDARD, UNKNOWN, ExactMoments, Known, Law
 from bnstats.layers._chi import chi
 from bnstats.layers._maps import Along, linear_map
@@ -36,6 +37,28 @@ def test_an_exponential_is_infinite_where_a_float_ends() -> None:
     assert _exp(708.5) == math.exp(708.5)
     assert _exp(709.9) == math.inf
     assert _lognormal(Law(0.0, math.sqrt(709.9), 1.0)).var_y.value == math.inf
+
+
+@pytest.mark.parametrize("std", [1.0, 13.0, 14.0, 20.0, 26.0, 26.6, 27.0, 37.0])
+def test_a_moment_of_an_exponential_is_known_where_others_are_beyond_floats(std: float) -> None:
+    found = exact("exponential", law=Law(0.5, std, 2.0)).quantities
+    with mp.workdps(60):
+        m, s2 = mpf(0.5), mpf(std) ** 2
+        true = {"mean_y": mp.exp(m + s2 / 2), "ms_y": mp.exp(2 * m + 2 * s2)}
+        if true["ms_y"] < 1e308:
+            true["std_y"] = mp.sqrt(true["ms_y"] - true["mean_y"] ** 2)
+        within = {name for name, value in true.items() if value < 1e308}
+        assert within == found.keys() & {"mean_y", "ms_y", "std_y"}
+        assert all(abs(found[name].value - true[name]) <= found[name].error for name in within)
+
+
+def test_a_variance_of_an_exponential_far_below_zero_has_its_digits() -> None:
+    """A factor overflows that the other one makes small."""
+    with mp.workdps(60):
+        s2 = mpf(math.sqrt(708.5)) ** 2
+        true = mp.expm1(s2) * mp.exp(-1000 + s2)
+        known = _lognormal(Law(-500.0, math.sqrt(708.5), 1.0)).var_y
+        assert abs(known.value - true) <= known.error < 1e-11 * true
 
 
 @pytest.mark.parametrize("name", ["sin", "cos"])
