@@ -97,6 +97,11 @@ class Mutant:
         """The module, from the package's folder on."""
         return file_of(self.path)
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Names the change in an explanation: the file and the changed lines."""
+        return self.file, self.now or f"without {self.was}"
+
     @cached_property
     def key(self) -> str:
         """Names the change whatever else is in the module: outcomes are kept under it."""

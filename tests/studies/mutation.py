@@ -23,6 +23,7 @@ import sys
 import time
 import tomllib
 import traceback
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -92,12 +93,14 @@ def stale(
     outcomes: dict[str, dict[str, Any]],
 ) -> list[str]:
     """Return what is wrong with the explanations: no such change, or one that tests notice."""
-    possible = {(m.file, m.now or f"without {m.was}"): m for m in mutants}
+    ends: dict[tuple[str, str], set[str]] = {}  # several changes may read alike
+    for m in mutants:
+        ends.setdefault(m.place, set()).add(outcomes.get(m.key, {}).get("outcome", "survived"))
     wrong = []
     for place in explained:
-        if place not in possible:
+        if place not in ends:
             wrong.append(f"{place[0]}: no mutant reads {place[1]!r}")
-        elif outcomes.get(possible[place].key, {}).get("outcome", "survived") != "survived":
+        elif "survived" not in ends[place]:
             wrong.append(f"{place[0]}: explained, but tests notice {place[1]!r}")
     return wrong
 
@@ -146,8 +149,7 @@ def main() -> int:
         if (found := judge(control, known, options.limit))["outcome"] != "survived":
             raise SystemExit(f"without a mutation, {found['by']} fails too")
         deadline = time.monotonic() + 60 * options.minutes
-        new = [m for m in todo if m.key not in outcomes]
-        for part in (new, [m for m in todo if m.key in outcomes]):
+        for part in by_need(todo, outcomes, explanations()):
             children = [
                 started(
                     part[i :: options.workers], known, options.limit, _Log(log, tests, deadline)
@@ -175,6 +177,16 @@ def main() -> int:
     wrong += [f"{s['file']}:{s['line']}: unexplained" for s in found["survivors"] if not s["why"]]
     print(*wrong, sep="\n")
     return int(options.strict and bool(wrong))
+
+
+def by_need(
+    todo: list[Mutant], outcomes: Collection[str], explained: Collection[tuple[str, str]]
+) -> list[list[Mutant]]:
+    """Return the mutants that were never judged, the survivors, and those that are explained."""
+    parts: list[list[Mutant]] = [[], [], []]
+    for m in todo:
+        parts[(m.key in outcomes) * (1 + (m.place in explained))].append(m)
+    return parts
 
 
 class _Log(NamedTuple):

@@ -24,7 +24,7 @@ def summary(
     rows = {name: Counter(mutants=size) for name, size in sizes.items() if size}
     survivors = []
     for mutant, outcome in judged:
-        name, now = mutant.file, mutant.now or f"without {mutant.was}"
+        name, now = mutant.place
         row = rows[name]
         row["judged"] += 1
         row[outcome["outcome"]] += 1

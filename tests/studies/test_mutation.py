@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("cosmic_ray")
 
 from mutants import Mutant, mutants_of
-from mutation import by_outcome, committed, may_die, read_outcomes
+from mutation import by_need, by_outcome, committed, may_die, read_outcomes, stale
 from mutation_runs import Known, chosen
 from mutation_session import exchange
 
@@ -82,6 +82,23 @@ def test_survivors_of_other_tests_or_of_less_time_are_judged_again() -> None:
     assert may_die(survivor, "abc", 3.5)
     assert may_die(survivor, "abd", 3.0)
     assert not may_die(survivor | {"outcome": "killed"}, "abd", 9.0)
+
+
+def test_what_was_never_judged_comes_first_and_what_is_explained_last(module: Path) -> None:
+    new, alive, known = mutants_of(module)[:3]
+    parts = by_need([known, alive, new], {alive.key, known.key}, {known.place})
+    assert parts == [[new], [alive], [known]]
+
+
+def test_an_explanation_is_of_a_change_that_is_not_noticed(module: Path) -> None:
+    one, other = mutants_of(module)[:2]
+    absent = (one.file, "return nothing")
+    places = dict.fromkeys([one.place, other.place, absent], "so")
+    found = stale(places, [one, other], {one.key: {"outcome": "killed"}})
+    assert found == [
+        f"{one.file}: explained, but tests notice {one.now!r}",
+        f"{one.file}: no mutant reads 'return nothing'",
+    ]
 
 
 def test_without_a_report_nothing_is_known(tmp_path: Path) -> None:
