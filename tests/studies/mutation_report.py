@@ -62,9 +62,9 @@ def _score(row: Counter[str]) -> dict[str, float | None]:
 
 def _cells(name: str, row: dict[str, Any]) -> str:
     dead = row["killed"] + row["timeout"]
-    score = "–"
-    if row["judged"]:
-        score = f"{row['score']:.1%} ({row['low']:.1%} to {row['high']:.1%})"
+    score = "–" if not row["judged"] else f"{row['score']:.1%}"
+    if 0 < row["judged"] < row["mutants"]:
+        score += f" ({row['low']:.1%} to {row['high']:.1%})"
     counts = (row["mutants"], row["judged"], dead, row["survived"], row["explained"])
     return f"| {name} | " + " | ".join(map(str, counts)) + f" | {score} |"
 
@@ -92,7 +92,8 @@ def markdown(record: dict[str, Any]) -> str:
     total, first = record["total"], record["at_first"]
     noticed, kept = total["killed"] + total["timeout"], total["survived"]
     rooms = dict.fromkeys(name.partition("/")[0] for name in record["files"])
-    low, high = (f"{first[end]:.1%}" for end in ("low", "high"))
+    of_all = f" (95 % interval for all mutants {first['low']:.1%} to {first['high']:.1%})"
+    of_all *= total["judged"] < total["mutants"]
     lines = [
         "# Mutation score of the tests",
         "",
@@ -103,15 +104,15 @@ def markdown(record: dict[str, Any]) -> str:
             f"Survivors: {kept:,}, of which {total['explained']} are explained below; all are in "
             "mutation.json, and are judged again with more time and more tests. When each was "
             f"first judged, before tests were added because of it, {first['score']:.1%} were "
-            f"noticed (95 % interval for all mutants {low} to {high})."
+            f"noticed{of_all}."
         ),
         "",
         "A mutant changes one operator to its nearest neighbour (`+` to `-`, `<` to `<=` or `>=`),",
         "one number by one, one truth value, one condition, one loop, one finite end of a legal",
-        "range, or drops one decorator. Texts for people (formulas, citations, docstrings) and",
-        "annotations are not changed, nor is what does not compile. Tests that run the changed",
-        "statement come first, and those that noticed others of its module; one survives those",
-        f"of the first {record['limit']:g} s.",
+        "range, or drops one decorator. Texts for people (formulas, citations, docstrings) are",
+        "not changed, nor is what does not compile. Tests that run the changed statement come",
+        "first, and those that noticed others of its module; one survives those of the first",
+        f"{record['limit']:g} s.",
         "",
         *_table(
             "room", {room: _of_room(record["files"], room) for room in rooms} | {"**all**": total}
