@@ -70,8 +70,9 @@ def _cells(name: str, row: dict[str, Any]) -> str:
 
 
 def _table(of: str, rows: dict[str, dict[str, Any]]) -> list[str]:
+    interval = " (95 %)" * any(0 < row["judged"] < row["mutants"] for row in rows.values())
     return [
-        f"| {of} | mutants | judged | noticed | survived | explained | score (95 %) |",
+        f"| {of} | mutants | judged | noticed | survived | explained | score{interval} |",
         "|---|--:|--:|--:|--:|--:|--:|",
         *(_cells(name, row) for name, row in rows.items()),
         "",
