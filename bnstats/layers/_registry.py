@@ -169,7 +169,8 @@ def elementwise(
                 return function(xp, x, **values)
 
             breaks = breakpoints(**values) if callable(breakpoints) else breakpoints
-            return pointwise_layer(f, breaks, closed_form)
+            # One at infinity is none: nothing lies beyond it.
+            return pointwise_layer(f, tuple(filter(math.isfinite, breaks)), closed_form)
 
         structured(formula, gradient, **about)(build)
         return function

@@ -98,7 +98,7 @@ def logsigmoid(xp: Namespace, x: Array) -> Pair:
 @elementwise(
     "y = log(1 + e^(βx))/β, and x where βx > threshold",
     "dx = dy/(1 + e^(−βx)), and dy where βx > threshold",
-    breakpoints=lambda beta, threshold: (threshold / beta,) if threshold < math.inf else (),
+    breakpoints=lambda beta, threshold: (threshold / beta,),
     cite="Dugas et al., NIPS 2000",
     aliases=("jax.softplus:threshold=inf", "keras.softplus:threshold=inf"),
 )

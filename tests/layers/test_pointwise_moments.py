@@ -99,3 +99,9 @@ def test_silu_by_hand(beta: float) -> None:
     s = 0.5 * (1 + np.tanh(beta * x / 2))
     np.testing.assert_allclose(y, x * s, rtol=1e-14)
     np.testing.assert_allclose(slope, s + beta * x * s * (1 - s), rtol=1e-14)
+
+
+@pytest.mark.parametrize("parameters", ["threshold=inf", "beta=5e-324"])
+def test_a_breakpoint_at_infinity_is_none(parameters: str) -> None:
+    assert parse(f"softplus:{parameters}").bound.breakpoints == ()
+    assert parse("softplus:beta=2,threshold=3").bound.breakpoints == (1.5,)
