@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from claim_support import claim, sampled
 
 from bnstats.api import compute, exact
 from bnstats.claims import Claim, claim_set, claim_sets
@@ -17,22 +18,12 @@ from bnstats.claims.verdict import Verdict, judge
 from bnstats.layers import Law
 from bnstats.specs.spec import parse
 from bnstats.statistics.alarm import FIRST_THRESHOLD, confirmed, round_up, second_threshold
-from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
-
-
-def claim(value: str, layer: str = "sigmoid", quantity: str = "std_dx", **more: Any) -> Claim:
-    return Claim("test", parse(layer), quantity, parse_value(value), **more)
 
 
 def against(value: str, layer: str, quantity: str, **more: Any) -> Verdict:
     """Judge a claim by the exact values of its layer."""
     return judge(claim(value, layer, quantity, **more), exact(layer).quantities)
-
-
-def sampled(value: float, stderr: float | None, n_eff: float = 1e6, **more: Any) -> Estimate:
-    interval = None if stderr is None else (value - 2 * stderr, value + 2 * stderr)
-    return Estimate(value, stderr, interval, n_eff, **more)
 
 
 # --- the published values ---------------------------------------------------------------------

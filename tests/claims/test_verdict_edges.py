@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import FrozenInstanceError
-from typing import Any
+from functools import partial
 
+import claim_support
 import numpy as np
 import pytest
+from claim_support import claim, within
 
-from bnstats.claims import Claim
 from bnstats.claims.values import Printed, parse_value
 from bnstats.claims.verdict import (
     Verdict,
@@ -17,25 +18,9 @@ from bnstats.claims.verdict import (
     _is_nearest_float32,
     judge,
 )
-from bnstats.specs.spec import parse
-from bnstats.statistics.estimate import Estimate
 from bnstats.statistics.exact import Exact
 
-
-def claim(value: str | Printed, quantity: str = "std_dx", **more: Any) -> Claim:
-    printed = parse_value(value) if isinstance(value, str) else value
-    return Claim("test", parse("sigmoid"), quantity, printed, **more)
-
-
-def within(value: float, half_width: float, digits: int | None = 3) -> Claim:
-    """Return a claim of an interval whose ends are exact in binary."""
-    return claim(Printed(repr(value), value, half_width, digits))
-
-
-def sampled(value: float, stderr: float, **more: Any) -> Estimate:
-    interval = (value - 2 * stderr, value + 2 * stderr)
-    return Estimate(value, stderr, interval, 1e6, **({"log_scale": False} | more))
-
+sampled = partial(claim_support.sampled, log_scale=False)
 
 # --- by the exact value -----------------------------------------------------------------------
 
