@@ -169,8 +169,7 @@ def elementwise(
                 return function(xp, x, **values)
 
             breaks = breakpoints(**values) if callable(breakpoints) else breakpoints
-            # One at infinity is none: nothing lies beyond it.
-            return pointwise_layer(f, tuple(filter(math.isfinite, breaks)), closed_form)
+            return pointwise_layer(f, breaks, closed_form)
 
         structured(formula, gradient, **about)(build)
         return function
@@ -199,6 +198,7 @@ def pointwise_layer(
         y, slope = f(xp, draws["x"])
         return y, lambda dy: dy * slope
 
+    breakpoints = tuple(filter(math.isfinite, breakpoints))  # nothing lies beyond one at infinity
     found = pointwise_moments(lambda xp, x: f(xp, x)[0], lambda xp, x: f(xp, x)[1], breakpoints)
 
     def moments(law: Law, expect: Expect) -> ExactMoments:

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from layer_support import through
 
-from bnstats.layers import LAYERS, STANDARD, ExactMoments, Law, pointwise_moments
+from bnstats.layers import (
+    LAYERS,
+    STANDARD,
+    ExactMoments,
+    Law,
+    pointwise_layer,
+    pointwise_moments,
+)
 from bnstats.specs.spec import parse
 from bnstats.statistics.quadrature import Expectation
 
@@ -105,3 +112,8 @@ def test_silu_by_hand(beta: float) -> None:
 def test_a_breakpoint_at_infinity_is_none(parameters: str) -> None:
     assert parse(f"softplus:{parameters}").bound.breakpoints == ()
     assert parse("softplus:beta=2,threshold=3").bound.breakpoints == (1.5,)
+
+
+def test_a_function_may_be_declared_to_break_at_infinity() -> None:
+    bound = pointwise_layer(lambda xp, x: (x, xp.ones_like(x)), (-np.inf, 0.5, np.inf))
+    assert bound.breakpoints == (0.5,)
