@@ -130,7 +130,7 @@ def main() -> int:
     sample = every[: options.sample]
     log, tests = options.work / "outcomes.jsonl", tests_digest()
     before = committed(path)
-    outcomes = read_outcomes(log, before)
+    outcomes, explained = read_outcomes(log, before), explanations()
     todo = [
         m
         for m in sample
@@ -149,7 +149,7 @@ def main() -> int:
         if (found := judge(control, known, options.limit))["outcome"] != "survived":
             raise SystemExit(f"without a mutation, {found['by']} fails too")
         deadline = time.monotonic() + 60 * options.minutes
-        for part in by_need(todo, outcomes, explanations()):
+        for part in by_need(todo, outcomes, explained):
             if part and part[0].key in outcomes:
                 # It has met the tests that notice the most: quick ones have their turn first.
                 known.noticed.clear()
@@ -165,7 +165,6 @@ def main() -> int:
         outcomes = read_outcomes(log, before)
     if options.only:
         return 0
-    explained = explanations()
     judged = [(m, outcomes[m.key]) for m in sample if m.key in outcomes]
     found = summary(judged, {file_of(p): len(m) for p, m in by_file.items()}, explained)
     alive = [o for _, o in judged if o["outcome"] == "survived"]
@@ -188,7 +187,10 @@ def by_need(
     """Return the mutants that were never judged, the survivors, and those that are explained."""
     parts: list[list[Mutant]] = [[], [], []]
     for m in todo:
-        parts[(m.key in outcomes) * (1 + (m.place in explained))].append(m)
+        if m.key not in outcomes:
+            parts[0].append(m)
+        else:
+            parts[2 if m.place in explained else 1].append(m)
     return parts
 
 
