@@ -143,8 +143,7 @@ def command(
         from bnstats.plots.terminal import of_results
 
         draw = partial(emit_plot, console, plot, results, pictures.picture, of_results)
-    rendered = partial(render, document=record, records=results)
-    output.emit(console, record, rendered, draw=draw, seconds=seconds)
+    output.emit(console, record, partial(render, records=results), draw=draw, seconds=seconds)
     if failure:
         return tell(failure)
     if stopped:

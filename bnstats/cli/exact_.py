@@ -56,5 +56,5 @@ def command(
         for warning in reference.warnings:
             console.warn(warning)
     record = document(references, argv=sys.argv[1:], quantities=quantities)
-    output.emit(console, record, partial(render, document=record, records=references))
+    output.emit(console, record, partial(render, records=references))
     return 0

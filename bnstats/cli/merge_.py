@@ -59,5 +59,5 @@ def command(
         for warning in result.warnings:
             console.warn(warning if len(results) == 1 else f"{result.layer}: {warning}")
     record = document(results, argv=sys.argv[1:])
-    output.emit(console, record, partial(render, document=record, records=results))
+    output.emit(console, record, partial(render, records=results))
     return 0

@@ -59,9 +59,9 @@ class Output:
     ) -> None:
         """Print a document, or the number that ``get`` names; write the files, and a picture.
 
-        ``render`` makes text of a format, and ``names`` is the document as ``get`` sees it. Without
-        results there is nothing but JSON. What cannot be written keeps nothing else from being
-        written: the first error is raised in the end, the others are warnings.
+        ``render`` makes text of a format and a document, and ``names`` is the document as ``get``
+        sees it. Without results there is nothing but JSON. What cannot be written keeps nothing
+        else from being written: the first error is raised in the end, the others are warnings.
         """
         if not document["results"] and self.format_ != "json":
             return
@@ -70,10 +70,10 @@ class Output:
             if self.get is not None and document["results"]:
                 console.out(lookup(names or document, self.get))
             else:
-                console.out(render(self.format_, page=console.page, **on_screen))
+                console.out(render(self.format_, document, page=console.page, **on_screen))
 
         def written(path: Path) -> None:
-            write_atomically(path, render(format_of(path)) + "\n")
+            write_atomically(path, render(format_of(path), document) + "\n")
 
         works: list[Callable[[], None]] = [shown, *(partial(written, p) for p in self.export)]
         if draw and document["results"]:

@@ -117,8 +117,8 @@ def command(
         from bnstats.plots.terminal import of_sweep
 
         draw = partial(emit_plot, console, plot, found, picture, of_sweep)
-    rendered, rows = partial(render, document=document), bool(options["quantities"]) or not find
-    output.emit(console, document, rendered, names=_by_name(document), draw=draw, rows=rows)
+    rows = bool(options["quantities"]) or not find
+    output.emit(console, document, render, names=_by_name(document), draw=draw, rows=rows)
     if watch.failure:
         return tell(watch.failure)
     if found.status == "interrupted":
