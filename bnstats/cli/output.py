@@ -85,7 +85,8 @@ class Output:
             except (OSError, BnstatsError) as error:
                 failed.append(error)
         for other in failed[1:]:
-            console.warn(str(other))
+            if isinstance(other, BnstatsError):  # stdout, which a picture met too, is said once
+                console.warn(str(other))
         if failed:
             raise failed[0]
 

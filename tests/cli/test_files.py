@@ -190,6 +190,20 @@ def test_a_stdout_that_is_full_costs_no_export(tmp_path: Path) -> None:
     assert left(tmp_path) == {"a.json"}
 
 
+def test_a_stdout_that_is_full_is_told_once_where_a_picture_goes_there_too() -> None:
+    pytest.importorskip("plotille")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "compute", "relu", "-n", "2000", "--plot", "-"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            check=False,
+        )
+    assert done.returncode == 4
+    assert done.stderr == b"error: cannot write to stdout: No space left on device\n"
+
+
 def test_a_stderr_that_is_full_costs_no_result() -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
