@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from importlib import import_module
 from typing import Any, Generic, Literal, TypeVar
 
@@ -108,6 +107,8 @@ class Record(Generic[T]):
 
     def _repr_html_(self) -> str:
         """Return the table that a notebook shows."""
+        from html import escape  # slow for the command line, which has no use for it
+
         rows: list[Sequence[str]] = []
         for name in self._shown:
             if name in self.quantities:
@@ -134,6 +135,8 @@ def pandas() -> Any:
 
 def html_table(rows: Sequence[Iterable[str]], caption: str = "") -> str:
     """Return the table that a notebook shows; the first row is its head."""
+    from html import escape
+
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     lines = []
     for number, row in enumerate(rows):

@@ -19,8 +19,8 @@ from bnstats.errors import BnstatsError, printable
 
 Span = tuple[int, int]
 
-_TOML = re.compile(
-    r"""
+# They are compiled where they are used: a start of the program should not pay for them.
+_TOML = r"""(?xs)
     \#[^\n]*
     | (?:=[ \t]*(?P<value>
         \"{3}(?:\\.|[^\\])*?\"{3,5} | '{3}.*?'{3,5}
@@ -28,11 +28,9 @@ _TOML = re.compile(
         | [^\s\#"'=,\[\]{}][^\n\#,\]}]*?(?=\s*(?:[\n\#,\]}]|\Z))
       ))
     | \"{3}(?:\\.|[^\\])*?\"{3,5} | '{3}.*?'{3,5} | "(?:\\.|[^"\\\n])*" | '[^'\n]*'
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_JSON = re.compile(r':\s*(?P<value>"(?:\\.|[^"\\])*"|[^\s"\[\]{},]+)|"(?:\\.|[^"\\])*"', re.DOTALL)
-_CSV = re.compile(r'(?P<value>"(?:[^"]|"")*"|[^,\r\n]+)|(?P<end>\r\n|\r|\n)|,')
+"""
+_JSON = r'(?s):\s*(?P<value>"(?:\\.|[^"\\])*"|[^\s"\[\]{},]+)|"(?:\\.|[^"\\])*"'
+_CSV = r'(?P<value>"(?:[^"]|"")*"|[^,\r\n]+)|(?P<end>\r\n|\r|\n)|,'
 _PATTERNS = {".toml": _TOML, ".json": _JSON, ".csv": _CSV}
 
 
@@ -114,7 +112,7 @@ def _spans(row: Any, spans: list[Span]) -> dict[str, Span]:
 def _scalars(text: str, suffix: str) -> Iterator[Span]:
     """Yield the spans of the values of keys; in CSV, of every field below the header."""
     header = suffix == ".csv"
-    for token in _PATTERNS[suffix].finditer(text):
+    for token in re.finditer(_PATTERNS[suffix], text):
         if header:
             header = not token["end"]
         elif token["value"] is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO, TextIOWrapper
-from pathlib import Path
 from typing import Any
 
 import click
@@ -62,12 +61,15 @@ def _heard(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     return value
 
 
-def _into_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+def _into_file(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
     """Let data go to a file, which is written when the command ends, if there are any."""
-    if path is None:
+    if name is None:
         return None
+    from pathlib import Path  # slow for --version
+
     from bnstats.sampling.files import check_writable, write_atomically
 
+    path = Path(name)
     check_writable(path)
     file = TextIOWrapper(BytesIO(), encoding="utf-8", newline="")
 
@@ -79,7 +81,7 @@ def _into_file(ctx: click.Context, param: click.Parameter, path: Path | None) ->
     ctx.find_root().call_on_close(write)
     ctx.meta.setdefault(__name__, {})["stdout"] = file
     ctx.obj = Console.of(**ctx.meta[__name__])
-    return path
+    return name
 
 
 def _options() -> list[click.Option]:
@@ -106,7 +108,7 @@ def _options() -> list[click.Option]:
             "-o",
             "--output",
             metavar="FILE",
-            type=click.Path(path_type=Path),
+            type=click.Path(),
             callback=_into_file,
             help="Write to this file what would be printed on stdout.",
         ),

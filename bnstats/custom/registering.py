@@ -177,7 +177,7 @@ def layer_of(
         summary=(inspect.getdoc(function) or "A layer of the user's.").partition("\n")[0],
         formula=f"y = {shown}(x)",
         gradient=f"dx = dy·{shown}′(x)",
-        parameters=arguments.parameters,
+        declares=lambda: arguments.parameters,
         bind=bind,
         examples=_example(arguments.parameters),
     )

@@ -42,8 +42,9 @@ class Layer:
         The forward and the backward formula as a person reads them.
     cite
         Where the formula comes from.
-    parameters
-        In the order in which `show` prints them.
+    declares
+        Returns the parameters, read when they are first asked for: to read those of all layers
+        would take a tenth of a short run.
     bind
         ``bind(**values)`` returns the `BoundLayer`; raises `ParameterError`.
     examples
@@ -55,11 +56,16 @@ class Layer:
     summary: str
     formula: str
     gradient: str
-    parameters: tuple[Parameter, ...]
+    declares: Callable[[], tuple[Parameter, ...]] = field(repr=False)
     bind: Builder = field(repr=False)
     cite: str = ""
     aliases: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters, in the order in which `show` prints them."""
+        return self.declares()
 
 
 LAYERS: dict[str, Layer] = {}
@@ -103,7 +109,7 @@ def structured(
                 summary=(inspect.getdoc(declared) or "").partition("\n")[0],
                 formula=formula,
                 gradient=gradient,
-                parameters=parameters_of(build),
+                declares=functools.partial(parameters_of, build),
                 bind=build,
                 **about,
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -142,6 +141,8 @@ def write_folder(folder: Path, contents: Mapping[str, str]) -> None:
         The folder cannot be written, or holds other files; `HostError` where the disk is full.
     """
     check_folder(folder)
+    import shutil  # slow for what writes no folder
+
     listed = {"generator": f"bnstats {__version__}", "files": sorted(contents)}
     texts = {**contents, _MANIFEST: json.dumps(listed, indent=1) + "\n"}
     target = folder.resolve()
@@ -159,6 +160,8 @@ def write_folder(folder: Path, contents: Mapping[str, str]) -> None:
 
 def _swap(new: Path, target: Path, old: Path) -> None:
     """Put a new folder in the place of the one that is there, which keeps it if that fails."""
+    import shutil
+
     try:
         if target.exists():
             shutil.copymode(target, new)

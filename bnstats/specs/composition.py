@@ -76,7 +76,7 @@ def chained_layer(name: str, first: Layer, second: Layer, bound: BoundLayer) -> 
         summary=f"{first.name}, then {second.name}.",
         formula=f"{second.formula};  x = {first.name}",
         gradient=f"{second.gradient};  through {first.name}",
-        parameters=(),
+        declares=lambda: (),
         bind=lambda: bound,
         aliases=(),
         examples=(),
