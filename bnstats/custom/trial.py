@@ -62,7 +62,7 @@ def _elementwise(call: UserFunction, x: Array) -> UserFunction:
 
 
 def _library(call: UserFunction, x: Array) -> str:
-    loaded = [name for name, package in ACCELERATORS.items() if package in sys.modules]
+    loaded = [name for name in ACCELERATORS if name in sys.modules]
     made_by = library_of(call.function) or root_library(call.function)
     if made_by in loaded:
         return made_by
