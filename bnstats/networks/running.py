@@ -17,7 +17,7 @@ from bnstats.networks.reduce import Label, Tally
 from bnstats.result import Status
 from bnstats.sampling.kept import Drawn as DrawnSpans
 from bnstats.sampling.kept import Kept, taken_up
-from bnstats.sampling.layout import Chunk, Layout, Merged, Span, Tree
+from bnstats.sampling.layout import Chunk, Layout, Merged, Span, pooled
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.sampling.workers import in_order
@@ -217,10 +217,8 @@ def _kept(task: Task, sampling: Sampling, layout: Layout, watch: Watch) -> Kept:
 
 def span_tally(task: Task, layout: Layout, span: Span) -> Tally:
     """Draw the networks of a span."""
-    tree = Tree()
-    for part, chunk in layout.chunks(span):
-        tree.push(part, task.tally(chunk))
-    return tree.total()  # type: ignore[no-any-return]
+    drawn = ((part, task.tally(chunk)) for part, chunk in layout.chunks(span))
+    return pooled(drawn)  # type: ignore[no-any-return]
 
 
 def _warnings(tally: Tally, labels: Sequence[Label]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
 from bnstats.sampling.allocator import keep_freed_memory
 from bnstats.sampling.counter.devices import Lanes, accelerated, lanes_layout, lanes_on
-from bnstats.sampling.layout import Layout, Span, Tree
+from bnstats.sampling.layout import Layout, Span, pooled
 from bnstats.sampling.run import span_tally
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.versions import arithmetic, versions
@@ -110,12 +110,10 @@ class LayerTask:
         assert self.layout is not None
         if self.sampling.backend == "numpy":
             return span_tally(_spec(self), self.sampling, self.pivot, self.layout, span)
-        tree = Tree()
         with _lanes_lock:
             lanes, _ = _lanes(replace(self, layout=None))
-            for leaf, tally in accelerated(lanes, self.layout, iter([span]), Watch()):
-                tree.push(leaf, tally)
-        return tree.total()  # type: ignore[no-any-return]
+            drawn = accelerated(lanes, self.layout, iter([span]), Watch())
+            return pooled(drawn)  # type: ignore[no-any-return]
 
     def packed(self, tally: Tally) -> dict[str, Any]:
         """Return moments as plain numbers without the names of their fields, half as long."""

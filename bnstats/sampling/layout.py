@@ -11,7 +11,7 @@ precision is judged where a band ends, and no span crosses such a place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple
@@ -181,6 +181,14 @@ class Tree:
         """Return the tally of all leaves so far; an empty one of none."""
         tallies = (tally for *_, tally in reversed(self._stack))
         return reduce(lambda later, earlier: merge_tallies(earlier, later), tallies, Tally())
+
+
+def pooled(drawn: Iterable[tuple[Span, Any]]) -> Any:
+    """Return the tally of neighbouring spans, given in order with theirs."""
+    tree = Tree()
+    for span, tally in drawn:
+        tree.push(span, tally)
+    return tree.total()
 
 
 class Merged:

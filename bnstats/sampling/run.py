@@ -18,7 +18,7 @@ from bnstats.sampling.crossings import jumps
 from bnstats.sampling.iid import chunk_draws, iid_blocks
 from bnstats.sampling.kept import Drawn as DrawnSpans
 from bnstats.sampling.kept import Kept, taken_up
-from bnstats.sampling.layout import Chunk, Layout, Merged, Span, Tree
+from bnstats.sampling.layout import Chunk, Layout, Merged, Span, pooled
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import dimensions, sobol_blocks, sobol_layout
 from bnstats.sampling.watch import Watch
@@ -149,10 +149,9 @@ def _merge(
 
 def span_tally(spec: Spec, sampling: Sampling, pivot: float, layout: Layout, span: Span) -> Tally:
     """Return the moments of a span on numpy."""
-    tree = Tree()
-    for part, chunk in layout.chunks(span):
-        tree.push(part, chunk_tally(spec, sampling, pivot, chunk))
-    return tree.total()  # type: ignore[no-any-return]
+    chunks = layout.chunks(span)
+    drawn = ((part, chunk_tally(spec, sampling, pivot, chunk)) for part, chunk in chunks)
+    return pooled(drawn)  # type: ignore[no-any-return]
 
 
 def chunk_tally(spec: Spec, sampling: Sampling, pivot: float, chunk: Chunk) -> Tally:
