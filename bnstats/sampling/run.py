@@ -75,7 +75,7 @@ def run(
         kept.close()
 
 
-class _Engine(NamedTuple):
+class Engine(NamedTuple):
     """How a run is cut, what draws its spans and where, and how many leaves these should have."""
 
     layout: Layout
@@ -86,7 +86,7 @@ class _Engine(NamedTuple):
 
 def _engine(
     spec: Spec, sampling: Sampling, samples: int, devices: Sequence[Device], watch: Watch
-) -> _Engine:
+) -> Engine:
     pivot = y_pivot(spec.bound, sampling.law)
     if sampling.cluster is not None:
         from bnstats.sampling.cluster import Crew  # here: it needs dask
@@ -96,12 +96,12 @@ def _engine(
             return Layout(samples, leaf) if leaf else numpy_layout(spec.bound, sampling, samples)
 
         crew = Crew(sampling.cluster, task_for(spec, sampling, pivot), layout_for, watch)
-        return _Engine(crew.layout, crew.drawn, crew.device, crew.wanted)
+        return Engine(crew.layout, crew.drawn, crew.device, crew.wanted)
     if sampling.backend != "numpy":
         lanes = lanes_on(devices, spec, sampling, pivot, watch)
         layout = lanes_layout(lanes, samples)
         names = ", ".join(device.name for device in devices)
-        return _Engine(layout, lambda spans: accelerated(lanes, layout, spans, watch), names)
+        return Engine(layout, lambda spans: accelerated(lanes, layout, spans, watch), names)
     layout = numpy_layout(spec.bound, sampling, samples)
     workers = min(sampling.workers, 1 + samples // (2 * layout.leaf * layout.largest_chunk))
     if sampling.sampler == "sobol":
@@ -110,7 +110,7 @@ def _engine(
         workers = 1  # a user's function may run threads, torch's or jax's, which no fork survives
     keep_freed_memory()
     compute = partial(span_tally, spec, sampling, pivot, layout)
-    return _Engine(layout, lambda spans: in_order(compute, spans, workers, watch))
+    return Engine(layout, lambda spans: in_order(compute, spans, workers, watch))
 
 
 def numpy_layout(bound: BoundLayer, sampling: Sampling, samples: int) -> Layout:
