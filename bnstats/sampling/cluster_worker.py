@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,11 +25,7 @@ from bnstats.sampling.versions import arithmetic, versions
 from bnstats.sampling.watch import Watch
 from bnstats.specs.sources import source_digest
 from bnstats.specs.spec import Spec, parse
-from bnstats.statistics.joint import Joint
-from bnstats.statistics.moments import Moments, Tally
-from bnstats.statistics.quantities import Direction
-
-_JOINT = "joint"
+from bnstats.statistics.moments import RECORDS, Tally
 
 _lanes_lock = threading.Lock()  # a worker may have several threads
 
@@ -117,16 +113,12 @@ class LayerTask:
 
     def packed(self, tally: Tally) -> dict[str, Any]:
         """Return moments as plain numbers without the names of their fields, half as long."""
-        found: dict[str, Any] = {of: _numbers(moments) for of, moments in tally.items()}
-        return found if tally.joint is None else found | {_JOINT: _numbers(tally.joint)}
+        return {of: _numbers(record) for of, record in tally.records().items()}
 
     def unpacked(self, numbers: Mapping[str, Any]) -> Tally:
         """Return the moments that `packed` was given."""
-        directions: tuple[Direction, ...] = get_args(Direction)
-        found = Tally({d: Moments(*numbers[d]) for d in directions if d in numbers})
-        if _JOINT in numbers:
-            found.joint = Joint(*map(_array, numbers[_JOINT]))
-        return found
+        found = {of: RECORDS[of](*map(_array, record)) for of, record in numbers.items()}
+        return Tally.of_records(found)
 
 
 def task_for(spec: Spec, sampling: Sampling, pivot: float) -> LayerTask:

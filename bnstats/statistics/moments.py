@@ -8,10 +8,10 @@ averages away, unless the sums cancel or leave float32's range.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, get_args
 
 from bnstats.statistics.joint import Joint
 from bnstats.statistics.quantities import Direction
@@ -91,6 +91,20 @@ class Tally(dict[Direction, Moments]):
         if self.joint is not None and other.joint is not None:
             found.joint = self.joint.merged(other.joint)
         return found
+
+    def records(self) -> dict[Any, Any]:
+        """Return all moments by name, of the kinds that `RECORDS` says."""
+        return {**self} if self.joint is None else {**self, "joint": self.joint}
+
+    @classmethod
+    def of_records(cls, records: Mapping[str, Any]) -> Tally:
+        """Return the tally that has these `records`."""
+        found = cls((d, records[d]) for d in get_args(Direction) if d in records)
+        found.joint = records.get("joint")
+        return found
+
+
+RECORDS = dict.fromkeys(get_args(Direction), Moments) | {"joint": Joint}
 
 
 def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,12 +19,9 @@ from bnstats.errors import BnstatsError, printable
 from bnstats.sampling.checkpoints.identity import digest_of
 from bnstats.sampling.kept import Subtrees
 from bnstats.sampling.layout import Layout, Span
-from bnstats.statistics.joint import Joint
-from bnstats.statistics.moments import Moments, Tally
-from bnstats.statistics.quantities import Direction
+from bnstats.statistics.moments import RECORDS, Tally
 
 _MAX_BYTES = 64_000_000
-_JOINT = "joint"
 _DAMAGED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RecursionError)
 
 
@@ -91,14 +88,8 @@ def _run_entry(run: RunMoments, form: Form) -> dict[str, Any]:
     }
 
 
-def _records(tally: Tally) -> Iterator[tuple[str, Any]]:
-    yield from tally.items()
-    if tally.joint is not None:
-        yield _JOINT, tally.joint
-
-
 def _moments_written(tally: Tally) -> dict[str, Any]:
-    return {name: record_entry(record) for name, record in _records(tally)}
+    return {name: record_entry(record) for name, record in tally.records().items()}
 
 
 def record_entry(record: Any) -> dict[str, Any]:
@@ -133,13 +124,7 @@ def read_number(value: Any) -> Any:
 
 
 def _moments_read(entry: Mapping[str, Any]) -> Tally:
-    directions: tuple[Direction, ...] = get_args(Direction)
-    found = Tally({d: record_of(Moments, entry[d]) for d in directions if d in entry})
-    if _JOINT in entry:
-        found.joint = record_of(Joint, entry[_JOINT])
-    if {name for name, _ in _records(found)} != entry.keys():
-        raise ValueError("not moments")
-    return found
+    return Tally.of_records({name: record_of(RECORDS[name], of) for name, of in entry.items()})
 
 
 MOMENTS = Form("bnstats-moments/1", _moments_written, _moments_read)
