@@ -18,7 +18,7 @@ import numpy as np
 from bnstats.errors import BnstatsError, printable
 from bnstats.sampling.checkpoints.identity import digest_of
 from bnstats.sampling.kept import Subtrees
-from bnstats.sampling.layout import Layout, Span
+from bnstats.sampling.layout import Layout
 from bnstats.statistics.moments import RECORDS, Tally
 
 _MAX_BYTES = 64_000_000
@@ -58,34 +58,6 @@ class Form(NamedTuple):
     schema: str
     written: Callable[[Any], dict[str, Any]]
     read: Callable[[Mapping[str, Any]], Any]
-
-
-def moments_document(runs: Sequence[RunMoments], form: Form | None = None) -> dict[str, Any]:
-    """Return the document of some runs, by default of moments of draws."""
-    form = form or MOMENTS
-    found = {"schema": form.schema, "runs": [_run_entry(run, form) for run in runs]}
-    return found | {"digest": digest_of(found)}
-
-
-def _run_entry(run: RunMoments, form: Form) -> dict[str, Any]:
-    layout = run.subtrees.layout
-    return {
-        "run": dict(run.identity),
-        "samples": layout.samples,
-        "units": layout.units,
-        "chunk": layout.largest_chunk,
-        "part": None if run.part is None else list(run.part),
-        "subtrees": [
-            {
-                "unit": span.unit,
-                "first": span.first,
-                "leaves": span.leaves,
-                "draws": span.draws,
-                "moments": form.written(tally),
-            }
-            for span, tally in run.subtrees
-        ],
-    }
 
 
 def _moments_written(tally: Tally) -> dict[str, Any]:
@@ -144,6 +116,33 @@ def record_of(kind: Callable[..., Any], numbers: Mapping[str, Any]) -> Any:
     return found
 
 
+def moments_document(runs: Sequence[RunMoments], form: Form = MOMENTS) -> dict[str, Any]:
+    """Return the document of some runs, by default of moments of draws."""
+    found = {"schema": form.schema, "runs": [_run_entry(run, form) for run in runs]}
+    return found | {"digest": digest_of(found)}
+
+
+def _run_entry(run: RunMoments, form: Form) -> dict[str, Any]:
+    layout = run.subtrees.layout
+    return {
+        "run": dict(run.identity),
+        "samples": layout.samples,
+        "units": layout.units,
+        "chunk": layout.largest_chunk,
+        "part": None if run.part is None else list(run.part),
+        "subtrees": [
+            {
+                "unit": span.unit,
+                "first": span.first,
+                "leaves": span.leaves,
+                "draws": span.draws,
+                "moments": form.written(tally),
+            }
+            for span, tally in run.subtrees
+        ],
+    }
+
+
 def read_moments(path: Path, form: Form = MOMENTS) -> list[RunMoments]:
     """Read a document of moments.
 
@@ -172,8 +171,7 @@ def read_moments(path: Path, form: Form = MOMENTS) -> list[RunMoments]:
             hint = "bnstats compute --part 1/8 --export FILE.json writes moments"
         raise BnstatsError(f"{shown} holds no moments: it is not {form.schema}", hint=hint)
     try:
-        sealed = {key: value for key, value in document.items() if key != "digest"}
-        if document["digest"] != digest_of(sealed):
+        if document.pop("digest") != digest_of(document):
             raise ValueError("not as it was written")
         return [_run(entry, form) for entry in document["runs"]]
     except _DAMAGED:
@@ -190,7 +188,7 @@ def _run(entry: Mapping[str, Any], form: Form) -> RunMoments:
         unit, first, leaves = where
         whole = all(type(number) is int and number >= 0 for number in where)
         aligned = leaves > 0 and leaves & (leaves - 1) == 0 and first % leaves == 0
-        span = Span(*subtrees.layout.span(*where))
+        span = subtrees.layout.span(*where)
         if not (whole and aligned and unit < sizes[2]) or span.draws != node["draws"]:
             raise ValueError("not a span of this run")
         subtrees.add(span, form.read(node["moments"]))
@@ -200,7 +198,5 @@ def _run(entry: Mapping[str, Any], form: Form) -> RunMoments:
 
 def render(document: Mapping[str, Any]) -> str:
     """Return a document as text, a line for each subtree."""
-    return (
-        json.dumps(document, ensure_ascii=True, allow_nan=False).replace('{"unit"', '\n{"unit"')
-        + "\n"
-    )
+    text = json.dumps(document, ensure_ascii=True, allow_nan=False)
+    return text.replace('{"unit"', '\n{"unit"') + "\n"
