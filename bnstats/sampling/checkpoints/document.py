@@ -17,6 +17,7 @@ import numpy as np
 
 from bnstats.errors import BnstatsError, printable
 from bnstats.sampling.checkpoints.identity import digest_of
+from bnstats.sampling.files import write_atomically
 from bnstats.sampling.kept import Subtrees
 from bnstats.sampling.layout import Layout
 from bnstats.statistics.moments import RECORDS, Tally
@@ -194,6 +195,11 @@ def _run(entry: Mapping[str, Any], form: Form) -> RunMoments:
         subtrees.add(span, form.read(node["moments"]))
     part = entry["part"]
     return RunMoments(entry["run"], subtrees, None if part is None else (part[0], part[1]))
+
+
+def write_moments(path: Path, runs: Sequence[RunMoments], form: Form = MOMENTS) -> None:
+    """Write the document of some runs; see `write_atomically`."""
+    write_atomically(path, render(moments_document(runs, form)))
 
 
 def render(document: Mapping[str, Any]) -> str:
