@@ -17,7 +17,7 @@ from bnstats.backends import chosen, load
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
 from bnstats.sampling.allocator import keep_freed_memory
-from bnstats.sampling.counter.devices import Lanes, accelerated, lanes_layout, lanes_on
+from bnstats.sampling.counter.devices import Lane, accelerated, lanes_layout
 from bnstats.sampling.layout import Layout, Span, pooled
 from bnstats.sampling.run import span_tally
 from bnstats.sampling.settings import Sampling
@@ -217,9 +217,10 @@ def _parsed(layer: str, module: str, sampling: Sampling) -> Spec:
 
 
 @lru_cache(maxsize=2)
-def _lanes(task: LayerTask) -> tuple[Lanes, str]:
+def _lanes(task: LayerTask) -> tuple[list[Lane], str]:
     backend = task.sampling.backend
     devices = chosen(backend, load(backend), task.sampling.device)
     quiet = Watch(on_note=lambda text: None)
-    lanes = lanes_on(devices, _spec(task), task.sampling, task.pivot, quiet)
+    spec, sampling = _spec(task), task.sampling
+    lanes = [Lane(spec, sampling, task.pivot, device, quiet) for device in devices]
     return lanes, ", ".join(device.name for device in devices)

@@ -13,7 +13,7 @@ from bnstats.backends import Device, numpy_backend
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS, Array, BoundLayer, Draws, Law
 from bnstats.sampling.allocator import keep_freed_memory
-from bnstats.sampling.counter.devices import accelerated, lanes_layout, lanes_on
+from bnstats.sampling.counter.devices import Lane, accelerated, lanes_layout
 from bnstats.sampling.crossings import jumps
 from bnstats.sampling.iid import chunk_draws, iid_blocks
 from bnstats.sampling.kept import Drawn as DrawnSpans
@@ -98,7 +98,7 @@ def _engine(
         crew = Crew(sampling.cluster, task_for(spec, sampling, pivot), layout_for, watch)
         return Engine(crew.layout, crew.drawn, crew.device, crew.wanted)
     if sampling.backend != "numpy":
-        lanes = lanes_on(devices, spec, sampling, pivot, watch)
+        lanes = [Lane(spec, sampling, pivot, device, watch) for device in devices]
         layout = lanes_layout(lanes, samples)
         names = ", ".join(device.name for device in devices)
         return Engine(layout, lambda spans: accelerated(lanes, layout, spans, watch), names)
