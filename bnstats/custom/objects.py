@@ -6,6 +6,7 @@ bnstats' own layers.
 
 from __future__ import annotations
 
+import inspect
 import operator
 import sys
 from collections.abc import Mapping
@@ -62,9 +63,7 @@ def _registered(thing: Any) -> Layer | None:
 
 
 def _is_made_of(bind: Any, thing: Any) -> bool:
-    while bind is not thing and hasattr(bind, "__wrapped__"):
-        bind = bind.__wrapped__
-    return bind is thing
+    return inspect.unwrap(bind, stop=lambda made_of: made_of is thing) is thing
 
 
 def _name_of(thing: Any) -> str:
