@@ -134,7 +134,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
 
 def _in_float32(xp: Any, values: Any, pivot: float) -> Moments | None:
     """Return the moments by sums in float32, None where those lose digits or leave its range."""
-    a, b = _per_draw(xp, values, pivot)
+    a, b = per_draw(xp, values, pivot)
     n, sums = float(a.shape[0]), _sums(xp, a, b, scalar=values.ndim == 1)
     if not float32_holds(n, sums[-1]):
         return None
@@ -143,7 +143,7 @@ def _in_float32(xp: Any, values: Any, pivot: float) -> Moments | None:
 
 
 def _in_float64(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Moments:
-    a, b = _per_draw(xp, values, pivot)
+    a, b = per_draw(xp, values, pivot)
     if weights is not None:
         sums = weighted_sums(xp, a, b, weights)
     else:
@@ -166,8 +166,8 @@ def _in_float64(xp: Any, values: Any, pivot: float, weights: Any, constant: floa
     return from_sums(n, sums, pivot=pivot, about=means, constant=constant)
 
 
-def _per_draw(xp: Any, values: Any, pivot: float) -> tuple[Any, Any]:
-    """Return a and b of each draw."""
+def per_draw(xp: Any, values: Any, pivot: float) -> tuple[Any, Any]:
+    """Return a and b of each draw, from values of shape (event..., draws)."""
     v = values - pivot if pivot else values
     b = xp.square(v)  # sooner done than v * v
     if v.ndim == 1:
