@@ -55,9 +55,6 @@ class Device:
 class Accelerator(Protocol):
     """The functions of an optional backend's module besides the namespace of ``xp``."""
 
-    def version(self) -> str:
-        """Return the library's version."""
-
     def devices(self) -> list[Device]:
         """Return the devices that are there, the fastest kind first."""
 

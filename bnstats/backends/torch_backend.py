@@ -71,11 +71,6 @@ def repeat(count: int, step: Callable[[int, Any], Any], state: Any) -> Any:
     return state
 
 
-def version() -> str:
-    """Return torch's version."""
-    return str(torch.__version__)
-
-
 def devices() -> list[Device]:
     """Return GPUs, if there are any, and the processor."""
     found = []
