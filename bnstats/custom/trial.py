@@ -14,7 +14,7 @@ import numpy as np
 
 from bnstats.backends import ACCELERATORS, numpy_backend
 from bnstats.custom.arrays import adapter, library_of, root_library
-from bnstats.custom.calls import UserFunction
+from bnstats.custom.calls import UserFunction, blamed
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, Array
 from bnstats.specs.libraries import names_of
@@ -62,12 +62,10 @@ def _library(call: UserFunction, x: Array) -> str:
     if made_by in loaded:
         return made_by
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), blamed(call.name):
             warnings.simplefilter("ignore")
             found = call.function(x.copy(), **call.values)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
+    except BnstatsError:
         others = (name for name in loaded if _takes(call, name, x))
         return _named(call.function) or next(others, "numpy")
     library = library_of(found[0] if isinstance(found, tuple) and found else found)
