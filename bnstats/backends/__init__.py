@@ -16,9 +16,9 @@ from typing import Any, Protocol
 
 from bnstats.errors import BnstatsError, HostError, described, hint_for, printable
 
-ACCELERATORS = {"torch": "torch", "jax": "jax"}  # backend: the package whose arrays it has
+# By backend, which has the name of the package whose arrays it has: the packages that it needs.
+ACCELERATORS = {"torch": ("torch", "array-api-compat"), "jax": ("jax",)}
 BACKENDS = ("numpy", *ACCELERATORS)
-_NEEDS = {"numpy": (), "torch": ("torch", "array-api-compat"), "jax": ("jax",)}
 
 Keys = list[tuple[int, int]]
 Warn = Callable[[str], None]
@@ -54,9 +54,6 @@ class Device:
 
 class Accelerator(Protocol):
     """The functions of an optional backend's module besides the namespace of ``xp``."""
-
-    def version(self) -> str:
-        """Return the library's version."""
 
     def devices(self) -> list[Device]:
         """Return the devices that are there, the fastest kind first."""
@@ -96,7 +93,6 @@ def load(name: str) -> Any:
         A package that it needs is not installed, or cannot be imported.
     """
     check_name(name, tuple(ACCELERATORS))
-    package = ACCELERATORS[name]
     if lacking := missing(name):
         verb = "is" if len(lacking) == 1 else "are"
         raise HostError(
@@ -107,8 +103,8 @@ def load(name: str) -> Any:
         return import_module(f"bnstats.backends.{name}_backend")
     except Exception as error:
         raise HostError(
-            f"backend '{name}': importing {package} raised {described(error)}",
-            hint=f"python -c 'import {package}' shows the whole of it",
+            f"backend '{name}': importing {name} raised {described(error)}",
+            hint=f"python -c 'import {name}' shows the whole of it",
         ) from error
 
 
@@ -123,7 +119,7 @@ def check_name(name: str, among: tuple[str, ...] = BACKENDS) -> None:
 
 def missing(name: str) -> tuple[str, ...]:
     """Return the packages that a backend needs and that are not installed."""
-    return tuple(p for p in _NEEDS[name] if find_spec(p.replace("-", "_")) is None)
+    return tuple(p for p in ACCELERATORS.get(name, ()) if find_spec(p.replace("-", "_")) is None)
 
 
 def found_devices(name: str, backend: Accelerator) -> list[Device]:

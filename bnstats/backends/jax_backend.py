@@ -63,11 +63,6 @@ def repeat(count: int, step: Callable[[Any, Any], Any], state: Any) -> Any:
     return state
 
 
-def version() -> str:
-    """Return jax's version."""
-    return str(jax.__version__)
-
-
 def devices() -> list[Device]:
     """Return jax's devices, those of its default platform first."""
     handles = jax.local_devices()

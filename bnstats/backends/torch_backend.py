@@ -11,6 +11,7 @@ from typing import Any
 
 import array_api_compat.torch as standard
 import torch
+from torch import special
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from bnstats.backends import Device, Keys, Launch, Warn, chain
@@ -20,12 +21,7 @@ _WORD = 0xFFFFFFFF  # words are int64: torch has next to no arithmetic for unsig
 # Otherwise the kernel that sums a and b is not fused with the sums of a·b and b²: draws are stored.
 _INDUCTOR = {"loop_ordering_after_fusion": False}
 
-expit, erf, erfc, ndtri = (
-    torch.special.expit,
-    torch.special.erf,
-    torch.special.erfc,
-    torch.special.ndtri,
-)
+expit, erf, erfc, ndtri = special.expit, special.erf, special.erfc, special.ndtri
 
 
 def __getattr__(name: str) -> Any:
@@ -73,11 +69,6 @@ def repeat(count: int, step: Callable[[int, Any], Any], state: Any) -> Any:
     for i in range(count):
         state = step(i, state)
     return state
-
-
-def version() -> str:
-    """Return torch's version."""
-    return str(torch.__version__)
 
 
 def devices() -> list[Device]:

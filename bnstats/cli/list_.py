@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib import import_module
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -257,7 +258,7 @@ def _backends() -> list[_Row]:
             try:
                 backend = load(name)
                 devices = [{"name": d.name, "about": d.about} for d in found_devices(name, backend)]
-                version = backend.version()
+                version = str(import_module(name).__version__)
             except HostError as error:
                 text = error.message
         if version:

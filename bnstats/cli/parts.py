@@ -13,8 +13,7 @@ from bnstats.cli.output import Output
 from bnstats.cli.progress import watching
 from bnstats.errors import printable
 from bnstats.runs.parts import sample_part
-from bnstats.sampling.checkpoints.document import moments_document, render
-from bnstats.sampling.files import write_atomically
+from bnstats.sampling.checkpoints.document import write_moments
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
 
@@ -41,7 +40,7 @@ def export_part(
             if watch.stopping():
                 break
         stopped = interrupted()
-    write_atomically(path, render(moments_document(runs)))
+    write_moments(path, runs)
     whole = len(runs) == len(layers)
     for run in runs:
         layout = run.subtrees.layout

@@ -19,9 +19,8 @@ _ENOUGH = 100.0  # by which a bracket is narrower at least where its bend is cal
 _PIECES = 64  # into which a bracket around a pole is divided at a time
 _LEAST_BRACKET = 1e-22  # in standard deviations, around 0
 _NOISE_FACTOR = 20.0
-_FEWEST_ODD = (
-    0.2  # share of values whose last bit in float32 is set, half of them where it is noise
-)
+# Share of values whose last bit in float32 is set: half of them where that bit is noise.
+_FEWEST_ODD = 0.2
 
 
 class Resolution(NamedTuple):
@@ -73,10 +72,8 @@ def resolution_of(function: Callable[[Any], Any], law: Law) -> Resolution:
     """Return the resolution of a function, which may cast to float32 what it takes or returns."""
     x = law.x_mean + law.x_std * np.linspace(-3, 3, 2003)
     with np.errstate(all="ignore"):
-        y, of_cast = (
-            np.asarray(function(x)),
-            np.asarray(function(x.astype(np.float32).astype(float))),
-        )
+        y = np.asarray(function(x))
+        of_cast = np.asarray(function(x.astype(np.float32).astype(float)))
         moved = np.asarray(function(x + 1e-5 * (np.abs(x) + law.x_std)))
         single = y.astype(np.float32)
     casts_x = np.array_equal(y, of_cast, equal_nan=True) and np.mean(moved != y) > 0.5

@@ -39,11 +39,7 @@ def built(function: Any, name: str, values: Mapping[str, Any]) -> BoundLayer:
         y, backward = told(bound.forward, xp, draws)
         return y, functools.partial(told, backward)
 
-    return replace(
-        bound,
-        forward=forward,
-        moments=lambda law, expect: told(bound.moments, law, expect),
-    )
+    return replace(bound, forward=forward, moments=functools.partial(told, bound.moments))
 
 
 def needed(parameters: tuple[Parameter, ...]) -> dict[str, Any]:

@@ -78,10 +78,10 @@ class UserFunction:
             The function raises, writes to x, or returns something other than an array, or two, of
             the shape and dtype of x; or it takes no arrays of x's library.
         """
-        if self._is_foreign(x):
-            found: tuple[Array, Array | None] = adapter(self.library).value(self._alone, x)
+        if self.library != "numpy" and library_of(x) == "numpy":
+            found: tuple[Array, Array | None] = adapter(self.library).value(self._called, x)
             return found
-        return self._called(xp, x)
+        return self._called(x, xp)
 
     def with_slope(self, xp: Namespace, x: Array) -> tuple[Array, Array]:
         """Return y and the slope; the function must be one that `knows_slope`.
@@ -121,12 +121,6 @@ class UserFunction:
 
         return y, checked
 
-    def _is_foreign(self, x: Array) -> bool:
-        return self.library != "numpy" and library_of(x) == "numpy"
-
-    def _alone(self, x: Array) -> tuple[Array, Array | None]:
-        return self._called(None, x)
-
     def value(self, x: Array, xp: Namespace = None) -> Array:
         """Return y alone; the function must give no slope.
 
@@ -135,12 +129,12 @@ class UserFunction:
         BnstatsError
             The call fails, or the function gives a slope for this x.
         """
-        y, slope = self._called(xp, x)
+        y, slope = self._called(x, xp)
         if slope is not None:
             raise BnstatsError(f"{self.name} returned its slope for some x, but not for all")
         return y
 
-    def _called(self, xp: Namespace, x: Array) -> tuple[Array, Array | None]:
+    def _called(self, x: Array, xp: Namespace = None) -> tuple[Array, Array | None]:
         library, given = library_of(x), _read_only(x)
         if self.library not in ("numpy", library):
             raise BnstatsError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -22,6 +22,7 @@ from bnstats.layers import (
     Array,
     Backward,
     BoundLayer,
+    Draws,
     ExactMoments,
     Expect,
     Known,
@@ -84,6 +85,10 @@ def _event(
     unbounded: tuple[float, ...] = (),
 ) -> BoundLayer:
     value, breakpoints, law = probe.value, probe.breakpoints, probe.law
+
+    def differentiated(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
+        return call.vjp(xp, draws["x"])
+
     # The quadrature's panels grow with its splits.
     splits = tuple(sorted(breakpoints, key=lambda point: abs(point - law.x_mean))[:_MOST_SPLITS])
     if call.knows_slope:
@@ -91,7 +96,7 @@ def _event(
         return replace(
             bound,
             breakpoints=breakpoints,
-            forward=_differentiated(call),
+            forward=differentiated,
             moments=_with_mean_if_any(bound.moments, lambda x: call(numpy_backend, x)[1], splits),
             is_black_box=True,
         )
@@ -103,8 +108,7 @@ def _event(
         return value(xp, x), xp.astype(slope, x.dtype)
 
     def squared(xp: Namespace, x: Array) -> Array:
-        slope, _ = probe.careful_slope(x)
-        return slope**2
+        return probe.careful_slope(x)[0] ** 2
 
     def squared_error(xp: Namespace, x: Array) -> Array:
         slope, error = probe.careful_slope(x)
@@ -139,11 +143,10 @@ def _event(
         return replace(known, ms_dx=ms_dx, mean_slope=mean_slope)
 
     bound = pointwise_layer(quick, breakpoints)
-    by_autodiff = _differentiated(call)
 
-    def forward(xp: Namespace, draws: Mapping[str, Array]) -> tuple[Array, Backward]:
+    def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         on_numpy = library_of(draws["x"]) == "numpy"
-        return bound.forward(xp, draws) if on_numpy else by_autodiff(xp, draws)
+        return bound.forward(xp, draws) if on_numpy else differentiated(xp, draws)
 
     why_inexact = ""
     if not resolved:
@@ -178,12 +181,6 @@ def _with_mean_if_any(
         return replace(known, mean_dx=Known(0.0, math.inf, "finite differences"))
 
     return found
-
-
-def _differentiated(
-    call: UserFunction,
-) -> Callable[[Namespace, Mapping[str, Array]], tuple[Array, Backward]]:
-    return lambda xp, draws: call.vjp(xp, draws["x"])
 
 
 def _examined(call: UserFunction, declared: tuple[float, ...], law: Law) -> BoundLayer:

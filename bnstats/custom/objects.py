@@ -6,6 +6,7 @@ bnstats' own layers.
 
 from __future__ import annotations
 
+import inspect
 import operator
 import sys
 from collections.abc import Mapping
@@ -14,8 +15,8 @@ from typing import Any
 
 from bnstats.custom.arrays import is_module
 from bnstats.custom.registering import layer_of
-from bnstats.custom.trial import own_layer
-from bnstats.errors import BnstatsError, printable
+from bnstats.custom.trial import pointing_to_own
+from bnstats.errors import printable
 from bnstats.layers import USER_LAYERS, Layer
 from bnstats.specs.spec import Spec, bind, given_values
 
@@ -48,14 +49,9 @@ def spec_of(thing: Any, given: Mapping[str, Any]) -> Spec:
     """
     layer = _registered(thing) or layer_of(thing, _name_of(thing))
     values = given_values(layer, given)
-    try:
+    theirs = _path_of(type(thing)) if is_module(thing) else None
+    with pointing_to_own(theirs or ""):
         spec = bind(layer, values, layer.name)
-    except BnstatsError as error:
-        own = own_layer(_path_of(type(thing)) or "") if is_module(thing) else None
-        if own is None:
-            raise
-        hint = f"bnstats has this layer: {own}  (bnstats show {own})"
-        raise BnstatsError(error.message, where=error.where, hint=hint) from error
     known = {"values": spec.values, "assumed": spec.assumed}
     return ObjectSpec(spec.text, layer, spec.bound, **known, made_of=thing, given=given)
 
@@ -67,9 +63,7 @@ def _registered(thing: Any) -> Layer | None:
 
 
 def _is_made_of(bind: Any, thing: Any) -> bool:
-    while bind is not thing and hasattr(bind, "__wrapped__"):
-        bind = bind.__wrapped__
-    return bind is thing
+    return inspect.unwrap(bind, stop=lambda made_of: made_of is thing) is thing
 
 
 def _name_of(thing: Any) -> str:

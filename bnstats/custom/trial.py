@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -12,7 +14,7 @@ import numpy as np
 
 from bnstats.backends import ACCELERATORS, numpy_backend
 from bnstats.custom.arrays import adapter, library_of, root_library
-from bnstats.custom.calls import UserFunction
+from bnstats.custom.calls import UserFunction, blamed
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, Array
 from bnstats.specs.libraries import names_of
@@ -32,17 +34,10 @@ def tried(call: UserFunction) -> UserFunction:
         A call fails as `UserFunction` says, or y at one x depends on the other draws or on chance.
     """
     x = np.random.default_rng(0).normal(size=60)
-    try:
-        with np.errstate(all="ignore"):
-            if call.library == "numpy" and not call.takes_xp:
-                call = replace(call, library=_library(call, x))
-            return _elementwise(call, x)
-    except BnstatsError as error:
-        own = own_layer(call.name)
-        if own is None:
-            raise
-        hint = f"bnstats has this layer: {own}  (bnstats show {own})"
-        raise BnstatsError(error.message, where=error.where, hint=hint) from error
+    with pointing_to_own(call.name), np.errstate(all="ignore"):
+        if call.library == "numpy" and not call.takes_xp:
+            call = replace(call, library=_library(call, x))
+        return _elementwise(call, x)
 
 
 def _elementwise(call: UserFunction, x: Array) -> UserFunction:
@@ -62,17 +57,15 @@ def _elementwise(call: UserFunction, x: Array) -> UserFunction:
 
 
 def _library(call: UserFunction, x: Array) -> str:
-    loaded = [name for name, package in ACCELERATORS.items() if package in sys.modules]
+    loaded = [name for name in ACCELERATORS if name in sys.modules]
     made_by = library_of(call.function) or root_library(call.function)
     if made_by in loaded:
         return made_by
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), blamed(call.name):
             warnings.simplefilter("ignore")
             found = call.function(x.copy(), **call.values)
-    except KeyboardInterrupt:
-        raise
-    except BaseException:
+    except BnstatsError:
         others = (name for name in loaded if _takes(call, name, x))
         return _named(call.function) or next(others, "numpy")
     library = library_of(found[0] if isinstance(found, tuple) and found else found)
@@ -106,7 +99,15 @@ def _takes(call: UserFunction, library: str, x: Array) -> bool:
     return True
 
 
-def own_layer(name: str) -> str | None:
-    """Return the layer of bnstats for a library's layer named by path, as ``torch.nn:Dropout``."""
-    library, _, path = name.replace(":", ".").partition(".")
-    return next((layer for layer in LAYERS if path in names_of(layer).get(library, {})), None)
+@contextmanager
+def pointing_to_own(name: str) -> Iterator[None]:
+    """Name in an error the layer of bnstats for a library's path, such as ``torch.nn:Dropout``."""
+    try:
+        yield
+    except BnstatsError as error:
+        library, _, path = name.replace(":", ".").partition(".")
+        own = next((layer for layer in LAYERS if path in names_of(layer).get(library, {})), None)
+        if own is None:
+            raise
+        hint = f"bnstats has this layer: {own}  (bnstats show {own})"
+        raise BnstatsError(error.message, where=error.where, hint=hint) from error

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from bnstats.errors import BnstatsError
 from bnstats.networks.estimates import half_widths, summary
@@ -15,9 +15,9 @@ from bnstats.networks.predictions import Predictions
 from bnstats.networks.propagation import Propagation
 from bnstats.networks.reduce import Label, Tally
 from bnstats.result import Status
-from bnstats.sampling.kept import Drawn as DrawnSpans
 from bnstats.sampling.kept import Kept, taken_up
-from bnstats.sampling.layout import Chunk, Layout, Merged, Span, Tree
+from bnstats.sampling.layout import Chunk, Layout, Merged, Span, pooled
+from bnstats.sampling.run import Engine
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.sampling.workers import in_order
@@ -154,11 +154,12 @@ def _drawn(task: Task, bounds: Bounds) -> tuple[Tally, Status]:
         return half_widths(merged.total(), sampling.confidence) <= float(sampling.precision or 0)
 
     watch = Watch(should_stop=stop, on_note=bounds.on_note)
-    layout, draw, wanted = _engine(task, sampling, bounds.limit(task.default), watch)
+    engine = _engine(task, sampling, bounds.limit(task.default), watch)
+    layout = engine.layout
     merged, kept = Merged(layout), _kept(task, sampling, layout, watch)
-    spans = layout.spans(known=kept.known, wanted=wanted)
+    spans = layout.spans(known=kept.known, wanted=engine.wanted)
     try:
-        for span, tally in taken_up(spans, kept.known, draw):
+        for span, tally in taken_up(spans, kept.known, engine.draw):
             merged.push(span, tally)
             kept.keep(span, tally)
             if bounds.on_progress is not None:
@@ -184,25 +185,17 @@ def _drawn(task: Task, bounds: Bounds) -> tuple[Tally, Status]:
     return merged.total(), status
 
 
-class _Engine(NamedTuple):
-    """How a run is cut, what draws its spans, and how many chunks these should have."""
-
-    layout: Layout
-    draw: Callable[[Iterator[Span]], DrawnSpans]
-    wanted: Callable[[int], int] | None = None
-
-
-def _engine(task: Task, sampling: Sampling, networks: int, watch: Watch) -> _Engine:
+def _engine(task: Task, sampling: Sampling, networks: int, watch: Watch) -> Engine:
     layout = Layout(networks, task.size)
     if sampling.cluster is not None:
         from bnstats.networks.cluster_task import task_for
         from bnstats.sampling.cluster import Crew  # here: it needs dask
 
         crew = Crew(sampling.cluster, task_for(task), lambda leaf: layout, watch)
-        return _Engine(layout, crew.drawn, crew.wanted)
+        return Engine(layout, crew.drawn, wanted=crew.wanted)
     processes = task.processes(sampling.workers, networks)
     compute = partial(span_tally, task, layout)
-    return _Engine(layout, lambda spans: in_order(compute, spans, processes, watch))
+    return Engine(layout, lambda spans: in_order(compute, spans, processes, watch))
 
 
 def _kept(task: Task, sampling: Sampling, layout: Layout, watch: Watch) -> Kept:
@@ -217,10 +210,8 @@ def _kept(task: Task, sampling: Sampling, layout: Layout, watch: Watch) -> Kept:
 
 def span_tally(task: Task, layout: Layout, span: Span) -> Tally:
     """Draw the networks of a span."""
-    tree = Tree()
-    for part, chunk in layout.chunks(span):
-        tree.push(part, task.tally(chunk))
-    return tree.total()  # type: ignore[no-any-return]
+    drawn = ((part, task.tally(chunk)) for part, chunk in layout.chunks(span))
+    return pooled(drawn)  # type: ignore[no-any-return]
 
 
 def _warnings(tally: Tally, labels: Sequence[Label]) -> Iterator[str]:

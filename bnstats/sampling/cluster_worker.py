@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,19 +17,15 @@ from bnstats.backends import chosen, load
 from bnstats.errors import BnstatsError, HostError
 from bnstats.layers import LAYERS
 from bnstats.sampling.allocator import keep_freed_memory
-from bnstats.sampling.counter.devices import Lanes, accelerated, lanes_layout, lanes_on
-from bnstats.sampling.layout import Layout, Span, Tree
+from bnstats.sampling.counter.devices import Lane, accelerated, lanes_layout
+from bnstats.sampling.layout import Layout, Span, pooled
 from bnstats.sampling.run import span_tally
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.versions import arithmetic, versions
 from bnstats.sampling.watch import Watch
 from bnstats.specs.sources import source_digest
 from bnstats.specs.spec import Spec, parse
-from bnstats.statistics.joint import Joint
-from bnstats.statistics.moments import Moments, Tally
-from bnstats.statistics.quantities import Direction
-
-_JOINT = "joint"
+from bnstats.statistics.moments import RECORDS, Tally
 
 _lanes_lock = threading.Lock()  # a worker may have several threads
 
@@ -110,25 +106,19 @@ class LayerTask:
         assert self.layout is not None
         if self.sampling.backend == "numpy":
             return span_tally(_spec(self), self.sampling, self.pivot, self.layout, span)
-        tree = Tree()
         with _lanes_lock:
             lanes, _ = _lanes(replace(self, layout=None))
-            for leaf, tally in accelerated(lanes, self.layout, iter([span]), Watch()):
-                tree.push(leaf, tally)
-        return tree.total()  # type: ignore[no-any-return]
+            drawn = accelerated(lanes, self.layout, iter([span]), Watch())
+            return pooled(drawn)  # type: ignore[no-any-return]
 
     def packed(self, tally: Tally) -> dict[str, Any]:
         """Return moments as plain numbers without the names of their fields, half as long."""
-        found: dict[str, Any] = {of: _numbers(moments) for of, moments in tally.items()}
-        return found if tally.joint is None else found | {_JOINT: _numbers(tally.joint)}
+        return {of: _numbers(record) for of, record in tally.records().items()}
 
     def unpacked(self, numbers: Mapping[str, Any]) -> Tally:
         """Return the moments that `packed` was given."""
-        directions: tuple[Direction, ...] = get_args(Direction)
-        found = Tally({d: Moments(*numbers[d]) for d in directions if d in numbers})
-        if _JOINT in numbers:
-            found.joint = Joint(*map(_array, numbers[_JOINT]))
-        return found
+        found = {of: RECORDS[of](*map(_array, record)) for of, record in numbers.items()}
+        return Tally.of_records(found)
 
 
 def task_for(spec: Spec, sampling: Sampling, pivot: float) -> LayerTask:
@@ -227,9 +217,10 @@ def _parsed(layer: str, module: str, sampling: Sampling) -> Spec:
 
 
 @lru_cache(maxsize=2)
-def _lanes(task: LayerTask) -> tuple[Lanes, str]:
+def _lanes(task: LayerTask) -> tuple[list[Lane], str]:
     backend = task.sampling.backend
     devices = chosen(backend, load(backend), task.sampling.device)
     quiet = Watch(on_note=lambda text: None)
-    lanes = lanes_on(devices, _spec(task), task.sampling, task.pivot, quiet)
+    spec, sampling = _spec(task), task.sampling
+    lanes = [Lane(spec, sampling, task.pivot, device, quiet) for device in devices]
     return lanes, ", ".join(device.name for device in devices)

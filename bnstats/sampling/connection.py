@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bnstats.errors import BnstatsError, HostError, kind_of, printable
+from bnstats.errors import BnstatsError, HostError, first_line, kind_of, printable
 
 _TIMEOUT = 10  # seconds that a scheduler has to answer
 
@@ -71,9 +71,8 @@ def connected(where: Any) -> Any:
             )
         _open[name] = Client(**options)  # type: ignore[no-untyped-call]
     except (OSError, ValueError, KeyError, TimeoutError, ImportError) as error:
-        told = printable(str(error).partition("\n")[0], 160)
         raise HostError(
-            f"no scheduler of dask answers at {printable(name, 120)}: {told}",
+            f"no scheduler of dask answers at {printable(name, 120)}: {first_line(error)}",
             hint="dask scheduler starts one",
         ) from error
     return _open[name]

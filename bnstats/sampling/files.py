@@ -146,7 +146,7 @@ def write_folder(folder: Path, contents: Mapping[str, str]) -> None:
     listed = {"generator": f"bnstats {__version__}", "files": sorted(contents)}
     texts = {**contents, _MANIFEST: json.dumps(listed, indent=1) + "\n"}
     target = folder.resolve()
-    new, old = (target.with_name(f".bnstats-{os.urandom(8).hex()}") for _ in range(2))
+    new, old = _new_name(target), _new_name(target)
     try:
         with _blamed(folder):
             for name, text in texts.items():
@@ -188,14 +188,15 @@ def _ours_in(folder: Path) -> set[str]:
 
 def _twin_of(path: Path) -> Path | None:
     """Return a temporary name beside a file, or None where a rename cannot stand for writing."""
-    target = path.resolve()
-    try:
+    with suppress(FileNotFoundError):
         now = path.stat()
-    except FileNotFoundError:
-        now = None
-    if now is not None and (not stat.S_ISREG(now.st_mode) or now.st_nlink > 1 or not _is_ours(now)):
-        return None
-    return target.with_name(f".bnstats-{os.urandom(8).hex()}")  # short, however long the name is
+        if not stat.S_ISREG(now.st_mode) or now.st_nlink > 1 or not _is_ours(now):
+            return None
+    return _new_name(path.resolve())
+
+
+def _new_name(path: Path) -> Path:
+    return path.with_name(f".bnstats-{os.urandom(8).hex()}")  # short, however long the name is
 
 
 def _is_ours(file: os.stat_result) -> bool:

@@ -106,12 +106,8 @@ def taken_up(
     unseen = iter(spans)
 
     def told() -> Drawn:
-        while waiting:
-            span, tally = waiting[0]
-            if tally is None:
-                return
-            waiting.popleft()
-            yield span, tally
+        while waiting and waiting[0][1] is not None:
+            yield waiting.popleft()
 
     def unknown() -> Iterator[Span]:
         for span in unseen:

@@ -11,7 +11,7 @@ precision is judged where a band ends, and no span crosses such a place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple
@@ -97,8 +97,8 @@ class Layout:
     def part(self, number: int, parts: int) -> tuple[int, int]:
         """Return the leaves of one of several parts, from 1 on, where units follow each other."""
         # No chunk is cut: in a unit that is not longer than one, bands are chunks.
-        grain = self.largest_chunk if self.leaves > self.largest_chunk else self.leaves
-        grains = self.units * self.leaves // grain if grain > 1 else self.units * self.leaves
+        grain = min(self.largest_chunk, self.leaves)
+        grains = self.units * self.leaves // grain
         return grains * (number - 1) // parts * grain, grains * number // parts * grain
 
     def spans(
@@ -134,8 +134,7 @@ class Layout:
                     else:
                         left = (self.units - unit) * (stop - first)
                         left += self.units * (self.leaves - min(high, self.leaves))
-                        most = self.largest_chunk
-                        most = most if wanted is None else max(most, wanted(left))
+                        most = max(self.largest_chunk, wanted(left) if wanted else 1)
                         size = min(first & -first or 1, _power(stop - first), _power(most))
                         while size > 1 and any(
                             u == unit and first < f < first + size for u, f in known
@@ -147,8 +146,8 @@ class Layout:
 
 
 def _power(number: int) -> int:
-    """Return the largest power of two up to a number, at least 1."""
-    return 1 << (max(number, 1).bit_length() - 1)
+    """Return the largest power of two up to a number ≥ 1."""
+    return 1 << (number.bit_length() - 1)
 
 
 def merge_tallies(left: Any, right: Any) -> Any:
@@ -181,6 +180,14 @@ class Tree:
         """Return the tally of all leaves so far; an empty one of none."""
         tallies = (tally for *_, tally in reversed(self._stack))
         return reduce(lambda later, earlier: merge_tallies(earlier, later), tallies, Tally())
+
+
+def pooled(drawn: Iterable[tuple[Span, Any]]) -> Any:
+    """Return the tally of neighbouring spans, given in order with theirs."""
+    tree = Tree()
+    for span, tally in drawn:
+        tree.push(span, tally)
+    return tree.total()
 
 
 class Merged:

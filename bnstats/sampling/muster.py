@@ -51,25 +51,23 @@ class Muster:
         HostError
             No worker comes, or one has other versions than this process.
         """
-        found: dict[str, Any] = {}
-        while not found:
+        fit: dict[str, Any] = {}
+        while not fit:
             self.threads = self._awaited()
-            found = self._examined(task)
-        bad = _unfit(found)
-        if bad:
-            raise HostError(_refusal(bad), hint="the same versions everywhere")
+            fit, bad = self._examined(task)
+            if bad:
+                raise _refused(bad)
         self._counted = self._peopled = time.monotonic()
-        return [*found.values()]
+        return [*fit.values()]
 
     def leave_out(self, task: Task) -> None:
         """Give no more work to workers that have come since and have other versions."""
-        found = self._examined(task)
-        bad = _unfit(found)
-        self.only = [worker for worker in found if worker not in bad] if bad else None
+        fit, bad = self._examined(task)
+        self.only = [*fit] if bad else None
         if bad:
-            self._watch.note(f"{_refusal(bad)}: it draws nothing")
-        if bad and not self.only:
-            raise HostError(_refusal(bad), hint="the same versions everywhere")
+            self._watch.note(f"{_refused(bad)}: it draws nothing")
+            if not fit:
+                raise _refused(bad)
 
     def look_after(self) -> None:
         """Count the workers from time to time.
@@ -132,9 +130,9 @@ class Muster:
             time.sleep(POLL)
         return int(threads)
 
-    def _examined(self, task: Task) -> dict[str, Any]:
-        """Return what each worker says of itself, or in a text why it cannot draw."""
-        here, found = versions(), {}
+    def _examined(self, task: Task) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return what each worker that may draw says of itself, and why others cannot."""
+        here, fit, bad = versions(), {}, {}
         told = self._answer(self._client.run, about, task, on_error="return")
         for worker, facts in told.items():
             if isinstance(facts, BnstatsError) and not isinstance(facts, HostError):
@@ -143,16 +141,17 @@ class Muster:
                 continue  # it was lost while it was asked
             if isinstance(facts, BaseException):
                 why = printable(f"{type(facts).__name__}: {facts}".partition("\n")[0], 120)
-                found[worker] = f"cannot draw: {why}"
+                bad[worker] = f"cannot draw: {why}"
                 continue
-            wrong = [n for n in here if facts["versions"].get(n) != here[n]]
-            found[worker] = facts
-            if wrong:
-                name = wrong[0]
-                found[worker] = f"has {name} {facts['versions'].get(name)}, not {here[name]}"
+            theirs = facts["versions"]
+            name = next((n for n in here if theirs.get(n) != here[n]), None)
+            if name is not None:
+                bad[worker] = f"has {name} {theirs.get(name)}, not {here[name]}"
             elif facts["source"] != task.source:
-                found[worker] = f"has another source of {task.layer}"
-        return found
+                bad[worker] = f"has another source of {task.layer}"
+            else:
+                fit[worker] = facts
+        return fit, bad
 
     @property
     def _shown(self) -> str:
@@ -165,11 +164,8 @@ class Muster:
         raise lost from error
 
 
-def _unfit(found: dict[str, Any]) -> dict[str, str]:
-    return {worker: why for worker, why in found.items() if isinstance(why, str)}
-
-
-def _refusal(bad: dict[str, str]) -> str:
+def _refused(bad: dict[str, str]) -> HostError:
     worker, why = next(iter(bad.items()))
     more = f" (and {len(bad) - 1} more workers)" if len(bad) > 1 else ""
-    return f"worker {printable(worker)} {why}{more}"
+    said = f"worker {printable(worker)} {why}{more}"
+    return HostError(said, hint="the same versions everywhere")

@@ -17,7 +17,7 @@ from bnstats.sampling.crossings import jumps
 from bnstats.sampling.iid import chunk_draws, iid_blocks
 from bnstats.sampling.kept import Drawn as DrawnSpans
 from bnstats.sampling.kept import Kept, taken_up
-from bnstats.sampling.layout import Chunk, Layout, Merged, Span, Tree
+from bnstats.sampling.layout import Chunk, Layout, Merged, Span, pooled
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.sobol import dimensions, sobol_blocks, sobol_layout
 from bnstats.sampling.watch import Watch
@@ -74,7 +74,7 @@ def run(
         kept.close()
 
 
-class _Engine(NamedTuple):
+class Engine(NamedTuple):
     """How a run is cut, what draws its spans and where, and how many leaves these should have."""
 
     layout: Layout
@@ -85,7 +85,7 @@ class _Engine(NamedTuple):
 
 def _engine(
     spec: Spec, sampling: Sampling, samples: int, devices: Sequence[Device], watch: Watch
-) -> _Engine:
+) -> Engine:
     pivot = y_pivot(spec.bound, sampling.law)
     if sampling.cluster is not None:
         from bnstats.sampling.cluster import Crew  # here: it needs dask
@@ -95,14 +95,14 @@ def _engine(
             return Layout(samples, leaf) if leaf else numpy_layout(spec.bound, sampling, samples)
 
         crew = Crew(sampling.cluster, task_for(spec, sampling, pivot), layout_for, watch)
-        return _Engine(crew.layout, crew.drawn, crew.device, crew.wanted)
+        return Engine(crew.layout, crew.drawn, crew.device, crew.wanted)
     if sampling.backend != "numpy":
-        from bnstats.sampling.counter.devices import accelerated, lanes_layout, lanes_on
+        from bnstats.sampling.counter.devices import Lane, accelerated, lanes_layout
 
-        lanes = lanes_on(devices, spec, sampling, pivot, watch)
+        lanes = [Lane(spec, sampling, pivot, device, watch) for device in devices]
         layout = lanes_layout(lanes, samples)
         names = ", ".join(device.name for device in devices)
-        return _Engine(layout, lambda spans: accelerated(lanes, layout, spans, watch), names)
+        return Engine(layout, lambda spans: accelerated(lanes, layout, spans, watch), names)
     layout = numpy_layout(spec.bound, sampling, samples)
     workers = min(sampling.workers, 1 + samples // (2 * layout.leaf * layout.largest_chunk))
     if sampling.sampler == "sobol":
@@ -111,7 +111,7 @@ def _engine(
         workers = 1  # a user's function may run threads, torch's or jax's, which no fork survives
     keep_freed_memory()
     compute = partial(span_tally, spec, sampling, pivot, layout)
-    return _Engine(layout, lambda spans: in_order(compute, spans, workers, watch))
+    return Engine(layout, lambda spans: in_order(compute, spans, workers, watch))
 
 
 def numpy_layout(bound: BoundLayer, sampling: Sampling, samples: int) -> Layout:
@@ -150,10 +150,9 @@ def _merge(
 
 def span_tally(spec: Spec, sampling: Sampling, pivot: float, layout: Layout, span: Span) -> Tally:
     """Return the moments of a span on numpy."""
-    tree = Tree()
-    for part, chunk in layout.chunks(span):
-        tree.push(part, chunk_tally(spec, sampling, pivot, chunk))
-    return tree.total()  # type: ignore[no-any-return]
+    chunks = layout.chunks(span)
+    drawn = ((part, chunk_tally(spec, sampling, pivot, chunk)) for part, chunk in chunks)
+    return pooled(drawn)  # type: ignore[no-any-return]
 
 
 def chunk_tally(spec: Spec, sampling: Sampling, pivot: float, chunk: Chunk) -> Tally:

@@ -48,9 +48,8 @@ class Supervised(Watch):
     def enough(self, tally: Tally) -> bool:
         """Whether the target is met, or will never be."""
         self.may_end = True
-        if self._target.precision is None:
-            return False
-        return self._target.is_met(tally) or self._is_hopeless(tally)
+        is_sought = self._target.precision is not None
+        return is_sought and (self._target.is_met(tally) or self._is_hopeless(tally))
 
     def progress(self, draws: int, tally: Callable[[], Tally]) -> None:
         """Pass on how far the run is."""

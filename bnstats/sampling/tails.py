@@ -13,6 +13,7 @@ from bnstats.sampling.iid import iid_blocks
 from bnstats.sampling.layout import Chunk
 from bnstats.sampling.settings import Sampling
 from bnstats.specs.spec import Spec
+from bnstats.statistics.moments import per_draw
 from bnstats.statistics.quantities import Direction
 from bnstats.statistics.tails import Tail, tail_of
 
@@ -70,10 +71,8 @@ def _means(values: Array) -> Array:
     """Return a number near E[v], and about it the event means of v and v², shape (3, draws)."""
     some = values.ravel()[:: -(-values.size // _NEAR_THE_MEAN)]  # a median of all takes longer
     middle = float(np.median(some))
-    v = values - (middle if math.isfinite(middle) else 0.0)
-    axes = tuple(range(v.ndim - 1))
-    a = np.mean(v, axis=axes)
-    return np.stack([np.full_like(a, middle), a, np.mean(v * v, axis=axes)])
+    a, b = per_draw(numpy_backend, values, middle if math.isfinite(middle) else 0.0)
+    return np.stack([np.full_like(a, middle), a, b])
 
 
 def _squares(means: list[Array]) -> Array:

@@ -37,7 +37,8 @@ _PARCEL_SECONDS, LARGEST_PARCEL = 0.1, 32
 _AHEAD = 2  # parcels that a worker has, one of them in its pipe, which holds far more than that
 _MOST_LOSSES = 3  # of one parcel
 
-_LEFT_TO_THE_PARENT = ("SIGINT", "SIGTERM", "SIGHUP")  # a terminal, or timeout, sends them to all
+# A terminal, or timeout, sends them to all. Windows lacks the last.
+_LEFT_TO_THE_PARENT = [s for s in signal.Signals if s.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 
 _one_at_a_time = Lock()
 
@@ -211,12 +212,12 @@ class _Crew:
 
     def _hear(self, worker: _Worker) -> None:
         try:
-            found, seconds = worker.pipe.recv()
+            found = worker.pipe.recv()
         except (EOFError, OSError):
             self._lose(worker)
-            return
-        parcel = worker.parcels.popleft()
-        parcel.found, parcel.seconds = found, seconds
+        else:
+            parcel = worker.parcels.popleft()
+            parcel.found, parcel.seconds = found
 
     def _lose(self, worker: _Worker) -> None:
         """Give what a lost worker had to others, of which there is one less: memory may be short.
@@ -255,7 +256,7 @@ def _starting() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*fork", category=Warning)
         main = sys.modules["__main__"]
         if sys.platform != "win32":
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, _left_to_the_parent())
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, _LEFT_TO_THE_PARENT)
         try:
             if not _FORKS:
                 sys.modules["__main__"] = ModuleType("__main__")
@@ -266,13 +267,9 @@ def _starting() -> Iterator[None]:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _left_to_the_parent() -> list[signal.Signals]:
-    return [getattr(signal, name) for name in _LEFT_TO_THE_PARENT if hasattr(signal, name)]
-
-
 def _serve(compute: Callable[[Any], Any], pipe: Any, ours: Any) -> None:
     """Compute what comes in a worker process, until it ends, or its parent does."""
-    for number in _left_to_the_parent():
+    for number in _LEFT_TO_THE_PARENT:
         signal.signal(number, signal.SIG_IGN)
     if ours is not None:
         ours.close()
@@ -280,8 +277,7 @@ def _serve(compute: Callable[[Any], Any], pipe: Any, ours: Any) -> None:
         Thread(target=_follow, daemon=True).start()
     with suppress(EOFError, OSError):  # the parent is gone
         while True:
-            found, seconds = _computed_or_raised(compute, pipe.recv())
-            pipe.send((found, seconds))
+            pipe.send(_computed_or_raised(compute, pipe.recv()))
 
 
 def _follow() -> None:

@@ -8,10 +8,10 @@ averages away, unless the sums cancel or leave float32's range.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, get_args
 
 from bnstats.statistics.joint import Joint
 from bnstats.statistics.quantities import Direction
@@ -92,6 +92,20 @@ class Tally(dict[Direction, Moments]):
             found.joint = self.joint.merged(other.joint)
         return found
 
+    def records(self) -> dict[Any, Any]:
+        """Return all moments by name, of the kinds that `RECORDS` says."""
+        return {**self} if self.joint is None else {**self, "joint": self.joint}
+
+    @classmethod
+    def of_records(cls, records: Mapping[str, Any]) -> Tally:
+        """Return the tally that has these `records`."""
+        found = cls((d, records[d]) for d in get_args(Direction) if d in records)
+        found.joint = records.get("joint")
+        return found
+
+
+RECORDS = dict.fromkeys(get_args(Direction), Moments) | {"joint": Joint}
+
 
 def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
     """Return the moments of one block of draws.
@@ -120,7 +134,7 @@ def of(xp: Any, values: Any, pivot: float, weights: Any = None) -> Moments:
 
 def _in_float32(xp: Any, values: Any, pivot: float) -> Moments | None:
     """Return the moments by sums in float32, None where those lose digits or leave its range."""
-    a, b = _per_draw(xp, values, pivot)
+    a, b = per_draw(xp, values, pivot)
     n, sums = float(a.shape[0]), _sums(xp, a, b, scalar=values.ndim == 1)
     if not float32_holds(n, sums[-1]):
         return None
@@ -129,7 +143,7 @@ def _in_float32(xp: Any, values: Any, pivot: float) -> Moments | None:
 
 
 def _in_float64(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Moments:
-    a, b = _per_draw(xp, values, pivot)
+    a, b = per_draw(xp, values, pivot)
     if weights is not None:
         sums = weighted_sums(xp, a, b, weights)
     else:
@@ -152,8 +166,8 @@ def _in_float64(xp: Any, values: Any, pivot: float, weights: Any, constant: floa
     return from_sums(n, sums, pivot=pivot, about=means, constant=constant)
 
 
-def _per_draw(xp: Any, values: Any, pivot: float) -> tuple[Any, Any]:
-    """Return a and b of each draw."""
+def per_draw(xp: Any, values: Any, pivot: float) -> tuple[Any, Any]:
+    """Return a and b of each draw, from values of shape (event..., draws)."""
     v = values - pivot if pivot else values
     b = xp.square(v)  # sooner done than v * v
     if v.ndim == 1:

@@ -27,9 +27,8 @@ from typing import Any
 from bnstats.backends import Device
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, Layer
-from bnstats.sampling.checkpoints.document import RunMoments, moments_document, read_moments, render
+from bnstats.sampling.checkpoints.document import RunMoments, read_moments, write_moments
 from bnstats.sampling.checkpoints.identity import asked, digest_of
-from bnstats.sampling.files import write_atomically
 from bnstats.sampling.kept import Subtrees
 from bnstats.sampling.layout import Chunk, Layout
 from bnstats.sampling.run import chunk_tally, run, y_pivot
@@ -104,9 +103,7 @@ class Cache:
         with suppress(OSError, BnstatsError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if _is_private(self.folder):
-                write_atomically(
-                    self._path(key), render(moments_document([RunMoments(key, whole)]))
-                )
+                write_moments(self._path(key), [RunMoments(key, whole)])
                 self._tidy()
 
     def _path(self, key: Mapping[str, Any]) -> Path:

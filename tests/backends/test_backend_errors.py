@@ -60,8 +60,8 @@ def test_a_backend_whose_library_does_not_import(cli: Cli, monkeypatch, name):
     monkeypatch.setitem(sys.modules, f"bnstats.backends.{name}_backend", None)
     code, out, err = cli("compute", "relu", "-n", "100", "--backend", name)
     assert (code, out) == (4, "")
-    assert f"backend '{name}': importing {ACCELERATORS[name]} raised ModuleNotFoundError: " in err
-    assert f"python -c 'import {ACCELERATORS[name]}'" in err
+    assert f"backend '{name}': importing {name} raised ModuleNotFoundError: " in err
+    assert f"python -c 'import {name}'" in err
     listed = cli("list", "backends")
     assert listed.code == 0
     (row,) = [r for r in listed.out.splitlines() if r.split()[0] == name]
@@ -255,11 +255,11 @@ def test_backends_are_listed_with_versions_and_devices(cli: Cli):
     rows = {line.split()[0]: line for line in out.splitlines()}
     assert tuple(rows) == BACKENDS
     assert f"{np.__version__}   cpu" in rows["numpy"]
-    for name, package in ACCELERATORS.items():
+    for name in ACCELERATORS:
         if missing(name):
             assert rows[name].endswith(f"not installed: pip install 'bnstats[{name}]'")
             continue
-        assert rows[name].split()[1].partition("+")[0] == installed_version(package)
+        assert rows[name].split()[1].partition("+")[0] == installed_version(name)
         assert all(d.name in rows[name] for d in load(name).devices())
 
 
@@ -271,11 +271,11 @@ def test_backends_are_listed_as_data(cli: Cli):
     rows = {row["name"]: row for row in document["backends"]}
     assert tuple(rows) == BACKENDS
     assert rows["numpy"]["devices"] == [{"name": "cpu", "about": ""}]
-    for name, package in ACCELERATORS.items():
+    for name in ACCELERATORS:
         there = not missing(name)
         version = rows[name]["version"]
         assert (version and version.partition("+")[0]) == (
-            installed_version(package) if there else None
+            installed_version(name) if there else None
         )
         found = [{"name": d.name, "about": d.about} for d in load(name).devices()] if there else []
         assert rows[name]["devices"] == found

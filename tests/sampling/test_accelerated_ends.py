@@ -69,7 +69,7 @@ def test_blocks_fit_the_device(name):
 
     def size(spec: str, kind: str, memory: int | None) -> int:
         device = replace(cpu, name=f"{kind}:0", memory=memory)
-        return devices._Lane(parse(spec), Sampling(backend=name), 0.0, device, Watch()).size
+        return devices.Lane(parse(spec), Sampling(backend=name), 0.0, device, Watch()).size
 
     assert size("relu", "cpu", None) == 2**15
     assert size("relu", "cuda", None) == devices._LARGEST_BLOCK // 2

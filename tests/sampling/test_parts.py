@@ -12,7 +12,9 @@ import jsonschema
 import pytest
 from cli_support import Cli, read_document
 
+from bnstats.errors import BnstatsError
 from bnstats.sampling.checkpoints.document import read_moments
+from bnstats.sampling.checkpoints.identity import check_identity
 from bnstats.statistics.moments import Moments
 
 LAYER = "max_pool2d:input_size=8,kernel_size=3,padding=1,stride=2"
@@ -106,6 +108,12 @@ def test_parts_of_another_bnstats_are_refused(
         third = parts(cli, tmp_path / "b", RUNS[0], 2)[1]
     found = cli("merge", paths[0], third)
     assert "by different versions of bnstats" in found.err
+
+
+def test_of_several_differences_every_process_tells_the_same() -> None:
+    names = [f"{letter}_of_a_run" for letter in "zyxwvutsrqponmlkjihgfedcba"]
+    with pytest.raises(BnstatsError, match="another a_of_a_run than is here"):
+        check_identity(dict.fromkeys(names, 1), dict.fromkeys(names, 2))
 
 
 @pytest.mark.parametrize(

@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from bnstats.errors import BnstatsError, printable
 from bnstats.sampling.checkpoints.identity import digest_of
+from bnstats.sampling.files import write_atomically
 from bnstats.sampling.kept import Subtrees
-from bnstats.sampling.layout import Layout, Span
-from bnstats.statistics.joint import Joint
-from bnstats.statistics.moments import Moments, Tally
-from bnstats.statistics.quantities import Direction
+from bnstats.sampling.layout import Layout
+from bnstats.statistics.moments import RECORDS, Tally
 
 _MAX_BYTES = 64_000_000
-_JOINT = "joint"
 _DAMAGED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError, RecursionError)
 
 
@@ -63,42 +61,8 @@ class Form(NamedTuple):
     read: Callable[[Mapping[str, Any]], Any]
 
 
-def moments_document(runs: Sequence[RunMoments], form: Form | None = None) -> dict[str, Any]:
-    """Return the document of some runs, by default of moments of draws."""
-    form = form or MOMENTS
-    found = {"schema": form.schema, "runs": [_run_entry(run, form) for run in runs]}
-    return found | {"digest": digest_of(found)}
-
-
-def _run_entry(run: RunMoments, form: Form) -> dict[str, Any]:
-    layout = run.subtrees.layout
-    return {
-        "run": dict(run.identity),
-        "samples": layout.samples,
-        "units": layout.units,
-        "chunk": layout.largest_chunk,
-        "part": None if run.part is None else list(run.part),
-        "subtrees": [
-            {
-                "unit": span.unit,
-                "first": span.first,
-                "leaves": span.leaves,
-                "draws": span.draws,
-                "moments": form.written(tally),
-            }
-            for span, tally in run.subtrees
-        ],
-    }
-
-
-def _records(tally: Tally) -> Iterator[tuple[str, Any]]:
-    yield from tally.items()
-    if tally.joint is not None:
-        yield _JOINT, tally.joint
-
-
 def _moments_written(tally: Tally) -> dict[str, Any]:
-    return {name: record_entry(record) for name, record in _records(tally)}
+    return {name: record_entry(record) for name, record in tally.records().items()}
 
 
 def record_entry(record: Any) -> dict[str, Any]:
@@ -133,13 +97,7 @@ def read_number(value: Any) -> Any:
 
 
 def _moments_read(entry: Mapping[str, Any]) -> Tally:
-    directions: tuple[Direction, ...] = get_args(Direction)
-    found = Tally({d: record_of(Moments, entry[d]) for d in directions if d in entry})
-    if _JOINT in entry:
-        found.joint = record_of(Joint, entry[_JOINT])
-    if {name for name, _ in _records(found)} != entry.keys():
-        raise ValueError("not moments")
-    return found
+    return Tally.of_records({name: record_of(RECORDS[name], of) for name, of in entry.items()})
 
 
 MOMENTS = Form("bnstats-moments/1", _moments_written, _moments_read)
@@ -157,6 +115,33 @@ def record_of(kind: Callable[..., Any], numbers: Mapping[str, Any]) -> Any:
     if numbers.keys() != {field.name for field in fields(found)}:
         raise ValueError("not moments")
     return found
+
+
+def moments_document(runs: Sequence[RunMoments], form: Form = MOMENTS) -> dict[str, Any]:
+    """Return the document of some runs, by default of moments of draws."""
+    found = {"schema": form.schema, "runs": [_run_entry(run, form) for run in runs]}
+    return found | {"digest": digest_of(found)}
+
+
+def _run_entry(run: RunMoments, form: Form) -> dict[str, Any]:
+    layout = run.subtrees.layout
+    return {
+        "run": dict(run.identity),
+        "samples": layout.samples,
+        "units": layout.units,
+        "chunk": layout.largest_chunk,
+        "part": None if run.part is None else list(run.part),
+        "subtrees": [
+            {
+                "unit": span.unit,
+                "first": span.first,
+                "leaves": span.leaves,
+                "draws": span.draws,
+                "moments": form.written(tally),
+            }
+            for span, tally in run.subtrees
+        ],
+    }
 
 
 def read_moments(path: Path, form: Form = MOMENTS) -> list[RunMoments]:
@@ -187,8 +172,7 @@ def read_moments(path: Path, form: Form = MOMENTS) -> list[RunMoments]:
             hint = "bnstats compute --part 1/8 --export FILE.json writes moments"
         raise BnstatsError(f"{shown} holds no moments: it is not {form.schema}", hint=hint)
     try:
-        sealed = {key: value for key, value in document.items() if key != "digest"}
-        if document["digest"] != digest_of(sealed):
+        if document.pop("digest") != digest_of(document):
             raise ValueError("not as it was written")
         return [_run(entry, form) for entry in document["runs"]]
     except _DAMAGED:
@@ -205,7 +189,7 @@ def _run(entry: Mapping[str, Any], form: Form) -> RunMoments:
         unit, first, leaves = where
         whole = all(type(number) is int and number >= 0 for number in where)
         aligned = leaves > 0 and leaves & (leaves - 1) == 0 and first % leaves == 0
-        span = Span(*subtrees.layout.span(*where))
+        span = subtrees.layout.span(*where)
         if not (whole and aligned and unit < sizes[2]) or span.draws != node["draws"]:
             raise ValueError("not a span of this run")
         subtrees.add(span, form.read(node["moments"]))
@@ -213,9 +197,12 @@ def _run(entry: Mapping[str, Any], form: Form) -> RunMoments:
     return RunMoments(entry["run"], subtrees, None if part is None else (part[0], part[1]))
 
 
+def write_moments(path: Path, runs: Sequence[RunMoments], form: Form = MOMENTS) -> None:
+    """Write the document of some runs; see `write_atomically`."""
+    write_atomically(path, render(moments_document(runs, form)))
+
+
 def render(document: Mapping[str, Any]) -> str:
     """Return a document as text, a line for each subtree."""
-    return (
-        json.dumps(document, ensure_ascii=True, allow_nan=False).replace('{"unit"', '\n{"unit"')
-        + "\n"
-    )
+    text = json.dumps(document, ensure_ascii=True, allow_nan=False)
+    return text.replace('{"unit"', '\n{"unit"') + "\n"

@@ -21,12 +21,10 @@ from bnstats.sampling.checkpoints.document import (
     MOMENTS,
     Form,
     RunMoments,
-    moments_document,
     read_moments,
-    render,
+    write_moments,
 )
 from bnstats.sampling.checkpoints.identity import digest_of
-from bnstats.sampling.files import write_atomically
 from bnstats.sampling.kept import Kept, Subtrees
 from bnstats.sampling.layout import Layout, Span
 
@@ -97,11 +95,9 @@ class Checkpoint(Kept):
     def _write(self) -> None:
         begun = time.monotonic()
         path = self._unite()
-        document = moments_document(
-            [RunMoments(self._identity, self._subtrees, self._part)], self._form
-        )
+        run = RunMoments(self._identity, self._subtrees, self._part)
         try:
-            write_atomically(path, render(document))
+            write_moments(path, [run], self._form)
             self._is_changed = False
         except BnstatsError as error:  # what was drawn is worth more than what is kept
             self._say(f"{error.message}; the run goes on without its checkpoint")

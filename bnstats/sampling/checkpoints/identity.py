@@ -63,7 +63,7 @@ def identity(spec: Spec, sampling: Sampling, layout: Layout, device: str) -> dic
 
 def check_identity(found: Mapping[str, Any], here: Mapping[str, Any]) -> None:
     """Raise BnstatsError where moments were drawn otherwise than they would be here and now."""
-    for name in {*found, *here}:
+    for name in sorted({*found, *here}):
         if found.get(name) != here.get(name) and name != "arithmetic":
             told = _TOLD.get(name, name)
             raise BnstatsError(

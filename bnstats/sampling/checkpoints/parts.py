@@ -23,13 +23,9 @@ def by_run(found: Sequence[RunMoments]) -> list[list[RunMoments]]:
     """Return moments grouped by what was drawn, in the order of their first ones."""
     groups: dict[str, list[RunMoments]] = {}
     for run in found:
-        groups.setdefault(_asked_digest(run.identity), []).append(run)
+        asked = {name: run.identity[name] for name in ASKED}  # machines and versions left out
+        groups.setdefault(digest_of(asked), []).append(run)
     return list(groups.values())
-
-
-def _asked_digest(identity: Mapping[str, Any]) -> str:
-    """Return a digest of what a user has asked for, machines and versions left out."""
-    return digest_of({name: identity[name] for name in ASKED})
 
 
 def united(parts: Sequence[RunMoments]) -> tuple[Mapping[str, Any], Subtrees]:
@@ -64,16 +60,19 @@ def united(parts: Sequence[RunMoments]) -> tuple[Mapping[str, Any], Subtrees]:
     gaps = known.layout.spans(known=known.known, wanted=lambda left: left)
     missing = [span for span in gaps if not known.covers(span)]
     if missing:
-        draws = sum(span.draws for span in missing)
+        draws, lacking = sum(span.draws for span in missing), _missing(parts)
+        hint = "a part was ended before its time: draw it again"
+        if lacking:
+            hint = f"bnstats compute … --part {lacking[0]} --export FILE.json"
         raise BnstatsError(
-            f"of {samples:,} draws of {_shown(identity)} {draws:,} are missing{_parts(parts)}",
-            hint=_hint(parts),
+            f"of {samples:,} draws of {_shown(identity)} {draws:,} are missing{_named(lacking)}",
+            hint=hint,
         )
     return identity, known
 
 
 def repeated(parts: Sequence[RunMoments]) -> list[str]:
-    """Return which parts are there more than once, and which spans of leaves beyond that."""
+    """Return which parts are there more than once."""
     numbers = [run.part for run in parts if run.part is not None]
     return [f"{k}/{n}" for k, n in sorted({p for p in numbers if numbers.count(p) > 1})]
 
@@ -86,20 +85,12 @@ def _missing(parts: Sequence[RunMoments]) -> list[str]:
     return [f"{k}/{most}" for k in range(1, most + 1) if (k, most) not in given]
 
 
-def _parts(parts: Sequence[RunMoments]) -> str:
-    missing = _missing(parts)
+def _named(missing: Sequence[str]) -> str:
     if not missing:
         return ""
     more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
     noun = "part" if len(missing) == 1 else "parts"
     return f": {noun} {', '.join(missing[:_MOST_NAMED])}{more}"
-
-
-def _hint(parts: Sequence[RunMoments]) -> str:
-    missing = _missing(parts)
-    if missing:
-        return f"bnstats compute … --part {missing[0]} --export FILE.json"
-    return "a part was ended before its time: draw it again"
 
 
 def _shown(identity: Mapping[str, Any]) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import repeat
 from math import frexp, isfinite, ldexp
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -39,36 +39,12 @@ _CHUNK_BLOCKS = 64  # a chunk is some tens of milliseconds of work
 _COLUMNS = 256  # of a processor's sums: the adds of one row do not wait for each other
 
 
-def lanes_on(
-    devices: Sequence[Device], spec: Spec, sampling: Sampling, pivot: float, watch: Watch
-) -> Lanes:
-    """Return what draws a layer on the devices of a backend, which take turns.
-
-    Parameters
-    ----------
-    devices
-        Devices of the backend.
-    spec, sampling
-        What to draw, and how; this names the backend.
-    pivot
-        What is subtracted from y.
-    watch
-        Warned where a device has too little memory, or cannot fuse a layer.
-
-    Raises
-    ------
-    HostError
-        The backend is missing.
-    """
-    return [_Lane(spec, sampling, pivot, device, watch) for device in devices]
-
-
-def lanes_layout(lanes: Lanes, samples: int) -> Layout:
+def lanes_layout(lanes: list[Lane], samples: int) -> Layout:
     """Return how a run is cut: a leaf suits the smallest device."""
     return Layout(samples, min(lane.size for lane in lanes) * _CHUNK_BLOCKS)
 
 
-def accelerated(lanes: Lanes, layout: Layout, spans: Iterable[Span], watch: Watch) -> Drawn:
+def accelerated(lanes: list[Lane], layout: Layout, spans: Iterable[Span], watch: Watch) -> Drawn:
     """Yield the leaves of spans of independent draws with their moments, in order.
 
     The first leaf of a run says about which means all others are summed. So it is drawn first,
@@ -97,7 +73,7 @@ def accelerated(lanes: Lanes, layout: Layout, spans: Iterable[Span], watch: Watc
         yield leaf, finish()
 
 
-def _prepared(lanes: Lanes, layout: Layout) -> Tally:
+def _prepared(lanes: list[Lane], layout: Layout) -> Tally:
     """Draw the first leaf, have all lanes sum as it says, and return its moments."""
     lead = lanes[0]
     if lead.first is None:
@@ -108,8 +84,19 @@ def _prepared(lanes: Lanes, layout: Layout) -> Tally:
     return lead.first
 
 
-class _Lane:
-    """One device at work on a layer.
+class Lane:
+    """One device at work on a layer; those of a run take turns.
+
+    Parameters
+    ----------
+    spec, sampling
+        What to draw, and how; this names the backend.
+    pivot
+        What is subtracted from y.
+    device
+        A device of the backend.
+    watch
+        Warned where the device has too little memory, or cannot fuse the layer.
 
     Attributes
     ----------
@@ -119,6 +106,11 @@ class _Lane:
         What it computes.
     first
         Moments of the run's first leaf, once it is drawn.
+
+    Raises
+    ------
+    HostError
+        The backend is missing.
     """
 
     def __init__(
@@ -235,6 +227,3 @@ def _launch(reduction: Reduction, xp: Any, device: Device) -> Launch:
     """Compile a reduction, or find it compiled: verification draws a layer several times."""
     launch: Launch = xp.launcher(partial(reduction, xp), reduction.size, device)
     return launch
-
-
-Lanes: TypeAlias = list[_Lane]
