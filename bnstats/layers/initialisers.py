@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
@@ -20,7 +21,7 @@ from bnstats.layers._registry import structured
 Edge = Annotated[float, Range("[-8, 8]")]  # beyond lies a share of 1e-15
 Cut = Annotated[float, Range("(0, 8]")]
 Density = Callable[[Namespace, Array], Array]
-_GRADIENT = "dx = 0:  y does not depend on x"
+_no_gradient = partial(structured, gradient="dx = 0:  y does not depend on x")
 _ENDS = 4.0  # of the tanh-sinh rule: the weight of what lies beyond is 1e-37
 
 
@@ -37,7 +38,6 @@ def _initialiser(
         return weight(xp, draws["weight"]), lambda dy: xp.zeros_like(x)
 
     def stated(law: Law, expect: Expect) -> ExactMoments:
-        del law
         return moments(expect) | ExactMoments(ms_dx=Known(0.0), m4_dx=Known(0.0))
 
     return BoundLayer({"x": Input(), "dy": Input(shape), "weight": drawn}, forward, stated)
@@ -124,9 +124,8 @@ def _share_below(z: float) -> float:
     return 0.5 * math.erfc(-z / math.sqrt(2))
 
 
-@structured(
+@_no_gradient(
     "y = std·z,  z ~ N(0, 1) given lower ≤ z ≤ upper;  corrected: std·z/σ[z]",
-    _GRADIENT,
     cite="N. L. Johnson et al., Continuous Univariate Distributions 1, 1994, 13.10.1; "
     "jax.nn.initializers.truncated_normal, keras.initializers.TruncatedNormal",
     aliases=(
@@ -159,9 +158,8 @@ def truncated_normal(
     )
 
 
-@structured(
+@_no_gradient(
     "y = |w|,  w complex normal with E|w|² = std², given |w| ≤ upper·std;  corrected: y/rms[y]·std",
-    _GRADIENT,
     cite="jax.nn.initializers.variance_scaling with a complex dtype, which cuts at upper=2",
     examples=("", "corrected=true"),
 )
@@ -186,9 +184,8 @@ def complex_truncated_normal(
 # --- scaled by fans -------------------------------------------------------------------------------
 
 
-@structured(
+@_no_gradient(
     "y ~ distribution with σ[y] = √(scale/n),  n the fan of mode",
-    _GRADIENT,
     cite="jax.nn.initializers.variance_scaling, keras.initializers.VarianceScaling",
     aliases=(
         "jax.nn.initializers.variance_scaling",
@@ -230,9 +227,8 @@ def variance_scaling(
 # --- orthogonal -----------------------------------------------------------------------------------
 
 
-@structured(
+@_no_gradient(
     "y = gain·Q,  Q (out_features, in_features) semi-orthogonal, by Haar's measure",
-    _GRADIENT,
     cite="arXiv:1312.6120",
     aliases=(
         "torch.nn.init.orthogonal_",
@@ -250,9 +246,8 @@ def orthogonal(
     return _initialiser(law.drawn, law.tensor, lambda expect: _of_fixed_norm(law.ms), shape)
 
 
-@structured(
+@_no_gradient(
     "y = gain·Q in the middle of the kernel and 0 elsewhere,  QᵀQ = 1",
-    _GRADIENT,
     cite="arXiv:1806.05393",
     aliases=("jax.nn.initializers.delta_orthogonal",),
     examples=("", "in_channels=3,out_channels=8"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._composition import scaled
@@ -18,6 +19,7 @@ from bnstats.layers._registry import structured
 
 _FORMULA = "y = (x − μ)/√(v + eps),  μ = mean x,  v = mean (x − μ)²"
 _GRADIENT = "dx = (dy − mean dy − y·mean(y·dy))/√(v + eps)"
+_normalises = partial(structured, _FORMULA, _GRADIENT)
 _AS_NONE = 1e-100  # an eps below makes no difference to any sample
 _DOUBLE_EPS, _SINGLE_EPS = 2.0**-52, 2.0**-23  # torch's rms_norm takes that of the dtype
 _FELT = 1e-5  # relative to E[x²], an eps that changes y by half as much
@@ -107,9 +109,7 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     return replace(known, var_ms_y=eps * (second - first.squared()) * eps)
 
 
-@structured(
-    _FORMULA,
-    _GRADIENT,
+@_normalises(
     cite="arXiv:1502.03167",
     aliases=("torch.SyncBatchNorm", "keras.BatchNormalization:eps=0.001"),
     examples=("", "batch_size=8"),
@@ -119,9 +119,7 @@ def batch_norm(*, batch_size: Elements = 64, eps: NonNegative = 1e-5) -> BoundLa
     return _normalization(batch_size, eps)
 
 
-@structured(
-    _FORMULA,
-    _GRADIENT,
+@_normalises(
     cite="arXiv:1607.06450",
     aliases=("flax.LayerNorm:eps=1e-6", "keras.LayerNormalization:eps=0.001"),
     examples=("", "normalized_shape=8"),
@@ -149,9 +147,7 @@ def rms_norm(*, normalized_shape: Width = 64, eps: NonNegative = _DOUBLE_EPS) ->
     return replace(bound, under=under) if eps == _DOUBLE_EPS else bound
 
 
-@structured(
-    _FORMULA,
-    _GRADIENT,
+@_normalises(
     cite="arXiv:1803.08494",
     aliases=("flax.GroupNorm:eps=1e-6", "keras.GroupNormalization:eps=0.001"),
     examples=("", "num_groups=4"),
@@ -174,9 +170,7 @@ def group_norm(
     return _normalization(per_group * input_size, eps)
 
 
-@structured(
-    _FORMULA,
-    _GRADIENT,
+@_normalises(
     cite="arXiv:1607.08022",
     aliases=("flax.InstanceNorm:eps=1e-6",),
     examples=("", "input_size=8"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from bnstats.layers._bound import BoundLayer
 from bnstats.layers._layout import by_side
@@ -10,8 +11,10 @@ from bnstats.layers._maps import Taps, along, linear_map
 from bnstats.layers._parameters import Padding, ParameterError, Sizes
 from bnstats.layers._registry import structured_by_sides
 
-_GRADIENT = "dx_i = Σ dy over the positions of y that show x_i"
+_SHOWN = "dx_i = Σ dy over the positions of y that show x_i"
 _EXAMPLES = dict.fromkeys((1, 2, 3), ("input_size=4,padding=1",))
+# What torch's layers of padding have in common.
+_padding = partial(structured_by_sides, gradient=_SHOWN, cite="torch.nn", examples=_EXAMPLES)
 
 
 def _padded(
@@ -34,24 +37,21 @@ def _padded(
     return linear_map([along(n, n + 2 * p, of_side(p, n)) for p, n in each], outside)
 
 
-@structured_by_sides(
+@_padding(
     "y = x, and 0 in the padding around it",
-    "dx = dy where x is",
+    gradient="dx = dy where x is",
     name="zero_pad{}d",
-    cite="torch.nn",
     aliases=("torch.pad{}d", "keras.ZeroPadding{}D:padding=1"),
-    examples=_EXAMPLES,
 )
 def zero_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
     """Zero padding on both ends of every side."""
     return constant_pad(sides, padding=padding, value=0.0, input_size=input_size)
 
 
-@structured_by_sides(
+@_padding(
     "y = x, and value in the padding around it",
-    "dx = dy where x is",
+    gradient="dx = dy where x is",
     name="constant_pad{}d",
-    cite="torch.nn",
     examples=dict.fromkeys((1, 2, 3), ("input_size=4,padding=1,value=1",)),
 )
 def constant_pad(sides: int, *, padding: Padding, value: float, input_size: Sizes) -> BoundLayer:
@@ -63,13 +63,7 @@ def constant_pad(sides: int, *, padding: Padding, value: float, input_size: Size
     return _padded(sides, padding, input_size, shown, value)
 
 
-@structured_by_sides(
-    "y_i = x_|i| before x, and x_2(n−1)−i behind it",
-    _GRADIENT,
-    name="reflection_pad{}d",
-    cite="torch.nn",
-    examples=_EXAMPLES,
-)
+@_padding("y_i = x_|i| before x, and x_2(n−1)−i behind it", name="reflection_pad{}d")
 def reflection_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
     """Mirror images of x, without its edges, on both ends of every side."""
     for p, n in by_side(sides, padding=padding, input_size=input_size):
@@ -78,25 +72,13 @@ def reflection_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundL
     return _padded(sides, padding, input_size, lambda i, n: min(abs(i), 2 * (n - 1) - i))
 
 
-@structured_by_sides(
-    "y_i = x at the position nearest to i",
-    _GRADIENT,
-    name="replication_pad{}d",
-    cite="torch.nn",
-    examples=_EXAMPLES,
-)
+@_padding("y_i = x at the position nearest to i", name="replication_pad{}d")
 def replication_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
     """Repeated edges of x on both ends of every side."""
     return _padded(sides, padding, input_size, lambda i, n: min(max(i, 0), n - 1))
 
 
-@structured_by_sides(
-    "y_i = x_(i mod n)",
-    _GRADIENT,
-    name="circular_pad{}d",
-    cite="torch.nn",
-    examples=_EXAMPLES,
-)
+@_padding("y_i = x_(i mod n)", name="circular_pad{}d")
 def circular_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
     """Periodic padding: x from its other end on both ends of every side."""
     for p, n in by_side(sides, padding=padding, input_size=input_size):
