@@ -24,7 +24,10 @@ def _padded(
     shown: Callable[[int, int], int | None],
     outside: float = 0.0,
 ) -> BoundLayer:
-    """Return the layer whose y shows x at shown(i, n), i counted from the position of x₀."""
+    """Return the layer whose y shows x at shown(i, n), i counted from the position of x₀.
+
+    Where the padding is negative, so many positions of x are cut off.
+    """
 
     def of_side(padding: int, n: int) -> Callable[[int], Taps]:
         def taps(i: int) -> Taps:
@@ -106,7 +109,4 @@ def cropping(sides: int, *, cropping: Padding, input_size: Sizes) -> BoundLayer:
         if 2 * c >= n:
             raise ParameterError(f"cropping={c} leaves nothing of input_size={n}")
 
-    def of_side(cropping: int) -> Callable[[int], Taps]:
-        return lambda i: {i + cropping: 1.0}
-
-    return linear_map([along(n, n - 2 * c, of_side(c)) for c, n in each])
+    return _padded(sides, tuple(-c for c, _ in each), input_size, lambda i, n: i)
