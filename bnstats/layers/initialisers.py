@@ -151,11 +151,10 @@ def truncated_normal(
         z = xp.clip(xp.ndtri(below + between * u), low, high)  # in float32 a share may round to 1
         return (sign * scale) * z
 
-    return _initialiser(
-        Input(distribution="uniform"),
-        weight,
-        lambda expect: _cut_moments(expect, _normal, lower, upper, scale),
-    )
+    def moments(expect: Expect) -> ExactMoments:
+        return _cut_moments(expect, _normal, lower, upper, scale)
+
+    return _initialiser(Input(distribution="uniform"), weight, moments)
 
 
 @_no_gradient(
@@ -174,11 +173,10 @@ def complex_truncated_normal(
     def weight(xp: Namespace, u: Array) -> Array:
         return scale * xp.clip(xp.sqrt(-xp.log1p(-inside * u)), 0.0, upper)
 
-    return _initialiser(
-        Input(distribution="uniform"),
-        weight,
-        lambda expect: _cut_moments(expect, _modulus, 0.0, upper, scale),
-    )
+    def moments(expect: Expect) -> ExactMoments:
+        return _cut_moments(expect, _modulus, 0.0, upper, scale)
+
+    return _initialiser(Input(distribution="uniform"), weight, moments)
 
 
 # --- scaled by fans -------------------------------------------------------------------------------
