@@ -35,7 +35,6 @@ _SYNONYMS = Synonyms((("glorot_uniform", "xavier_uniform"), ("he_uniform", "kaim
 InitName = Annotated[Init, _SYNONYMS, Assumed()]
 Mode = Literal["fan_in", "fan_out"]
 Gain = Annotated[float | None, Range("(0, inf)")]
-Slope = Annotated[float, Range("[0, inf)")]
 Bias = Annotated[bool, Assumed()]
 Distribution = Literal["normal", "uniform", "truncated_normal"]
 

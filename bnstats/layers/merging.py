@@ -10,12 +10,11 @@ from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, In
 from bnstats.layers._chi import chi
 from bnstats.layers._known import CONSTANT, ExactMoments, Known
 from bnstats.layers._maps import along, linear_map
-from bnstats.layers._parameters import Assumed, Range, Width
+from bnstats.layers._parameters import Assumed, Elements, Range, Width
 from bnstats.layers._registry import structured
 from bnstats.layers.max_pooling import max_pool
 
 _EPS = 1e-6  # torch adds it to every difference
-Inputs = Annotated[int, Range("[2, inf)"), Assumed()]
 Vectors = Annotated[int, Range("[3, inf)"), Assumed()]
 
 
@@ -30,13 +29,13 @@ def _weighted_sum(weights: Sequence[float]) -> BoundLayer:
     cite="keras.layers",
     examples=("", "k=3"),
 )
-def add(*, k: Inputs = 2) -> BoundLayer:
+def add(*, k: Elements = 2) -> BoundLayer:
     """Sum of k inputs, as where a residual branch joins."""
     return _weighted_sum([1.0] * k)
 
 
 @structured("y = (x_1 + … + x_k)/k", "dx_i = dy/k", cite="keras.layers")
-def average(*, k: Inputs = 2) -> BoundLayer:
+def average(*, k: Elements = 2) -> BoundLayer:
     """Mean of k inputs."""
     return _weighted_sum([1 / k] * k)
 
@@ -52,7 +51,7 @@ def subtract() -> BoundLayer:
     "dx_i = dy·[x_i is the minimum]",
     cite="keras.layers",
 )
-def minimum(*, k: Inputs = 2) -> BoundLayer:
+def minimum(*, k: Elements = 2) -> BoundLayer:
     """Minimum of k inputs; the maximum is `maxout`."""
     largest = max_pool(1, kernel_size=k)
 
