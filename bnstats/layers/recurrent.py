@@ -72,16 +72,16 @@ def _drawn(init: CellInit, gates: int, input_size: int, hidden_size: int) -> _We
 def _cell(
     drawn: _Weights,
     step: Step,
-    sizes: dict[str, int],
     part: str,
     moments: Callable[[Law, Expect], ExactMoments],
     why: str = _WHY,
+    parts: tuple[str, ...] = ("input", "hidden"),
 ) -> BoundLayer:
-    """Return a cell; ``sizes`` are those of the input and of the states, in the order of x.
+    """Return a cell; ``parts`` of x are the input and the states, in their order.
 
     dx is that of the part that is named, or of all.
     """
-    units, start = sizes["hidden"], sizes["input"]
+    start, units = (w.drawn.shape[-1] for w in drawn[:2])
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         x = draws["x"]
@@ -104,12 +104,12 @@ def _cell(
                 xp.sum(of_state * xp.reshape(db, flat), axis=0) + dh,
                 *others,
             ]
-            return xp.concat(found, axis=0) if part == "all" else found[list(sizes).index(part)]
+            return xp.concat(found, axis=0) if part == "all" else found[parts.index(part)]
 
         return y, backward
 
     inputs = {
-        "x": Input((sum(sizes.values()),)),
+        "x": Input((start + (len(parts) - 1) * units,)),
         "dy": Input((units,)),
         "weight": drawn.of_input.drawn,
         "recurrent_weight": drawn.of_state.drawn,
@@ -142,7 +142,7 @@ def rnn_cell(
 ) -> BoundLayer:
     """One step of a simple recurrent layer, whose input and state have one law."""
     is_tanh = nonlinearity == "tanh"
-    drawn, sizes = _drawn(init, 1, input_size, hidden_size), _sizes(input_size, hidden_size)
+    drawn = _drawn(init, 1, input_size, hidden_size)
 
     def step(xp: Namespace, a: Array, b: Array, states: Array) -> Stepped:
         s = a + b
@@ -180,7 +180,7 @@ def rnn_cell(
         return ExactMoments(mean_y=mean, var_y=ms_y, ms_dx=scale * of_parts(of_input, of_state))
 
     why = "E|s| of the weighted sum s" if not is_tanh else "known for x_mean=0"
-    return _cell(drawn, step, sizes, gradient, moments, why)
+    return _cell(drawn, step, gradient, moments, why)
 
 
 def _summands(init: CellInit, drawn: _Weights, std: float) -> list[Summand]:
@@ -198,10 +198,6 @@ def _summands(init: CellInit, drawn: _Weights, std: float) -> list[Summand]:
     else:
         of_input = truncated_weights(input_size, math.sqrt(drawn.of_input.ms), std)
     return [of_input, orthogonal_weights(hidden_size, std)]
-
-
-def _sizes(input_size: int, hidden_size: int) -> dict[str, int]:
-    return {"input": input_size, "hidden": hidden_size}
 
 
 @structured(
@@ -244,7 +240,7 @@ def gru_cell(
         return ExactMoments(mean_y=Known(law.x_mean / 2, 0.0, "symmetry"))
 
     drawn = _drawn(init, 3, input_size, hidden_size)
-    return _cell(drawn, step, _sizes(input_size, hidden_size), gradient, moments)
+    return _cell(drawn, step, gradient, moments)
 
 
 @structured(
@@ -271,7 +267,7 @@ def mgu_cell(
         return (1 - f) * n + f * h, back
 
     drawn = _drawn("flax", 2, input_size, hidden_size)
-    return _cell(drawn, step, _sizes(input_size, hidden_size), gradient, _symmetric)
+    return _cell(drawn, step, gradient, _symmetric)
 
 
 @structured(
@@ -314,8 +310,7 @@ def lstm_cell(
         return o * t, back
 
     drawn = _drawn(init, 4, input_size, hidden_size)
-    sizes = _sizes(input_size, hidden_size) | {"cell": hidden_size}
-    return _cell(drawn, step, sizes, gradient, _symmetric)
+    return _cell(drawn, step, gradient, _symmetric, parts=("input", "hidden", "cell"))
 
 
 def _symmetric(law: Law, expect: Expect) -> ExactMoments:
