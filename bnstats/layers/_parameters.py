@@ -107,15 +107,13 @@ def _keyword_parameters(declared: Callable[..., Any]) -> tuple[Parameter, ...]:
 
 def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
     """Read a parameter off its annotation and default; a type no spec can hold: TypeError."""
-    notes: tuple[Any, ...] = ()
-    if typing.get_origin(hint) is typing.Annotated:
-        hint, *rest = typing.get_args(hint)
-        notes = tuple(rest)
+    notes: list[Any] = []
+    if typing.get_origin(hint) is Annotated:
+        hint, *notes = typing.get_args(hint)
     among = typing.get_args(hint)
-    is_choice = typing.get_origin(hint) is Literal
-    words = [typing.get_args(t) for t in among if typing.get_origin(t) is Literal]
+    words = [typing.get_args(t) for t in (hint, *among) if typing.get_origin(t) is Literal]
     kinds: dict[Kind, bool] = {
-        "word": is_choice or hint is str,
+        "word": typing.get_origin(hint) is Literal or hint is str,
         "size": tuple[int, ...] in among,
         "bool": bool in (hint, *among),
         "number": hint == int | float,
@@ -131,7 +129,7 @@ def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
         kind=kind,
         default=None if required else default,
         required=required,
-        choices=among if is_choice else sum(words, ()),
+        choices=sum(words, ()),
         range=next((n for n in notes if isinstance(n, Range)), None),
         follows=next((n.name for n in notes if isinstance(n, Follows)), None),
         synonyms=next((n.words for n in notes if isinstance(n, Synonyms)), ()),
