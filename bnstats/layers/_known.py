@@ -188,5 +188,4 @@ class ExactMoments:
     @property
     def stated(self) -> dict[str, Known]:
         """The moments that are stated, by name."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: known for name, known in found.items() if known is not UNKNOWN}
+        return {name: known for name, known in vars(self).items() if known is not UNKNOWN}

@@ -17,9 +17,8 @@ from bnstats.layers._registry import Pair, structured
 
 Reduction = Literal["mean", "sum"]
 Variance = Annotated[float, Range("[1e-6, inf)")]  # torch cuts it off there
-Loss: TypeAlias = Callable[
-    [Namespace, Array, Array], Pair
-]  # of outputs and targets, with its slope
+# Of outputs and targets, with its slope.
+Loss: TypeAlias = Callable[[Namespace, Array, Array], Pair]
 
 _NORMAL, _UNIFORM = "t ~ N(0, 1)", "t = 0 or 1 equally likely"
 _CITE = "torch.nn.functional"

@@ -214,7 +214,6 @@ def threshold(xp: Namespace, x: Array, *, threshold: float, value: float) -> Pai
 def _keras_breakpoints(
     negative_slope: float, max_value: float | None, threshold: float
 ) -> tuple[float, ...]:
-    del negative_slope
     if max_value is None:
         return (threshold,)
     if max_value <= threshold:

@@ -237,8 +237,7 @@ def gumbel_softmax(*, n: Elements = 10, tau: Positive = 1.0) -> BoundLayer:
         return y, lambda dy: backward(dy) / tau
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
-        zero = Known(0.0, 0.0, CONSTANT)
-        return ExactMoments(mean_y=Known(1 / n, 0.0, CONSTANT), mean_dx=zero)
+        return ExactMoments(mean_y=Known(1 / n, 0.0, CONSTANT), mean_dx=_NO_SUM)
 
     inputs = {"x": Input((n,)), "dy": Input((n,)), "noise": Input((n,), "uniform")}
     why = "the sum of a normal and a Gumbel number has no law in closed form"
