@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.errors import BnstatsError, hint_for, printable
 from bnstats.layers import Law
 from bnstats.specs.expressions import number
 from bnstats.specs.names import Load, split
@@ -120,9 +120,8 @@ def _kind(name: str, layers: Sequence[str], load: Load) -> str:
         layer = found[0] if found else load(named)
         parameters = {p.name: p for p in layer.parameters}
         if name not in parameters:
-            near = suggestion(name, [*parameters, *Law._fields])
-            there = ", ".join([*parameters, *Law._fields])
-            hint = f"did you mean '{near}'?" if near else f"there is {there}"
+            there = [*parameters, *Law._fields]
+            hint = hint_for(name, there) or f"there is {', '.join(there)}"
             raise BnstatsError(f"{layer.name} has no parameter '{printable(name, 40)}'", hint=hint)
         kinds.append(parameters[name].kind)
     return kinds[0]
