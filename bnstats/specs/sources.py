@@ -60,9 +60,5 @@ def digest_of_source(found: Any, name: str) -> str:
     if hasattr(found, "state_dict") and not isinstance(found, type):  # a torch.nn.Module
         digest.update(repr(found).encode())
         for name, numbers in sorted(found.state_dict().items()):
-            digest.update(name.encode() + _bytes(numbers))
+            digest.update(name.encode() + numbers.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _bytes(numbers: Any) -> bytes:
-    return bytes(numbers.detach().cpu().contiguous().numpy().tobytes())
