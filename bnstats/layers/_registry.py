@@ -48,6 +48,8 @@ class Layer:
         ``bind(**values)`` returns the `BoundLayer`; raises `ParameterError`.
     examples
         Parameter texts that stand in the table of constants; empty for the default alone.
+    made_of
+        The layers that a composed one is made of.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Layer:
     cite: str = ""
     aliases: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
+    made_of: tuple[Layer, ...] = field(default=(), repr=False)
 
 
 LAYERS: dict[str, Layer] = {}
