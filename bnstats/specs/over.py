@@ -152,16 +152,12 @@ def _range(name: str, said: str, *, whole: bool, points: int) -> Over:
         raise _too_many(name, count)
     if step:
         values = [low + i * step for i in range(count)]
+    elif log:
+        values = [low * (high / low) ** (i / (count - 1)) for i in range(count)]
     else:
-        shares = [i / (count - 1) for i in range(count)]
-        if log:
-            values = [low * (high / low) ** share for share in shares]
-        else:
-            values = [low + (high - low) * share for share in shares]
-    if whole:
-        texts = dict.fromkeys(str(round(value)) for value in values)
-    else:
-        texts = dict.fromkeys(value_text(float(f"{value:.{_DIGITS}g}")) for value in values)
+        values = [low + (high - low) * (i / (count - 1)) for i in range(count)]
+    short = (round(value) if whole else float(f"{value:.{_DIGITS}g}") for value in values)
+    texts = dict.fromkeys(map(value_text, short))
     return Over(name, tuple(texts), log=log, continuous=not whole)
 
 
