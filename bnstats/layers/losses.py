@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import CONSTANT, ExactMoments, Known
@@ -15,11 +16,12 @@ from bnstats.layers._parameters import Elements, NonNegative, Probability
 from bnstats.layers._registry import structured
 from bnstats.layers.softmax import log_softmax
 
+_loss = partial(structured, cite="torch.nn.functional")
 
-@structured(
+
+@_loss(
     "y = log Σ e^x − x_t,  t the class",
     "dx = dy·(e^x/Σ e^x − [i = t])",
-    cite="torch.nn.functional",
     aliases=("torch.CrossEntropyLoss",),
     examples=("", "n=2", "n=1000"),
 )
@@ -52,21 +54,15 @@ def cross_entropy(*, n: Elements = 10, label_smoothing: Probability = 0.0) -> Bo
     return BoundLayer(inputs, forward, moments, why_inexact=why)
 
 
-@structured(
-    "y = −x_t,  t the class",
-    "dx = −dy·[i = t]",
-    cite="torch.nn.functional",
-    examples=("", "n=2"),
-)
+@_loss("y = −x_t,  t the class", "dx = −dy·[i = t]", examples=("", "n=2"))
 def nll_loss(*, n: Elements = 10) -> BoundLayer:
     """Negative log-likelihood, x being n log-probabilities; the class is the first."""
     return linear_map([along(n, 1, lambda i: {0: -1.0})])
 
 
-@structured(
+@_loss(
     "y = Σ max(0, margin − x_t + x_i)/n over i ≠ t,  t the class",
     "dx_i = dy·s_i/n,  s_i = [margin − x_t + x_i > 0] for i ≠ t;  dx_t = −dy·Σ s_i/n",
-    cite="torch.nn.functional",
     examples=("", "n=2"),
 )
 def multi_margin_loss(*, n: Elements = 10, margin: NonNegative = 1.0) -> BoundLayer:
@@ -110,10 +106,9 @@ def multi_margin_loss(*, n: Elements = 10, margin: NonNegative = 1.0) -> BoundLa
     return BoundLayer({"x": Input((n,)), "dy": Input((1,))}, forward, moments)
 
 
-@structured(
+@_loss(
     "y = max(0, margin − t·(a − b)),  x = (a, b),  t = ±1 equally likely",
     "da = −dy·t·[y > 0],  db = −da",
-    cite="torch.nn.functional",
     examples=("", "margin=1"),
 )
 def margin_ranking_loss(*, margin: NonNegative = 0.0) -> BoundLayer:
