@@ -238,7 +238,12 @@ class Windows:
             if len(set(values)) == 1:
                 found = found * values[0]
                 continue
-            along = [1] * (len(self.sides) + 1)
-            along[axis] = side.count
-            found = found * xp.reshape(xp.asarray(values, dtype=like.dtype), tuple(along))
+            found = found * laid_along(xp, values, axis, like)
         return found
+
+
+def laid_along(xp: Namespace, values: Sequence[float], axis: int, like: Array) -> Array:
+    """Return numbers along an axis of an array like another one, to broadcast with it."""
+    shape = [1] * like.ndim
+    shape[axis] = len(values)
+    return xp.reshape(xp.asarray(values, dtype=like.dtype), tuple(shape))
