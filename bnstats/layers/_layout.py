@@ -17,6 +17,8 @@ from bnstats.layers._windows import Region, Side, Stretch, Windows
 
 _MOST_ELEMENTS = 10**7
 _MOST_KINDS = 2**16
+# Of pooling over sliding windows, and over those that adapt.
+CITE = "torch.nn.functional; https://arxiv.org/abs/1603.07285 for the geometry"
 # Examples of windows that share out a map, by the number of its sides.
 SHARED_OUT = {
     1: ("input_size=8,output_size=3",),

@@ -11,14 +11,13 @@ from math import prod
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known, summed
-from bnstats.layers._layout import SHARED_OUT, WHOLE_MAP, adaptive_windows, in_region, windows
+from bnstats.layers._layout import CITE, SHARED_OUT, WHOLE_MAP, adaptive_windows, in_region, windows
 from bnstats.layers._parameters import MapSize, Padding, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import largest, over_windows
 from bnstats.layers._registry import Pointwise, structured_by_sides
 from bnstats.layers._windows import Region, Windows
 
 _ROUNDING = 2.0**-45
-_CITE = "torch.nn.functional; https://arxiv.org/abs/1603.07285 for the geometry"
 _FORMULA = "y_w = max of x_i over i in window w"
 _GRADIENT = "dx_i = Σ_w dy_w·[x_i is the maximum of w]"
 
@@ -104,7 +103,7 @@ def max_moments(
     _FORMULA,
     _GRADIENT,
     name="max_pool{}d",
-    cite=_CITE,
+    cite=CITE,
     aliases=("max_pooling{}d:kernel_size=2", "flax.max_pool{}d:stride=1"),
     examples={
         1: ("kernel_size=2", "kernel_size=3"),
@@ -152,7 +151,7 @@ def max_pool(
     f"{_FORMULA} = [⌊w·n/o⌋, ⌈(w+1)·n/o⌉)",
     _GRADIENT,
     name="adaptive_max_pool{}d",
-    cite=_CITE,
+    cite=CITE,
     examples=SHARED_OUT,
 )
 def adaptive_max_pool(sides: int, *, output_size: Sizes, input_size: Sizes) -> BoundLayer:
