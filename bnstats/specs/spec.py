@@ -74,8 +74,7 @@ class Spec:
 
     def parameters(self) -> dict[str, Any]:
         """Return ``values`` as plain data; sizes of several sides are text, as in a spec."""
-        sides = {k: value_text(v) for k, v in self.values.items() if isinstance(v, tuple)}
-        return {**self.values, **sides}
+        return {k: value_text(v) if isinstance(v, tuple) else v for k, v in self.values.items()}
 
     def under(self, law: Law) -> Spec:
         """Return this spec with what its layer can say only once the law is known."""
