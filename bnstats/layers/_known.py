@@ -85,6 +85,8 @@ class Known:
 
 
 UNKNOWN = Known(math.nan, math.inf, "unknown")
+NO_SUM = Known(0.0, 0.0, CONSTANT)  # a mean over positions that is 0 in every draw
+SYMMETRIC = Known(0.0, 0.0, "symmetry")  # the mean of what is as likely with the other sign
 
 
 def summed(*terms: Known) -> Known:

@@ -14,7 +14,7 @@ from math import fsum, prod
 from typing import TypeAlias
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._known import CONSTANT, UNKNOWN, ExactMoments, Known
+from bnstats.layers._known import NO_SUM, UNKNOWN, ExactMoments, Known
 from bnstats.layers._parameters import ParameterError
 from bnstats.layers._windows import laid_along
 
@@ -110,7 +110,7 @@ def linear_map(sides: Sequence[Along], outside: float = 0.0) -> BoundLayer:
             m4_y=3 * var_y.squared() if rows == 1 else UNKNOWN,
             var_ms_y=Known(2 * var**2 * overlap / rows**2) if several else UNKNOWN,
             ms_dx=Known(ms_dx),
-            mean_dx=UNKNOWN if sums else Known(0.0, 0.0, CONSTANT),
+            mean_dx=UNKNOWN if sums else NO_SUM,
             m4_dx=Known(3 * ms_dx**2) if positions == 1 else UNKNOWN,
             var_ms_dx=Known(2 * dy2**2 * overlap / positions**2) if positions > 1 else UNKNOWN,
         )

@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._known import CONSTANT, UNKNOWN, ExactMoments, Known
+from bnstats.layers._known import NO_SUM, UNKNOWN, ExactMoments, Known
 from bnstats.layers._parameters import Elements, Width
 from bnstats.layers._registry import structured
 
@@ -58,7 +58,7 @@ def scaled_dot_product_attention(
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
         # The weights sum to one and do not depend on the values; Σ_j s_ij is 0.
-        mean_dx = Known(0.0, 0.0, CONSTANT) if gradient == "key" else UNKNOWN
+        mean_dx = NO_SUM if gradient == "key" else UNKNOWN
         return ExactMoments(mean_y=Known(law.x_mean), mean_dx=mean_dx)
 
     why = "the weights are those of products of normal numbers"

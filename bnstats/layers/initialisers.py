@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._initialisation import Distribution, fans_of, independent, weights
-from bnstats.layers._known import CONSTANT, ExactMoments, Known
+from bnstats.layers._known import CONSTANT, SYMMETRIC, ExactMoments, Known
 from bnstats.layers._parameters import Count, ParameterError, Positive, Range, Synonyms, Width
 from bnstats.layers._registry import structured
 
@@ -104,8 +104,7 @@ def _cut_moments(
         return mean.widened(2 * noise * (mean.value if size is None else size))
 
     symmetric = low == -high
-    zero = Known(0.0, 0.0, "symmetry")
-    mean = zero if symmetric else mean_of(lambda d: d, (high - low) / 2)
+    mean = SYMMETRIC if symmetric else mean_of(lambda d: d, (high - low) / 2)
 
     def central(power: int, size: float | None = None) -> Known:
         found = mean_of(lambda d: (d - mean.value) ** power, size)
@@ -115,7 +114,7 @@ def _cut_moments(
     return ExactMoments(
         mean_y=scale * (mean + (low + high) / 2),
         var_y=central(2),
-        m3_y=zero if symmetric else central(3, (m4.value / scale**4) ** 0.75),
+        m3_y=SYMMETRIC if symmetric else central(3, (m4.value / scale**4) ** 0.75),
         m4_y=m4,
     )
 
@@ -215,9 +214,8 @@ def variance_scaling(
     if distribution == "truncated_normal":
         return replace(truncated_normal(std=std, corrected=True), hints=hints)
     law, kurtosis = independent(distribution, std, ()), 3.0 if distribution == "normal" else 1.8
-    zero = Known(0.0, 0.0, "symmetry")
     stated = ExactMoments(
-        mean_y=zero, var_y=Known(law.ms), m3_y=zero, m4_y=Known(kurtosis * law.ms**2)
+        mean_y=SYMMETRIC, var_y=Known(law.ms), m3_y=SYMMETRIC, m4_y=Known(kurtosis * law.ms**2)
     )
     return replace(_initialiser(law.drawn, law.tensor, lambda expect: stated), hints=hints)
 

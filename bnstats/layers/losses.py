@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._known import CONSTANT, ExactMoments, Known
+from bnstats.layers._known import NO_SUM, ExactMoments, Known
 from bnstats.layers._maps import along, linear_map
 from bnstats.layers._parameters import Elements, NonNegative, Probability
 from bnstats.layers._registry import structured
@@ -42,7 +42,7 @@ def cross_entropy(*, n: Elements = 10, label_smoothing: Probability = 0.0) -> Bo
         # where E[s·q] is 1/n and E|s|² is that of the log-softmax, 1 + n·E[s₁²] − 2/n.
         known, dy2 = logarithm.moments(law, expect), law.dy_std**2
         rest = (1 - label_smoothing) ** 2 + (2 - label_smoothing) * spread - 1
-        found = {"mean_y": -known.mean_y, "mean_dx": Known(0.0, 0.0, CONSTANT)}
+        found = {"mean_y": -known.mean_y, "mean_dx": NO_SUM}
         if not label_smoothing:
             found["var_y"] = known.var_y
         return ExactMoments(**found, ms_dx=(known.ms_dx + dy2 * rest) / n)
@@ -100,7 +100,7 @@ def multi_margin_loss(*, n: Elements = 10, margin: NonNegative = 1.0) -> BoundLa
             mean_y=mean,
             var_y=(share / n) * over(lambda p, e, e2: e2 + others * e * e) - mean.squared(),
             ms_dx=law.dy_std**2 * ms_dx,
-            mean_dx=Known(0.0, 0.0, CONSTANT),
+            mean_dx=NO_SUM,
         )
 
     return BoundLayer({"x": Input((n,)), "dy": Input((1,))}, forward, moments)
@@ -141,7 +141,7 @@ def margin_ranking_loss(*, margin: NonNegative = 0.0) -> BoundLayer:
             mean_y=mean,
             var_y=central(2),
             m4_y=central(4),
-            mean_dx=Known(0.0, 0.0, CONSTANT),
+            mean_dx=NO_SUM,
             ms_dx=ms_dx,
             var_ms_dx=3 * law.dy_std**2 * ms_dx - ms_dx.squared(),
         )

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._chi import chi
-from bnstats.layers._known import CONSTANT, ExactMoments, Known
+from bnstats.layers._known import NO_SUM, SYMMETRIC, ExactMoments, Known
 from bnstats.layers._maps import along, linear_map
 from bnstats.layers._parameters import Assumed, Elements, Range, Width
 from bnstats.layers._registry import structured
@@ -133,7 +133,7 @@ def cosine_similarity(*, n: Vectors = 64) -> BoundLayer:
         # Directions and lengths are independent; y is an element of a unit vector, of which
         # E[y⁴] = 3/(n(n + 2)), and 1/|a|² has the mean 1/((n − 2)·x_std²).
         return ExactMoments(
-            mean_y=Known(0.0, 0.0, "symmetry"),
+            mean_y=SYMMETRIC,
             var_y=Known(1 / n),
             m4_y=Known(3 / (n * (n + 2))),
             ms_dx=Known(law.dy_std**2 * (1 - 1 / n) / (n * (n - 2) * law.x_std**2)),
@@ -175,7 +175,7 @@ def pairwise_distance(*, n: Width = 64) -> BoundLayer:
             mean_y=std * length.mean,
             var_y=std**2 * length.var,
             m4_y=std**4 * length.m4,
-            mean_dx=Known(0.0, 0.0, CONSTANT),
+            mean_dx=NO_SUM,
             ms_dx=Known(ms_dx),
             var_ms_dx=Known(2 * ms_dx**2),
         )

@@ -13,7 +13,7 @@ from functools import partial
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._composition import scaled
-from bnstats.layers._known import CONSTANT, UNKNOWN, ExactMoments, Known, summed
+from bnstats.layers._known import CONSTANT, NO_SUM, SYMMETRIC, UNKNOWN, ExactMoments, Known, summed
 from bnstats.layers._parameters import Count, Elements, NonNegative, ParameterError, Positive, Width
 from bnstats.layers._registry import structured
 
@@ -83,7 +83,7 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
 
         return expect.integral(integrand, low, high)
 
-    zero = Known(0.0, 0.0, CONSTANT if centred else "symmetry")
+    zero = NO_SUM if centred else SYMMETRIC
     mean = m / math.sqrt(math.pi) * over_u(lambda xp, u, a: xp.sqrt(u) / a) if m else zero
     ms = over_u(lambda xp, u, a: u * (k * var / n + m * m / a) / a)
     constant = eps <= _DOUBLE_EPS * var and k > 2  # nothing but rounding moves |y|²
@@ -281,7 +281,7 @@ def local_response_norm(
             counts = {held: windows.count(held) for held in dict.fromkeys(windows)}
             return summed(*(count / n * over_t(held, what) for held, count in counts.items()))
 
-        mean = averaged("mean") if m else Known(0.0, 0.0, "symmetry")
+        mean = averaged("mean") if m else SYMMETRIC
         ms = averaged("square")
         return ExactMoments(
             mean_y=mean, var_y=ms - mean.squared(), ms_dx=dy2 * averaged("gradient")

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._initialisation import Weights, independent, weights
-from bnstats.layers._known import ExactMoments, Known
+from bnstats.layers._known import SYMMETRIC, ExactMoments, Known
 from bnstats.layers._parameters import Assumed, Width
 from bnstats.layers._registry import structured
 from bnstats.layers._tanh_of_sums import (
@@ -173,11 +173,11 @@ def rnn_cell(
             ms += 2 * drawn.biases.ms if drawn.biases else 0.0
             squares = of_parts(Known(drawn.of_input.ms), Known(drawn.of_state.ms))
             return ExactMoments(ms_y=Known(ms / 2), ms_dx=0.5 * scale * squares)
-        mean = Known(0.0, 0.0, "symmetry")
         if law.x_mean:
-            return ExactMoments(mean_y=mean)
+            return ExactMoments(mean_y=SYMMETRIC)
         ms_y, (of_input, of_state, *_) = tanh_moments(expect, _summands(init, drawn, law.x_std))
-        return ExactMoments(mean_y=mean, var_y=ms_y, ms_dx=scale * of_parts(of_input, of_state))
+        ms_dx = scale * of_parts(of_input, of_state)
+        return ExactMoments(mean_y=SYMMETRIC, var_y=ms_y, ms_dx=ms_dx)
 
     why = "E|s| of the weighted sum s" if not is_tanh else "known for x_mean=0"
     return _cell(drawn, step, gradient, moments, why)
@@ -315,4 +315,4 @@ def lstm_cell(
 
 def _symmetric(law: Law, expect: Expect) -> ExactMoments:
     """Return E[y] = 0 of a cell whose y is odd in the states and in the rows of its tanh."""
-    return ExactMoments() if law.x_mean else ExactMoments(mean_y=Known(0.0, 0.0, "symmetry"))
+    return ExactMoments() if law.x_mean else ExactMoments(mean_y=SYMMETRIC)
