@@ -67,13 +67,11 @@ def chained(first: BoundLayer, second: BoundLayer) -> BoundLayer:
     known_after = second.moments_after if shaped is second else None
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
-        if shaped is first:
-            between, back = first.forward(xp, draws)
-            y, dy_back = second.forward(xp, {"x": between})
-            return y, lambda dy: back(dy_back(dy))
-        between, back = first.forward(xp, {"x": draws["x"]})
-        slope = back(xp.ones_like(between))
+        between, back = first.forward(xp, draws)
         y, dy_back = second.forward(xp, {**draws, "x": between})
+        if shaped is first:
+            return y, lambda dy: back(dy_back(dy))
+        slope = back(xp.ones_like(between))
 
         def backward(dy: Array) -> Array:
             dx = dy_back(dy)
