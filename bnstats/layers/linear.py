@@ -11,7 +11,7 @@ from bnstats.layers._known import ExactMoments, Known
 from bnstats.layers._layout import windows
 from bnstats.layers._parameters import NonNegative, Width
 from bnstats.layers._registry import structured
-from bnstats.layers._weighted import weighted_layer
+from bnstats.layers._weighted import inputs_of, weighted_layer
 
 
 @structured(
@@ -100,7 +100,6 @@ def bilinear(
             ),
         )
 
-    inputs = {"x": Input((first + second,)), "dy": Input((out_features,)), "weight": weight.drawn}
-    if offset is not None:
-        inputs["bias"] = offset.drawn
+    x, dy = Input((first + second,)), Input((out_features,))
+    inputs = inputs_of(x, dy, weight=weight, bias=offset)
     return BoundLayer(inputs, forward, moments)

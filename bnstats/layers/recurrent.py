@@ -24,6 +24,7 @@ from bnstats.layers._tanh_of_sums import (
     uniform_biases,
     uniform_weights,
 )
+from bnstats.layers._weighted import inputs_of
 
 CellInit = Literal["torch", "keras", "flax", "nnx"]
 InitOfCell = Annotated[CellInit, Assumed()]
@@ -108,14 +109,9 @@ def _cell(
 
         return y, backward
 
-    inputs = {
-        "x": Input((start + (len(parts) - 1) * units,)),
-        "dy": Input((units,)),
-        "weight": drawn.of_input.drawn,
-        "recurrent_weight": drawn.of_state.drawn,
-    }
-    if drawn.biases is not None:
-        inputs["bias"] = drawn.biases.drawn
+    x, dy = Input((start + (len(parts) - 1) * units,)), Input((units,))
+    kernels = {"weight": drawn.of_input, "recurrent_weight": drawn.of_state}
+    inputs = inputs_of(x, dy, **kernels, bias=drawn.biases)
     return BoundLayer(inputs, forward, moments, why_inexact=why)
 
 
