@@ -125,22 +125,18 @@ def margin_ranking_loss(*, margin: NonNegative = 0.0) -> BoundLayer:
         # t·(a − b) is normal of mean 0, √2 times as wide as x.
         edge = law.x_mean + margin / math.sqrt(2)
 
-        def over(value: Callable[[Namespace, Array], Array]) -> Known:
+        def over(value: Callable[[Array], Array]) -> Known:
             def of_x(xp: Namespace, x: Array) -> Array:
-                return value(xp, margin - math.sqrt(2) * (x - law.x_mean))
+                return value(xp.maximum(margin - math.sqrt(2) * (x - law.x_mean), 0))
 
             return expect(of_x, breakpoints=(edge,))
 
-        mean = over(lambda xp, short: xp.maximum(short, 0))
-
-        def central(power: int) -> Known:
-            return over(lambda xp, short: (xp.maximum(short, 0) - mean.value) ** power)
-
+        mean = over(lambda y: y)
         ms_dx = Known(0.5 * law.dy_std**2 * math.erfc(-margin / (2 * law.x_std)))
         return ExactMoments(
             mean_y=mean,
-            var_y=central(2),
-            m4_y=central(4),
+            var_y=over(lambda y: (y - mean.value) ** 2),
+            m4_y=over(lambda y: (y - mean.value) ** 4),
             mean_dx=NO_SUM,
             ms_dx=ms_dx,
             var_ms_dx=3 * law.dy_std**2 * ms_dx - ms_dx.squared(),
