@@ -7,10 +7,9 @@ axis: an input of shape ``(3, 3)`` arrives as an array of shape ``(3, 3, n)``.
 from __future__ import annotations
 
 import math
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from bnstats.layers._known import ExactMoments, Known
 
@@ -51,7 +50,7 @@ class Law(NamedTuple):
 STANDARD = Law()
 
 
-class Expect(typing.Protocol):
+class Expect(Protocol):
     """Expectations under the law of x, supplied to a layer's `BoundLayer.moments` from outside."""
 
     def __call__(

@@ -64,16 +64,14 @@ def chained(first: BoundLayer, second: BoundLayer) -> BoundLayer:
     if not (_is_activation(first) or _is_activation(second)):
         raise ParameterError("of two layers in a chain one is an activation")
     shaped = second if _is_activation(first) else first
-    why = "" if shaped.moments_after and shaped is second else _NO_EXACT
+    known_after = second.moments_after if shaped is second else None
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
-        if shaped is first:
-            between, back = first.forward(xp, draws)
-            y, dy_back = second.forward(xp, {"x": between})
-            return y, lambda dy: back(dy_back(dy))
-        between, back = first.forward(xp, {"x": draws["x"]})
-        slope = back(xp.ones_like(between))
+        between, back = first.forward(xp, draws)
         y, dy_back = second.forward(xp, {**draws, "x": between})
+        if shaped is first:
+            return y, lambda dy: back(dy_back(dy))
+        slope = back(xp.ones_like(between))
 
         def backward(dy: Array) -> Array:
             dx = dy_back(dy)
@@ -82,12 +80,12 @@ def chained(first: BoundLayer, second: BoundLayer) -> BoundLayer:
         return y, backward
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
-        if why or second.moments_after is None:
+        if known_after is None:
             known = ExactMoments() if shaped is first else second.moments(law, expect)
             # what is the same whatever a layer is given: outputs that sum to one
             same = known.mean_y.by == CONSTANT
             return ExactMoments(mean_y=known.mean_y) if same else ExactMoments()
-        return second.moments_after(_function_of(first), first.breakpoints, law, expect)
+        return known_after(_function_of(first), first.breakpoints, law, expect)
 
     under = first.under
     return BoundLayer(
@@ -95,7 +93,7 @@ def chained(first: BoundLayer, second: BoundLayer) -> BoundLayer:
         forward,
         moments,
         hints=first.hints + second.hints,
-        why_inexact=why,
+        why_inexact="" if known_after else _NO_EXACT,
         heavy_tailed=tuple(dict.fromkeys(first.heavy_tailed + second.heavy_tailed)),
         is_black_box=first.is_black_box or second.is_black_box,
         under=(lambda law: chained(under(law), second)) if under else None,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from math import prod
 from typing import Annotated, Literal, NamedTuple
 
 from bnstats.layers._bound import Array, Input, Namespace
@@ -35,7 +34,6 @@ _SYNONYMS = Synonyms((("glorot_uniform", "xavier_uniform"), ("he_uniform", "kaim
 InitName = Annotated[Init, _SYNONYMS, Assumed()]
 Mode = Literal["fan_in", "fan_out"]
 Gain = Annotated[float | None, Range("(0, inf)")]
-Slope = Annotated[float, Range("[0, inf)")]
 Bias = Annotated[bool, Assumed()]
 Distribution = Literal["normal", "uniform", "truncated_normal"]
 
@@ -172,7 +170,7 @@ def biases(init: Init, shape: tuple[int, ...], channels: int) -> Weights | None:
 
 def fans_of(shape: tuple[int, ...]) -> tuple[int, int]:
     """Return fan_in and fan_out as torch.nn.init and keras read them off a shape."""
-    return prod(shape[1:]), shape[0] * prod(shape[2:])
+    return math.prod(shape[1:]), shape[0] * math.prod(shape[2:])
 
 
 def independent(distribution: Distribution, std: float, shape: tuple[int, ...]) -> Weights:
@@ -201,11 +199,11 @@ def _unit_norm(shape: tuple[int, ...], groups: int, *, by_first: bool) -> Weight
         w = w / xp.sqrt(xp.sum(w * w, axis=over, keepdims=True))
         return xp.reshape(w, (*shape, w.shape[-1]))
 
-    return Weights(Input(shape), 1 / prod(grouped[a] for a in over), project)
+    return Weights(Input(shape), 1 / math.prod(grouped[a] for a in over), project)
 
 
 def _orthogonal(gain: float, shape: tuple[int, ...]) -> Weights:
-    rows, columns = shape[0], prod(shape[1:])
+    rows, columns = shape[0], math.prod(shape[1:])
     # The longer side goes down; permutations to (n, longer, shorter) and back.
     there, back = ((2, 1, 0), (2, 1, 0)) if rows < columns else ((2, 0, 1), (1, 2, 0))
 

@@ -85,6 +85,8 @@ class Known:
 
 
 UNKNOWN = Known(math.nan, math.inf, "unknown")
+NO_SUM = Known(0.0, 0.0, CONSTANT)  # a mean over positions that is 0 in every draw
+SYMMETRIC = Known(0.0, 0.0, "symmetry")  # the mean of what is as likely with the other sign
 
 
 def summed(*terms: Known) -> Known:
@@ -188,5 +190,4 @@ class ExactMoments:
     @property
     def stated(self) -> dict[str, Known]:
         """The moments that are stated, by name."""
-        found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: known for name, known in found.items() if known is not UNKNOWN}
+        return {name: known for name, known in vars(self).items() if known is not UNKNOWN}

@@ -17,6 +17,8 @@ from bnstats.layers._windows import Region, Side, Stretch, Windows
 
 _MOST_ELEMENTS = 10**7
 _MOST_KINDS = 2**16
+# Of pooling over sliding windows, and over those that adapt.
+CITE = "torch.nn.functional; https://arxiv.org/abs/1603.07285 for the geometry"
 # Examples of windows that share out a map, by the number of its sides.
 SHARED_OUT = {
     1: ("input_size=8,output_size=3",),
@@ -42,9 +44,9 @@ def by_side(sides: int, **sizes: Size | str) -> list[tuple[Any, ...]]:
     return list(zip(*(per_side(name, size, sides) for name, size in sizes.items()), strict=True))
 
 
-def laid_out(sides: tuple[Side, ...], *, interior: bool) -> Windows:
+def laid_out(sides: tuple[Side, ...]) -> Windows:
     """Return the windows unless a draw would take minutes."""
-    found = Windows(sides, interior)
+    found = Windows(sides)
     if prod(found.kernel) * prod(found.count) > _MOST_ELEMENTS:
         raise ParameterError(f"the windows of one draw hold more than {_MOST_ELEMENTS:,} elements")
     return found
@@ -83,10 +85,10 @@ def windows(
     if input_size is None:
         if region != "all":
             raise ParameterError(f"region={region} is a part of a finite map: it needs input_size")
-        found = laid_out(tuple(_interior(k, s, d) for k, s, _, d in each), interior=True)
+        found = laid_out(tuple(_interior(k, s, d) for k, s, _, d in each))
         return replace(found, hints=idle_hints(padding, ceil_mode=ceil_mode))
     each = by_side(sides, **slid, input_size=input_size)
-    found = laid_out(tuple(_finite(*side, ceil_mode=ceil_mode) for side in each), interior=False)
+    found = laid_out(tuple(_finite(*side, ceil_mode=ceil_mode) for side in each))
     if region == "all":
         return found
     part = replace(found, region=region)
@@ -149,7 +151,7 @@ def adaptive_windows(sides: int, output_size: Size, input_size: Size) -> Windows
     divide n, extents differ and windows overlap; they recur after o/gcd(n, o) of them.
     """
     each = by_side(sides, output_size=output_size, input_size=input_size)
-    return laid_out(tuple(_adaptive(*side) for side in each), interior=False)
+    return laid_out(tuple(_adaptive(*side) for side in each))
 
 
 def _adaptive(output: int, size: int) -> Side:

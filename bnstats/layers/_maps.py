@@ -14,8 +14,9 @@ from math import fsum, prod
 from typing import TypeAlias
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._known import CONSTANT, UNKNOWN, ExactMoments, Known
+from bnstats.layers._known import NO_SUM, UNKNOWN, ExactMoments, Known
 from bnstats.layers._parameters import ParameterError
+from bnstats.layers._windows import laid_along
 
 Taps: TypeAlias = dict[int, float]  # weights by position
 
@@ -109,7 +110,7 @@ def linear_map(sides: Sequence[Along], outside: float = 0.0) -> BoundLayer:
             m4_y=3 * var_y.squared() if rows == 1 else UNKNOWN,
             var_ms_y=Known(2 * var**2 * overlap / rows**2) if several else UNKNOWN,
             ms_dx=Known(ms_dx),
-            mean_dx=UNKNOWN if sums else Known(0.0, 0.0, CONSTANT),
+            mean_dx=UNKNOWN if sums else NO_SUM,
             m4_dx=Known(3 * ms_dx**2) if positions == 1 else UNKNOWN,
             var_ms_dx=Known(2 * dy2**2 * overlap / positions**2) if positions > 1 else UNKNOWN,
         )
@@ -120,15 +121,13 @@ def linear_map(sides: Sequence[Along], outside: float = 0.0) -> BoundLayer:
 def _gathered(xp: Namespace, x: Array, axis: int, rows: Sequence[Taps]) -> Array:
     """Return the weighted sums along an axis, one tap of every row at a time."""
     taps = [list(row.items()) for row in rows]
-    shape = [1] * x.ndim
-    shape[axis] = len(rows)
     y: Array = 0
     for i in range(max(map(len, taps), default=0)):
         at = [row[i] if i < len(row) else (0, 0.0) for row in taps]
         part = xp.take(x, xp.asarray([position for position, _ in at]), axis=axis)
         weights = [weight for _, weight in at]
         if set(weights) != {1.0}:
-            part = part * xp.reshape(xp.asarray(weights, dtype=x.dtype), tuple(shape))
+            part = part * laid_along(xp, weights, axis, x)
         y = y + part
     return y
 
@@ -137,8 +136,5 @@ def _inside(xp: Namespace, sides: Sequence[Along], like: Array) -> Array:
     """Return 1 for every output that has taps, 0 for the others."""
     found: Array = 1
     for axis, side in enumerate(sides):
-        shape = [1] * like.ndim
-        shape[axis] = len(side.rows)
-        held = xp.asarray([float(bool(row)) for row in side.rows], dtype=like.dtype)
-        found = found * xp.reshape(held, tuple(shape))
+        found = found * laid_along(xp, [float(bool(row)) for row in side.rows], axis, like)
     return found

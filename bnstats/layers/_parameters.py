@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def parameters_of(build: Callable[..., Any]) -> tuple[Parameter, ...]:
 def _keyword_parameters(declared: Callable[..., Any]) -> tuple[Parameter, ...]:
     if not declared.__code__.co_kwonlyargcount:
         return ()  # sooner known than by its signature, which every start of the program pays for
-    hints = typing.get_type_hints(declared, include_extras=True)
+    hints = get_type_hints(declared, include_extras=True)
     return tuple(
         read_parameter(p.name, hints[p.name], p.default)
         for p in inspect.signature(declared).parameters.values()
@@ -107,15 +106,13 @@ def _keyword_parameters(declared: Callable[..., Any]) -> tuple[Parameter, ...]:
 
 def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
     """Read a parameter off its annotation and default; a type no spec can hold: TypeError."""
-    notes: tuple[Any, ...] = ()
-    if typing.get_origin(hint) is typing.Annotated:
-        hint, *rest = typing.get_args(hint)
-        notes = tuple(rest)
-    among = typing.get_args(hint)
-    is_choice = typing.get_origin(hint) is Literal
-    words = [typing.get_args(t) for t in among if typing.get_origin(t) is Literal]
+    notes: list[Any] = []
+    if get_origin(hint) is Annotated:
+        hint, *notes = get_args(hint)
+    among = get_args(hint)
+    words = [get_args(t) for t in (hint, *among) if get_origin(t) is Literal]
     kinds: dict[Kind, bool] = {
-        "word": is_choice or hint is str,
+        "word": get_origin(hint) is Literal or hint is str,
         "size": tuple[int, ...] in among,
         "bool": bool in (hint, *among),
         "number": hint == int | float,
@@ -131,7 +128,7 @@ def read_parameter(name: str, hint: Any, default: Any) -> Parameter:
         kind=kind,
         default=None if required else default,
         required=required,
-        choices=among if is_choice else sum(words, ()),
+        choices=sum(words, ()),
         range=next((n for n in notes if isinstance(n, Range)), None),
         follows=next((n.name for n in notes if isinstance(n, Follows)), None),
         synonyms=next((n.words for n in notes if isinstance(n, Synonyms)), ()),

@@ -49,6 +49,8 @@ class Layer:
         ``bind(**values)`` returns the `BoundLayer`; raises `ParameterError`.
     examples
         Parameter texts that stand in the table of constants; empty for the default alone.
+    made_of
+        The layers that a composed one is made of.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Layer:
     cite: str = ""
     aliases: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
+    made_of: tuple[Layer, ...] = field(default=(), repr=False)
 
     @functools.cached_property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -80,7 +83,7 @@ def find(name: str) -> tuple[Layer, str] | None:
     return None if layer is None else (layer, carried)
 
 
-def register(layer: Layer) -> Layer:
+def register(layer: Layer) -> None:
     """Add a layer to the registry; a name that is taken raises ValueError."""
     parted = (alias.partition(":") for alias in layer.aliases)
     aliases = {name: (layer.name, carried) for name, _, carried in parted}
@@ -89,7 +92,6 @@ def register(layer: Layer) -> Layer:
             raise ValueError(f"layer name {name!r} is taken")
     LAYERS[layer.name] = layer
     ALIASES.update(aliases)
-    return layer
 
 
 def structured(
@@ -171,11 +173,8 @@ def elementwise(
         def build(**values: Any) -> BoundLayer:
             values = (function.__kwdefaults__ or {}) | values
 
-            def f(xp: Namespace, x: Array) -> tuple[Array, Array]:
-                return function(xp, x, **values)
-
             breaks = breakpoints(**values) if callable(breakpoints) else breakpoints
-            return pointwise_layer(f, breaks, closed_form)
+            return pointwise_layer(functools.partial(function, **values), breaks, closed_form)
 
         structured(formula, gradient, **about)(build)
         return function
@@ -223,12 +222,11 @@ def pointwise_moments(
     """
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
-        mean = expect(value, breakpoints=breakpoints)
+        over = functools.partial(expect, breakpoints=breakpoints)
+        mean = over(value)
 
         def central(power: int) -> Known:
-            return expect(
-                lambda xp, x: (value(xp, x) - mean.value) ** power, breakpoints=breakpoints
-            )
+            return over(lambda xp, x: (value(xp, x) - mean.value) ** power)
 
         var, dy2 = central(2), law.dy_std**2
         # The rounding of f, relative to E[y]; where f hardly varies it is most of y − E[y].
@@ -244,16 +242,13 @@ def pointwise_moments(
         return ExactMoments(
             mean_y=mean,
             var_y=var,
-            cov_xy=law.x_std
-            * expect(lambda xp, x: z(x) * (value(xp, x) - mean.value), breakpoints=breakpoints),
-            drift=expect(
-                lambda xp, x: 0.5 * (z(x) ** 2 - 1) * value(xp, x) ** 2, breakpoints=breakpoints
-            ),
-            mean_slope=expect(slope, breakpoints=breakpoints),
+            cov_xy=law.x_std * over(lambda xp, x: z(x) * (value(xp, x) - mean.value)),
+            drift=over(lambda xp, x: 0.5 * (z(x) ** 2 - 1) * value(xp, x) ** 2),
+            mean_slope=over(slope),
             m3_y=central(3),
             m4_y=central(4),
-            ms_dx=dy2 * expect(lambda xp, x: slope(xp, x) ** 2, breakpoints=breakpoints),
-            m4_dx=3 * dy2**2 * expect(lambda xp, x: slope(xp, x) ** 4, breakpoints=breakpoints),
+            ms_dx=dy2 * over(lambda xp, x: slope(xp, x) ** 2),
+            m4_dx=3 * dy2**2 * over(lambda xp, x: slope(xp, x) ** 4),
         )
 
     return moments

@@ -104,14 +104,17 @@ def weighted_layer(
 
     on_map, on_windows = Input((inner, *w.size)), Input((outer, *w.count))
     x, dy = (on_windows, on_map) if transposed else (on_map, on_windows)
-    inputs = {"x": x, "dy": dy, "weight": weight.drawn}
-    if offset is not None:
-        inputs["bias"] = offset.drawn
+    inputs = inputs_of(x, dy, weight=weight, bias=offset)
     hints: tuple[str, ...] = ()
     if weight.fans and (groups > 1 or transposed):
         stored, (fan_in, fan_out) = "x".join(map(str, shape)), weight.fans
         hints = (f"fans of the weight, {stored} as torch stores it: in {fan_in}, out {fan_out}",)
     return BoundLayer(inputs, forward, moments, hints=hints)
+
+
+def inputs_of(x: Input, dy: Input, **drawn: Weights | None) -> dict[str, Input]:
+    """Return the inputs of a layer with weights by name, but for those that are None."""
+    return {"x": x, "dy": dy} | {name: w.drawn for name, w in drawn.items() if w is not None}
 
 
 def _by_channel(

@@ -60,7 +60,8 @@ class Side:
     margin
         How much of the padding on each side counts as elements.
     period
-        The positions of x whose dx belongs to the event; all of them unless it is given.
+        The positions of x whose dx belongs to the event, one stride of them, if the side is a piece
+        of an unbounded one; None for all of them.
     """
 
     size: int
@@ -126,8 +127,6 @@ class Windows:
     ----------
     sides
         The windows along each side.
-    interior
-        Whether the map is a piece of an unbounded one.
     region
         Which part of a finite map counts. Windows inside the map are interior, those that reach
         over its edge are border; positions are interior where along each side all the windows are
@@ -137,7 +136,6 @@ class Windows:
     """
 
     sides: tuple[Side, ...]
-    interior: bool
     region: Region = "all"
     hints: tuple[str, ...] = ()
 
@@ -211,7 +209,7 @@ class Windows:
                 return within / positions
             whole = replace(self, region="all")
             return (whole.per_position(value) * prod(self.size) - within) / positions
-        windows = 1 if self.interior else prod(self.count)
+        windows = prod(1 if side.period else side.count for side in self.sides)
         kept = prod(len(side.kept) for side in self.sides)
         return float(self.per_window(value) * windows / kept)
 
@@ -240,7 +238,12 @@ class Windows:
             if len(set(values)) == 1:
                 found = found * values[0]
                 continue
-            along = [1] * (len(self.sides) + 1)
-            along[axis] = side.count
-            found = found * xp.reshape(xp.asarray(values, dtype=like.dtype), tuple(along))
+            found = found * laid_along(xp, values, axis, like)
         return found
+
+
+def laid_along(xp: Namespace, values: Sequence[float], axis: int, like: Array) -> Array:
+    """Return numbers along an axis of an array like another one, to broadcast with it."""
+    shape = [1] * like.ndim
+    shape[axis] = len(values)
+    return xp.reshape(xp.asarray(values, dtype=like.dtype), tuple(shape))

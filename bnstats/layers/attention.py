@@ -6,11 +6,9 @@ import math
 from typing import Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._known import CONSTANT, ExactMoments, Known
+from bnstats.layers._known import NO_SUM, UNKNOWN, ExactMoments, Known
 from bnstats.layers._parameters import Elements, Width
 from bnstats.layers._registry import structured
-
-_PARTS = ("query", "key", "value")
 
 
 @structured(
@@ -31,7 +29,6 @@ def scaled_dot_product_attention(
     """One head over one sequence; dx is that of all three inputs, or of the one named."""
     n, d = length, head_dim
     scale = 1 / math.sqrt(d)
-    shown = [_PARTS.index(gradient)] if gradient != "all" else [0, 1, 2]
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         q, k, v = draws["x"][0], draws["x"][1], draws["x"][2]
@@ -54,16 +51,15 @@ def scaled_dot_product_attention(
                 dq.append(xp.sum(s[:, None] * k[seen], axis=0))
                 dk = xp.add_at(dk, seen, s[:, None] * q[i][None])
                 dv = xp.add_at(dv, seen, w[:, None] * dy[i][None])
-            found = (xp.stack(dq), dk, dv)
-            return xp.stack([found[part] for part in shown])
+            found = {"query": xp.stack(dq), "key": dk, "value": dv}
+            return xp.stack([*found.values()] if gradient == "all" else [found[gradient]])
 
         return y, backward
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
         # The weights sum to one and do not depend on the values; Σ_j s_ij is 0.
-        known = ExactMoments(mean_y=Known(law.x_mean))
-        none = ExactMoments(mean_dx=Known(0.0, 0.0, CONSTANT))
-        return known | none if gradient == "key" else known
+        mean_dx = NO_SUM if gradient == "key" else UNKNOWN
+        return ExactMoments(mean_y=Known(law.x_mean), mean_dx=mean_dx)
 
     why = "the weights are those of products of normal numbers"
     return BoundLayer(

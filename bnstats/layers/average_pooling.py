@@ -7,13 +7,12 @@ from math import prod
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known
-from bnstats.layers._layout import SHARED_OUT, WHOLE_MAP, adaptive_windows, in_region, windows
+from bnstats.layers._layout import CITE, SHARED_OUT, WHOLE_MAP, adaptive_windows, in_region, windows
 from bnstats.layers._parameters import MapSize, Padding, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import over_windows, total
 from bnstats.layers._registry import structured_by_sides
 from bnstats.layers._windows import Extent, Region, Windows
 
-_CITE = "torch.nn.functional; https://arxiv.org/abs/1603.07285 for the geometry"
 _FORMULA = "y_w = mean of x_i over i in window w"
 _GRADIENT = "dx_i = Σ_w dy_w/|w| over the windows w that hold i"
 
@@ -58,7 +57,7 @@ def mean_of(
     _FORMULA,
     _GRADIENT,
     name="avg_pool{}d",
-    cite=_CITE,
+    cite=CITE,
     aliases=(
         "average_pooling{}d",
         "flax.avg_pool{}d:stride=1",
@@ -106,7 +105,7 @@ def avg_pool(
     f"{_FORMULA} = [⌊w·n/o⌋, ⌈(w+1)·n/o⌉)",
     _GRADIENT,
     name="adaptive_avg_pool{}d",
-    cite=_CITE,
+    cite=CITE,
     examples=SHARED_OUT,
 )
 def adaptive_avg_pool(sides: int, *, output_size: Sizes, input_size: Sizes) -> BoundLayer:

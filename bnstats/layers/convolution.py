@@ -11,12 +11,13 @@ from functools import partial
 from typing import Annotated
 
 from bnstats.layers._bound import BoundLayer
-from bnstats.layers._initialisation import CITE, Bias, Gain, InitName, Mode, Slope, weights
+from bnstats.layers._initialisation import CITE, Bias, Gain, InitName, Mode, weights
 from bnstats.layers._layout import by_side, idle_hints, in_region, windows
 from bnstats.layers._parameters import (
     Assumed,
     Count,
     MapSize,
+    NonNegative,
     Padding,
     PaddingOrSame,
     ParameterError,
@@ -57,7 +58,7 @@ def conv(
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Gain = None,
-    a: Slope = 0.0,
+    a: NonNegative = 0.0,
     bias: Bias = False,
 ) -> BoundLayer:
     """Convolution, its weights drawn afresh for every draw; b is 0 unless bias=true."""
@@ -97,7 +98,7 @@ def conv_transpose(
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Gain = None,
-    a: Slope = 0.0,
+    a: NonNegative = 0.0,
     bias: Bias = False,
 ) -> BoundLayer:
     """Transposed convolution: a convolution's backward as the forward, and back."""

@@ -6,7 +6,6 @@ Mean, variance and E[dx²] of one element do not depend on how many elements sha
 from __future__ import annotations
 
 import math
-from math import prod
 from typing import Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
@@ -39,7 +38,7 @@ def _masked(shape: tuple[int, ...], p: float, scale: float, shift: float = 0.0) 
         # y − E[y] is normal with mean p·gap; dropped, it is −(1 − p)·gap.
         gap, std = scale * (law.x_mean + shift), scale * law.x_std
         kept, dropped = p * gap, -keep * gap
-        dy2, scalar = (scale * law.dy_std) ** 2, prod(shape) == 1
+        dy2, scalar = (scale * law.dy_std) ** 2, math.prod(shape) == 1
         m4 = keep * (kept**4 + 6 * (kept * std) ** 2 + 3 * std**4) + p * dropped**4
         return ExactMoments(
             mean_y=Known(keep * scale * law.x_mean),
@@ -101,14 +100,11 @@ _ALPHA_FORMULA = (
 )
 
 
-def _alpha_scale(p: float) -> float:
-    return 1 / math.sqrt((_SATURATION**2 * p + 1) * (1 - p)) if p < 1 else 0.0
-
-
 def _alpha_dropout(shape: tuple[int, ...], p: float, *, training: bool) -> BoundLayer:
     if not training:
         return pointwise_layer(lambda xp, x: (x, xp.ones_like(x)), ())
-    return _masked(shape, p, _alpha_scale(p), _SATURATION)
+    scale = 1 / math.sqrt((_SATURATION**2 * p + 1) * (1 - p)) if p < 1 else 0.0
+    return _masked(shape, p, scale, _SATURATION)
 
 
 @structured(

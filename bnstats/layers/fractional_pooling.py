@@ -82,7 +82,7 @@ def fractional_max_pool(
     k = per_side("kernel_size", kernel_size, sides)
     o = per_side("output_size", output_size, sides)
     n = per_side("input_size", input_size, sides)
-    w = laid_out(tuple(map(_side, k, o, n, (int(sides == 3),) * sides)), interior=False)
+    w = laid_out(tuple(map(_side, k, o, n, (int(sides == 3),) * sides)))
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         x, samples = draws["x"], draws["random_samples"]

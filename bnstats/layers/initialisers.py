@@ -9,18 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._initialisation import Distribution, fans_of, independent, weights
-from bnstats.layers._known import CONSTANT, ExactMoments, Known
+from bnstats.layers._known import CONSTANT, SYMMETRIC, ExactMoments, Known
 from bnstats.layers._parameters import Count, ParameterError, Positive, Range, Synonyms, Width
 from bnstats.layers._registry import structured
 
 Edge = Annotated[float, Range("[-8, 8]")]  # beyond lies a share of 1e-15
 Cut = Annotated[float, Range("(0, 8]")]
 Density = Callable[[Namespace, Array], Array]
-_GRADIENT = "dx = 0:  y does not depend on x"
+_no_gradient = partial(structured, gradient="dx = 0:  y does not depend on x")
 _ENDS = 4.0  # of the tanh-sinh rule: the weight of what lies beyond is 1e-37
 
 
@@ -37,7 +38,6 @@ def _initialiser(
         return weight(xp, draws["weight"]), lambda dy: xp.zeros_like(x)
 
     def stated(law: Law, expect: Expect) -> ExactMoments:
-        del law
         return moments(expect) | ExactMoments(ms_dx=Known(0.0), m4_dx=Known(0.0))
 
     return BoundLayer({"x": Input(), "dy": Input(shape), "weight": drawn}, forward, stated)
@@ -104,8 +104,7 @@ def _cut_moments(
         return mean.widened(2 * noise * (mean.value if size is None else size))
 
     symmetric = low == -high
-    zero = Known(0.0, 0.0, "symmetry")
-    mean = zero if symmetric else mean_of(lambda d: d, (high - low) / 2)
+    mean = SYMMETRIC if symmetric else mean_of(lambda d: d, (high - low) / 2)
 
     def central(power: int, size: float | None = None) -> Known:
         found = mean_of(lambda d: (d - mean.value) ** power, size)
@@ -115,7 +114,7 @@ def _cut_moments(
     return ExactMoments(
         mean_y=scale * (mean + (low + high) / 2),
         var_y=central(2),
-        m3_y=zero if symmetric else central(3, (m4.value / scale**4) ** 0.75),
+        m3_y=SYMMETRIC if symmetric else central(3, (m4.value / scale**4) ** 0.75),
         m4_y=m4,
     )
 
@@ -124,9 +123,8 @@ def _share_below(z: float) -> float:
     return 0.5 * math.erfc(-z / math.sqrt(2))
 
 
-@structured(
+@_no_gradient(
     "y = std·z,  z ~ N(0, 1) given lower ≤ z ≤ upper;  corrected: std·z/σ[z]",
-    _GRADIENT,
     cite="N. L. Johnson et al., Continuous Univariate Distributions 1, 1994, 13.10.1; "
     "jax.nn.initializers.truncated_normal, keras.initializers.TruncatedNormal",
     aliases=(
@@ -152,16 +150,14 @@ def truncated_normal(
         z = xp.clip(xp.ndtri(below + between * u), low, high)  # in float32 a share may round to 1
         return (sign * scale) * z
 
-    return _initialiser(
-        Input(distribution="uniform"),
-        weight,
-        lambda expect: _cut_moments(expect, _normal, lower, upper, scale),
-    )
+    def moments(expect: Expect) -> ExactMoments:
+        return _cut_moments(expect, _normal, lower, upper, scale)
+
+    return _initialiser(Input(distribution="uniform"), weight, moments)
 
 
-@structured(
+@_no_gradient(
     "y = |w|,  w complex normal with E|w|² = std², given |w| ≤ upper·std;  corrected: y/rms[y]·std",
-    _GRADIENT,
     cite="jax.nn.initializers.variance_scaling with a complex dtype, which cuts at upper=2",
     examples=("", "corrected=true"),
 )
@@ -176,19 +172,17 @@ def complex_truncated_normal(
     def weight(xp: Namespace, u: Array) -> Array:
         return scale * xp.clip(xp.sqrt(-xp.log1p(-inside * u)), 0.0, upper)
 
-    return _initialiser(
-        Input(distribution="uniform"),
-        weight,
-        lambda expect: _cut_moments(expect, _modulus, 0.0, upper, scale),
-    )
+    def moments(expect: Expect) -> ExactMoments:
+        return _cut_moments(expect, _modulus, 0.0, upper, scale)
+
+    return _initialiser(Input(distribution="uniform"), weight, moments)
 
 
 # --- scaled by fans -------------------------------------------------------------------------------
 
 
-@structured(
+@_no_gradient(
     "y ~ distribution with σ[y] = √(scale/n),  n the fan of mode",
-    _GRADIENT,
     cite="jax.nn.initializers.variance_scaling, keras.initializers.VarianceScaling",
     aliases=(
         "jax.nn.initializers.variance_scaling",
@@ -220,9 +214,8 @@ def variance_scaling(
     if distribution == "truncated_normal":
         return replace(truncated_normal(std=std, corrected=True), hints=hints)
     law, kurtosis = independent(distribution, std, ()), 3.0 if distribution == "normal" else 1.8
-    zero = Known(0.0, 0.0, "symmetry")
     stated = ExactMoments(
-        mean_y=zero, var_y=Known(law.ms), m3_y=zero, m4_y=Known(kurtosis * law.ms**2)
+        mean_y=SYMMETRIC, var_y=Known(law.ms), m3_y=SYMMETRIC, m4_y=Known(kurtosis * law.ms**2)
     )
     return replace(_initialiser(law.drawn, law.tensor, lambda expect: stated), hints=hints)
 
@@ -230,9 +223,8 @@ def variance_scaling(
 # --- orthogonal -----------------------------------------------------------------------------------
 
 
-@structured(
+@_no_gradient(
     "y = gain·Q,  Q (out_features, in_features) semi-orthogonal, by Haar's measure",
-    _GRADIENT,
     cite="arXiv:1312.6120",
     aliases=(
         "torch.nn.init.orthogonal_",
@@ -250,9 +242,8 @@ def orthogonal(
     return _initialiser(law.drawn, law.tensor, lambda expect: _of_fixed_norm(law.ms), shape)
 
 
-@structured(
+@_no_gradient(
     "y = gain·Q in the middle of the kernel and 0 elsewhere,  QᵀQ = 1",
-    _GRADIENT,
     cite="arXiv:1806.05393",
     aliases=("jax.nn.initializers.delta_orthogonal",),
     examples=("", "in_channels=3,out_channels=8"),

@@ -6,21 +6,12 @@ import math
 from functools import partial
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._initialisation import (
-    CITE,
-    Bias,
-    Gain,
-    InitName,
-    Mode,
-    Slope,
-    independent,
-    weights,
-)
+from bnstats.layers._initialisation import CITE, Bias, Gain, InitName, Mode, independent, weights
 from bnstats.layers._known import ExactMoments, Known
 from bnstats.layers._layout import windows
-from bnstats.layers._parameters import Width
+from bnstats.layers._parameters import NonNegative, Width
 from bnstats.layers._registry import structured
-from bnstats.layers._weighted import weighted_layer
+from bnstats.layers._weighted import inputs_of, weighted_layer
 
 
 @structured(
@@ -56,7 +47,7 @@ def linear(
     init: InitName = "unit_fan_out",
     mode: Mode = "fan_in",
     gain: Gain = None,
-    a: Slope = 0.0,
+    a: NonNegative = 0.0,
     bias: Bias = False,
 ) -> BoundLayer:
     """Linear layer, its weights drawn afresh for every draw; b is 0 unless bias=true."""
@@ -109,7 +100,6 @@ def bilinear(
             ),
         )
 
-    inputs = {"x": Input((first + second,)), "dy": Input((out_features,)), "weight": weight.drawn}
-    if offset is not None:
-        inputs["bias"] = offset.drawn
+    x, dy = Input((first + second,)), Input((out_features,))
+    inputs = inputs_of(x, dy, weight=weight, bias=offset)
     return BoundLayer(inputs, forward, moments)

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
-from bnstats.layers._known import CONSTANT, ExactMoments, Known
+from bnstats.layers._known import NO_SUM, ExactMoments, Known
 from bnstats.layers._maps import along, linear_map
 from bnstats.layers._parameters import Elements, NonNegative, Probability
 from bnstats.layers._registry import structured
 from bnstats.layers.softmax import log_softmax
 
+_loss = partial(structured, cite="torch.nn.functional")
 
-@structured(
+
+@_loss(
     "y = log Σ e^x − x_t,  t the class",
     "dx = dy·(e^x/Σ e^x − [i = t])",
-    cite="torch.nn.functional",
     aliases=("torch.CrossEntropyLoss",),
     examples=("", "n=2", "n=1000"),
 )
@@ -40,7 +42,7 @@ def cross_entropy(*, n: Elements = 10, label_smoothing: Probability = 0.0) -> Bo
         # where E[s·q] is 1/n and E|s|² is that of the log-softmax, 1 + n·E[s₁²] − 2/n.
         known, dy2 = logarithm.moments(law, expect), law.dy_std**2
         rest = (1 - label_smoothing) ** 2 + (2 - label_smoothing) * spread - 1
-        found = {"mean_y": -known.mean_y, "mean_dx": Known(0.0, 0.0, CONSTANT)}
+        found = {"mean_y": -known.mean_y, "mean_dx": NO_SUM}
         if not label_smoothing:
             found["var_y"] = known.var_y
         return ExactMoments(**found, ms_dx=(known.ms_dx + dy2 * rest) / n)
@@ -52,21 +54,15 @@ def cross_entropy(*, n: Elements = 10, label_smoothing: Probability = 0.0) -> Bo
     return BoundLayer(inputs, forward, moments, why_inexact=why)
 
 
-@structured(
-    "y = −x_t,  t the class",
-    "dx = −dy·[i = t]",
-    cite="torch.nn.functional",
-    examples=("", "n=2"),
-)
+@_loss("y = −x_t,  t the class", "dx = −dy·[i = t]", examples=("", "n=2"))
 def nll_loss(*, n: Elements = 10) -> BoundLayer:
     """Negative log-likelihood, x being n log-probabilities; the class is the first."""
     return linear_map([along(n, 1, lambda i: {0: -1.0})])
 
 
-@structured(
+@_loss(
     "y = Σ max(0, margin − x_t + x_i)/n over i ≠ t,  t the class",
     "dx_i = dy·s_i/n,  s_i = [margin − x_t + x_i > 0] for i ≠ t;  dx_t = −dy·Σ s_i/n",
-    cite="torch.nn.functional",
     examples=("", "n=2"),
 )
 def multi_margin_loss(*, n: Elements = 10, margin: NonNegative = 1.0) -> BoundLayer:
@@ -104,16 +100,15 @@ def multi_margin_loss(*, n: Elements = 10, margin: NonNegative = 1.0) -> BoundLa
             mean_y=mean,
             var_y=(share / n) * over(lambda p, e, e2: e2 + others * e * e) - mean.squared(),
             ms_dx=law.dy_std**2 * ms_dx,
-            mean_dx=Known(0.0, 0.0, CONSTANT),
+            mean_dx=NO_SUM,
         )
 
     return BoundLayer({"x": Input((n,)), "dy": Input((1,))}, forward, moments)
 
 
-@structured(
+@_loss(
     "y = max(0, margin − t·(a − b)),  x = (a, b),  t = ±1 equally likely",
     "da = −dy·t·[y > 0],  db = −da",
-    cite="torch.nn.functional",
     examples=("", "margin=1"),
 )
 def margin_ranking_loss(*, margin: NonNegative = 0.0) -> BoundLayer:
@@ -130,23 +125,19 @@ def margin_ranking_loss(*, margin: NonNegative = 0.0) -> BoundLayer:
         # t·(a − b) is normal of mean 0, √2 times as wide as x.
         edge = law.x_mean + margin / math.sqrt(2)
 
-        def over(value: Callable[[Namespace, Array], Array]) -> Known:
+        def over(value: Callable[[Array], Array]) -> Known:
             def of_x(xp: Namespace, x: Array) -> Array:
-                return value(xp, margin - math.sqrt(2) * (x - law.x_mean))
+                return value(xp.maximum(margin - math.sqrt(2) * (x - law.x_mean), 0))
 
             return expect(of_x, breakpoints=(edge,))
 
-        mean = over(lambda xp, short: xp.maximum(short, 0))
-
-        def central(power: int) -> Known:
-            return over(lambda xp, short: (xp.maximum(short, 0) - mean.value) ** power)
-
+        mean = over(lambda y: y)
         ms_dx = Known(0.5 * law.dy_std**2 * math.erfc(-margin / (2 * law.x_std)))
         return ExactMoments(
             mean_y=mean,
-            var_y=central(2),
-            m4_y=central(4),
-            mean_dx=Known(0.0, 0.0, CONSTANT),
+            var_y=over(lambda y: (y - mean.value) ** 2),
+            m4_y=over(lambda y: (y - mean.value) ** 4),
+            mean_dx=NO_SUM,
             ms_dx=ms_dx,
             var_ms_dx=3 * law.dy_std**2 * ms_dx - ms_dx.squared(),
         )

@@ -11,14 +11,13 @@ from math import prod
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._known import UNKNOWN, ExactMoments, Known, summed
-from bnstats.layers._layout import SHARED_OUT, WHOLE_MAP, adaptive_windows, in_region, windows
+from bnstats.layers._layout import CITE, SHARED_OUT, WHOLE_MAP, adaptive_windows, in_region, windows
 from bnstats.layers._parameters import MapSize, Padding, ParameterError, Sizes, Stride
 from bnstats.layers._reductions import largest, over_windows
 from bnstats.layers._registry import Pointwise, structured_by_sides
 from bnstats.layers._windows import Region, Windows
 
 _ROUNDING = 2.0**-45
-_CITE = "torch.nn.functional; https://arxiv.org/abs/1603.07285 for the geometry"
 _FORMULA = "y_w = max of x_i over i in window w"
 _GRADIENT = "dx_i = Σ_w dy_w·[x_i is the maximum of w]"
 
@@ -29,38 +28,19 @@ def _largest_of(w: Windows) -> BoundLayer:
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         return over_windows(xp, draws["x"], w, largest, padding=-float("inf"))
 
-    def moments(law: Law, expect: Expect) -> ExactMoments:
+    def moments(
+        law: Law, expect: Expect, f: Pointwise | None = None, breakpoints: tuple[float, ...] = ()
+    ) -> ExactMoments:
         shares = [(extent.inside, share) for extent, share in w.shares.items()]
-        return max_moments(shares, w.per_position(lambda e: 1), prod(w.count) == 1, law, expect)
+        windows, scalar = w.per_position(lambda e: 1), prod(w.count) == 1
+        return max_moments(shares, windows, scalar, law, expect, f, breakpoints)
 
     def moments_after(
         f: Pointwise, breakpoints: tuple[float, ...], law: Law, expect: Expect
     ) -> ExactMoments:
         # The maximum of an increasing f is f of the maximum, and dx = dy·f′ there.
-        if not _is_increasing(f, breakpoints, expect):
-            return ExactMoments()
-
-        def over_y(value: Callable[[Array, Array], Array]) -> Known:
-            parts = (
-                share
-                * expect(
-                    lambda xp, x: value(*f(xp, x)),
-                    maximum_of=extent.inside,
-                    breakpoints=breakpoints,
-                )
-                for extent, share in w.shares.items()
-            )
-            return summed(*parts).known_by("order statistics")
-
-        mean = over_y(lambda y, slope: y)
-        return ExactMoments(
-            mean_y=mean,
-            var_y=over_y(lambda y, slope: (y - mean.value) ** 2),
-            m4_y=over_y(lambda y, slope: (y - mean.value) ** 4) if prod(w.count) == 1 else UNKNOWN,
-            ms_dx=law.dy_std**2
-            * w.per_position(lambda e: 1)
-            * over_y(lambda y, slope: slope * slope),
-        )
+        rises = _is_increasing(f, breakpoints, expect)
+        return moments(law, expect, f, breakpoints) if rises else ExactMoments()
 
     inputs = {"x": Input(w.size), "dy": Input(w.count)}
     return BoundLayer(inputs, forward, moments, moments_after=moments_after)
@@ -78,9 +58,15 @@ def _is_increasing(f: Pointwise, breakpoints: tuple[float, ...], expect: Expect)
 
 
 def max_moments(
-    shares: Sequence[tuple[int, float]], windows: float, scalar: bool, law: Law, expect: Expect
+    shares: Sequence[tuple[int, float]],
+    windows: float,
+    scalar: bool,
+    law: Law,
+    expect: Expect,
+    f: Pointwise | None = None,
+    breakpoints: tuple[float, ...] = (),
 ) -> ExactMoments:
-    """Return the moments of windows whose y is the largest of m elements of x.
+    """Return the moments of windows whose y is the largest of m elements of x, or f of it.
 
     Parameters
     ----------
@@ -92,18 +78,24 @@ def max_moments(
         Whether y has a single position, and so a fourth moment.
     law, expect
         As `BoundLayer.moments` takes them.
+    f, breakpoints
+        An increasing function with its slope, and where it is not smooth; None for x itself.
     """
 
-    def over_y(value: Callable[[Array], Array]) -> Known:
-        parts = (share * expect(lambda xp, x: value(x), maximum_of=m) for m, share in shares)
+    def over_y(value: Callable[[Array, Array], Array]) -> Known:
+        def at(xp: Namespace, x: Array) -> Array:
+            return value(*f(xp, x)) if f else value(x, 1.0)
+
+        parts = (share * expect(at, maximum_of=m, breakpoints=breakpoints) for m, share in shares)
         return summed(*parts).known_by("order statistics")
 
-    mean = over_y(lambda x: x)
+    mean = over_y(lambda y, slope: y)
+    of_slope = over_y(lambda y, slope: slope * slope) if f else Known(1.0)
     return ExactMoments(
         mean_y=mean,
-        var_y=over_y(lambda x: (x - mean.value) ** 2),
-        m4_y=over_y(lambda x: (x - mean.value) ** 4) if scalar else UNKNOWN,
-        ms_dx=Known(law.dy_std**2 * windows),
+        var_y=over_y(lambda y, slope: (y - mean.value) ** 2),
+        m4_y=over_y(lambda y, slope: (y - mean.value) ** 4) if scalar else UNKNOWN,
+        ms_dx=law.dy_std**2 * windows * of_slope,
     )
 
 
@@ -111,7 +103,7 @@ def max_moments(
     _FORMULA,
     _GRADIENT,
     name="max_pool{}d",
-    cite=_CITE,
+    cite=CITE,
     aliases=("max_pooling{}d:kernel_size=2", "flax.max_pool{}d:stride=1"),
     examples={
         1: ("kernel_size=2", "kernel_size=3"),
@@ -159,7 +151,7 @@ def max_pool(
     f"{_FORMULA} = [⌊w·n/o⌋, ⌈(w+1)·n/o⌉)",
     _GRADIENT,
     name="adaptive_max_pool{}d",
-    cite=_CITE,
+    cite=CITE,
     examples=SHARED_OUT,
 )
 def adaptive_max_pool(sides: int, *, output_size: Sizes, input_size: Sizes) -> BoundLayer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
@@ -17,12 +18,11 @@ from bnstats.layers._registry import Pair, structured
 
 Reduction = Literal["mean", "sum"]
 Variance = Annotated[float, Range("[1e-6, inf)")]  # torch cuts it off there
-Loss: TypeAlias = Callable[
-    [Namespace, Array, Array], Pair
-]  # of outputs and targets, with its slope
+# Of outputs and targets, with its slope.
+Loss: TypeAlias = Callable[[Namespace, Array, Array], Pair]
 
 _NORMAL, _UNIFORM = "t ~ N(0, 1)", "t = 0 or 1 equally likely"
-_CITE = "torch.nn.functional"
+_loss = partial(structured, cite="torch.nn.functional")
 _COUNTS = 21  # a Poisson number of mean 1 is larger with a probability below 1e-19
 
 
@@ -144,10 +144,9 @@ def _of_squares(law: Law) -> _One:
     return _One(*map(Known, (mean, var, 4 * mean, 16 * (var + mean**2), m4)))
 
 
-@structured(
+@_loss(
     f"y = mean (x − t)²,  {_NORMAL};  Σ (x − t)² if reduction=sum",
     "dx = dy·2(x − t)/n",
-    cite=_CITE,
     examples=("", "reduction=sum"),
 )
 def mse_loss(*, n: Width = 10, reduction: Reduction = "mean") -> BoundLayer:
@@ -166,10 +165,9 @@ def _of_distances(law: Law) -> _One:
     return _One(*map(Known, (mean, square - mean**2, 1.0, 1.0, m4)))
 
 
-@structured(
+@_loss(
     f"y = mean |x − t|,  {_NORMAL};  Σ |x − t| if reduction=sum",
     "dx = dy·sign(x − t)/n",
-    cite=_CITE,
     examples=("", "reduction=sum"),
 )
 def l1_loss(*, n: Width = 10, reduction: Reduction = "mean") -> BoundLayer:
@@ -179,7 +177,7 @@ def l1_loss(*, n: Width = 10, reduction: Reduction = "mean") -> BoundLayer:
     )
 
 
-@structured(
+@_loss(
     f"y = mean h,  d = x − t,  {_NORMAL},  h = d²/2 if |d| < delta, else delta·(|d| − delta/2)",
     "dx = dy·d/n, d cut off at ±delta",
     cite="Huber, Annals of Mathematical Statistics 1964",
@@ -192,7 +190,7 @@ def huber_loss(
     return _of_cut_slopes(n, reduction, 1.0, delta)
 
 
-@structured(
+@_loss(
     f"y = mean h,  d = x − t,  {_NORMAL},  h = d²/(2·beta) if |d| < beta, else |d| − beta/2",
     "dx = dy·d/(beta·n), cut off at ±dy/n",
     cite="arXiv:1504.08083",
@@ -205,7 +203,7 @@ def smooth_l1_loss(
     return _of_cut_slopes(n, reduction, beta, 1.0)
 
 
-@structured(
+@_loss(
     f"y = mean ½·(log var + (x − t)²/var),  {_NORMAL};  + ½·log 2π if full=true",
     "dx = dy·(x − t)/(var·n)",
     cite="Nix and Weigend, ICNN 1994",
@@ -229,10 +227,9 @@ def gaussian_nll_loss(
     )
 
 
-@structured(
+@_loss(
     f"y = mean log(1 + e^x) − t·x,  {_UNIFORM}",
     "dx = dy·(1/(1 + e^-x) − t)/n",
-    cite=_CITE,
     aliases=(
         "torch.BCEWithLogitsLoss",
         "torch.SoftMarginLoss",
@@ -251,10 +248,9 @@ def binary_cross_entropy_with_logits(*, n: Width = 10, reduction: Reduction = "m
     return _of_counts(n, reduction, loss, (0.5, 0.5))
 
 
-@structured(
+@_loss(
     "y = mean e^x − t·x,  t a Poisson number of mean 1",
     "dx = dy·(e^x − t)/n",
-    cite=_CITE,
     examples=("",),
 )
 def poisson_nll_loss(*, n: Width = 10, reduction: Reduction = "mean") -> BoundLayer:
@@ -268,10 +264,9 @@ def poisson_nll_loss(*, n: Width = 10, reduction: Reduction = "mean") -> BoundLa
     return _of_counts(n, reduction, loss, chances)
 
 
-@structured(
+@_loss(
     "y = mean h,  h = max(0, margin − x) or x, equally likely",
     "dx = dy/n where h = x, −dy/n·[x < margin] elsewhere",
-    cite=_CITE,
     examples=("", "margin=0.5"),
 )
 def hinge_embedding_loss(

@@ -8,14 +8,13 @@ from typing import Annotated
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._chi import chi
-from bnstats.layers._known import CONSTANT, ExactMoments, Known
+from bnstats.layers._known import NO_SUM, SYMMETRIC, ExactMoments, Known
 from bnstats.layers._maps import along, linear_map
-from bnstats.layers._parameters import Assumed, Range, Width
+from bnstats.layers._parameters import Assumed, Elements, Range, Width
 from bnstats.layers._registry import structured
 from bnstats.layers.max_pooling import max_pool
 
 _EPS = 1e-6  # torch adds it to every difference
-Inputs = Annotated[int, Range("[2, inf)"), Assumed()]
 Vectors = Annotated[int, Range("[3, inf)"), Assumed()]
 
 
@@ -30,13 +29,13 @@ def _weighted_sum(weights: Sequence[float]) -> BoundLayer:
     cite="keras.layers",
     examples=("", "k=3"),
 )
-def add(*, k: Inputs = 2) -> BoundLayer:
+def add(*, k: Elements = 2) -> BoundLayer:
     """Sum of k inputs, as where a residual branch joins."""
     return _weighted_sum([1.0] * k)
 
 
 @structured("y = (x_1 + … + x_k)/k", "dx_i = dy/k", cite="keras.layers")
-def average(*, k: Inputs = 2) -> BoundLayer:
+def average(*, k: Elements = 2) -> BoundLayer:
     """Mean of k inputs."""
     return _weighted_sum([1 / k] * k)
 
@@ -52,7 +51,7 @@ def subtract() -> BoundLayer:
     "dx_i = dy·[x_i is the minimum]",
     cite="keras.layers",
 )
-def minimum(*, k: Inputs = 2) -> BoundLayer:
+def minimum(*, k: Elements = 2) -> BoundLayer:
     """Minimum of k inputs; the maximum is `maxout`."""
     largest = max_pool(1, kernel_size=k)
 
@@ -134,7 +133,7 @@ def cosine_similarity(*, n: Vectors = 64) -> BoundLayer:
         # Directions and lengths are independent; y is an element of a unit vector, of which
         # E[y⁴] = 3/(n(n + 2)), and 1/|a|² has the mean 1/((n − 2)·x_std²).
         return ExactMoments(
-            mean_y=Known(0.0, 0.0, "symmetry"),
+            mean_y=SYMMETRIC,
             var_y=Known(1 / n),
             m4_y=Known(3 / (n * (n + 2))),
             ms_dx=Known(law.dy_std**2 * (1 - 1 / n) / (n * (n - 2) * law.x_std**2)),
@@ -176,7 +175,7 @@ def pairwise_distance(*, n: Width = 64) -> BoundLayer:
             mean_y=std * length.mean,
             var_y=std**2 * length.var,
             m4_y=std**4 * length.m4,
-            mean_dx=Known(0.0, 0.0, CONSTANT),
+            mean_dx=NO_SUM,
             ms_dx=Known(ms_dx),
             var_ms_dx=Known(2 * ms_dx**2),
         )

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._composition import scaled
-from bnstats.layers._known import CONSTANT, UNKNOWN, ExactMoments, Known, summed
+from bnstats.layers._known import CONSTANT, NO_SUM, SYMMETRIC, UNKNOWN, ExactMoments, Known, summed
 from bnstats.layers._parameters import Count, Elements, NonNegative, ParameterError, Positive, Width
 from bnstats.layers._registry import structured
 
 _FORMULA = "y = (x − μ)/√(v + eps),  μ = mean x,  v = mean (x − μ)²"
 _GRADIENT = "dx = (dy − mean dy − y·mean(y·dy))/√(v + eps)"
+_normalises = partial(structured, _FORMULA, _GRADIENT)
 _AS_NONE = 1e-100  # an eps below makes no difference to any sample
 _DOUBLE_EPS, _SINGLE_EPS = 2.0**-52, 2.0**-23  # torch's rms_norm takes that of the dtype
 _FELT = 1e-5  # relative to E[x²], an eps that changes y by half as much
@@ -81,7 +83,7 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
 
         return expect.integral(integrand, low, high)
 
-    zero = Known(0.0, 0.0, CONSTANT if centred else "symmetry")
+    zero = NO_SUM if centred else SYMMETRIC
     mean = m / math.sqrt(math.pi) * over_u(lambda xp, u, a: xp.sqrt(u) / a) if m else zero
     ms = over_u(lambda xp, u, a: u * (k * var / n + m * m / a) / a)
     constant = eps <= _DOUBLE_EPS * var and k > 2  # nothing but rounding moves |y|²
@@ -107,9 +109,7 @@ def _moments(law: Law, expect: Expect, n: int, eps: float, *, centred: bool) -> 
     return replace(known, var_ms_y=eps * (second - first.squared()) * eps)
 
 
-@structured(
-    _FORMULA,
-    _GRADIENT,
+@_normalises(
     cite="arXiv:1502.03167",
     aliases=("torch.SyncBatchNorm", "keras.BatchNormalization:eps=0.001"),
     examples=("", "batch_size=8"),
@@ -119,9 +119,7 @@ def batch_norm(*, batch_size: Elements = 64, eps: NonNegative = 1e-5) -> BoundLa
     return _normalization(batch_size, eps)
 
 
-@structured(
-    _FORMULA,
-    _GRADIENT,
+@_normalises(
     cite="arXiv:1607.06450",
     aliases=("flax.LayerNorm:eps=1e-6", "keras.LayerNormalization:eps=0.001"),
     examples=("", "normalized_shape=8"),
@@ -149,9 +147,7 @@ def rms_norm(*, normalized_shape: Width = 64, eps: NonNegative = _DOUBLE_EPS) ->
     return replace(bound, under=under) if eps == _DOUBLE_EPS else bound
 
 
-@structured(
-    _FORMULA,
-    _GRADIENT,
+@_normalises(
     cite="arXiv:1803.08494",
     aliases=("flax.GroupNorm:eps=1e-6", "keras.GroupNormalization:eps=0.001"),
     examples=("", "num_groups=4"),
@@ -174,9 +170,7 @@ def group_norm(
     return _normalization(per_group * input_size, eps)
 
 
-@structured(
-    _FORMULA,
-    _GRADIENT,
+@_normalises(
     cite="arXiv:1607.08022",
     aliases=("flax.InstanceNorm:eps=1e-6",),
     examples=("", "input_size=8"),
@@ -287,7 +281,7 @@ def local_response_norm(
             counts = {held: windows.count(held) for held in dict.fromkeys(windows)}
             return summed(*(count / n * over_t(held, what) for held, count in counts.items()))
 
-        mean = averaged("mean") if m else Known(0.0, 0.0, "symmetry")
+        mean = averaged("mean") if m else SYMMETRIC
         ms = averaged("square")
         return ExactMoments(
             mean_y=mean, var_y=ms - mean.squared(), ms_dx=dy2 * averaged("gradient")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from bnstats.layers._bound import BoundLayer
 from bnstats.layers._layout import by_side
@@ -10,8 +11,10 @@ from bnstats.layers._maps import Taps, along, linear_map
 from bnstats.layers._parameters import Padding, ParameterError, Sizes
 from bnstats.layers._registry import structured_by_sides
 
-_GRADIENT = "dx_i = Σ dy over the positions of y that show x_i"
+_SHOWN = "dx_i = Σ dy over the positions of y that show x_i"
 _EXAMPLES = dict.fromkeys((1, 2, 3), ("input_size=4,padding=1",))
+# What torch's layers of padding have in common.
+_padding = partial(structured_by_sides, gradient=_SHOWN, cite="torch.nn", examples=_EXAMPLES)
 
 
 def _padded(
@@ -21,7 +24,10 @@ def _padded(
     shown: Callable[[int, int], int | None],
     outside: float = 0.0,
 ) -> BoundLayer:
-    """Return the layer whose y shows x at shown(i, n), i counted from the position of x₀."""
+    """Return the layer whose y shows x at shown(i, n), i counted from the position of x₀.
+
+    Where the padding is negative, so many positions of x are cut off.
+    """
 
     def of_side(padding: int, n: int) -> Callable[[int], Taps]:
         def taps(i: int) -> Taps:
@@ -34,24 +40,21 @@ def _padded(
     return linear_map([along(n, n + 2 * p, of_side(p, n)) for p, n in each], outside)
 
 
-@structured_by_sides(
+@_padding(
     "y = x, and 0 in the padding around it",
-    "dx = dy where x is",
+    gradient="dx = dy where x is",
     name="zero_pad{}d",
-    cite="torch.nn",
     aliases=("torch.pad{}d", "keras.ZeroPadding{}D:padding=1"),
-    examples=_EXAMPLES,
 )
 def zero_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
     """Zero padding on both ends of every side."""
     return constant_pad(sides, padding=padding, value=0.0, input_size=input_size)
 
 
-@structured_by_sides(
+@_padding(
     "y = x, and value in the padding around it",
-    "dx = dy where x is",
+    gradient="dx = dy where x is",
     name="constant_pad{}d",
-    cite="torch.nn",
     examples=dict.fromkeys((1, 2, 3), ("input_size=4,padding=1,value=1",)),
 )
 def constant_pad(sides: int, *, padding: Padding, value: float, input_size: Sizes) -> BoundLayer:
@@ -63,13 +66,7 @@ def constant_pad(sides: int, *, padding: Padding, value: float, input_size: Size
     return _padded(sides, padding, input_size, shown, value)
 
 
-@structured_by_sides(
-    "y_i = x_|i| before x, and x_2(n−1)−i behind it",
-    _GRADIENT,
-    name="reflection_pad{}d",
-    cite="torch.nn",
-    examples=_EXAMPLES,
-)
+@_padding("y_i = x_|i| before x, and x_2(n−1)−i behind it", name="reflection_pad{}d")
 def reflection_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
     """Mirror images of x, without its edges, on both ends of every side."""
     for p, n in by_side(sides, padding=padding, input_size=input_size):
@@ -78,25 +75,13 @@ def reflection_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundL
     return _padded(sides, padding, input_size, lambda i, n: min(abs(i), 2 * (n - 1) - i))
 
 
-@structured_by_sides(
-    "y_i = x at the position nearest to i",
-    _GRADIENT,
-    name="replication_pad{}d",
-    cite="torch.nn",
-    examples=_EXAMPLES,
-)
+@_padding("y_i = x at the position nearest to i", name="replication_pad{}d")
 def replication_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
     """Repeated edges of x on both ends of every side."""
     return _padded(sides, padding, input_size, lambda i, n: min(max(i, 0), n - 1))
 
 
-@structured_by_sides(
-    "y_i = x_(i mod n)",
-    _GRADIENT,
-    name="circular_pad{}d",
-    cite="torch.nn",
-    examples=_EXAMPLES,
-)
+@_padding("y_i = x_(i mod n)", name="circular_pad{}d")
 def circular_pad(sides: int, *, padding: Padding, input_size: Sizes) -> BoundLayer:
     """Periodic padding: x from its other end on both ends of every side."""
     for p, n in by_side(sides, padding=padding, input_size=input_size):
@@ -124,7 +109,4 @@ def cropping(sides: int, *, cropping: Padding, input_size: Sizes) -> BoundLayer:
         if 2 * c >= n:
             raise ParameterError(f"cropping={c} leaves nothing of input_size={n}")
 
-    def of_side(cropping: int) -> Callable[[int], Taps]:
-        return lambda i: {i + cropping: 1.0}
-
-    return linear_map([along(n, n - 2 * c, of_side(c)) for c, n in each])
+    return _padded(sides, tuple(-c for c, _ in each), input_size, lambda i, n: i)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, NamedTuple
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
@@ -145,10 +146,7 @@ def rrelu(
     fixed_slope = 2 / (lower + upper) if reciprocal else (lower + upper) / 2
     centre = slopes.mean if training else fixed_slope
 
-    def at_centre(xp: Namespace, x: Array) -> Pair:
-        return leaky_relu(xp, x, negative_slope=centre)
-
-    fixed = pointwise_layer(at_centre, breakpoints=(0.0,))
+    fixed = pointwise_layer(partial(leaky_relu, negative_slope=centre), breakpoints=(0.0,))
     if not training:
         return fixed
 
@@ -216,7 +214,6 @@ def threshold(xp: Namespace, x: Array, *, threshold: float, value: float) -> Pai
 def _keras_breakpoints(
     negative_slope: float, max_value: float | None, threshold: float
 ) -> tuple[float, ...]:
-    del negative_slope
     if max_value is None:
         return (threshold,)
     if max_value <= threshold:

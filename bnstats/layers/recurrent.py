@@ -13,7 +13,7 @@ from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._initialisation import Weights, independent, weights
-from bnstats.layers._known import ExactMoments, Known
+from bnstats.layers._known import SYMMETRIC, ExactMoments, Known
 from bnstats.layers._parameters import Assumed, Width
 from bnstats.layers._registry import structured
 from bnstats.layers._tanh_of_sums import (
@@ -24,6 +24,7 @@ from bnstats.layers._tanh_of_sums import (
     uniform_biases,
     uniform_weights,
 )
+from bnstats.layers._weighted import inputs_of
 
 CellInit = Literal["torch", "keras", "flax", "nnx"]
 InitOfCell = Annotated[CellInit, Assumed()]
@@ -72,16 +73,16 @@ def _drawn(init: CellInit, gates: int, input_size: int, hidden_size: int) -> _We
 def _cell(
     drawn: _Weights,
     step: Step,
-    sizes: dict[str, int],
     part: str,
     moments: Callable[[Law, Expect], ExactMoments],
     why: str = _WHY,
+    parts: tuple[str, ...] = ("input", "hidden"),
 ) -> BoundLayer:
-    """Return a cell; ``sizes`` are those of the input and of the states, in the order of x.
+    """Return a cell; ``parts`` of x are the input and the states, in their order.
 
     dx is that of the part that is named, or of all.
     """
-    units, start = sizes["hidden"], sizes["input"]
+    start, units = (w.drawn.shape[-1] for w in drawn[:2])
 
     def forward(xp: Namespace, draws: Draws) -> tuple[Array, Backward]:
         x = draws["x"]
@@ -104,18 +105,13 @@ def _cell(
                 xp.sum(of_state * xp.reshape(db, flat), axis=0) + dh,
                 *others,
             ]
-            return xp.concat(found, axis=0) if part == "all" else found[list(sizes).index(part)]
+            return xp.concat(found, axis=0) if part == "all" else found[parts.index(part)]
 
         return y, backward
 
-    inputs = {
-        "x": Input((sum(sizes.values()),)),
-        "dy": Input((units,)),
-        "weight": drawn.of_input.drawn,
-        "recurrent_weight": drawn.of_state.drawn,
-    }
-    if drawn.biases is not None:
-        inputs["bias"] = drawn.biases.drawn
+    x, dy = Input((start + (len(parts) - 1) * units,)), Input((units,))
+    kernels = {"weight": drawn.of_input, "recurrent_weight": drawn.of_state}
+    inputs = inputs_of(x, dy, **kernels, bias=drawn.biases)
     return BoundLayer(inputs, forward, moments, why_inexact=why)
 
 
@@ -142,7 +138,7 @@ def rnn_cell(
 ) -> BoundLayer:
     """One step of a simple recurrent layer, whose input and state have one law."""
     is_tanh = nonlinearity == "tanh"
-    drawn, sizes = _drawn(init, 1, input_size, hidden_size), _sizes(input_size, hidden_size)
+    drawn = _drawn(init, 1, input_size, hidden_size)
 
     def step(xp: Namespace, a: Array, b: Array, states: Array) -> Stepped:
         s = a + b
@@ -173,14 +169,14 @@ def rnn_cell(
             ms += 2 * drawn.biases.ms if drawn.biases else 0.0
             squares = of_parts(Known(drawn.of_input.ms), Known(drawn.of_state.ms))
             return ExactMoments(ms_y=Known(ms / 2), ms_dx=0.5 * scale * squares)
-        mean = Known(0.0, 0.0, "symmetry")
         if law.x_mean:
-            return ExactMoments(mean_y=mean)
+            return ExactMoments(mean_y=SYMMETRIC)
         ms_y, (of_input, of_state, *_) = tanh_moments(expect, _summands(init, drawn, law.x_std))
-        return ExactMoments(mean_y=mean, var_y=ms_y, ms_dx=scale * of_parts(of_input, of_state))
+        ms_dx = scale * of_parts(of_input, of_state)
+        return ExactMoments(mean_y=SYMMETRIC, var_y=ms_y, ms_dx=ms_dx)
 
     why = "E|s| of the weighted sum s" if not is_tanh else "known for x_mean=0"
-    return _cell(drawn, step, sizes, gradient, moments, why)
+    return _cell(drawn, step, gradient, moments, why)
 
 
 def _summands(init: CellInit, drawn: _Weights, std: float) -> list[Summand]:
@@ -198,10 +194,6 @@ def _summands(init: CellInit, drawn: _Weights, std: float) -> list[Summand]:
     else:
         of_input = truncated_weights(input_size, math.sqrt(drawn.of_input.ms), std)
     return [of_input, orthogonal_weights(hidden_size, std)]
-
-
-def _sizes(input_size: int, hidden_size: int) -> dict[str, int]:
-    return {"input": input_size, "hidden": hidden_size}
 
 
 @structured(
@@ -244,7 +236,7 @@ def gru_cell(
         return ExactMoments(mean_y=Known(law.x_mean / 2, 0.0, "symmetry"))
 
     drawn = _drawn(init, 3, input_size, hidden_size)
-    return _cell(drawn, step, _sizes(input_size, hidden_size), gradient, moments)
+    return _cell(drawn, step, gradient, moments)
 
 
 @structured(
@@ -271,7 +263,7 @@ def mgu_cell(
         return (1 - f) * n + f * h, back
 
     drawn = _drawn("flax", 2, input_size, hidden_size)
-    return _cell(drawn, step, _sizes(input_size, hidden_size), gradient, _symmetric)
+    return _cell(drawn, step, gradient, _symmetric)
 
 
 @structured(
@@ -314,10 +306,9 @@ def lstm_cell(
         return o * t, back
 
     drawn = _drawn(init, 4, input_size, hidden_size)
-    sizes = _sizes(input_size, hidden_size) | {"cell": hidden_size}
-    return _cell(drawn, step, sizes, gradient, _symmetric)
+    return _cell(drawn, step, gradient, _symmetric, parts=("input", "hidden", "cell"))
 
 
 def _symmetric(law: Law, expect: Expect) -> ExactMoments:
     """Return E[y] = 0 of a cell whose y is odd in the states and in the rows of its tanh."""
-    return ExactMoments() if law.x_mean else ExactMoments(mean_y=Known(0.0, 0.0, "symmetry"))
+    return ExactMoments() if law.x_mean else ExactMoments(mean_y=SYMMETRIC)

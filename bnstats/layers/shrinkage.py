@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from bnstats.layers._bound import Array, Namespace
 from bnstats.layers._parameters import NonNegative
 from bnstats.layers._registry import Pair, elementwise
@@ -11,26 +13,22 @@ def _both_sides(lambd: float) -> tuple[float, ...]:
     return (-lambd, lambd) if lambd else ()
 
 
-@elementwise(
-    "y = x if |x| > λ, else 0;  λ = lambd",
-    "dx = dy·[|x| > λ]",
+_thresholding = partial(
+    elementwise,
+    gradient="dx = dy·[|x| > λ]",
     breakpoints=_both_sides,
     cite="Donoho and Johnstone, Biometrika 81 (1994) 425-455",
-    aliases=("hard_shrink",),
 )
+
+
+@_thresholding("y = x if |x| > λ, else 0;  λ = lambd", aliases=("hard_shrink",))
 def hardshrink(xp: Namespace, x: Array, *, lambd: NonNegative = 0.5) -> Pair:
     """Hard thresholding: small values become zero, and f jumps there."""
     kept = xp.astype(xp.abs(x) > lambd, x.dtype)
     return x * kept, kept
 
 
-@elementwise(
-    "y = sign(x)·max(0, |x| − λ),  λ = lambd",
-    "dx = dy·[|x| > λ]",
-    breakpoints=_both_sides,
-    cite="Donoho and Johnstone, Biometrika 81 (1994) 425-455",
-    aliases=("soft_shrink",),
-)
+@_thresholding("y = sign(x)·max(0, |x| − λ),  λ = lambd", aliases=("soft_shrink",))
 def softshrink(xp: Namespace, x: Array, *, lambd: NonNegative = 0.5) -> Pair:
     """Soft thresholding: the proximal operator of λ|x|."""
     return x - xp.clip(x, -lambd, lambd), xp.astype(xp.abs(x) > lambd, x.dtype)

@@ -12,13 +12,12 @@ from typing import NamedTuple
 
 from bnstats.layers._bound import Array, Backward, BoundLayer, Draws, Expect, Input, Law, Namespace
 from bnstats.layers._composition import scaled
-from bnstats.layers._known import CONSTANT, ExactMoments, Known
+from bnstats.layers._known import CONSTANT, NO_SUM, ExactMoments, Known
 from bnstats.layers._parameters import Elements, Positive
 from bnstats.layers._registry import structured
 
 _WIDEST = 24.0
 _TOO_WIDE = f"the quadrature reaches up to `x_std={_WIDEST:g}`"
-_NO_SUM = Known(0.0, 0.0, CONSTANT)
 _EULER = 0.57721566490153286
 
 
@@ -100,7 +99,7 @@ def _softmax(n: int, sign: float) -> BoundLayer:
     def moments(law: Law, expect: Expect) -> ExactMoments:
         # E[dx₁²]/E[dy²] = E[s₁²·((1 − s₁)² + Σ s_j²)] over j > 1; with 1 − s₁ = Σ s_j this is
         # 2(n − 1)·E[s₁²s₂²] + (n − 1)(n − 2)·E[s₁²s₂s₃].
-        known = ExactMoments(mean_y=Known(1 / n, 0.0, CONSTANT), mean_dx=_NO_SUM)
+        known = ExactMoments(mean_y=Known(1 / n, 0.0, CONSTANT), mean_dx=NO_SUM)
         if law.x_std > _WIDEST:
             return known
         fourth = _over_scales(
@@ -156,7 +155,7 @@ def log_softmax(*, n: Elements = 10) -> BoundLayer:
         # and variance π²/6. Stein: Cov[x, log Σe^x] = x_std²·E[s₁] = x_std²/n.
         std, dy2 = law.x_std, law.dy_std**2
         if std > _WIDEST:
-            return ExactMoments(mean_dx=_NO_SUM)
+            return ExactMoments(mean_dx=NO_SUM)
         mean = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * t)
         total = _over_scales(expect, n, std, lambda xp, t, w: n * w.m1 * (t - mean.value) ** 2)
         var_s = _variance(expect, n, std)
@@ -170,7 +169,7 @@ def log_softmax(*, n: Elements = 10) -> BoundLayer:
             var_y=min(var, narrow, key=lambda known: known.error),
             # dx₁² has mean 1 − 2·E[s₁] + n·E[s₁²] over dy
             ms_dx=dy2 * n * var_s + dy2 * Known(1 - 1 / n),
-            mean_dx=_NO_SUM,
+            mean_dx=NO_SUM,
         )
 
     return BoundLayer(_row(n), forward, moments, why_inexact=_TOO_WIDE)
@@ -203,7 +202,7 @@ def sparsemax(*, n: Elements = 10) -> BoundLayer:
         return xp.maximum(z, 0), backward
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
-        known = ExactMoments(mean_y=Known(1 / n, 0.0, CONSTANT), mean_dx=_NO_SUM)
+        known = ExactMoments(mean_y=Known(1 / n, 0.0, CONSTANT), mean_dx=NO_SUM)
         if n > 2:
             return known
         # y₁ = ½ + ½·d cut to [0, 1], d = x₁ − x₂ ~ √2·(x − m); both move where |d| < 1
@@ -237,8 +236,7 @@ def gumbel_softmax(*, n: Elements = 10, tau: Positive = 1.0) -> BoundLayer:
         return y, lambda dy: backward(dy) / tau
 
     def moments(law: Law, expect: Expect) -> ExactMoments:
-        zero = Known(0.0, 0.0, CONSTANT)
-        return ExactMoments(mean_y=Known(1 / n, 0.0, CONSTANT), mean_dx=zero)
+        return ExactMoments(mean_y=Known(1 / n, 0.0, CONSTANT), mean_dx=NO_SUM)
 
     inputs = {"x": Input((n,)), "dy": Input((n,)), "noise": Input((n,), "uniform")}
     why = "the sum of a normal and a Gumbel number has no law in closed form"

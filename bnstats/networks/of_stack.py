@@ -32,7 +32,7 @@ class OfStack(Generic[AnyStack]):
     @property
     def source(self) -> str | None:
         """Digest of the sources of the user's layers."""
-        return sources_digest(self.specs)
+        return sources_digest(spec.layer for spec in self.specs)
 
     @property
     def may_fork(self) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bnstats.backends import chosen, load
 from bnstats.errors import BnstatsError, HostError
-from bnstats.layers import LAYERS
+from bnstats.layers import LAYERS, Layer
 from bnstats.sampling.allocator import keep_freed_memory
 from bnstats.sampling.counter.devices import Lane, accelerated, lanes_layout
 from bnstats.sampling.layout import Layout, Span, pooled
@@ -132,23 +132,27 @@ def task_for(spec: Spec, sampling: Sampling, pivot: float) -> LayerTask:
     own = replace(sampling, cluster=None, checkpoint=None, workers=1, samples=None, precision=None)
     own = replace(own, max_time=None)
     here = tuple(versions().items())
-    return LayerTask(spec.text, module_of(spec), own, pivot, source_digest(spec.layer), here)
+    return LayerTask(spec.text, module_of(spec.layer), own, pivot, source_digest(spec.layer), here)
 
 
-def module_of(spec: Spec) -> str:
+def module_of(layer: Layer) -> str:
     """Return the module that makes a layer of the user's known, or nothing for bnstats' own.
+
+    Of a composed layer it is that of the first layer of the user's within it.
 
     Raises
     ------
     BnstatsError
         The layer is a function that no other process can import.
     """
-    if spec.layer.name in LAYERS:
+    if layer.name in LAYERS:
         return ""
-    module = getattr(inspect.unwrap(spec.layer.bind), "__module__", "") or ""
+    if layer.made_of:
+        return next(filter(None, map(module_of, layer.made_of)), "")
+    module = getattr(inspect.unwrap(layer.bind), "__module__", "") or ""
     if module == "__main__":
         raise BnstatsError(
-            f"{spec.layer.name} is defined in a script, which no worker can import",
+            f"{layer.name} is defined in a script, which no worker can import",
             hint="define it in a module of its own",
         )
     return module

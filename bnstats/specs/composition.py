@@ -64,6 +64,7 @@ def scaled_layer(layer: Layer, scale: Scale) -> Layer:
         gradient=f"f: {layer.gradient},  with {_number(scale.factor)}·dy for dy",
         bind=lambda **values: scaled(layer.bind(**values), scale.factor, scale.shift),
         aliases=(),
+        made_of=(layer,),
     )
 
 
@@ -80,6 +81,7 @@ def chained_layer(name: str, first: Layer, second: Layer, bound: BoundLayer) -> 
         bind=lambda: bound,
         aliases=(),
         examples=(),
+        made_of=(first, second),
     )
 
 

@@ -16,8 +16,7 @@ def parameter_text(p: Parameter) -> str:
     'float, default: 0.01'
     """
     kind = "" if p.kind == "word" and p.choices else {"size": "int or 3x3"}.get(p.kind, p.kind)
-    kind = " | ".join(filter(None, (kind, *p.choices)))
-    parts = [kind]
+    parts = [" | ".join(filter(None, (kind, *p.choices)))]
     if p.range is not None:
         parts.append(f"in {p.range.text}")
     if p.required:

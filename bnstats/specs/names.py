@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from bnstats.errors import BnstatsError, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer, find
@@ -73,10 +74,7 @@ def _is_current(name: str, layer: Layer) -> bool:
         return True
     if isinstance(now, Layer):
         return now.bind is layer.bind
-    made_of: Any = layer.bind
-    while made_of != now and hasattr(made_of, "__wrapped__"):
-        made_of = made_of.__wrapped__
-    return bool(made_of == now)
+    return bool(inspect.unwrap(layer.bind, stop=lambda made_of: made_of == now) == now)
 
 
 def refuse(name: str) -> Layer:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bnstats.errors import BnstatsError, printable, suggestion
+from bnstats.errors import BnstatsError, hint_for, printable
 from bnstats.layers import Law
 from bnstats.specs.expressions import number
 from bnstats.specs.names import Load, split
@@ -120,9 +120,8 @@ def _kind(name: str, layers: Sequence[str], load: Load) -> str:
         layer = found[0] if found else load(named)
         parameters = {p.name: p for p in layer.parameters}
         if name not in parameters:
-            near = suggestion(name, [*parameters, *Law._fields])
-            there = ", ".join([*parameters, *Law._fields])
-            hint = f"did you mean '{near}'?" if near else f"there is {there}"
+            there = [*parameters, *Law._fields]
+            hint = hint_for(name, there) or f"there is {', '.join(there)}"
             raise BnstatsError(f"{layer.name} has no parameter '{printable(name, 40)}'", hint=hint)
         kinds.append(parameters[name].kind)
     return kinds[0]
@@ -153,16 +152,12 @@ def _range(name: str, said: str, *, whole: bool, points: int) -> Over:
         raise _too_many(name, count)
     if step:
         values = [low + i * step for i in range(count)]
+    elif log:
+        values = [low * (high / low) ** (i / (count - 1)) for i in range(count)]
     else:
-        shares = [i / (count - 1) for i in range(count)]
-        if log:
-            values = [low * (high / low) ** share for share in shares]
-        else:
-            values = [low + (high - low) * share for share in shares]
-    if whole:
-        texts = dict.fromkeys(str(round(value)) for value in values)
-    else:
-        texts = dict.fromkeys(value_text(float(f"{value:.{_DIGITS}g}")) for value in values)
+        values = [low + (high - low) * (i / (count - 1)) for i in range(count)]
+    short = (round(value) if whole else float(f"{value:.{_DIGITS}g}") for value in values)
+    texts = dict.fromkeys(map(value_text, short))
     return Over(name, tuple(texts), log=log, continuous=not whole)
 
 

@@ -9,26 +9,29 @@ from collections.abc import Iterable
 from typing import Any
 
 from bnstats.errors import BnstatsError
-from bnstats.layers import LAYERS, USER_LAYERS, Layer
-from bnstats.specs.spec import Spec
+from bnstats.layers import LAYERS, Layer
 
 
 def source_digest(layer: Layer) -> str | None:
     """Return a digest of the module that a layer of the user's comes from; None of bnstats' own.
+
+    Of a composed layer it is that of the layers which it is made of.
 
     Raises
     ------
     BnstatsError
         The source cannot be read.
     """
-    if layer.name in LAYERS and layer.name not in USER_LAYERS:
+    if layer.made_of:
+        return sources_digest(layer.made_of)
+    if layer.name in LAYERS:
         return None
     return digest_of_source(inspect.unwrap(layer.bind), layer.name)
 
 
-def sources_digest(specs: Iterable[Spec]) -> str | None:
+def sources_digest(layers: Iterable[Layer]) -> str | None:
     """Return one digest of several layers' sources; None where all are bnstats' own."""
-    found = [digest for spec in specs if (digest := source_digest(spec.layer))]
+    found = [digest for layer in layers if (digest := source_digest(layer))]
     return hashlib.sha256(" ".join(found).encode()).hexdigest()[:16] if found else None
 
 
@@ -60,9 +63,5 @@ def digest_of_source(found: Any, name: str) -> str:
     if hasattr(found, "state_dict") and not isinstance(found, type):  # a torch.nn.Module
         digest.update(repr(found).encode())
         for name, numbers in sorted(found.state_dict().items()):
-            digest.update(name.encode() + _bytes(numbers))
+            digest.update(name.encode() + numbers.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _bytes(numbers: Any) -> bytes:
-    return bytes(numbers.detach().cpu().contiguous().numpy().tobytes())

@@ -74,8 +74,7 @@ class Spec:
 
     def parameters(self) -> dict[str, Any]:
         """Return ``values`` as plain data; sizes of several sides are text, as in a spec."""
-        sides = {k: value_text(v) for k, v in self.values.items() if isinstance(v, tuple)}
-        return {**self.values, **sides}
+        return {k: value_text(v) if isinstance(v, tuple) else v for k, v in self.values.items()}
 
     def under(self, law: Law) -> Spec:
         """Return this spec with what its layer can say only once the law is known."""
@@ -118,10 +117,8 @@ def parse(text: str, load: Load = refuse, given: Mapping[str, Any] | None = None
         return _scaled(scale, load, given)
     name, found = split(text)
     layer, carried = found or (load(name), "")
-    values = _values(layer, carried, carried, 0) if carried else {}
-    written: dict[str, Any] = {}
-    if text != name:
-        written = _values(layer, text, text[len(name) + 1 :], len(name) + 1)
+    values = _values(layer, carried, 0) if carried else {}
+    written = _values(layer, text, len(name) + 1) if text != name else {}
     values |= written
     for key, value in given_values(layer, given or {}).items():
         if key in written:
@@ -202,11 +199,11 @@ def _assumed(layer: Layer, values: Mapping[str, Any]) -> dict[str, Any]:
     return {p.name: p.default for p in layer.parameters if p.assumed and p.name not in values}
 
 
-def _values(layer: Layer, text: str, items: str, at: int) -> dict[str, Any]:
+def _values(layer: Layer, text: str, at: int) -> dict[str, Any]:
     """Read items, ``key=value,key=value``, which begin at a position of the text."""
     known = {p.name: p for p in layer.parameters}
     name, values = layer.name, dict[str, Any]()
-    for item in items.split(","):
+    for item in text[at:].split(","):
         key, equals, value = item.partition("=")
         if not item or not equals or not value:
             sides = re.fullmatch(r"\d+[])]?", item, re.ASCII)

@@ -45,7 +45,7 @@ def test_same_padding_has_a_window_for_every_stride(
 
 def test_a_draw_of_ten_million_elements_is_the_largest() -> None:
     def laid(windows: int) -> None:
-        laid_out((Side(windows + 1, (Stretch(0, 1, windows, 2),)),), interior=False)
+        laid_out((Side(windows + 1, (Stretch(0, 1, windows, 2),)),))
 
     laid(5_000_000)
     with pytest.raises(ParameterError, match="more than 10,000,000 elements"):

@@ -28,6 +28,7 @@ from bnstats.networks import sweep as sweeps  # noqa: E402
 from bnstats.result import Result  # noqa: E402
 from bnstats.runs.drawing import sample  # noqa: E402
 from bnstats.sampling import cluster, connection, muster  # noqa: E402
+from bnstats.sampling.cluster_worker import task_for  # noqa: E402
 from bnstats.sampling.iid import chunk_draws  # noqa: E402
 from bnstats.sampling.settings import Sampling  # noqa: E402
 from bnstats.sampling.watch import Watch  # noqa: E402
@@ -431,3 +432,12 @@ def test_an_error_of_the_layer_is_told_as_it_is_here(
 
 def _identity(x: Any) -> Any:
     return x
+
+
+@pytest.mark.parametrize("text", ["own", "2*own", "abs..own", "own..abs", "abs..1+2*own"])
+def test_workers_import_the_module_of_a_function_within_a_layer(text: str) -> None:
+    import bnstats
+
+    bnstats.register(_identity, name="own")
+    assert task_for(parse(text), Sampling(), 0.0).module == __name__
+    assert task_for(parse(text.replace("own", "tanh")), Sampling(), 0.0).module == ""
