@@ -14,7 +14,7 @@ from bnstats.statistics.exact import Exact, exact_entry
 from bnstats.statistics.moments import VARIANCE_ROUNDING, Moments, Tally
 from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
 from bnstats.statistics.tails import Tail
-from bnstats.statistics.uncertain import Uncertain, finite
+from bnstats.statistics.uncertain import Difference, Uncertain, finite
 
 # Coverage of the log-scale interval falls off below this effective sample size.
 MIN_N_EFF = 100.0
@@ -77,13 +77,8 @@ class Estimate(Uncertain):
     squared: bool = False
     stream: str = ""
 
-    @property
-    def _standard_error(self) -> float | None:
-        return self.stderr
-
-    @property
-    def _streams(self) -> frozenset[str]:
-        return frozenset({self.stream} - {""})
+    def _from_zero(self) -> Difference:
+        return Difference(self.value, self.stderr, streams=frozenset({self.stream} - {""}))
 
     def interval_at(self, z: float) -> tuple[float, float] | None:
         """Return the interval of ±z standard errors on the estimate's own scale."""

@@ -21,20 +21,9 @@ class Uncertain:
 
     value: float
 
-    @property
-    def _standard_error(self) -> float | None:
-        """The standard error: 0 of what was not sampled, None where the sample does not tell it."""
-        return 0.0
-
-    @property
-    def _error_bound(self) -> float:
-        """The error that is not by sampling."""
-        return 0.0
-
-    @property
-    def _streams(self) -> frozenset[str]:
-        """The random streams that it was drawn from; none if these are not known."""
-        return frozenset()
+    def _from_zero(self) -> Difference:
+        """Return it as a difference from 0, which tells its errors and random streams."""
+        return Difference(self.value)
 
     def __float__(self) -> float:
         return float(self.value)
@@ -44,14 +33,14 @@ class Uncertain:
 
     def __sub__(self, other: Any) -> Difference:
         if isinstance(other, Uncertain):
-            return _difference(self, other)
+            return _difference(self._from_zero(), other._from_zero())
         if isinstance(other, Real) and not isinstance(other, bool):
-            return _difference(self, Difference(float(other)))
+            return _difference(self._from_zero(), Difference(float(other)))
         return NotImplemented
 
     def __rsub__(self, other: Any) -> Difference:
         if isinstance(other, Real) and not isinstance(other, bool):
-            return _difference(Difference(float(other)), self)
+            return _difference(Difference(float(other)), self._from_zero())
         return NotImplemented
 
 
@@ -78,17 +67,8 @@ class Difference(Uncertain):
     error: float = 0.0
     streams: frozenset[str] = frozenset()
 
-    @property
-    def _standard_error(self) -> float | None:
-        return self.stderr
-
-    @property
-    def _error_bound(self) -> float:
-        return self.error
-
-    @property
-    def _streams(self) -> frozenset[str]:
-        return self.streams
+    def _from_zero(self) -> Difference:
+        return self
 
     @property
     def z(self) -> float | None:
@@ -116,15 +96,14 @@ class Difference(Uncertain):
         return f"Difference({self})"
 
 
-def _difference(left: Uncertain, right: Uncertain) -> Difference:
-    a, b = left._standard_error, right._standard_error
-    streams = left._streams, right._streams
+def _difference(left: Difference, right: Difference) -> Difference:
+    a, b = left.stderr, right.stderr
     stderr = None
     if a is not None and b is not None:
-        apart = all(streams) and not streams[0] & streams[1]
+        apart = left.streams and right.streams and not left.streams & right.streams
         stderr = math.hypot(a, b) if apart else a + b
-    error = left._error_bound + right._error_bound
-    return Difference(left.value - right.value, stderr, error, streams[0] | streams[1])
+    error = left.error + right.error
+    return Difference(left.value - right.value, stderr, error, left.streams | right.streams)
 
 
 def finite(value: float | None) -> float | None:
