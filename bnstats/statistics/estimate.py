@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 from bnstats.layers import CONSTANT
 from bnstats.notation import concise
 from bnstats.statistics.exact import Exact, exact_entry
+from bnstats.statistics.joint import Joint
 from bnstats.statistics.moments import VARIANCE_ROUNDING, Moments, Tally
 from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
 from bnstats.statistics.tails import Tail
@@ -148,19 +149,7 @@ class Estimate(Uncertain):
         return f"Estimate({self})"
 
 
-class Units(Protocol):
-    """Something known from independent units, and from how many evaluations in all."""
-
-    @property
-    def count(self) -> float:
-        """Units: draws, or replicates."""
-
-    @property
-    def points(self) -> float:
-        """Evaluations behind them."""
-
-
-def quantile(confidence: float, m: Units) -> float:
+def quantile(confidence: float, m: Moments | Joint) -> float:
     """Return how many standard errors an interval reaches to each side.
 
     Normal for draws; Student's t over the replicates of a randomised point set, which are few.
@@ -172,7 +161,7 @@ def quantile(confidence: float, m: Units) -> float:
     return -float(stdtrit(m.count - 1, (1 - confidence) / 2))
 
 
-def as_normal(t: float, m: Units) -> float:
+def as_normal(t: float, m: Moments | Joint) -> float:
     """Return the standard normal deviate with the same tail probability as a t over replicates."""
     if m.points == m.count:
         return t
