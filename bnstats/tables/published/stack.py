@@ -34,6 +34,11 @@ class Growth(NamedTuple):
     alone: float
     wide: float | None
 
+    @property
+    def after(self) -> float:
+        """After the stack: the wide one where it is known."""
+        return self.alone if self.wide is None else self.wide
+
 
 def growth(claim: Claim, truth: float) -> Growth | None:
     """Return what becomes of a stack that a published constant scales; None if it scales nothing.

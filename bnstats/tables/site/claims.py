@@ -89,8 +89,7 @@ class ClaimRow:
         found = self.audited.growth
         if found is None:
             return ""
-        scale = found.alone if found.wide is None else found.wide
-        return f"after {DEPTH} layers a scale of 1 is {signed(significant(scale, 2))}"
+        return f"after {DEPTH} layers a scale of 1 is {signed(significant(found.after, 2))}"
 
     @property
     def source(self) -> str:
