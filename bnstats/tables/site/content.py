@@ -236,8 +236,9 @@ def layer_pages(constants: Mapping[str, Any], claims: Iterable[ClaimRow]) -> lis
     usual: dict[str, list[ClaimRow]] = {}  # by canonical spec
     unusual: dict[str, list[ClaimRow]] = {}  # by the name of the layer
     for row in claims:
-        spec = row.audited.claim.spec
-        rows, key = (usual, spec.text) if row.is_usual else (unusual, spec.layer.name)
+        claim = row.audited.claim
+        spec = claim.spec
+        rows, key = (usual, spec.text) if claim.is_usual else (unusual, spec.layer.name)
         rows.setdefault(key, []).append(row)
     variants: dict[str, list[Variant]] = {}
     for entry in constants["results"]:
