@@ -60,10 +60,8 @@ class Axis:
         width = (self.high - self.low) / _MOST_TICKS
         power = math.floor(math.log10(width))
         step = next(n for n in (1, 2, 5, 10) if n * 10.0**power >= width)
-        for i in range(
-            math.ceil(self.low / (step * 10.0**power)),
-            math.floor(self.high / (step * 10.0**power)) + 1,
-        ):
+        unit = step * 10.0**power
+        for i in range(math.ceil(self.low / unit), math.floor(self.high / unit) + 1):
             yield float(f"{i * step}e{power}")
 
     def _decades(self, digits: tuple[int, ...]) -> Iterator[float]:
