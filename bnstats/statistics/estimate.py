@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from statistics import NormalDist
 from typing import Any, Literal, NamedTuple
 
 from bnstats.layers import CONSTANT
 from bnstats.notation import concise
+from bnstats.statistics.alarm import two_sided
 from bnstats.statistics.exact import Exact, exact_entry
 from bnstats.statistics.joint import Joint
 from bnstats.statistics.moments import VARIANCE_ROUNDING, Moments, Tally
@@ -155,7 +155,7 @@ def quantile(confidence: float, m: Moments | Joint) -> float:
     Normal for draws; Student's t over the replicates of a randomised point set, which are few.
     """
     if m.points == m.count:
-        return -NormalDist().inv_cdf((1 - confidence) / 2)
+        return two_sided(1 - confidence)
     from scipy.special import stdtrit
 
     return -float(stdtrit(m.count - 1, (1 - confidence) / 2))
