@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from bnstats.notation import shortest, signed
 
-WIDTH, HEIGHT = 340.0, 220.0  # px, of the picture
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 330.0, 8.0, 186.0  # of the axes in it
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 330.0, 8.0, 186.0  # px, of the axes in a picture of 340 by 220
 _FEWEST_TICKS, _MOST_TICKS = 3, 8
 _MARGIN = 0.05  # of the range of y, left free above and below
 
