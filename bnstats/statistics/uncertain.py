@@ -32,15 +32,22 @@ class Uncertain:
         return format(float(self), spec) if spec else str(self)
 
     def __sub__(self, other: Any) -> Difference:
-        if isinstance(other, Uncertain):
-            return _difference(self._from_zero(), other._from_zero())
         if isinstance(other, Real) and not isinstance(other, bool):
-            return _difference(self._from_zero(), Difference(float(other)))
-        return NotImplemented
+            other = Difference(float(other))
+        if not isinstance(other, Uncertain):
+            return NotImplemented
+        left, right = self._from_zero(), other._from_zero()
+        stderr = None
+        if left.stderr is not None and right.stderr is not None:
+            apart = left.streams and right.streams and not left.streams & right.streams
+            a, b = left.stderr, right.stderr
+            stderr = math.hypot(a, b) if apart else a + b
+        error = left.error + right.error
+        return Difference(left.value - right.value, stderr, error, left.streams | right.streams)
 
     def __rsub__(self, other: Any) -> Difference:
         if isinstance(other, Real) and not isinstance(other, bool):
-            return _difference(Difference(float(other)), self._from_zero())
+            return Difference(float(other)) - self
         return NotImplemented
 
 
@@ -94,16 +101,6 @@ class Difference(Uncertain):
 
     def __repr__(self) -> str:
         return f"Difference({self})"
-
-
-def _difference(left: Difference, right: Difference) -> Difference:
-    a, b = left.stderr, right.stderr
-    stderr = None
-    if a is not None and b is not None:
-        apart = left.streams and right.streams and not left.streams & right.streams
-        stderr = math.hypot(a, b) if apart else a + b
-    error = left.error + right.error
-    return Difference(left.value - right.value, stderr, error, left.streams | right.streams)
 
 
 def finite(value: float | None) -> float | None:
