@@ -278,7 +278,5 @@ def checked_spec(layer: Any, parameters: Mapping[str, Any] | None = None) -> Spe
 
 def _law(law: Law, *fields: float | None) -> Law:
     """Return a law with those fields replaced that are given, in their order."""
-    if all(value is None for value in fields):
-        return law
     given = zip(Law._fields, fields, strict=True)
     return checked_law(law)._replace(**{name: v for name, v in given if v is not None})

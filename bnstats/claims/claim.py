@@ -63,6 +63,11 @@ class Claim:
     inverse: Inverse | None = None
 
     @property
+    def is_usual(self) -> bool:
+        """Whether it is about x, dy ~ N(0, 1), and solves for nothing."""
+        return self.law == STANDARD and self.inverse is None
+
+    @property
     def drawn(self) -> str:
         """The quantity that draws tell: where a parameter is claimed, that of the equation."""
         of_parameter = self.inverse is not None and self.quantity == self.inverse.over.name

@@ -70,7 +70,7 @@ def claim_of(row: Any, set_name: str, load: Load, quantity: str | None = None) -
     for key in ("layer", "quantity", "value"):
         if key not in row:
             raise FieldError(f"field '{key}' is missing")
-    fields = {k: _text(v, k) for k, v in row.items() if k not in ("layer", "copies")}
+    fields = {k: text_of(v, k) for k, v in row.items() if k not in ("layer", "copies")}
     spec = row["layer"] if isinstance(row["layer"], Spec) else _spec(row["layer"], load)
     context = f'   (layer = "{spec.text}")'
     law = _law(fields, context)
@@ -108,7 +108,8 @@ def _at(key: str, message: str, hint: str | None = None, where: str | None = Non
     return error
 
 
-def _text(value: Any, key: str) -> str:
+def text_of(value: Any, key: str) -> str:
+    """Return a field as text, which a whole number may be."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise _at(key, f"field '{key}' is not text")
     try:
@@ -121,14 +122,13 @@ def _copies(value: Any) -> tuple[str, ...]:
     copies = value if isinstance(value, list | tuple) else [value]
     if len(copies) > _MOST_COPIES:
         raise _at("copies", f"more than {_MOST_COPIES} copies")
-    return tuple(printable(_text(copy, "copies")) for copy in copies)
+    return tuple(printable(text_of(copy, "copies")) for copy in copies)
 
 
 def _spec(layer: Any, load: Load) -> Spec:
+    text = text_of(layer, "layer")
     try:
-        return parse(_text(layer, "layer"), load)
-    except FieldError:
-        raise
+        return parse(text, load)
     except BnstatsError as error:
         raise _at("layer", error.message, error.hint, error.where) from None
 

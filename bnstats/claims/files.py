@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bnstats.claims.claim import Claim, ClaimSet
-from bnstats.claims.fields import FieldError, claim_of
+from bnstats.claims.fields import FieldError, claim_of, text_of
 from bnstats.claims.places import Lines, Place, Span
 from bnstats.claims.rows import ABOUT, rows_of
 from bnstats.custom import load_trusted, load_typed
@@ -126,7 +125,10 @@ def _read(content: bytes, file: _File) -> ClaimSet:
             )
     if errors:
         raise _all_of(errors, name, len(rows))
-    said = (printable(_said(about.get(key, ""), key, name)) for key in ABOUT)
+    try:
+        said = [printable(text_of(about.get(key, ""), key)) for key in ABOUT]
+    except FieldError as error:
+        raise BnstatsError(f"{name}: {error.message}") from None
     return ClaimSet(stem, tuple(claims), *said)
 
 
@@ -148,14 +150,6 @@ def _all_of(errors: list[BnstatsError], name: str, count: int) -> BnstatsError:
     return BnstatsError(
         f"{name}: {len(errors)} of {count} claims are wrong", where="\n".join(lines)
     )
-
-
-def _said(value: Any, key: str, name: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BnstatsError(f"{name}: field '{key}' is not text")
-    with suppress(ValueError):  # a whole number of more digits than Python writes
-        return str(value)
-    raise BnstatsError(f"{name}: field '{key}' is too long")
 
 
 def _shown(path: Path) -> str:

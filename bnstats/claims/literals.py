@@ -59,13 +59,10 @@ def read_dict(text: str, name: str) -> list[Entry]:
 def _dicts(tree: ast.Module) -> Iterator[tuple[str, ast.Dict]]:
     """Yield the dicts that the statements of a module assign, by name."""
     for node in tree.body:
-        targets: list[Any] = []
-        if isinstance(node, ast.Assign):
-            targets = node.targets
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            targets = [node.target]
-        found = _dict(node.value) if isinstance(node, ast.Assign | ast.AnnAssign) else None
-        for target in targets:
+        if not isinstance(node, ast.Assign | ast.AnnAssign):
+            continue
+        found = _dict(node.value)
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             if isinstance(target, ast.Name) and found is not None:
                 yield target.id, found
 

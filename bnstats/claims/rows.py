@@ -54,13 +54,10 @@ def rows_of(text: str, name: str, part: str = "", *, located: bool = False) -> R
     if suffix == ".py":
         return _of_python(text, name, part)
     document = _parse(text, name)
-    rows = _rows(document, name)
-    about = {key: document.get(key, "") for key in ABOUT}
-    flat = "claim" not in document
-    if not located:
-        return Rows(rows, about, [], flat)
-    spans = spans_of_fields(text, suffix, lambda numbered: _rows(_parse(numbered, name), name))
-    return Rows(rows, about, spans, flat)
+    rows, spans = _rows(document, name), list[Mapping[str, Span]]()
+    if located:
+        spans = spans_of_fields(text, suffix, lambda numbered: _rows(_parse(numbered, name), name))
+    return Rows(rows, document, spans, flat="claim" not in document)
 
 
 def _of_python(text: str, name: str, part: str) -> Rows:

@@ -195,7 +195,8 @@ def _by_exact(
     elif _is_nearest_float32(printed, truth):
         remark = f"exact {shown}, of which it is the nearest float32"
     elif distance - reference.error > tolerance:
-        other = _exact_value_of(claim, exact)
+        values = {name: (found.value,) for name, found in exact.items()}
+        other = _value_of(claim, values, FLOAT64 if printed.symbolic else printed.half_unit)
         grade, remark = refuted(claim, reference, other)
         if digits < 2 and other is None:
             remark += other_conventions(claim.quantity, truth, exact)
@@ -209,8 +210,7 @@ def _by_exact(
         grade, remark = "undecided", f"exact {shown} is not known to enough digits"
         if distance <= reference.error and (known := _digits_known(reference)):
             remark += f"; all {known} that are known are right: fewer, or a tolerance, can be told"
-    found = Verdict(claim, grade, remark, "exact", truth, digits)
-    return replace(found, equal_error_samples=draws, value_of=other)
+    return Verdict(claim, grade, remark, "exact", truth, digits, None, draws, other)
 
 
 def _is_nearest_float32(printed: Printed, truth: float) -> bool:
@@ -230,11 +230,6 @@ def _digits_known(reference: Exact) -> int:
     if not 0 < 2 * reference.error < abs(reference.value):
         return 0
     return math.floor(-math.log10(2 * reference.error / abs(reference.value)))
-
-
-def _exact_value_of(claim: Claim, exact: Mapping[str, Exact]) -> str | None:
-    near = FLOAT64 if claim.printed.symbolic else claim.printed.half_unit
-    return _value_of(claim, {name: (other.value,) for name, other in exact.items()}, near)
 
 
 def _value_of(claim: Claim, others: Mapping[str, Sequence[float]], near: float) -> str | None:
@@ -279,8 +274,7 @@ def _by_sample(
         needed = _draws_that_decide(estimate.stderr * math.sqrt(samples), printed, z)
         remark += f"; {_advice(needed, samples)}"
     digits = digits_right(printed.value, estimate.value)
-    found = Verdict(claim, grade, remark, "sample", estimate.value, digits, needed)
-    return replace(found, equal_error_samples=draws, value_of=other)
+    return Verdict(claim, grade, remark, "sample", estimate.value, digits, needed, draws, other)
 
 
 def _draws_that_decide(spread: float, printed: Printed, z: float) -> int | None:

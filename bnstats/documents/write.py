@@ -35,11 +35,12 @@ def document(
     the time, the host or the user.
     """
     statuses = {"complete"} | {r.status for r in records if isinstance(r, Result)}
+    asked = {"quantities": list(quantities)} if quantities else {}
     return {
         "schema": SCHEMA,
         "status": status or max(statuses, key=STATUSES.index),
         "results": [r.to_dict() for r in records],
-        "provenance": _provenance(records, argv) | _asked(quantities),
+        "provenance": _provenance(records, argv) | asked,
     }
 
 
@@ -57,10 +58,6 @@ def failure(message: str, hint: str | None, exit_code: int, argv: Sequence[str])
     error = {"message": message, "hint": hint, "exit_code": exit_code}
     begun = {"schema": SCHEMA, "status": "failed", "error": error}  # the keys in their order
     return begun | document((), argv=argv, status="failed")
-
-
-def _asked(quantities: Sequence[str]) -> dict[str, Any]:
-    return {"quantities": list(quantities)} if quantities else {}
 
 
 def _provenance(records: Sequence[Record[Any]], argv: Sequence[str]) -> dict[str, Any]:

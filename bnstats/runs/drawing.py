@@ -101,12 +101,7 @@ class Run:
         self, watch: Watch, part: tuple[int, int] | None = None, by: Callable[..., Any] = run
     ) -> tuple[Tally, int, Keeping]:
         """Draw the run or a part of it; return its moments, its draws and what is kept of it."""
-        supervised = Supervised(
-            watch,
-            self.target,
-            self.sampling.max_time,
-            lambda tally: _is_hopeless(tally, self.spec.bound, self.target.estimator),
-        )
+        supervised = Supervised(watch, self.target, self.sampling.max_time, self._is_hopeless)
         supervised.may_end = part is not None  # of which any leaf is worth keeping
         watch.begins(self.target)
         kept = Keeping(self.spec, self.sampling, part, watch.note)
@@ -123,6 +118,14 @@ class Run:
         )
         kept.warnings = supervised.warnings
         return tally, done, kept
+
+    def _is_hopeless(self, tally: Tally) -> bool:
+        """Whether a default run has shown no variance in some direction, or one has no interval."""
+        return any(
+            m.points + m.nonfinite >= default_samples(self.spec.bound)
+            and (self.target.estimator.is_hopeless(d) or m.mean_b - m.mean_a**2 <= 0)
+            for d, m in tally.items()
+        )
 
     def result(self, tally: Tally, done: int, status: Status, kept: Keeping) -> Result:
         """Return the record of moments: estimates, verdicts and doubts."""
@@ -166,10 +169,8 @@ def prepared(spec: Spec, sampling: Sampling, *, drawn_before: bool = False) -> R
     samples = _most_samples(spec.bound, sampling)
     moments = exact_moments(spec.bound, sampling.law)
     check_applicable(spec.text, spec.bound, sampling.of_stack)
-    exact, heavy = (
-        known_quantities(spec.bound, moments, sampling.law),
-        heavy_tailed(spec.bound, moments),
-    )
+    exact = known_quantities(spec.bound, moments, sampling.law)
+    heavy = heavy_tailed(spec.bound, moments)
     jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
     unknown = of_unknown_error(exact, sampling.directions, heavy)
     seen = tails(spec, sampling.law, unknown, samples)
@@ -199,12 +200,3 @@ def _chunk(bound: BoundLayer, sampling: Sampling) -> int | None:
     if sampling.backend != "numpy":
         return None
     return CHUNK_POINTS if sampling.sampler == "sobol" else chunk_draws(bound)
-
-
-def _is_hopeless(tally: Tally, bound: BoundLayer, estimator: Estimator) -> bool:
-    """Whether a default run has shown no variance in some direction, or one has no interval."""
-    return any(
-        m.points + m.nonfinite >= default_samples(bound)
-        and (estimator.is_hopeless(d) or m.mean_b - m.mean_a**2 <= 0)
-        for d, m in tally.items()
-    )

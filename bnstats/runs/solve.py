@@ -106,9 +106,8 @@ def solve(over: Over, wanted: Wanted, quantity: Quantities) -> list[Solution]:
 
     crossings = scan(off_at, list(swept)).zeros
     solutions = [_solution(wanted, scale, zero) for zero in crossings if not _is_jump(off_at, zero)]
-    known = [s.value for s in solutions if s.value is not None]
     # At an end of the range nothing lies on the other side, and nothing crosses.
-    solutions += [e for e in equal if not any(_same(e.value, value) for value in known)]
+    solutions += [e for e in equal if not any(_same(e, s) for s in solutions)]
     if solutions:
         estimated = any(exact.error_is_estimate for exact in values)
         solutions = [replace(s, error_is_estimate=estimated) for s in solutions]
@@ -151,8 +150,8 @@ def _is_jump(off: Callable[[float], Known], zero: Bracket) -> bool:
     return size > max(_JUMP, 100 * (low.error + high.error))
 
 
-def _same(one: float | None, other: float) -> bool:
-    return one is not None and abs(one - other) <= 1e-6 * max(abs(one), abs(other))
+def _same(one: Solution, other: Solution) -> bool:
+    return math.isclose(one.value or 0.0, other.value or 0.0, rel_tol=1e-6)
 
 
 def _extent(over: Over, values: Sequence[Exact], said: str) -> str:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from statistics import NormalDist
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 from bnstats.layers import CONSTANT
 from bnstats.notation import concise
+from bnstats.statistics.alarm import two_sided
 from bnstats.statistics.exact import Exact, exact_entry
+from bnstats.statistics.joint import Joint
 from bnstats.statistics.moments import VARIANCE_ROUNDING, Moments, Tally
 from bnstats.statistics.quantities import QUANTITIES, Direction, Quantity
 from bnstats.statistics.tails import Tail
-from bnstats.statistics.uncertain import Uncertain, finite
+from bnstats.statistics.uncertain import Difference, Uncertain, finite
 
 # Coverage of the log-scale interval falls off below this effective sample size.
 MIN_N_EFF = 100.0
@@ -77,13 +78,8 @@ class Estimate(Uncertain):
     squared: bool = False
     stream: str = ""
 
-    @property
-    def _standard_error(self) -> float | None:
-        return self.stderr
-
-    @property
-    def _streams(self) -> frozenset[str]:
-        return frozenset({self.stream} - {""})
+    def _from_zero(self) -> Difference:
+        return Difference(self.value, self.stderr, streams=frozenset({self.stream} - {""}))
 
     def interval_at(self, z: float) -> tuple[float, float] | None:
         """Return the interval of ±z standard errors on the estimate's own scale."""
@@ -153,31 +149,19 @@ class Estimate(Uncertain):
         return f"Estimate({self})"
 
 
-class Units(Protocol):
-    """Something known from independent units, and from how many evaluations in all."""
-
-    @property
-    def count(self) -> float:
-        """Units: draws, or replicates."""
-
-    @property
-    def points(self) -> float:
-        """Evaluations behind them."""
-
-
-def quantile(confidence: float, m: Units) -> float:
+def quantile(confidence: float, m: Moments | Joint) -> float:
     """Return how many standard errors an interval reaches to each side.
 
     Normal for draws; Student's t over the replicates of a randomised point set, which are few.
     """
     if m.points == m.count:
-        return -NormalDist().inv_cdf((1 - confidence) / 2)
+        return two_sided(1 - confidence)
     from scipy.special import stdtrit
 
     return -float(stdtrit(m.count - 1, (1 - confidence) / 2))
 
 
-def as_normal(t: float, m: Units) -> float:
+def as_normal(t: float, m: Moments | Joint) -> float:
     """Return the standard normal deviate with the same tail probability as a t over replicates."""
     if m.points == m.count:
         return t

@@ -15,7 +15,7 @@ from bnstats.layers import CONSTANT, UNKNOWN, BoundLayer, ExactMoments, Known, L
 from bnstats.notation import exact_text
 from bnstats.statistics.quadrature import ROUNDING, Expectation
 from bnstats.statistics.quantities import QUANTITIES, STACK_QUANTITIES, Direction, Quantity
-from bnstats.statistics.uncertain import Uncertain
+from bnstats.statistics.uncertain import Difference, Uncertain
 
 _BY_FORMULA = Known(0.0).by
 _UNDERFLOW = 64 * 2.0**-1074  # of the factors of a formula
@@ -52,9 +52,8 @@ class Exact(Uncertain):
         """Return the standard error of an estimate from so many independent draws, if known."""
         return None if self.asymptotic_std is None else self.asymptotic_std / math.sqrt(draws)
 
-    @property
-    def _error_bound(self) -> float:
-        return self.error
+    def _from_zero(self) -> Difference:
+        return Difference(self.value, error=self.error)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data: the value, its error and how it is known."""

@@ -12,11 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# By draw: v is y minus the pivot, z the standardised x, and f′ is dx/dy. Of events that are no
-# single number v, v² and the square of dx are means over the event, and there is no more.
-OF_EVENTS = ("v", "v2", "slope2")
-OF_SCALARS = (*OF_EVENTS, "z", "z2", "zv", "drift", "slope")
-
 
 class Drawn(NamedTuple):
     """A block of draws: y, the squares of dy/dx of it, and what else a scalar has.
@@ -59,7 +54,9 @@ class Joint:
     pivot
         What was subtracted from y.
     mean
-        Means over units, shape (k,), in the order of `OF_SCALARS`.
+        Means over units, shape (k,): of v, y minus the pivot, v² and the square of f′, which is
+        dx/dy; of scalars then of the standardised x, its square and its product with v, the drift
+        and f′. Of events that are no single number v, v² and the square are means over the event.
     between
         Sums over units of products of deviations from those means, shape (k, k).
     within

@@ -144,10 +144,7 @@ def _in_float32(xp: Any, values: Any, pivot: float) -> Moments | None:
 
 def _in_float64(xp: Any, values: Any, pivot: float, weights: Any, constant: float) -> Moments:
     a, b = per_draw(xp, values, pivot)
-    if weights is not None:
-        sums = weighted_sums(xp, a, b, weights)
-    else:
-        sums = _sums(xp, a, b, scalar=values.ndim == 1)
+    sums = _sums(xp, a, b, weights, scalar=values.ndim == 1)
     n, sum_bb = float(a.shape[0]), sums[-1]
     if sum_bb - sum_bb != 0:  # an infinity or NaN somewhere
         good = xp.isfinite(b * b)
@@ -162,7 +159,7 @@ def _in_float64(xp: Any, values: Any, pivot: float, weights: Any, constant: floa
     if weights is not None or not cancelled(found):
         return found
     means = found.mean_a, found.mean_b
-    sums = event_sums(xp, a - means[0], b - means[1])
+    sums = _sums(xp, a - means[0], b - means[1])
     return from_sums(n, sums, pivot=pivot, about=means, constant=constant)
 
 
@@ -176,25 +173,12 @@ def per_draw(xp: Any, values: Any, pivot: float) -> tuple[Any, Any]:
     return xp.mean(v, axis=axes), xp.mean(b, axis=axes)
 
 
-def _sums(xp: Any, a: Any, b: Any, *, scalar: bool) -> list[float]:
-    return scalar_sums(xp, a, b) if scalar else event_sums(xp, a, b)
-
-
-def scalar_sums(xp: Any, a: Any, b: Any) -> list[float]:
-    """Return the sums of a, a², ab, b and b² where b is a²."""
-    sum_a, sum_aa, sum_ab, sum_bb = xp.sums_of_products((a, None), (a, a), (a, b), (b, b))
-    return [sum_a, sum_aa, sum_ab, sum_aa, sum_bb]
-
-
-def event_sums(xp: Any, a: Any, b: Any) -> list[float]:
-    """Return the sums of a, a², ab, b and b²."""
-    sums: list[float] = xp.sums_of_products((a, None), (a, a), (a, b), (b, None), (b, b))
-    return sums
-
-
-def weighted_sums(xp: Any, a: Any, b: Any, weights: Any) -> list[float]:
-    """Return the sums of a, a², ab, b and b², weighted."""
-    wa, wb = a * weights, b * weights
+def _sums(xp: Any, a: Any, b: Any, weights: Any = None, *, scalar: bool = False) -> list[float]:
+    """Return the sums of a, a², ab, b and b², weighted if asked for; of a scalar b is a²."""
+    if scalar and weights is None:
+        sum_a, sum_aa, sum_ab, sum_bb = xp.sums_of_products((a, None), (a, a), (a, b), (b, b))
+        return [sum_a, sum_aa, sum_ab, sum_aa, sum_bb]
+    wa, wb = (a, b) if weights is None else (a * weights, b * weights)
     sums: list[float] = xp.sums_of_products((wa, None), (wa, a), (wb, a), (wb, None), (wb, b))
     return sums
 

@@ -41,10 +41,6 @@ class _Means(NamedTuple):
 _Function = Callable[[_Means], complex]
 
 
-def _mean(m: _Means) -> complex:
-    return m.pivot + m.v
-
-
 def _ms(m: _Means) -> complex:
     return m.v2 + 2 * m.pivot * m.v + m.pivot**2
 
@@ -55,10 +51,6 @@ def _var(m: _Means) -> complex:
 
 def _slope_ms(m: _Means) -> complex:
     return m.s2 * m.slope2
-
-
-def _slope_var(m: _Means) -> complex:
-    return m.slope2 - m.slope * m.slope
 
 
 def _correlation(m: _Means) -> complex:
@@ -73,9 +65,9 @@ _FUNCTIONS: dict[str, tuple[_Function, tuple[_Function, ...]]] = {
     "chi": (lambda m: cmath.log(_slope_ms(m) / _ms(m)), (_ms, _slope_ms)),
     "mean_degree": (lambda m: cmath.log(_slope_ms(m) / _var(m)), (_var, _slope_ms)),
     "stability": (lambda m: m.drift / _ms(m), (_ms,)),
-    "c1": (lambda m: _mean(m) / cmath.sqrt(_ms(m)), (_ms,)),
+    "c1": (lambda m: (m.pivot + m.v) / cmath.sqrt(_ms(m)), (_ms,)),
     "mean_slope": (lambda m: m.slope, (_slope_ms,)),
-    "var_slope": (_slope_var, (_slope_ms,)),
+    "var_slope": (lambda m: m.slope2 - m.slope * m.slope, (_slope_ms,)),
 }
 
 

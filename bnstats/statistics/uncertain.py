@@ -21,20 +21,9 @@ class Uncertain:
 
     value: float
 
-    @property
-    def _standard_error(self) -> float | None:
-        """The standard error: 0 of what was not sampled, None where the sample does not tell it."""
-        return 0.0
-
-    @property
-    def _error_bound(self) -> float:
-        """The error that is not by sampling."""
-        return 0.0
-
-    @property
-    def _streams(self) -> frozenset[str]:
-        """The random streams that it was drawn from; none if these are not known."""
-        return frozenset()
+    def _from_zero(self) -> Difference:
+        """Return it as a difference from 0, which tells its errors and random streams."""
+        return Difference(self.value)
 
     def __float__(self) -> float:
         return float(self.value)
@@ -43,15 +32,22 @@ class Uncertain:
         return format(float(self), spec) if spec else str(self)
 
     def __sub__(self, other: Any) -> Difference:
-        if isinstance(other, Uncertain):
-            return _difference(self, other)
         if isinstance(other, Real) and not isinstance(other, bool):
-            return _difference(self, Difference(float(other)))
-        return NotImplemented
+            other = Difference(float(other))
+        if not isinstance(other, Uncertain):
+            return NotImplemented
+        left, right = self._from_zero(), other._from_zero()
+        stderr = None
+        if left.stderr is not None and right.stderr is not None:
+            apart = left.streams and right.streams and not left.streams & right.streams
+            a, b = left.stderr, right.stderr
+            stderr = math.hypot(a, b) if apart else a + b
+        error = left.error + right.error
+        return Difference(left.value - right.value, stderr, error, left.streams | right.streams)
 
     def __rsub__(self, other: Any) -> Difference:
         if isinstance(other, Real) and not isinstance(other, bool):
-            return _difference(Difference(float(other)), self)
+            return Difference(float(other)) - self
         return NotImplemented
 
 
@@ -78,17 +74,8 @@ class Difference(Uncertain):
     error: float = 0.0
     streams: frozenset[str] = frozenset()
 
-    @property
-    def _standard_error(self) -> float | None:
-        return self.stderr
-
-    @property
-    def _error_bound(self) -> float:
-        return self.error
-
-    @property
-    def _streams(self) -> frozenset[str]:
-        return self.streams
+    def _from_zero(self) -> Difference:
+        return self
 
     @property
     def z(self) -> float | None:
@@ -114,17 +101,6 @@ class Difference(Uncertain):
 
     def __repr__(self) -> str:
         return f"Difference({self})"
-
-
-def _difference(left: Uncertain, right: Uncertain) -> Difference:
-    a, b = left._standard_error, right._standard_error
-    streams = left._streams, right._streams
-    stderr = None
-    if a is not None and b is not None:
-        apart = all(streams) and not streams[0] & streams[1]
-        stderr = math.hypot(a, b) if apart else a + b
-    error = left._error_bound + right._error_bound
-    return Difference(left.value - right.value, stderr, error, streams[0] | streams[1])
 
 
 def finite(value: float | None) -> float | None:

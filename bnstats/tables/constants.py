@@ -118,8 +118,7 @@ def _same_claims(row: Mapping[str, Any], spec: str) -> bool:
     def facts(claims: Sequence[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
         return [tuple(_fact(k, v) for k, v in sorted(claim.items())) for claim in claims]
 
-    there, here = row.get("claims", ()), exact(spec).claims
-    known = [v.to_dict() for v in here]
+    there, known = row.get("claims", ()), [v.to_dict() for v in exact(spec).claims]
     named = [(c.set, c.quantity, c.printed.text, c.source) for c in claims_on(spec)]
     return [(c["set"], c["quantity"], c["printed"], c["source"]) for c in there] == named and (
         facts([c for c in there if c["decided_by"] == "exact"]) == facts(known)

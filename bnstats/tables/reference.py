@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import NormalDist
 from typing import Any
 
 from bnstats.documents.entries import SampledProvenance, conforms
@@ -12,6 +11,7 @@ from bnstats.errors import BnstatsError
 from bnstats.notation import deviation
 from bnstats.report.markdown import paragraph, table
 from bnstats.report.rows import exact_cell, is_believable
+from bnstats.statistics.alarm import two_sided
 from bnstats.statistics.quantities import QUANTITIES
 
 PAGE = "constants.md"
@@ -70,7 +70,7 @@ def _verdict(constants: Mapping[str, Any]) -> str:
     if judged:
         z, layer, name = max(judged)
         # Half of such tables have a larger one by chance, if the estimates are independent.
-        due = -NormalDist().inv_cdf((1 - 0.5 ** (1 / len(judged))) / 2)
+        due = two_sided(1 - 0.5 ** (1 / len(judged)))
         text += (
             f" Independent draws bear witness: of {len(judged)} estimates of E and σ the farthest "
             f"from the exact value is {QUANTITIES[name].symbol} of `{layer}`, by "

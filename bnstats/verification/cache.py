@@ -15,7 +15,7 @@ import os
 import platform
 import stat
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, replace
 from functools import cache
@@ -33,8 +33,8 @@ from bnstats.sampling.kept import Subtrees
 from bnstats.sampling.layout import Chunk, Layout
 from bnstats.sampling.run import chunk_tally, run, y_pivot
 from bnstats.sampling.settings import Sampling
+from bnstats.sampling.supervised import Supervised
 from bnstats.sampling.versions import digest_of_files, whole_code
-from bnstats.sampling.watch import Watch
 from bnstats.specs.spec import Spec
 from bnstats.statistics.moments import Tally
 from bnstats.version import __version__
@@ -66,23 +66,20 @@ class Cache:
         sampling: Sampling,
         samples: int,
         *,
+        watch: Supervised,
         devices: Sequence[Device] = (),
-        enough: Callable[[Tally], bool] = lambda tally: False,
-        watch: Watch | None = None,
-        **kept: Any,
+        **more: Any,
     ) -> tuple[Tally, int]:
         """Return what `bnstats.sampling.run.run` does, drawn now or before."""
-        watch = watch or Watch()
         may_keep = sampling.precision is None and not sampling.of_stack
         key = _key(spec, sampling, samples, devices) if may_keep else None
         found = None if key is None else self._read(key, sampling, samples)
         if found is not None:
             self.answered.append(spec.text)
             return found, samples
-        heard = _Listener(watch)
-        how = {"devices": devices, "enough": enough, "watch": heard, **kept}
-        tally, done = run(spec, sampling, samples, **how)
-        if key is not None and done == samples and not heard.said and not watch.stopping():
+        tally, done = run(spec, sampling, samples, watch=watch, devices=devices, **more)
+        # What a backend had to say no cache repeats.
+        if key is not None and done == samples and not watch.warnings and not watch.stopping():
             self._write(key, tally)
         return tally, done
 
@@ -117,21 +114,6 @@ class Cache:
             if len(entries) > _MOST_ENTRIES:
                 for path in entries[: len(entries) // 2]:
                     path.unlink(missing_ok=True)
-
-
-class _Listener(Watch):
-    """A watch that keeps in mind whether a backend had something to say, which no cache repeats."""
-
-    def __init__(self, watch: Watch) -> None:
-        super().__init__(should_stop=watch.stopping)
-        self._watch, self.said = watch, False
-        self.layer, self.begins = watch.layer, watch.begins  # type: ignore[method-assign]
-        self.progress, self.failed = watch.progress, watch.failed  # type: ignore[method-assign]
-        self.note = watch.note  # type: ignore[method-assign]
-
-    def warn(self, text: str) -> None:
-        self.said = True
-        self._watch.warn(text)
 
 
 def _usual_folder() -> Path:

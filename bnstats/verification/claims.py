@@ -70,12 +70,10 @@ def _judged(
     name, known = claim.drawn, about.exact.get(claim.quantity)
     if known is None:
         check = draws.gate(name, lambda estimate: _distance(claim.printed, estimate))
-    else:
-        check = draws.gate(name, lambda estimate: estimate.z)
-    check = _of_claim(check, claim, known)
-    if known is None:
+        check = _of_claim(check, claim, None)
         z = two_sided(family_error / tests)
         return _decided(check, _judged_by_draws(claim, check, draws, z))
+    check = _of_claim(draws.gate(name, lambda estimate: estimate.z), claim, known)
     if known.error_is_estimate and _contradicts(check):
         return replace(check, outcome="undecided", reason=MISSED)
     if check.outcome == "fail":

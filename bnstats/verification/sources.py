@@ -88,10 +88,9 @@ def read_source(what: str | Path, quantity: str | None = None) -> ClaimSet | Com
         raise BnstatsError(f"no file has such a name: {printable(str(path))}") from None
     if path.name == CONSTANTS or is_document(path):
         return Committed(path, read_constants(path))
-    is_file = isinstance(what, Path) or path.suffix or len(path.parts) > 1
-    return (
-        read_claims_file(path, quantity, part if code else "") if is_file else claim_set(str(what))
-    )
+    if isinstance(what, Path) or path.suffix or len(path.parts) > 1:
+        return read_claims_file(path, quantity, part if code else "")
+    return claim_set(str(what))
 
 
 def hours_of(sources: Iterable[ClaimSet | Committed], settings: VerifySettings) -> float:

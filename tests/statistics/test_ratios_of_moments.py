@@ -12,10 +12,17 @@ from bnstats.layers import CONSTANT, Law
 from bnstats.specs.spec import parse
 from bnstats.statistics.estimate import Estimate, Estimator
 from bnstats.statistics.exact import Exact
-from bnstats.statistics.joint import OF_SCALARS, Joint
-from bnstats.statistics.stacks import _effective, _ms, _z, check_applicable, stack_estimates
+from bnstats.statistics.joint import Joint
+from bnstats.statistics.stacks import (
+    _effective,
+    _Means,
+    _ms,
+    _z,
+    check_applicable,
+    stack_estimates,
+)
 
-AT = {name: i for i, name in enumerate(OF_SCALARS)}
+AT = {name: i for i, name in enumerate(_Means._fields[2:])}
 
 
 def joint(
@@ -27,7 +34,7 @@ def joint(
 ) -> Joint:
     """Return moments of n draws of standardised x and y, but for what is told."""
     means = {"v2": 1.0, "z2": 1.0, "slope2": 1.0, **means}
-    mean = np.array([means.get(name, 0.0) for name in OF_SCALARS])
+    mean = np.array([means.get(name, 0.0) for name in AT])
     square = np.zeros((len(AT), len(AT)))
     for (one, other), value in (spread or {}).items():
         square[AT[one], AT[other]] = square[AT[other], AT[one]] = value

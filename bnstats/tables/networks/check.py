@@ -63,22 +63,21 @@ def check(
     """
     watch, found = watch or Watch(), read(directory / DATA)
     fresh_seed = found["provenance"]["seed"] + 1 if seed is None else seed
-    there = {(e["kind"], e["activation"], e["scale"]): e for e in found["results"]}
+    there = {Setting(e["kind"], e["activation"], e["scale"]): e for e in found["results"]}
     wanted = list(settings())
     tests = len(wanted) * len(DEPTHS) * len(WAYS)
     problems, drawn = [], 0
     for done, setting in enumerate(wanted):
         watch.layer(setting.name, done, len(wanted))
-        key = (setting.kind, setting.activation, setting.scale)
         if watch.stopping():
             break
-        if key not in there:
+        if setting not in there:
             problems.append(f"{DATA}: {setting.name}: row is missing")
             continue
-        problems += _redrawn(setting, there.pop(key), (fresh_seed, workers), tests)
+        problems += _redrawn(setting, there.pop(setting), (fresh_seed, workers), tests)
         drawn += len(DEPTHS) * len(WAYS)
     else:
-        problems += [f"{DATA}: {' '.join(key)}: no such network now" for key in there]
+        problems += [f"{DATA}: {other.name}: no such network now" for other in there]
         problems += _shares_differ(found["linear_share"])
     problems += differing_lines(directory / PAGE, render(found))
     problems += outdated_plot(directory / PLOT, plot.digest(found), "networks")
@@ -120,12 +119,11 @@ def _z(committed: _Entry, fresh: _Entry, at: int, way: str) -> float:
 def _shares_differ(curves: Sequence[_Entry]) -> Iterator[str]:
     now = {curve["activation"]: curve["points"] for curve in shares()}
     for curve in curves:
-        pairs = zip(curve["points"], now.get(curve["activation"], ()), strict=False)
-        same = all(
+        there, here = curve["points"], now.get(curve["activation"], ())
+        if len(there) != len(here) or not all(
             a["x_std"] == b["x_std"] and _same(a["exact"]["value"], b["exact"]["value"])
-            for a, b in pairs
-        )
-        if not same or len(curve["points"]) != len(now.get(curve["activation"], ())):
+            for a, b in zip(there, here, strict=True)
+        ):
             yield f"{DATA}: {curve['activation']}: linear share differs"
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from bnstats.claims import Claim, claim_sets
 from bnstats.claims.grades import GRADES, OUTCOMES, Grade
-from bnstats.layers import STANDARD
 from bnstats.statistics.exact import exact_entry
 from bnstats.statistics.quantities import symbol_of
 from bnstats.tables.published.stack import Growth, growth
@@ -126,7 +125,7 @@ def audited(constants: Mapping[str, Any]) -> list[Audited]:
 
 
 def _beside(claim: Claim, row: Mapping[str, Any]) -> Audited:
-    if claim.law != STANDARD or claim.inverse is not None:
+    if not claim.is_usual:
         row = {}  # it is about other inputs, or another value of a parameter
     same = (
         entry

@@ -80,11 +80,9 @@ def _name(a: Audited) -> str:
 
 
 def _after(a: Audited) -> str:
-    found = a.growth
-    if found is None:
+    if a.growth is None:
         return "no scale"
-    scale = found.alone if found.wide is None else found.wide
-    return f"×{signed(significant(scale, 2))} after {DEPTH} layers"
+    return f"×{signed(significant(a.growth.after, 2))} after {DEPTH} layers"
 
 
 def _explained() -> str:
@@ -131,10 +129,9 @@ def _much_row(a: Audited) -> tuple[str, ...]:
 
 def _by_effect(a: Audited) -> tuple[bool, float]:
     """Order by what becomes of a stack, what scales nothing last."""
-    found = a.growth
-    if found is None:
+    if a.growth is None:
         return True, -abs(a.error)
-    scale = found.alone if found.wide is None else found.wide
+    scale = a.growth.after
     return False, -abs(math.log(scale)) if scale > 0 else -math.inf
 
 

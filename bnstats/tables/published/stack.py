@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from bnstats.claims import Claim
-from bnstats.layers import STANDARD, Law
+from bnstats.layers import Law
 from bnstats.specs.spec import Spec
 from bnstats.statistics.exact import exact_values
 from bnstats.statistics.quantities import QUANTITIES, Quantity
@@ -34,6 +34,11 @@ class Growth(NamedTuple):
     alone: float
     wide: float | None
 
+    @property
+    def after(self) -> float:
+        """After the stack: the wide one where it is known."""
+        return self.alone if self.wide is None else self.wide
+
 
 def growth(claim: Claim, truth: float) -> Growth | None:
     """Return what becomes of a stack that a published constant scales; None if it scales nothing.
@@ -50,7 +55,7 @@ def growth(claim: Claim, truth: float) -> Growth | None:
         return None
     factor = (printed / truth) ** (-0.5 / quantity.power)
     wide = None
-    if quantity.direction == "y" and claim.law == STANDARD and claim.inverse is None:
+    if quantity.direction == "y" and claim.is_usual:
         wide = _wide(claim.spec, quantity, factor)
     return Growth(factor, factor**DEPTH, wide)
 

@@ -44,7 +44,7 @@ def build(constants: Mapping[str, Any], watch: Watch | None = None) -> dict[str,
         raise HostError("jinja2 is not installed", hint="pip install 'bnstats[site]'") from None
     watch, found, claims = watch or Watch(), templates(), claim_rows(audited(constants))
     pages = layer_pages(constants, claims)
-    grades = Counter(row.grade for row in claims)
+    grades = Counter(row.audited.grade for row in claims)
     found.globals.update(
         claims=claims,
         sets=set_rows(claims),

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from bnstats.notation import shortest, signed
 
-WIDTH, HEIGHT = 340.0, 220.0  # px, of the picture
-LEFT, RIGHT, TOP, BOTTOM = 46.0, 330.0, 8.0, 186.0  # of the axes in it
+LEFT, RIGHT, TOP, BOTTOM = 46.0, 330.0, 8.0, 186.0  # px, of the axes in a picture of 340 by 220
 _FEWEST_TICKS, _MOST_TICKS = 3, 8
 _MARGIN = 0.05  # of the range of y, left free above and below
 
@@ -60,10 +59,8 @@ class Axis:
         width = (self.high - self.low) / _MOST_TICKS
         power = math.floor(math.log10(width))
         step = next(n for n in (1, 2, 5, 10) if n * 10.0**power >= width)
-        for i in range(
-            math.ceil(self.low / (step * 10.0**power)),
-            math.floor(self.high / (step * 10.0**power)) + 1,
-        ):
+        unit = step * 10.0**power
+        for i in range(math.ceil(self.low / unit), math.floor(self.high / unit) + 1):
             yield float(f"{i * step}e{power}")
 
     def _decades(self, digits: tuple[int, ...]) -> Iterator[float]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from bnstats.claims import ClaimSet, claim_sets
 from bnstats.claims.grades import Grade
-from bnstats.layers import STANDARD
 from bnstats.notation import percent_off, signed, significant
 from bnstats.report.rows import estimate_cell, exact_cell
 from bnstats.tables.published.audit import Audited
@@ -29,26 +28,6 @@ class ClaimRow:
 
     audited: Audited
     rank: int
-
-    @property
-    def is_usual(self) -> bool:
-        """Whether it is about x, dy ~ N(0, 1), and solves for nothing."""
-        return self.audited.claim.law == STANDARD and self.audited.claim.inverse is None
-
-    @property
-    def grade(self) -> Grade:
-        """The grade of the verdict."""
-        return self.audited.grade
-
-    @property
-    def layer(self) -> str:
-        """The layer, with what is unusual about its input, and what is solved for."""
-        return self.audited.layer
-
-    @property
-    def printed(self) -> str:
-        """The value as printed, with the tolerance that is claimed."""
-        return self.audited.claim.printed.claimed
 
     @property
     def true_value(self) -> float:
@@ -79,7 +58,7 @@ class ClaimRow:
     def remark(self) -> str:
         """Why the verdict is as it is, and what a reader should know of the value."""
         remark = self.audited.verdict["remark"]
-        if self.grade == "reproduced":  # its exact value has a column of its own
+        if self.audited.grade == "reproduced":  # its exact value has a column of its own
             remark = remark.partition("; ")[2]
         return "; ".join(filter(None, (remark, self.audited.claim.remark, self._stack)))
 
@@ -89,8 +68,7 @@ class ClaimRow:
         found = self.audited.growth
         if found is None:
             return ""
-        scale = found.alone if found.wide is None else found.wide
-        return f"after {DEPTH} layers a scale of 1 is {signed(significant(scale, 2))}"
+        return f"after {DEPTH} layers a scale of 1 is {signed(significant(found.after, 2))}"
 
     @property
     def source(self) -> str:

@@ -139,7 +139,8 @@ class Variant:
     @property
     def inexact(self) -> str:
         """Which quantities have no exact value, and why."""
-        lacking = [QUANTITIES[n].symbol for n in QUANTITIES if n in self.row and not self._exact(n)]
+        row = self.row
+        lacking = [q.symbol for n, q in QUANTITIES.items() if n in row and not row[n]["exact"]]
         why = self.spec.bound.why_inexact
         return f"No exact {', '.join(lacking)}: {as_options(why)}" if lacking and why else ""
 
@@ -153,12 +154,9 @@ class Variant:
         """Values of parameters that nobody gave and that change the numbers."""
         return ", ".join(f"{k}={value_text(v)}" for k, v in self.spec.assumed.items())
 
-    def _exact(self, name: str) -> Mapping[str, Any] | None:
-        found: Mapping[str, Any] | None = self.row[name]["exact"]
-        return found
-
     def _number(self, name: str) -> Number:
-        entry, exact = self.row[name], self._exact(name)
+        entry = self.row[name]
+        exact = entry["exact"]
         value, error = with_bound(exact["value"], exact["error"]) if exact else ("", "")
         known = is_believable(entry) and entry["stderr"]
         sampled = rounded(entry["value"], last_place(known)) if known else ""
@@ -236,8 +234,9 @@ def layer_pages(constants: Mapping[str, Any], claims: Iterable[ClaimRow]) -> lis
     usual: dict[str, list[ClaimRow]] = {}  # by canonical spec
     unusual: dict[str, list[ClaimRow]] = {}  # by the name of the layer
     for row in claims:
-        spec = row.audited.claim.spec
-        rows, key = (usual, spec.text) if row.is_usual else (unusual, spec.layer.name)
+        claim = row.audited.claim
+        spec = claim.spec
+        rows, key = (usual, spec.text) if claim.is_usual else (unusual, spec.layer.name)
         rows.setdefault(key, []).append(row)
     variants: dict[str, list[Variant]] = {}
     for entry in constants["results"]:
