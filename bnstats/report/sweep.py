@@ -8,7 +8,7 @@ from typing import Any
 from bnstats.notation import concise, exact_text, signed, with_bound
 from bnstats.report.csv import cells_of, written
 from bnstats.report.json import render as render_json
-from bnstats.report.latex import symbol
+from bnstats.report.latex import symbol, tabular, typed
 from bnstats.report.markdown import table
 from bnstats.report.page import PIPED, Page, aligned
 from bnstats.report.rows import error_title
@@ -137,22 +137,12 @@ def _csv(document: Mapping[str, Any]) -> str:
 
 def _latex(document: Mapping[str, Any]) -> str:
     names = _names(document)
-    titles = ["layer", _typed(_parameter(document)), *map(symbol, names)]
-    lines = [
-        r"% \usepackage{booktabs}",
-        rf"\begin{{tabular}}{{l{'r' * (len(names) + 1)}}}",
-        r"\toprule",
-        rf"{' & '.join(titles)} \\",
-        r"\midrule",
-    ]
+    titles = ["layer", typed(_parameter(document)), *map(symbol, names)]
+    rows = []
     for result in document["results"]:
-        layer = _typed(result["layer"])
+        layer = typed(result["layer"])
         for point in result["points"]:
             cells = (f"${c.replace('−', '-')}$" for c in _cells(point, document))
-            lines.append(rf"{' & '.join((layer, *cells))} \\".replace("$–$", "--"))
+            rows.append([layer, *(cell.replace("$–$", "--") for cell in cells)])
             layer = ""
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
-
-
-def _typed(text: str) -> str:
-    return r"\texttt{" + text.replace("_", r"\_") + "}"
+    return tabular(f"l{'r' * (len(names) + 1)}", titles, rows)
