@@ -138,9 +138,7 @@ def _overview(rows: Sequence[_Row], page: Page) -> Iterator[str]:
     ours = [family for family in ordered_families() if family in by_family]
     for group in (*ours, *(group for group in by_family if group not in ours)):
         names = ", ".join(row.name for row in by_family[group])
-        first, *rest = page.folded(f"{group}  ", names, indent=2)
-        yield page.style(group, "name") + first[len(group) :]
-        yield from rest
+        yield from page.coloured(group, "name", f"{group}  ", names, indent=2)
     yield ""
     yield f"{len(rows)} layers"
     for command, use in (

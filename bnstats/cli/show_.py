@@ -172,8 +172,7 @@ def _section(
 
 
 def _title(name: str, said: str, page: Page) -> list[str]:
-    first, *rest = page.folded("", f"{name} — {said}", indent=2)
-    return [first.replace(name, page.style(name, "name"), 1), *rest]
+    return page.coloured(name, "name", "", f"{name} — {said}", indent=2)
 
 
 def _facts(spec: Spec) -> Iterator[tuple[str, str]]:

@@ -50,6 +50,13 @@ class Page:
             break_on_hyphens=False,
         )
 
+    def coloured(
+        self, word: str, kind: str, head: str, text: str, indent: int | None = None
+    ) -> list[str]:
+        """Fold a text after a head, and colour a word in its first line."""
+        first, *more = self.folded(head, text, indent)
+        return [first.replace(word, self.style(word, kind), 1), *more]
+
 
 PIPED = Page()
 UNFOLDED = Page(sys.maxsize)

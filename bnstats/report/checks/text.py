@@ -112,8 +112,6 @@ def _lines(check: Check, page: Page) -> Iterator[str]:
         yield from _labelled("ok", "; ".join(filter(None, (finding(check), beyond))), page)
 
 
-def _labelled(outcome: str, text: str, page: Page) -> Iterator[str]:
+def _labelled(outcome: str, text: str, page: Page) -> list[str]:
     label = {"fail": "FAIL"}.get(outcome, outcome).ljust(len(_INDENT) - 1)
-    first, *further = page.folded(_INDENT, text)
-    yield f"{page.style(label, outcome)} {first.removeprefix(_INDENT)}"
-    yield from further
+    return page.coloured(label, outcome, f"{label} ", text)
