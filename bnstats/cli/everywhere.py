@@ -11,6 +11,7 @@ import click
 
 from bnstats.cli.console import Console
 
+# Every command, in the order in which --help lists them, with lines that can be typed.
 EXAMPLES = {
     "compute": (
         "compute gelu",
@@ -24,15 +25,15 @@ EXAMPLES = {
         "exact tanh --x-std 1.5",
         "exact gelu --get gain_y.exact.value",
     ),
-    "critical": ("critical tanh --bias-std 0.2", "critical gelu --json"),
-    "propagate": (
-        "propagate linear relu --width 256 --depth 30",
-        "propagate linear tanh --scale forward --require steady",
-    ),
     "sweep": (
         "sweep tanh --over x_std=0.1:10:log --quantity linear_share gain_y --plot tanh.svg",
         "sweep relu leaky_relu --over x_mean=-1:1",
         "sweep sigmoid --over x_std=0.1:10:log --find std_y=0.2",
+    ),
+    "critical": ("critical tanh --bias-std 0.2", "critical gelu --json"),
+    "propagate": (
+        "propagate linear relu --width 256 --depth 30",
+        "propagate linear tanh --scale forward --require steady",
     ),
     "table": ("table", "table --check", "table constants --out mine"),
     "verify": (

@@ -16,27 +16,13 @@ from typing import Any
 import click
 
 from bnstats.cli.encoding import ERRORS
-from bnstats.cli.everywhere import with_everywhere
+from bnstats.cli.everywhere import EXAMPLES, with_everywhere
 from bnstats.cli.interrupt import leaving_at_once
 from bnstats.errors import ArgumentError, BnstatsError, HostError, hint_for, listed, printable
 from bnstats.version import __version__
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
-_COMMANDS = (
-    "compute",
-    "exact",
-    "sweep",
-    "critical",
-    "propagate",
-    "table",
-    "verify",
-    "merge",
-    "list",
-    "show",
-    "completion",
-    "help",
-    "version",
-)
+_COMMANDS = tuple(EXAMPLES)
 
 USAGE, UNDECIDED, INTERNAL, INTERRUPTED, CLOSED_PIPE = 2, 3, 70, 130, 141
 
