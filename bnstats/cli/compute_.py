@@ -83,7 +83,7 @@ def command(
     function, torch.nn:GELU or jax.nn:silu, which is differentiated by its library.
     """
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
+    from bnstats.cli.main import UNDECIDED, ended_early, tell
     from bnstats.cli.output import locate, spoken
     from bnstats.cli.progress import watching
     from bnstats.custom import load_here
@@ -147,8 +147,7 @@ def command(
     if failure:
         return tell(failure)
     if stopped:
-        click.echo("interrupted: what was drawn so far is above", err=True)
-        return INTERRUPTED
+        return ended_early("what was drawn so far is above")
     if record["status"] == "target_not_met":
         click.echo("the precision or the number of samples asked for was not reached", err=True)
         return UNDECIDED

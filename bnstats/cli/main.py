@@ -258,6 +258,12 @@ def _lines_of(error: BnstatsError) -> list[str]:
     return BnstatsError(message, where=error.where, hint=hint).lines()
 
 
+def ended_early(left: str, *, interrupted: bool = True) -> int:
+    """Say why work ended before its end, and what is left; return the exit code."""
+    click.echo(f"{'interrupted' if interrupted else 'the time was over'}: {left}", err=True)
+    return INTERRUPTED if interrupted else UNDECIDED
+
+
 def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
     """Print an error on stderr, and as a document on stdout where JSON was asked for."""
     tell(error, arguments)

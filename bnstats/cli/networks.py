@@ -96,11 +96,10 @@ def text(found: Sequence[Propagation], compared: Any, widths: Sequence[int], sho
 
 def exit_code(found: Sequence[Propagation], required: Sequence[str]) -> int:
     """Say what is not as it was asked for, and return the exit code."""
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED
+    from bnstats.cli.main import UNDECIDED, ended_early
 
     if any(run.status == "interrupted" for run in found):
-        click.echo("interrupted: what was drawn so far is above", err=True)
-        return INTERRUPTED
+        return ended_early("what was drawn so far is above")
     given = [answer for run in found for answer in answers(run, required)]
     if False in given:
         return 1

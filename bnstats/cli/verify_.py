@@ -101,9 +101,8 @@ def command(
     independent samples agree that it is wrong. The exit code is 1 if a constant is wrong and 3 if
     one is undecided. With -q nothing is printed if all is well.
     """
-    from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
-    from bnstats.cli.progress import watching
+    from bnstats.cli.main import UNDECIDED, ended_early, tell
+    from bnstats.cli.progress import interruptible_watch
     from bnstats.cli.project import Project, project
     from bnstats.custom import trust
     from bnstats.notation import plural
@@ -135,10 +134,7 @@ def command(
     sources = [read_source(name, quantity) for name in names]
     if hours := hours_of(sources, settings):
         console.note(f"this may take {hours:,.0f} hours; --max-time 10m ends it in time")
-    with (
-        interruptible() as interrupted,
-        watching(console, "verify", interrupted, max_time) as watch,
-    ):
+    with interruptible_watch(console, "verify", max_time) as watch:
         settings = replace(
             settings,
             on_layer=watch.layer,
@@ -153,7 +149,7 @@ def command(
                 watch.failed(error)
             if watch.stopping():
                 break
-        stopped, failure, late = interrupted(), watch.failure, watch.late
+        stopped, failure, late = watch.interrupted(), watch.failure, watch.late
     if failure and not checks:
         raise failure
     early = stopped or failure or late
@@ -180,8 +176,7 @@ def command(
     if failure:
         return tell(failure)
     if stopped:
-        click.echo("interrupted: what was checked so far is above", err=True)
-        return INTERRUPTED
+        return ended_early("what was checked so far is above")
     outcomes = {check.outcome for check in checks}
     if exit_zero:
         return 0
