@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.completing import layers
 from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError, HostError, hint_for, printable
@@ -55,12 +56,7 @@ def _kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 )
 @click.option("--long", is_flag=True, help="Print formulas and the libraries' names of all layers.")
 @click.option("--plain", is_flag=True, help="Print only names, one per line.")
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print one JSON document, which includes the parameters.",
-)
+@opt.json_option("Print one JSON document, which includes the parameters.")
 @click.pass_obj
 def command(
     console: Console,

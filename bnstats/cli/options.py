@@ -310,6 +310,19 @@ law_options = together(
 )
 
 
+def json_option(help_: str = "Print one JSON document.") -> Callable[..., Any]:
+    """Return the --json option."""
+    return click.option("--json", "as_json", is_flag=True, help=help_)
+
+
+def format_options(*, values: Sequence[str], help_: str) -> Callable[..., Any]:
+    """Return --format, of which the first value is the default, and --json; see `format_asked`."""
+    return together(
+        choice("--format", "format_", values=values, help_=help_),
+        json_option("Same as --format json."),
+    )
+
+
 def format_asked(asked: str, as_json: bool) -> str:
     """Return the format that --format and --json ask for together.
 
@@ -332,13 +345,7 @@ def output_options(number: str) -> Callable[..., Any]:
         The path of a number, which the help of --get shows as an example.
     """
     adding = together(
-        choice(
-            "--format",
-            "format_",
-            values=("text", "json", "csv", "markdown", "latex"),
-            help_="Output format.",
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Same as --format json."),
+        format_options(values=("text", "json", "csv", "markdown", "latex"), help_="Output format."),
         click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}"),
         click.option(
             "--export",

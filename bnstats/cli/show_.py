@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--patch", is_flag=True, help="Print what to replace in a claim set's source, and by what."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a claim set as one JSON document.")
+@opt.json_option("Print a claim set as one JSON document.")
 @opt.IMPORT
 @click.pass_obj
 def command(

@@ -63,13 +63,10 @@ if TYPE_CHECKING:
 @click.option(
     "--no-cache", is_flag=True, help="Draw anew what was drawn before, and keep none of it."
 )
-@opt.choice(
-    "--format",
-    "format_",
+@opt.format_options(
     values=("text", "json", "github", "junit"),
     help_="Output format; github writes annotations and a summary of the job.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @opt.WORKERS
 @opt.backend_options
 @opt.far_options
