@@ -51,16 +51,12 @@ class _Asked(NamedTuple):
 @click.pass_obj
 def command(
     console: Console,
+    /,
     names: tuple[str, ...],
     out: Path,
     check_: bool,
     site: Path | None,
-    samples: int | None,
-    seed: int | None,
-    max_time: float | None,
-    workers: int,
-    cluster: str | None,
-    checkpoint: str | None,
+    **drawing: Any,
 ) -> int:
     """Regenerate the tables in results/, or check them.
 
@@ -78,7 +74,7 @@ def command(
             raise BnstatsError(
                 f"unknown table '{printable(name, 60)}'", hint=f"tables: {', '.join(_TABLES)}"
             )
-    tables, asked = names or _TABLES, _Asked(samples, seed, workers, max_time, cluster, checkpoint)
+    tables, asked = names or _TABLES, _Asked(**drawing)
     if site is not None:
         return _write_site(console, names, out, site, asked, check_)
     if {*tables} == {"networks"}:
