@@ -245,17 +245,12 @@ def _of_the_machine(error: OSError) -> HostError:
 
 def tell(error: BnstatsError, arguments: Sequence[str] = ()) -> int:
     """Print an error on stderr, and return its exit code."""
-    click.echo("\n".join(_lines_of(error)), err=True)
+    click.echo("\n".join(_in_options(error).lines()), err=True)
     if error.__cause__ is not None and _verbose(arguments or sys.argv):
         import traceback
 
         click.echo("".join(traceback.format_exception(error.__cause__)), err=True, nl=False)
     return error.exit_code
-
-
-def _lines_of(error: BnstatsError) -> list[str]:
-    message, hint = _in_options(error)
-    return BnstatsError(message, where=error.where, hint=hint).lines()
 
 
 def ended_early(left: str, *, interrupted: bool = True) -> int:
@@ -267,30 +262,30 @@ def ended_early(left: str, *, interrupted: bool = True) -> int:
 def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
     """Print an error on stderr, and as a document on stdout where JSON was asked for."""
     tell(error, arguments)
-    lines = _lines_of(error)
+    said = _in_options(error)
     if wants_json(arguments):
         from bnstats.documents.write import failure
         from bnstats.report.json import render
 
-        message, hint = _in_options(error)
-        click.echo(render(failure(message, hint, error.exit_code, arguments)))
+        click.echo(render(failure(said.message, said.hint, error.exit_code, arguments)))
     elif _wants(arguments, "github"):
         from bnstats.report.checks.github import command
 
-        click.echo(command("error", "; ".join(lines), {"title": "bnstats"}))
+        click.echo(command("error", "; ".join(said.lines()), {"title": "bnstats"}))
     elif _wants(arguments, "junit"):
         from bnstats.report.checks.junit import junit_error
 
-        click.echo(junit_error("\n".join(lines)))
+        click.echo(junit_error("\n".join(said.lines())))
     return error.exit_code
 
 
-def _in_options(error: BnstatsError) -> tuple[str, str | None]:
-    """Return message and hint of an error, naming options where those name arguments."""
+def _in_options(error: BnstatsError) -> BnstatsError:
+    """Return an error that names options where its message and hint name arguments."""
     from bnstats.report.options import as_options  # slow for --version
 
     message = error.message.replace("_", "-") if isinstance(error, ArgumentError) else error.message
-    return as_options(message), error.hint and as_options(error.hint)
+    hint = error.hint and as_options(error.hint)
+    return BnstatsError(as_options(message), where=error.where, hint=hint)
 
 
 def _verbose(arguments: Sequence[str]) -> bool:
