@@ -54,19 +54,18 @@ EXAMPLES = {
 }
 
 
-def _heard(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+def _heard(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Make the console anew with what this option says, if it was typed."""
     asked = ctx.meta.setdefault(__name__, {})
     if value:
         asked[param.name] = value
     ctx.obj = Console.of(**asked)
-    return value
 
 
-def _into_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> Path | None:
+def _into_file(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
     """Let data go to a file, which is written when the command ends, if there are any."""
     if path is None:
-        return None
+        return
     from bnstats.sampling.files import check_writable, write_atomically
 
     check_writable(path)
@@ -80,7 +79,6 @@ def _into_file(ctx: click.Context, param: click.Parameter, path: Path | None) ->
     ctx.find_root().call_on_close(write)
     ctx.meta.setdefault(__name__, {})["stdout"] = file
     ctx.obj = Console.of(**ctx.meta[__name__])
-    return path
 
 
 def _options() -> list[click.Option]:
