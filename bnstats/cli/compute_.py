@@ -85,6 +85,7 @@ def command(
     from bnstats.cli.interrupt import interruptible
     from bnstats.cli.main import UNDECIDED, ended_early, tell
     from bnstats.cli.output import locate, spoken
+    from bnstats.cli.plotting import check_plot, emit_plot
     from bnstats.cli.progress import watching
     from bnstats.custom import load_here
     from bnstats.documents.write import document, outline
@@ -96,10 +97,7 @@ def command(
 
     console.take_stdout()
     sampling = Sampling(law=Law(*map(options.pop, Law._fields)), **options)
-    if plot is not None:
-        from bnstats.cli.plotting import check_plot
-
-        check_plot(console, plot, output.format_)
+    check_plot(console, plot, output.format_)
     opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if part is not None:
@@ -138,7 +136,6 @@ def command(
     record = document(results, argv=sys.argv[1:], status=early, quantities=sampling.quantities)
     draw = None
     if plot is not None:
-        from bnstats.cli.plotting import emit_plot
         from bnstats.plots import layers as pictures
         from bnstats.plots.terminal import of_results
 
