@@ -10,7 +10,7 @@ import click
 from bnstats.errors import BnstatsError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bnstats.networks.propagation import Interval, Propagation
 
@@ -49,16 +49,14 @@ def requirement(text: str) -> tuple[Requirement, ...]:
     return (Requirement(_WAYS[name], (float(match[2]), float(match[3]))),)
 
 
-def answers(found: Propagation, texts: Sequence[str]) -> list[bool | None]:
-    """Say on stderr which requirements are not met, or undecided, and return the answers."""
-    all_answers = []
+def answers(found: Propagation, texts: Sequence[str]) -> Iterator[bool | None]:
+    """Say on stderr which requirements are not met, or undecided, and yield the answers."""
     for text in texts:
         answer = _answer(found, requirement(text))
-        all_answers.append(answer)
+        yield answer
         if answer is not True:
             word = "undecided" if answer is None else "not met"
             click.echo(f"required: {printable(text)}: {word}", err=True)
-    return all_answers
 
 
 def _answer(found: Propagation, wanted: tuple[Requirement, ...]) -> bool | None:
