@@ -28,9 +28,7 @@ def checks_text(
     stay whole. What failed among lines of what did not is named again at the end. With
     ``only_failures`` what was verified has no line.
     """
-    passed = sum(check.outcome == "ok" and check.verdict is not None for check in checks)
-    if only_failures:
-        passed = 0
+    passed = any(check.outcome == "ok" and check.verdict is not None for check in checks)
     lines: list[str] = []
     for (layer, reason, _), group in groupby(checks, key=lambda c: (c.layer, c.reason, c.place)):
         found = list(group)
@@ -43,7 +41,7 @@ def checks_text(
             if not only_failures or check.outcome != "ok":
                 lines += _lines(check, page)
     failed = [check.name for check in checks if check.outcome == "fail"]
-    if passed and failed:
+    if passed and failed and not only_failures:
         more = [f"and {len(failed) - _MOST_NAMES} more"] if len(failed) > _MOST_NAMES else []
         lines += page.folded("", f"failed: {', '.join(failed[:_MOST_NAMES] + more)}")
     return "\n".join([*lines, *page.folded("", summary(checks))])
