@@ -83,8 +83,9 @@ def command(
     function, torch.nn:GELU or jax.nn:silu, which is differentiated by its library.
     """
     from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
+    from bnstats.cli.main import UNDECIDED, ended_early, tell
     from bnstats.cli.output import locate, spoken
+    from bnstats.cli.plotting import check_plot, emit_plot
     from bnstats.cli.progress import watching
     from bnstats.custom import load_here
     from bnstats.documents.write import document, outline
@@ -96,10 +97,7 @@ def command(
 
     console.take_stdout()
     sampling = Sampling(law=Law(*map(options.pop, Law._fields)), **options)
-    if plot is not None:
-        from bnstats.cli.plotting import check_plot
-
-        check_plot(console, plot, output.format_)
+    check_plot(console, plot, output.format_)
     opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())
     if part is not None:
@@ -138,7 +136,6 @@ def command(
     record = document(results, argv=sys.argv[1:], status=early, quantities=sampling.quantities)
     draw = None
     if plot is not None:
-        from bnstats.cli.plotting import emit_plot
         from bnstats.plots import layers as pictures
         from bnstats.plots.terminal import of_results
 
@@ -147,8 +144,7 @@ def command(
     if failure:
         return tell(failure)
     if stopped:
-        click.echo("interrupted: what was drawn so far is above", err=True)
-        return INTERRUPTED
+        return ended_early("what was drawn so far is above")
     if record["status"] == "target_not_met":
         click.echo("the precision or the number of samples asked for was not reached", err=True)
         return UNDECIDED

@@ -46,8 +46,6 @@ class Console:
         Whether notes and warnings are left out.
     width
         Columns of stdout.
-    is_terminal
-        Whether stdout is a terminal.
     stdout
         Where data goes.
     """
@@ -56,7 +54,6 @@ class Console:
     progress: bool
     quiet: bool
     width: int
-    is_terminal: bool
     stdout: IO[str]
 
     @classmethod
@@ -71,7 +68,6 @@ class Console:
             progress=sys.stderr.isatty() and not dumb and not quiet,
             quiet=quiet,
             width=_width(stdout),
-            is_terminal=stdout.isatty(),
             stdout=stdout,
         )
 
@@ -87,7 +83,7 @@ class Console:
         """The page for lines that stay whole where they are piped."""
         from bnstats.report.page import UNFOLDED
 
-        return self.page if self.is_terminal else replace(UNFOLDED, style=self.style)
+        return self.page if self.stdout.isatty() else replace(UNFOLDED, style=self.style)
 
     def style(self, text: str, kind: str) -> str:
         """Return text in the colour of its kind, such as a name or a verdict."""

@@ -26,7 +26,7 @@ from bnstats.cli.console import Console
     help="Standard deviation σ_b of the biases.  [default: 0]",
 )
 @click.option("--get", metavar="PATH", help="Print one bare number, e.g. tanh.weight_std.value")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@opt.json_option()
 @click.pass_obj
 def command(
     console: Console,

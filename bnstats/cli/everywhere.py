@@ -10,6 +10,7 @@ import click
 
 from bnstats.cli.console import Console
 
+# Every command, in the order in which --help lists them, with lines that can be typed.
 EXAMPLES = {
     "compute": (
         "compute gelu",
@@ -23,15 +24,15 @@ EXAMPLES = {
         "exact tanh --x-std 1.5",
         "exact gelu --get gain_y.exact.value",
     ),
-    "critical": ("critical tanh --bias-std 0.2", "critical gelu --json"),
-    "propagate": (
-        "propagate linear relu --width 256 --depth 30",
-        "propagate linear tanh --scale forward --require steady",
-    ),
     "sweep": (
         "sweep tanh --over x_std=0.1:10:log --quantity linear_share gain_y --plot tanh.svg",
         "sweep relu leaky_relu --over x_mean=-1:1",
         "sweep sigmoid --over x_std=0.1:10:log --find std_y=0.2",
+    ),
+    "critical": ("critical tanh --bias-std 0.2", "critical gelu --json"),
+    "propagate": (
+        "propagate linear relu --width 256 --depth 30",
+        "propagate linear tanh --scale forward --require steady",
     ),
     "table": ("table", "table --check", "table constants --out mine"),
     "verify": (
@@ -52,19 +53,18 @@ EXAMPLES = {
 }
 
 
-def _heard(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+def _heard(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Make the console anew with what this option says, if it was typed."""
     asked = ctx.meta.setdefault(__name__, {})
     if value:
         asked[param.name] = value
     ctx.obj = Console.of(**asked)
-    return value
 
 
-def _into_file(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+def _into_file(ctx: click.Context, param: click.Parameter, name: str | None) -> None:
     """Let data go to a file, which is written when the command ends, if there are any."""
     if name is None:
-        return None
+        return
     from pathlib import Path  # slow for --version
 
     from bnstats.sampling.files import check_writable, write_atomically
@@ -81,7 +81,6 @@ def _into_file(ctx: click.Context, param: click.Parameter, name: str | None) -> 
     ctx.find_root().call_on_close(write)
     ctx.meta.setdefault(__name__, {})["stdout"] = file
     ctx.obj = Console.of(**ctx.meta[__name__])
-    return name
 
 
 def _options() -> list[click.Option]:

@@ -37,9 +37,8 @@ def command(ctx: click.Context, name: str | None) -> None:
         with click.Context(found, info_name=name, parent=group) as named:
             console.out(found.get_help(named))
     elif name in topics():
-        console.out(
-            _rendered(text(name), console) if console.is_terminal else text(name), end=False
-        )
+        said = text(name)
+        console.out(_rendered(said, console) if console.stdout.isatty() else said, end=False)
     else:
         _refuse(name, [*group.command.list_commands(group), *topics()])
 

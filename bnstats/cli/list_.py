@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from bnstats.cli import options as opt
 from bnstats.cli.completing import layers
 from bnstats.cli.console import Console
 from bnstats.errors import BnstatsError, HostError, hint_for, printable
@@ -56,12 +57,7 @@ def _kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 )
 @click.option("--long", is_flag=True, help="Print formulas and the libraries' names of all layers.")
 @click.option("--plain", is_flag=True, help="Print only names, one per line.")
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print one JSON document, which includes the parameters.",
-)
+@opt.json_option("Print one JSON document, which includes the parameters.")
 @click.pass_obj
 def command(
     console: Console,
@@ -139,9 +135,7 @@ def _overview(rows: Sequence[_Row], page: Page) -> Iterator[str]:
     ours = [family for family in ordered_families() if family in by_family]
     for group in (*ours, *(group for group in by_family if group not in ours)):
         names = ", ".join(row.name for row in by_family[group])
-        first, *rest = page.folded(f"{group}  ", names, indent=2)
-        yield page.style(group, "name") + first[len(group) :]
-        yield from rest
+        yield from page.coloured(group, "name", f"{group}  ", names, indent=2)
     yield ""
     yield f"{len(rows)} layers"
     for command, use in (

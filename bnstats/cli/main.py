@@ -16,27 +16,13 @@ from typing import Any
 import click
 
 from bnstats.cli.encoding import ERRORS
-from bnstats.cli.everywhere import with_everywhere
+from bnstats.cli.everywhere import EXAMPLES, with_everywhere
 from bnstats.cli.interrupt import leaving_at_once
 from bnstats.errors import ArgumentError, BnstatsError, HostError, hint_for, listed, printable
 from bnstats.version import __version__
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
-_COMMANDS = (
-    "compute",
-    "exact",
-    "sweep",
-    "critical",
-    "propagate",
-    "table",
-    "verify",
-    "merge",
-    "list",
-    "show",
-    "completion",
-    "help",
-    "version",
-)
+_COMMANDS = tuple(EXAMPLES)
 
 USAGE, UNDECIDED, INTERNAL, INTERRUPTED, CLOSED_PIPE = 2, 3, 70, 130, 141
 
@@ -259,7 +245,7 @@ def _of_the_machine(error: OSError) -> HostError:
 
 def tell(error: BnstatsError, arguments: Sequence[str] = ()) -> int:
     """Print an error on stderr, and return its exit code."""
-    click.echo("\n".join(_lines_of(error)), err=True)
+    click.echo("\n".join(_in_options(error).lines()), err=True)
     if error.__cause__ is not None and _verbose(arguments or sys.argv):
         import traceback
 
@@ -267,38 +253,39 @@ def tell(error: BnstatsError, arguments: Sequence[str] = ()) -> int:
     return error.exit_code
 
 
-def _lines_of(error: BnstatsError) -> list[str]:
-    message, hint = _in_options(error)
-    return BnstatsError(message, where=error.where, hint=hint).lines()
+def ended_early(left: str, *, interrupted: bool = True) -> int:
+    """Say why work ended before its end, and what is left; return the exit code."""
+    click.echo(f"{'interrupted' if interrupted else 'the time was over'}: {left}", err=True)
+    return INTERRUPTED if interrupted else UNDECIDED
 
 
 def _report(error: BnstatsError, arguments: Sequence[str]) -> int:
     """Print an error on stderr, and as a document on stdout where JSON was asked for."""
     tell(error, arguments)
-    lines = _lines_of(error)
+    said = _in_options(error)
     if wants_json(arguments):
         from bnstats.documents.write import failure
         from bnstats.report.json import render
 
-        message, hint = _in_options(error)
-        click.echo(render(failure(message, hint, error.exit_code, arguments)))
+        click.echo(render(failure(said.message, said.hint, error.exit_code, arguments)))
     elif _wants(arguments, "github"):
         from bnstats.report.checks.github import command
 
-        click.echo(command("error", "; ".join(lines), {"title": "bnstats"}))
+        click.echo(command("error", "; ".join(said.lines()), {"title": "bnstats"}))
     elif _wants(arguments, "junit"):
         from bnstats.report.checks.junit import junit_error
 
-        click.echo(junit_error("\n".join(lines)))
+        click.echo(junit_error("\n".join(said.lines())))
     return error.exit_code
 
 
-def _in_options(error: BnstatsError) -> tuple[str, str | None]:
-    """Return message and hint of an error, naming options where those name arguments."""
+def _in_options(error: BnstatsError) -> BnstatsError:
+    """Return an error that names options where its message and hint name arguments."""
     from bnstats.report.options import as_options  # slow for --version
 
     message = error.message.replace("_", "-") if isinstance(error, ArgumentError) else error.message
-    return as_options(message), error.hint and as_options(error.hint)
+    hint = error.hint and as_options(error.hint)
+    return BnstatsError(as_options(message), where=error.where, hint=hint)
 
 
 def _verbose(arguments: Sequence[str]) -> bool:

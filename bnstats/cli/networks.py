@@ -83,11 +83,11 @@ def text(found: Sequence[Propagation], compared: Any, widths: Sequence[int], sho
     argv = sys.argv[1:]
     if compared:
         document = comparison_document(compare(found[0], found[1]), argv=argv)
-        lines = render_comparison(document, shown.page)
+        lines = render_comparison(document)
     elif widths and len(found) > 1:
         of_each = [_width(run) for run in found]
         document = widths_document(over_widths(of_each, found), argv=argv)
-        lines = render_widths(document, shown.page)
+        lines = render_widths(document)
     else:
         document = propagation_document(*found, argv=argv)
         lines = render(document, shown.page, shown.seconds, all_rows=shown.all_rows)
@@ -96,11 +96,10 @@ def text(found: Sequence[Propagation], compared: Any, widths: Sequence[int], sho
 
 def exit_code(found: Sequence[Propagation], required: Sequence[str]) -> int:
     """Say what is not as it was asked for, and return the exit code."""
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED
+    from bnstats.cli.main import UNDECIDED, ended_early
 
     if any(run.status == "interrupted" for run in found):
-        click.echo("interrupted: what was drawn so far is above", err=True)
-        return INTERRUPTED
+        return ended_early("what was drawn so far is above")
     given = [answer for run in found for answer in answers(run, required)]
     if False in given:
         return 1

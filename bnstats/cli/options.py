@@ -17,6 +17,10 @@ from bnstats.errors import printable
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
+def _refusal(value: str, why: str) -> click.BadParameter:
+    return click.BadParameter(f"'{printable(value, 60)}' {why}")
+
+
 def number(value: str | float) -> float:
     """Parse a number, written as 1.5, 5/3 or sqrt(2) as in a layer's parameters."""
     from bnstats.specs import expressions
@@ -24,8 +28,7 @@ def number(value: str | float) -> float:
     try:
         return expressions.number(str(value))
     except ValueError:
-        shown = printable(str(value), 60)
-        raise click.BadParameter(f"'{shown}' is not a number such as 0.5 or sqrt(2)") from None
+        raise _refusal(str(value), "is not a number such as 0.5 or sqrt(2)") from None
 
 
 def sample_count(value: str) -> int:
@@ -33,11 +36,9 @@ def sample_count(value: str) -> int:
     text = value.strip()
     count = _count(text)
     if count is None:
-        raise click.BadParameter(
-            f"'{printable(text, 60)}' is not a count such as 1e7, 10M or 2**24"
-        )
+        raise _refusal(text, "is not a count such as 1e7, 10M or 2**24")
     if not 1 <= count <= 10**18:
-        raise click.BadParameter(f"'{printable(text, 60)}' is outside 1 to 1e18")
+        raise _refusal(text, "is outside 1 to 1e18")
     return count
 
 
@@ -67,8 +68,7 @@ def seed_number(value: str | int) -> int:
         click.echo(f"seed {seed}", err=True)
         return seed
     if not re.fullmatch(r"\d{1,40}", str(value), re.ASCII):
-        shown = printable(str(value), 60)
-        raise click.BadParameter(f"'{shown}' is not a whole number ≥ 0, nor 'random'")
+        raise _refusal(str(value), "is not a whole number ≥ 0, nor 'random'")
     return int(value)
 
 
@@ -76,7 +76,7 @@ def duration(value: str) -> float:
     """Parse a time in seconds, written as 60, 60s, 5m or 1h."""
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{0,9})?)([smh]?)", value, re.ASCII)
     if not match or not float(match[1]):
-        raise click.BadParameter(f"'{printable(value, 60)}' is not a time such as 60s, 5m or 1h")
+        raise _refusal(value, "is not a time such as 60s, 5m or 1h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
@@ -249,7 +249,7 @@ def _local_cluster(value: str) -> str:
     if value == "local" or value.startswith("local:"):
         count = value.removeprefix("local").removeprefix(":")
         if not re.fullmatch(r"|[1-9]\d{0,3}", count, re.ASCII):
-            raise click.BadParameter(f"'{printable(value, 60)}' is not local or local:4")
+            raise _refusal(value, "is not local or local:4")
     return value
 
 
@@ -274,7 +274,7 @@ def part_of(value: str) -> tuple[int, int]:
     """Parse a part of a run, written as 3/64."""
     match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", value, re.ASCII)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise click.BadParameter(f"'{printable(value, 60)}' is not a part such as 3/64")
+        raise _refusal(value, "is not a part such as 3/64")
     return int(match[1]), int(match[2])
 
 
@@ -310,6 +310,19 @@ law_options = together(
 )
 
 
+def json_option(help_: str = "Print one JSON document.") -> Callable[..., Any]:
+    """Return the --json option."""
+    return click.option("--json", "as_json", is_flag=True, help=help_)
+
+
+def format_options(*, values: Sequence[str], help_: str) -> Callable[..., Any]:
+    """Return --format, of which the first value is the default, and --json; see `format_asked`."""
+    return together(
+        choice("--format", "format_", values=values, help_=help_),
+        json_option("Same as --format json."),
+    )
+
+
 def format_asked(asked: str, as_json: bool) -> str:
     """Return the format that --format and --json ask for together.
 
@@ -332,13 +345,7 @@ def output_options(number: str) -> Callable[..., Any]:
         The path of a number, which the help of --get shows as an example.
     """
     adding = together(
-        choice(
-            "--format",
-            "format_",
-            values=("text", "json", "csv", "markdown", "latex"),
-            help_="Output format.",
-        ),
-        click.option("--json", "as_json", is_flag=True, help="Same as --format json."),
+        format_options(values=("text", "json", "csv", "markdown", "latex"), help_="Output format."),
         click.option("--get", metavar="PATH", help=f"Print one bare number, e.g. {number}"),
         click.option(
             "--export",

@@ -101,7 +101,7 @@ def lookup(document: Mapping[str, Any], path: str) -> str:
 
     It has the digits that are known; the document itself holds all, beside their errors.
     """
-    node, key, beside = _located(document, path)
+    node, key, beside = locate(document, path)
     if node is None:
         raise BnstatsError(f"--get {printable(path)}: there is no such value for this layer")
     if isinstance(node, float):
@@ -109,8 +109,8 @@ def lookup(document: Mapping[str, Any], path: str) -> str:
     return node if isinstance(node, str) else repr(node)
 
 
-def locate(document: Mapping[str, Any], path: str) -> Any:
-    """Return the value at a path, which may be null.
+def locate(document: Mapping[str, Any], path: str) -> tuple[Any, str, Mapping[str, Any]]:
+    """Return the value at a path, which may be null, its key and what stands beside it.
 
     The layer may be left out if there is only one, and need not be in canonical form.
 
@@ -119,11 +119,6 @@ def locate(document: Mapping[str, Any], path: str) -> Any:
     BnstatsError
         No such layer or key, or something other than a single number.
     """
-    return _located(document, path)[0]
-
-
-def _located(document: Mapping[str, Any], path: str) -> tuple[Any, str, Mapping[str, Any]]:
-    """Return a value, its key and what stands beside it."""
     results = {r["layer"]: r for r in document["results"]}
     for at in range(len(path), 0, -1):  # specs may hold dots: the longest layer wins
         if path[at - 1] == "." and (layer := _canonical(path[: at - 1])) in results:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from bnstats.cli.console import Console
+from bnstats.cli.interrupt import interruptible
 from bnstats.errors import BnstatsError
 from bnstats.sampling.watch import Target, Watch
 from bnstats.specs.describe import typed
@@ -28,7 +29,7 @@ class Interruptible(Watch):
     def __init__(
         self, console: Console, interrupted: Callable[[], bool], max_time: float | None = None
     ) -> None:
-        self._console, self._interrupted = console, interrupted
+        self._console, self.interrupted = console, interrupted
         self.failure: BnstatsError | None = None
         self._deadline = math.inf if max_time is None else time.monotonic() + max_time
 
@@ -39,7 +40,7 @@ class Interruptible(Watch):
 
     def stopping(self) -> bool:
         """Tell whether Ctrl-C was pressed, an error was met or the time is over."""
-        return self._interrupted() or self.failure is not None or self.late
+        return self.interrupted() or self.failure is not None or self.late
 
     def note(self, text: str) -> None:
         """Print a note at once."""
@@ -162,6 +163,15 @@ def watching(
         return
     with _bar(name) as update:
         yield _Shown(console, interrupted, max_time, update)
+
+
+@contextmanager
+def interruptible_watch(
+    console: Console, name: str, max_time: float | None = None
+) -> Iterator[Interruptible]:
+    """Yield a watch, see `watching`, over work that Ctrl-C may end early."""
+    with interruptible() as interrupted, watching(console, name, interrupted, max_time) as watch:
+        yield watch
 
 
 @contextmanager

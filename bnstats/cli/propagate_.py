@@ -110,7 +110,7 @@ def _gain(value: str) -> float | Literal["auto"]:
 @opt.IMPORT
 @opt.WORKERS
 @opt.far_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with every layer.")
+@opt.json_option("Print one JSON document, with every layer.")
 @click.pass_obj
 def command(
     console: Console,

@@ -3,41 +3,34 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
 from bnstats.errors import BnstatsError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from bnstats.networks.propagation import Interval, Propagation
-
-
-_WAYS: dict[str | None, Literal["y", "dx"]] = {"std_y": "y", "std_dx": "dx"}
+    from bnstats.networks.propagation import Interval, Propagation, Way
 
 
-class Requirement(NamedTuple):
-    """A verdict, or bounds of a typical σ where its direction ends."""
-
-    way: Literal["y", "dx"]
-    bounds: Interval
+_WAYS: dict[str | None, Way] = {"std_y": "y", "std_dx": "dx"}
 
 
-def requirement(text: str) -> tuple[Requirement, ...]:
-    """Read ``steady`` or ``std_dx in 0.5..2``.
+def requirement(text: str) -> dict[Way, Interval]:
+    """Read ``steady`` or ``std_dx in 0.5..2``: the bounds of a typical σ where its direction ends.
 
     Raises
     ------
     BnstatsError
         The text is neither.
     """
-    from bnstats.networks.propagation import STEADY
+    from bnstats.networks.propagation import STEADY, WAYS
     from bnstats.statistics.quantities import quantity_named
 
     if text == "steady":
-        return (Requirement("y", STEADY), Requirement("dx", STEADY))
+        return dict.fromkeys(WAYS, STEADY)
     number = r"([0-9]+\.?[0-9]*|\.[0-9]+)"
     match = re.fullmatch(rf"\s*(\S+)\s+in\s+{number}\.\.{number}\s*", text)
     name = quantity_named(match[1]) if match else None
@@ -46,25 +39,23 @@ def requirement(text: str) -> tuple[Requirement, ...]:
             f"--require '{printable(text, 60)}' is no requirement",
             hint="steady, 'std_y in 0.5..2' or 'std_dx in 0.5..2'",
         )
-    return (Requirement(_WAYS[name], (float(match[2]), float(match[3]))),)
+    return {_WAYS[name]: (float(match[2]), float(match[3]))}
 
 
-def answers(found: Propagation, texts: Sequence[str]) -> list[bool | None]:
-    """Say on stderr which requirements are not met, or undecided, and return the answers."""
-    all_answers = []
+def answers(found: Propagation, texts: Sequence[str]) -> Iterator[bool | None]:
+    """Say on stderr which requirements are not met, or undecided, and yield the answers."""
     for text in texts:
         answer = _answer(found, requirement(text))
-        all_answers.append(answer)
+        yield answer
         if answer is not True:
             word = "undecided" if answer is None else "not met"
             click.echo(f"required: {printable(text)}: {word}", err=True)
-    return all_answers
 
 
-def _answer(found: Propagation, wanted: tuple[Requirement, ...]) -> bool | None:
+def _answer(found: Propagation, wanted: Mapping[Way, Interval]) -> bool | None:
     from bnstats.networks.estimates import within
 
-    each = [within(found.end(r.way), r.bounds) for r in wanted]
+    each = [within(found.end(way), bounds) for way, bounds in wanted.items()]
     if False in each:
         return False
     return None if None in each else True

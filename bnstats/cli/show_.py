@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--patch", is_flag=True, help="Print what to replace in a claim set's source, and by what."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a claim set as one JSON document.")
+@opt.json_option("Print a claim set as one JSON document.")
 @opt.IMPORT
 @click.pass_obj
 def command(
@@ -94,17 +94,19 @@ def _layer(text: str, page: Page) -> Iterator[str]:
         yield f"    {key.ljust(8)} {shape}, {given.distribution}"
     for hint in spec.bound.hints:
         yield from page.folded("    ", hint)
+    from bnstats.api import exact  # imports numpy
+
+    known = exact(spec)
     if spec.bound.why_inexact:
-        from bnstats.api import exact  # imports numpy
         from bnstats.report.text import inexact_lines
 
-        yield from inexact_lines(exact(spec).missing, spec.bound, page)
-    yield from _in_a_stack(spec, page)
+        yield from inexact_lines(known.missing, spec.bound, page)
+    yield from _in_a_stack(spec, known.quantities, page)
     yield ""
     yield "  examples"
     for example in example_specs(layer):
         yield f"    bnstats compute {example}"
-    yield from _gains(spec, page)
+    yield from _gains(known.quantities, page)
     claims = [
         ("    ", f"{c.spec.text}  {claimed(c)} = {c.printed.text}  ({c.set})")
         for s in claim_sets()
@@ -114,12 +116,11 @@ def _layer(text: str, page: Page) -> Iterator[str]:
     yield from _section("published values (bnstats show SET judges them)", claims, page, indent=6)
 
 
-def _in_a_stack(spec: Spec, page: Page) -> Iterator[str]:
+def _in_a_stack(spec: Spec, known: Mapping[str, Exact], page: Page) -> Iterator[str]:
     """Yield what the layer does in a stack of such layers, as far as it is known exactly."""
-    from bnstats.api import exact  # imports numpy
     from bnstats.statistics.quantities import NOT_SCALAR, STACK_QUANTITIES
 
-    known, scalar = exact(spec).quantities, spec.bound.is_scalar
+    scalar = spec.bound.is_scalar
     here = {n: q for n, q in STACK_QUANTITIES.items() if scalar or not q.of_scalars}
     width = max(len(q.symbol) for q in here.values())
     said = [
@@ -138,14 +139,12 @@ def _digits(exact: Exact | None) -> str:
     return "?".ljust(6) if exact is None else exact_text(exact.value, exact.error, -4).ljust(6)
 
 
-def _gains(spec: Spec, page: Page) -> Iterator[str]:
+def _gains(known: Mapping[str, Exact], page: Page) -> Iterator[str]:
     """Yield each gain of a layer, what it is for, and what it makes of the other direction."""
-    from bnstats.api import exact  # imports numpy
     from bnstats.notation import exact_text, rounded
     from bnstats.statistics.gains import INITIALISATION, gain_choices
     from bnstats.statistics.quantities import QUANTITIES
 
-    known = exact(spec).quantities
     found = list(gain_choices({name: number.value for name, number in known.items()}))
     if not found:
         return
@@ -172,8 +171,7 @@ def _section(
 
 
 def _title(name: str, said: str, page: Page) -> list[str]:
-    first, *rest = page.folded("", f"{name} — {said}", indent=2)
-    return [first.replace(name, page.style(name, "name"), 1), *rest]
+    return page.coloured(name, "name", "", f"{name} — {said}", indent=2)
 
 
 def _facts(spec: Spec) -> Iterator[tuple[str, str]]:

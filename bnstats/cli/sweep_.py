@@ -79,10 +79,9 @@ def command(
       bnstats sweep tanh --over x_std=0.1:10:log --quantity linear_share gain_y gain_dx
       bnstats sweep leaky_relu --over negative_slope=0:1 --find c1=0.1
     """  # noqa: D301 (\b is click's mark for lines to keep as they are)
-    from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, tell
+    from bnstats.cli.main import ended_early, tell
     from bnstats.cli.plotting import check_plot, emit_plot
-    from bnstats.cli.progress import watching
+    from bnstats.cli.progress import interruptible_watch
     from bnstats.custom import load_here
     from bnstats.layers import Law
     from bnstats.networks.documents import sweep_document
@@ -94,7 +93,7 @@ def command(
     law = Law(*map(options.pop, Law._fields))
     check_plot(console, plot, output.format_)
     opt.import_named(imports)
-    with interruptible() as interrupted, watching(console, options["over"], interrupted) as watch:
+    with interruptible_watch(console, options["over"]) as watch:
         found = sweep(
             *specs,
             **options,
@@ -122,8 +121,7 @@ def command(
     if watch.failure:
         return tell(watch.failure)
     if found.status == "interrupted":
-        click.echo("interrupted: what was computed so far is above", err=True)
-        return INTERRUPTED
+        return ended_early("what was computed so far is above")
     return 0
 
 

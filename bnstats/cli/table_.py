@@ -51,16 +51,12 @@ class _Asked(NamedTuple):
 @click.pass_obj
 def command(
     console: Console,
+    /,
     names: tuple[str, ...],
     out: Path,
     check_: bool,
     site: Path | None,
-    samples: int | None,
-    seed: int | None,
-    max_time: float | None,
-    workers: int,
-    cluster: str | None,
-    checkpoint: str | None,
+    **drawing: Any,
 ) -> int:
     """Regenerate the tables in results/, or check them.
 
@@ -78,7 +74,7 @@ def command(
             raise BnstatsError(
                 f"unknown table '{printable(name, 60)}'", hint=f"tables: {', '.join(_TABLES)}"
             )
-    tables, asked = names or _TABLES, _Asked(samples, seed, workers, max_time, cluster, checkpoint)
+    tables, asked = names or _TABLES, _Asked(**drawing)
     if site is not None:
         return _write_site(console, names, out, site, asked, check_)
     if {*tables} == {"networks"}:
@@ -105,30 +101,23 @@ def _write_site(
 
 def _write(console: Console, out: Path, asked: _Asked, tables: Collection[str]) -> int:
     """Make tables and write their files, all or none."""
-    from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import watching
+    from bnstats.cli.main import ended_early
+    from bnstats.cli.progress import interruptible_watch
     from bnstats.errors import printable
     from bnstats.sampling.files import write_together
 
     made: list[dict[str, str] | None] = []
-    with (
-        interruptible() as interrupted,
-        watching(console, "table", interrupted, asked.max_time) as watch,
-    ):
+    with interruptible_watch(console, "table", asked.max_time) as watch:
         if "constants" in tables:
             made.append(_drawn_constants(console, out, asked, watch))
         elif "published" in tables:
             made.append(_rendered_constants(console, out))
         if "networks" in tables and None not in made:
             made.append(_drawn_networks(console, out, asked, watch))
-        stopped = interrupted()
     if watch.failure:
         raise watch.failure
     if None in made:
-        why = "interrupted" if stopped else "the time was over"
-        click.echo(f"{why}: the tables are as they were", err=True)
-        return INTERRUPTED if stopped else UNDECIDED
+        return ended_early("the tables are as they were", interrupted=watch.interrupted())
     paths = {out / name: text for texts in made if texts for name, text in texts.items()}
     write_together(paths)
     for path in paths:
@@ -219,9 +208,8 @@ def _picture(console: Console, name: str, draw: Callable[[], str]) -> dict[str, 
 
 
 def _check(console: Console, out: Path, asked: _Asked, tables: Collection[str]) -> int:
-    from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED
-    from bnstats.cli.progress import watching
+    from bnstats.cli.main import UNDECIDED, ended_early
+    from bnstats.cli.progress import interruptible_watch
     from bnstats.documents.read import CONSTANTS, read_constants
     from bnstats.report.options import as_options
     from bnstats.tables.constants import outdated
@@ -229,10 +217,7 @@ def _check(console: Console, out: Path, asked: _Asked, tables: Collection[str]) 
 
     problems: list[str] = []
     said, undecided = [], 0
-    with (
-        interruptible() as interrupted,
-        watching(console, "table", interrupted, asked.max_time) as watch,
-    ):
+    with interruptible_watch(console, "table", asked.max_time) as watch:
         if "constants" in tables:
             problems, checks = _constants_check(out, asked, watch)
             undecided = sum(check.outcome == "undecided" for check in checks)
@@ -244,10 +229,9 @@ def _check(console: Console, out: Path, asked: _Asked, tables: Collection[str]) 
             more, count = networks_check(out, asked.seed, workers=asked.workers, watch=watch)
             problems += more
             said.append(f"{count} scales of networks checked")
-        stopped, late = interrupted(), watch.late
+        stopped, late = watch.interrupted(), watch.late
     if stopped:
-        click.echo("interrupted: not all rows are checked", err=True)
-        return INTERRUPTED
+        return ended_early("not all rows are checked")
     for problem in problems:
         console.out(f"{console.style('FAIL', 'fail')}   {as_options(problem)}")
     doubt = f", {undecided} undecided: a larger -n" if undecided else ""

@@ -63,13 +63,10 @@ if TYPE_CHECKING:
 @click.option(
     "--no-cache", is_flag=True, help="Draw anew what was drawn before, and keep none of it."
 )
-@opt.choice(
-    "--format",
-    "format_",
+@opt.format_options(
     values=("text", "json", "github", "junit"),
     help_="Output format; github writes annotations and a summary of the job.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Same as --format json.")
 @opt.WORKERS
 @opt.backend_options
 @opt.far_options
@@ -101,9 +98,8 @@ def command(
     independent samples agree that it is wrong. The exit code is 1 if a constant is wrong and 3 if
     one is undecided. With -q nothing is printed if all is well.
     """
-    from bnstats.cli.interrupt import interruptible
-    from bnstats.cli.main import INTERRUPTED, UNDECIDED, tell
-    from bnstats.cli.progress import watching
+    from bnstats.cli.main import UNDECIDED, ended_early, tell
+    from bnstats.cli.progress import interruptible_watch
     from bnstats.cli.project import Project, project
     from bnstats.custom import trust
     from bnstats.notation import plural
@@ -135,10 +131,7 @@ def command(
     sources = [read_source(name, quantity) for name in names]
     if hours := hours_of(sources, settings):
         console.note(f"this may take {hours:,.0f} hours; --max-time 10m ends it in time")
-    with (
-        interruptible() as interrupted,
-        watching(console, "verify", interrupted, max_time) as watch,
-    ):
+    with interruptible_watch(console, "verify", max_time) as watch:
         settings = replace(
             settings,
             on_layer=watch.layer,
@@ -153,7 +146,7 @@ def command(
                 watch.failed(error)
             if watch.stopping():
                 break
-        stopped, failure, late = interrupted(), watch.failure, watch.late
+        stopped, failure, late = watch.interrupted(), watch.failure, watch.late
     if failure and not checks:
         raise failure
     early = stopped or failure or late
@@ -180,8 +173,7 @@ def command(
     if failure:
         return tell(failure)
     if stopped:
-        click.echo("interrupted: what was checked so far is above", err=True)
-        return INTERRUPTED
+        return ended_early("what was checked so far is above")
     outcomes = {check.outcome for check in checks}
     if exit_zero:
         return 0

@@ -136,15 +136,12 @@ def _draw_function(axes: Any, line: tuple[Any, Any, Any], law: Law) -> None:
 
 
 def _draw_densities(axes: Any, result: Result) -> None:
-    top = 0.0
     found = densities(result)
-    for density, colour in zip(found.values(), COLOURS, strict=False):
+    top = 1.3 * max(float(np.quantile(d.heights, 0.98)) for d in found.values()) or 1.0
+    for (direction, density), colour in zip(found.items(), COLOURS, strict=False):
         if density.heights.any():
             axes.stairs(density.heights, density.edges, color=colour, fill=True, alpha=BAND)
             axes.stairs(density.heights, density.edges, color=colour, lw=0.8)
-        top = max(top, float(np.quantile(density.heights, 0.98)))
-    top = 1.3 * top or 1.0
-    for (direction, density), colour in zip(found.items(), COLOURS, strict=False):
         name = f"std_{direction}"
         std = result.quantities[name]
         value = std.value if std.exact is None else std.exact.value

@@ -41,15 +41,18 @@ class Line(NamedTuple):
 
 def line(run: Propagation, way: Way) -> Line:
     """Return the rows that are drawn: where blocks of a stack end or begin, or all of a model."""
-    found = list(enumerate(run.rows, 1))
-    if not _is_model(run):
-        block = len(run.subject.block)  # type: ignore[union-attr]
-        first = block - 1 if way == "y" else 0
-        if len(found) > block:
-            found = [(row.depth, row) for row in run.rows[first::block]]
-    sides = [(float(at), row.y if way == "y" else row.dx) for at, row in found]
+    sides = [(float(at), row.y if way == "y" else row.dx) for at, row in _placed(run, way)]
     kept = [(at, side) for at, side in sides if side is not None and _shown(side.typical.value)]
     return Line([at for at, _ in kept], [side for _, side in kept])
+
+
+def _placed(run: Propagation, way: Way) -> list[tuple[int, Row]]:
+    """Return the rows that are drawn in a direction, and where they lie."""
+    block = 1 if _is_model(run) else len(run.subject.block)  # type: ignore[union-attr]
+    if len(run.rows) > block > 1:
+        first = block - 1 if way == "y" else 0
+        return [(row.depth, row) for row in run.rows[first::block]]
+    return list(enumerate(run.rows, 1))
 
 
 def name_of(run: Propagation) -> str:
@@ -140,11 +143,7 @@ def _band(
 
 
 def _draw_correlation(axes: Any, run: Propagation, colour: str) -> None:
-    block = 1 if _is_model(run) else len(run.subject.block)  # type: ignore[union-attr]
-    rows = list(enumerate(run.rows, 1))
-    if len(rows) > block > 1:
-        rows = [(row.depth, row) for row in run.rows[block - 1 :: block]]
-    kept = [(at, row.correlation) for at, row in rows if row.correlation]
+    kept = [(at, row.correlation) for at, row in _placed(run, "y") if row.correlation]
     if not kept:
         return
     at = [a for a, _ in kept]

@@ -58,16 +58,16 @@ def picture(sweep: Sweep, suffix: str) -> bytes:
 
 def _draw(axes: Any, sweep: Sweep, curve: Curve, quantity: str, colour: str) -> None:
     x, values = line(sweep, curve, quantity)
-    sampled = [p for p in curve.points if isinstance(p.value(quantity), Estimate)]
+    places = dict(zip(sweep.over.texts, positions(sweep), strict=True))
+    sampled = [
+        (places[p.text], found)
+        for p in curve.points
+        if isinstance(found := p.value(quantity), Estimate)
+    ]
     dots = "o" if sampled or not sweep.over.continuous else None
     joined = "-" if sweep.over.numbers else "none"  # between words there is nothing
     axes.plot(x, values, color=colour, label=curve.layer, marker=dots, ls=joined)
-    places = dict(zip(sweep.over.texts, positions(sweep), strict=True))
-    band = [
-        (places[p.text], *found.interval)
-        for p in sampled
-        if isinstance(found := p.value(quantity), Estimate) and found.interval is not None
-    ]
+    band = [(x, *found.interval) for x, found in sampled if found.interval is not None]
     if band:
         if sweep.over.numbers:
             axes.fill_between(*zip(*band, strict=True), color=colour, alpha=BAND, lw=0)

@@ -76,9 +76,7 @@ def page(rows: Sequence[Judged], page: Page) -> Iterator[str]:
             plainly = "  ".join(cell.rstrip() for cell in cells)
             fits = len(head.rstrip()) <= page.width
             yield from [head.rstrip()] if fits else page.folded("  ", plainly, indent=4)
-            first, *more = page.folded(" " * _INDENT, f"{plain}  {said}")
-            yield first.replace(plain, styled, 1)
-            yield from more
+            yield from page.coloured(plain, plain, " " * _INDENT, f"{plain}  {said}")
         yield " " * _INDENT + page.style(row.command, "aside")
 
 

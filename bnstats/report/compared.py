@@ -5,42 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from bnstats.report.page import PIPED, Page, aligned
-from bnstats.report.propagate import figures, interval, render, short, z_text
-
-_WAYS = {"y": "forward", "dx": "backward"}
+from bnstats.report.page import UNFOLDED, aligned_columns
+from bnstats.report.propagate import WAYS, figures, interval, render, short, thinned, z_text
 
 
-def render_comparison(document: Mapping[str, Any], page: Page = PIPED) -> str:
+def render_comparison(document: Mapping[str, Any]) -> str:
     """Return two runs as a table forward and one backward, and what each says of itself."""
     first, second = document["results"]
     lines = [f"A  {_named(first)}", f"B  {_named(second)}"]
-    for way, name in _WAYS.items():
-        rows = [row for row in document["comparison"] if row[way]]
-        columns = {
-            name: [_both(row) for row in _thinned(rows)],
-            "A / B": [short(row[way]["value"]) for row in _thinned(rows)],
-            "interval": [interval(row[way]["interval"]) for row in _thinned(rows)],
-            "z": [z_text(row[way]["z"]) for row in _thinned(rows)],
-        }
+    for way, name in WAYS.items():
+        rows = thinned([row for row in document["comparison"] if row[way]])
         ours, theirs = _values(first, way), _values(second, way)
-        columns[f"A σ[{way}]"] = [ours.get(row["first"], "–") for row in _thinned(rows)]
-        columns[f"B σ[{way}]"] = [theirs.get(row["second"], "–") for row in _thinned(rows)]
-        order = (name, f"A σ[{way}]", f"B σ[{way}]", "A / B", "interval", "z")
-        lines += ["", *_table({key: columns[key] for key in order})]
+        columns = {
+            name: [_both(row) for row in rows],
+            f"A σ[{way}]": [ours.get(row["first"], "–") for row in rows],
+            f"B σ[{way}]": [theirs.get(row["second"], "–") for row in rows],
+            "A / B": [short(row[way]["value"]) for row in rows],
+            "interval": [interval(row[way]["interval"]) for row in rows],
+            "z": [z_text(row[way]["z"]) for row in rows],
+        }
+        lines += ["", *_table(columns)]
     lines.append("")
     for letter, result in (("A", first), ("B", second)):
-        verdicts = ", ".join(f"{n} {result['verdicts'][w]}" for w, n in _WAYS.items())
+        verdicts = ", ".join(f"{n} {result['verdicts'][w]}" for w, n in WAYS.items())
         lines.append(f"  {letter}  {verdicts} · {result['networks']} networks")
     return "\n".join(lines)
 
 
-def render_widths(document: Mapping[str, Any], page: Page = PIPED) -> str:
+def render_widths(document: Mapping[str, Any]) -> str:
     """Return the exponents of the width with their errors, beside the values at each width."""
     results, exponents = document["results"], document["exponents"]
     lines = [f"{_named(results[0], width=False)} · σ ∝ width^p"]
-    for way, name in _WAYS.items():
-        rows = _thinned([row for row in exponents["rows"] if row[way]])
+    for way, name in WAYS.items():
+        rows = thinned([row for row in exponents["rows"] if row[way]])
         columns = {name: [row["name"] for row in rows]}
         for width, result in zip(exponents["widths"], results, strict=True):
             values = _values(result, way)
@@ -56,7 +53,7 @@ def render_widths(document: Mapping[str, Any], page: Page = PIPED) -> str:
 def _named(result: Mapping[str, Any], *, width: bool = True) -> str:
     """Return the first line of a run's own page."""
     shown = dict(result) if width else {**result, "width": "…"}
-    head = render({"results": [shown], "provenance": {"confidence": 0.95, "seed": 0}}, Page(10**6))
+    head = render({"results": [shown], "provenance": {"confidence": 0.95, "seed": 0}}, UNFOLDED)
     return head.partition("\n")[0]
 
 
@@ -69,17 +66,10 @@ def _values(result: Mapping[str, Any], way: str) -> dict[str, str]:
     return {row["name"]: short(row[way]["typical"]["value"]) for row in rows}
 
 
-def _thinned(rows: Sequence[Any]) -> Sequence[Any]:
-    """Return at most some forty rows, the ends among them."""
-    step = -(-len(rows) // 40) if rows else 1
-    return [r for i, r in enumerate(rows) if i % step == 0 or i == len(rows) - 1]
-
-
 def _square(misfit: float | None) -> str:
     return "–" if misfit is None else figures(misfit**2, 2)
 
 
 def _table(columns: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    cells = [list(columns), *map(list, zip(*columns.values(), strict=True))]
-    for row in aligned(cells):
+    for row in aligned_columns(columns):
         yield "  " + "  ".join(row).rstrip()

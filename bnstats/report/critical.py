@@ -54,8 +54,6 @@ def _block(point: Mapping[str, Any], page: Page) -> Iterator[str]:
         said = _PULL[point["attracts"]] if name == "q" and known else ""
         rows.append((symbol, value, error, why or ", ".join(filter(None, (_MEANING[name], said)))))
     for row, padded in zip(rows, aligned([row[:3] for row in rows]), strict=True):
-        cells = "   ".join(padded)
-        if page.width >= WIDTH:
-            yield from page.folded(f"  {cells}   ", row[3]) or [f"  {cells}".rstrip()]
-        else:
-            yield f"  {cells}".rstrip()
+        cells = f"  {'   '.join(padded)}"
+        folded = page.folded(f"{cells}   ", row[3]) if page.width >= WIDTH else []
+        yield from folded or [cells.rstrip()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bnstats.report.rows import is_sampled, quantity_rows
@@ -28,19 +28,25 @@ def render(document: Mapping[str, Any]) -> str:
     names = dict.fromkeys(name for result in results for name in result["parameters"])
     # Where a layer's parameter is called as one of the columns is, such as threshold's value.
     parameters = {name: f"param_{name}" if name in taken else name for name in names}
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("layer", *parameters.values(), "quantity", *columns, *common))
+    rows = [("layer", *parameters.values(), "quantity", *columns, *common)]
     for result in results:
         given = [_cell(result["parameters"].get(name)) for name in parameters]
         for name, entry in quantity_rows(result, provenance, ALL_QUANTITIES):
-            cells = _cells(entry) | {"samples": result.get("samples")}
-            cells_of_row = (cells[column] for column in columns)
-            writer.writerow((result["layer"], *given, name, *cells_of_row, *common.values()))
+            cells = cells_of(entry) | {"samples": result.get("samples")}
+            known = (cells[column] for column in columns)
+            rows.append((result["layer"], *given, name, *known, *common.values()))
+    return written(rows)
+
+
+def written(rows: Iterable[Iterable[Any]]) -> str:
+    """Return rows as CSV, without the end of the last line."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()[:-1]
 
 
-def _cells(entry: Mapping[str, Any]) -> dict[str, Any]:
+def cells_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a quantity, by the names of columns."""
     low, high = entry.get("interval") or (None, None)
     exact = entry["exact"] or {}
     return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from bnstats.notation import MINUS
@@ -21,14 +21,19 @@ def render(document: Mapping[str, Any]) -> str:
     """
     several = len(document["results"]) > 1
     header, *body = _of_layers(document) if several else _of_quantities(document)
+    return tabular("l" * len(header), header, body)
+
+
+def tabular(alignment: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a tabular whose cells are LaTeX already."""
     return "\n".join(
         [
             r"% \usepackage{booktabs}",
-            rf"\begin{{tabular}}{{{'l' * len(header)}}}",
+            rf"\begin{{tabular}}{{{alignment}}}",
             r"\toprule",
             _line(header),
             r"\midrule",
-            *map(_line, body),
+            *map(_line, rows),
             r"\bottomrule",
             r"\end{tabular}",
         ]
@@ -39,7 +44,7 @@ def _of_quantities(document: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     sampled = rows.is_sampled(document)
     yield ("layer", "quantity", *(["estimate(SE)"] if sampled else []), "exact")
     for result in document["results"]:
-        layer = _layer(result)
+        layer = typed(result["layer"])
         for name, entry in rows.quantity_rows(result, document["provenance"]):
             estimate = [_estimate(entry)] if sampled else []
             yield (layer, symbol(name), *estimate, _exact(entry))
@@ -51,16 +56,16 @@ def _of_layers(document: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     cell = _estimate if rows.is_sampled(document) else _exact
     yield ("layer", *map(symbol, names))
     for result in document["results"]:
-        yield (_layer(result), *(cell(result[n]) if n in result else "--" for n in names))
+        yield (typed(result["layer"]), *(cell(result[n]) if n in result else "--" for n in names))
 
 
 def _line(cells: Sequence[str]) -> str:
     return rf"{' & '.join(cells)} \\"
 
 
-def _layer(result: Mapping[str, Any]) -> str:
-    name: str = result["layer"].replace("_", r"\_")
-    return rf"\texttt{{{name}}}"
+def typed(text: str) -> str:
+    """Return what is typed, such as a layer, in the letters of a typewriter."""
+    return r"\texttt{" + text.replace("_", r"\_") + "}"
 
 
 def symbol(name: str) -> str:

@@ -37,8 +37,9 @@ def render(document: Mapping[str, Any]) -> str:
     if len(results) > 1:
         names = rows.paper_columns(document)
         cell = _marked if sampled else rows.exact_cell
-        rest = ([cell(r[n]) if n in r else "" for n in names] for r in results)
-        lines = ((f"`{r['layer']}`", *cells) for r, cells in zip(results, rest, strict=True))
+        lines = (
+            (f"`{r['layer']}`", *(cell(r[n]) if n in r else "" for n in names)) for r in results
+        )
         return table(("layer", *(ALL_QUANTITIES[name].symbol for name in names)), lines)
     columns = {"exact": rows.exact_cell}
     if sampled:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH = 80  # where there is no terminal
@@ -50,6 +50,13 @@ class Page:
             break_on_hyphens=False,
         )
 
+    def coloured(
+        self, word: str, kind: str, head: str, text: str, indent: int | None = None
+    ) -> list[str]:
+        """Fold a text after a head, and colour a word in its first line."""
+        first, *more = self.folded(head, text, indent)
+        return [first.replace(word, self.style(word, kind), 1), *more]
+
 
 PIPED = Page()
 UNFOLDED = Page(sys.maxsize)
@@ -63,3 +70,8 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[list[str]]:
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [[cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows]
+
+
+def aligned_columns(columns: Mapping[str, Sequence[str]]) -> list[list[str]]:
+    """Return the rows of a table of columns, the first of their names, as `aligned` does."""
+    return aligned([list(columns), *zip(*columns.values(), strict=True)])

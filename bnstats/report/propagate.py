@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bnstats.notation import deviation, percent, plural, shortest, signed, significant
-from bnstats.report.page import PIPED, Page, aligned
+from bnstats.report.page import PIPED, Page, aligned_columns
 
 _STEPS = (1, 2, 5)  # and times powers of ten: the depths that are shown
-_MOST_ROWS = 40  # of a model
-_WAYS = {"y": "forward", "dx": "backward"}
+_MOST_ROWS = 40  # of what is long, such as a model
+WAYS = {"y": "forward", "dx": "backward"}
 _LEAST = ("z", "alone", "wide", "c")  # columns that a narrow page lacks, in order
 
 
@@ -37,7 +37,7 @@ def _block(
     all_rows: bool,
 ) -> Iterator[str]:
     yield from page.folded("", "   ".join(_head(result, page)), 2)
-    for way, name in _WAYS.items():
+    for way, name in WAYS.items():
         yield ""
         rows = chosen(result, way, all_rows)
         yield from _table(rows, way, name, provenance["confidence"], page)
@@ -85,13 +85,18 @@ def chosen(result: Mapping[str, Any], way: str, all_rows: bool) -> Sequence[Mapp
     if all_rows or result["depth"] == 1:
         return rows
     if not result["depth"]:
-        step = -(-len(rows) // _MOST_ROWS)
-        return [r for i, r in enumerate(rows) if i % step == 0 or r in (rows[0], rows[-1])]
+        return thinned(rows)
     per_block = len(rows) // result["depth"]
     ends = rows[per_block - 1 :: per_block] if way == "y" else rows[::per_block]
     last = ends[-1]["depth"]
     wanted = {s * 10**k for s in _STEPS for k in range(len(str(last)))} | {last}
     return [row for row in ends if row["depth"] in wanted]
+
+
+def thinned(rows: Sequence[Any]) -> Sequence[Any]:
+    """Return at most some forty rows, the ends among them."""
+    step = -(-len(rows) // _MOST_ROWS)
+    return [row for i, row in enumerate(rows) if i % step == 0 or i == len(rows) - 1]
 
 
 def _table(
@@ -118,16 +123,11 @@ def _table(
         del columns["ensemble"]  # nothing to compare it with
     for least in ("", *_LEAST):
         columns.pop(least, None)
-        lines = ["  ".join(cells).rstrip() for cells in aligned(list(_cells(columns)))]
+        lines = ["  ".join(cells).rstrip() for cells in aligned_columns(columns)]
         if max(map(len, lines)) <= page.width - 2:
             break
     for line in lines:
         yield f"  {line}"
-
-
-def _cells(columns: Mapping[str, Sequence[str]]) -> Iterator[Sequence[str]]:
-    yield list(columns)
-    yield from zip(*columns.values(), strict=True)
 
 
 def _ensemble(entry: Mapping[str, Any]) -> str:
@@ -144,7 +144,7 @@ def _range(ends: Sequence[float] | None) -> str:
 
 
 def _said(result: Mapping[str, Any], page: Page) -> Iterator[str]:
-    for way, name in _WAYS.items():
+    for way, name in WAYS.items():
         verdict = result["verdicts"][way]
         kind = "ok" if verdict == "steady" else "undecided" if verdict == "undecided" else "fail"
         factor = result["factor"][way]
@@ -159,7 +159,7 @@ def _said(result: Mapping[str, Any], page: Page) -> Iterator[str]:
         gaps.setdefault(f"not known from {gap['begins']} on: {gap['why']}", []).append(name)
     for said, names in gaps.items():
         yield from page.folded("  – ", f"{', '.join(names)}: {said}")
-    sides = [row[way] for row in result["rows"] for way in _WAYS if row[way]]
+    sides = [row[way] for row in result["rows"] for way in WAYS if row[way]]
     if any(not s["ensemble"]["reliable"] and s["isolated"] is not None for s in sides):
         few = result["effective"] or 0.0
         text = "an ensemble with a question mark needs more networks to be believed"

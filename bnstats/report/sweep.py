@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bnstats.notation import concise, exact_text, signed, with_bound
+from bnstats.report.csv import cells_of, written
 from bnstats.report.json import render as render_json
-from bnstats.report.latex import symbol
+from bnstats.report.latex import symbol, tabular, typed
 from bnstats.report.markdown import table
 from bnstats.report.page import PIPED, Page, aligned
 from bnstats.report.rows import error_title
@@ -126,46 +125,24 @@ def _with_solutions(text: str, document: Mapping[str, Any]) -> str:
 
 
 def _csv(document: Mapping[str, Any]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("layer", _parameter(document), "quantity", *_COLUMNS, "samples"))
+    rows = [("layer", _parameter(document), "quantity", *_COLUMNS, "samples")]
     for result in document["results"]:
         for point in result["points"]:
             for name in _names(document):
-                entry = point[name]
-                low, high = entry.get("interval") or (None, None)
-                exact = entry["exact"] or {}
-                cells = {
-                    "value": entry.get("value"),
-                    "stderr": entry.get("stderr"),
-                    "low": low,
-                    "high": high,
-                    "exact": exact.get("value"),
-                    "exact_error": exact.get("error"),
-                }
-                row = (cells[column] for column in _COLUMNS)
-                writer.writerow((result["layer"], point["at"], name, *row, point["samples"]))
-    return out.getvalue()[:-1]
+                cells = cells_of(point[name])
+                known = (cells.get(column) for column in _COLUMNS)
+                rows.append((result["layer"], point["at"], name, *known, point["samples"]))
+    return written(rows)
 
 
 def _latex(document: Mapping[str, Any]) -> str:
     names = _names(document)
-    titles = ["layer", _typed(_parameter(document)), *map(symbol, names)]
-    lines = [
-        r"% \usepackage{booktabs}",
-        rf"\begin{{tabular}}{{l{'r' * (len(names) + 1)}}}",
-        r"\toprule",
-        rf"{' & '.join(titles)} \\",
-        r"\midrule",
-    ]
+    titles = ["layer", typed(_parameter(document)), *map(symbol, names)]
+    rows = []
     for result in document["results"]:
-        layer = _typed(result["layer"])
+        layer = typed(result["layer"])
         for point in result["points"]:
             cells = (f"${c.replace('−', '-')}$" for c in _cells(point, document))
-            lines.append(rf"{' & '.join((layer, *cells))} \\".replace("$–$", "--"))
+            rows.append([layer, *(cell.replace("$–$", "--") for cell in cells)])
             layer = ""
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
-
-
-def _typed(text: str) -> str:
-    return r"\texttt{" + text.replace("_", r"\_") + "}"
+    return tabular(f"l{'r' * (len(names) + 1)}", titles, rows)

@@ -164,18 +164,15 @@ def _claims(result: Mapping[str, Any], page: Page) -> Iterator[str]:
         if claim not in right:
             text = f"{grade}: {claim['remark']}"
             yield from page.folded(f"  published ({claim['set']})  ", _printed(claim), indent=6)
-            first, *more = page.folded("      ", text)
-            yield first.replace(grade, page.style(grade, grade), 1)
-            yield from more
+            yield from page.coloured(grade, grade, "      ", text)
     if right:
         by_quantity: dict[str, list[str]] = {}
         for claim in right:
             symbol, _, value = _printed(claim).partition(" = ")
             by_quantity.setdefault(symbol, []).append(f"{value} ({claim['set']})")
         said = "; ".join(f"{symbol} = {', '.join(of)}" for symbol, of in by_quantity.items())
-        first, *more = page.folded("  published and reproduced  ", said, indent=6)
-        yield first.replace("reproduced", page.style("reproduced", "reproduced"), 1)
-        yield from more
+        head = "  published and reproduced  "
+        yield from page.coloured("reproduced", "reproduced", head, said, indent=6)
 
 
 def _printed(claim: Mapping[str, Any]) -> str:

@@ -28,9 +28,7 @@ def checks_text(
     stay whole. What failed among lines of what did not is named again at the end. With
     ``only_failures`` what was verified has no line.
     """
-    passed = sum(check.outcome == "ok" and check.verdict is not None for check in checks)
-    if only_failures:
-        passed = 0
+    passed = any(check.outcome == "ok" and check.verdict is not None for check in checks)
     lines: list[str] = []
     for (layer, reason, _), group in groupby(checks, key=lambda c: (c.layer, c.reason, c.place)):
         found = list(group)
@@ -43,7 +41,7 @@ def checks_text(
             if not only_failures or check.outcome != "ok":
                 lines += _lines(check, page)
     failed = [check.name for check in checks if check.outcome == "fail"]
-    if passed and failed:
+    if passed and failed and not only_failures:
         more = [f"and {len(failed) - _MOST_NAMES} more"] if len(failed) > _MOST_NAMES else []
         lines += page.folded("", f"failed: {', '.join(failed[:_MOST_NAMES] + more)}")
     return "\n".join([*lines, *page.folded("", summary(checks))])
@@ -112,8 +110,6 @@ def _lines(check: Check, page: Page) -> Iterator[str]:
         yield from _labelled("ok", "; ".join(filter(None, (finding(check), beyond))), page)
 
 
-def _labelled(outcome: str, text: str, page: Page) -> Iterator[str]:
+def _labelled(outcome: str, text: str, page: Page) -> list[str]:
     label = {"fail": "FAIL"}.get(outcome, outcome).ljust(len(_INDENT) - 1)
-    first, *further = page.folded(_INDENT, text)
-    yield f"{page.style(label, outcome)} {first.removeprefix(_INDENT)}"
-    yield from further
+    return page.coloured(label, outcome, f"{label} ", text)
