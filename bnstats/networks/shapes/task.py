@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 
-from bnstats.backends import numpy_backend
-from bnstats.layers import Input
+from bnstats.layers import Backward
+from bnstats.networks.engines import drawn_of, elementwise, unit_biases
 from bnstats.networks.of_stack import OfStack
 from bnstats.networks.predictions import Predictions
 from bnstats.networks.reduce import Drawn, Ends, Tally
@@ -22,7 +23,6 @@ from bnstats.networks.stages import Add, Skip
 from bnstats.sampling.iid import stream
 from bnstats.sampling.layout import Chunk
 
-Backward: TypeAlias = Callable[[Any], Any]
 _SHARE_NUMBERS = 2**24  # numbers that pass through layers, worth a process
 
 
@@ -104,34 +104,17 @@ class _Pass:
 
     def _placed(self, step: Placed, x: Any) -> tuple[Any, Backward]:
         if step.event is None:
-            y, pull = self._elementwise(step, x)
+            y, pull = elementwise(step.spec, self.generator, x)
         else:
-            y, pull = through(step.spec, step.event, x, self._draw)
+            y, pull = through(step.spec, step.event, x, partial(drawn_of, self.generator))
         if step.bias_std:
             axis = 0 if len(step.shape) > 2 else len(step.shape) - 1
             sides = [1] * y.ndim
             sides[axis] = y.shape[axis]
-            y = y + step.bias_std * self._bias(step, y.shape[axis]).reshape(sides)
+            y = y + step.bias_std * unit_biases(self.generator, step.bias_law, tuple(sides))
         if step.forward != 1:
             y = y * step.forward
         return y, pull if step.backward == 1 else lambda d: pull(d) * step.backward
-
-    def _elementwise(self, step: Placed, x: Any) -> tuple[Any, Backward]:
-        extra = {k: i for k, i in step.spec.bound.inputs.items() if k not in ("x", "dy")}
-        draws = {name: self._draw(given, x.size) for name, given in extra.items()}
-        y, pull = step.spec.bound.forward(numpy_backend, {"x": x.reshape(-1), **draws})
-        return y.reshape(x.shape), lambda d: pull(d.reshape(-1)).reshape(x.shape)
-
-    def _draw(self, given: Input, n: int) -> Any:
-        shape = (*given.shape, n)
-        if given.distribution == "normal":
-            return self.generator.standard_normal(shape)
-        return self.generator.random(shape)
-
-    def _bias(self, step: Placed, count: int) -> Any:
-        if step.bias_law == "uniform":
-            return math.sqrt(12) * (self.generator.random(count) - 0.5)
-        return self.generator.standard_normal(count)
 
 
 def _reshaped(shape: tuple[int, ...]) -> Backward:
