@@ -272,7 +272,7 @@ def _normalised(step: Placed, signal: _Signal) -> _Found:
     assert step.event is not None
     q, k = signal.q, signal.k
     axes = tuple(a for a in step.event.axes if a >= 0)
-    if step.event.groups:
+    if step.event.pieces:
         axes = tuple(range(q.ndim))  # groups of infinitely many channels are alike
     if step.spec.layer.name == "batch_norm":
         alike = np.ptp(q) <= _ALIKE * q.mean() and np.ptp(k) <= _ALIKE * q.mean()
