@@ -53,6 +53,12 @@ def square_means(spec: Spec, q: float) -> tuple[Known, Known]:
     return y, dx
 
 
+def isolated_squares(spec: Spec) -> tuple[float, float]:
+    """Return E[y²] and E[dx²] of a layer alone under standard normals; nan where not known."""
+    y, dx = square_means(spec, 1.0)
+    return y.value, dx.value
+
+
 class _Signal(NamedTuple):
     """E[x²], the correlation of two inputs, whether x is normal, and owes nothing to open trunks.
 

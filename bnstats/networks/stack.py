@@ -17,7 +17,7 @@ from bnstats.custom import load_typed
 from bnstats.errors import ArgumentError, BnstatsError, printable
 from bnstats.layers import Law, ParameterError, weights
 from bnstats.networks.inits import drawn_by
-from bnstats.networks.predictions import square_means
+from bnstats.networks.predictions import isolated_squares
 from bnstats.networks.reduce import Label
 from bnstats.networks.stages import Add, Dense, Elementwise, Skip, Stage
 from bnstats.specs.names import split
@@ -63,6 +63,23 @@ class Choices:
     def text(self) -> str:
         """All of it in a line, the identity of the random streams."""
         return " ".join(f"{name}={value}" for name, value in self._given.items())
+
+    def factors(self, text: str, spec: Spec) -> tuple[float, float]:
+        """Return the factors on y and on dx of a layer without weights.
+
+        Raises
+        ------
+        BnstatsError
+            What it does to standard normals is not known.
+        """
+        if self.scale == "none":
+            return 1.0, 1.0
+        y, dx = (v**-0.5 if v > 0 else math.nan for v in isolated_squares(spec))
+        forward = dx if self.scale == "backward" else y
+        backward = y if self.scale == "forward" else dx
+        if not math.isfinite(forward + backward):
+            raise BnstatsError(f"{text} has no constant to divide by", hint="`scale='none'`")
+        return forward, backward
 
     def check_numbers(self, weights: int, signals: int) -> None:
         """Raise BnstatsError where one network does not fit into memory."""
@@ -174,7 +191,7 @@ class Stack(Choices):
     def kept(self) -> tuple[int, float]:
         """How many layers of a block have weights, and what the others make of E[x²]."""
         factors = (
-            square_means(s.spec, 1.0)[0].value * s.forward**2
+            isolated_squares(s.spec)[0] * s.forward**2
             for s in self.stages
             if isinstance(s, Elementwise)
         )
@@ -202,22 +219,12 @@ class Stack(Choices):
         spec = parse(text, load_typed)
         inputs = spec.bound.inputs
         if all(i.shape == () for i in inputs.values()):
-            return self._elementwise(text, spec)
+            spec = spec.under(Law())
+            return Elementwise(text, spec, *self.factors(text, spec))
         raise BnstatsError(
             f"{printable(text, 60)} is no layer of a dense stack",
             hint="linear, activations, dropout, skip and add",
         )
-
-    def _elementwise(self, text: str, spec: Spec) -> Elementwise:
-        spec = spec.under(Law())
-        if self.scale == "none":
-            return Elementwise(text, spec)
-        y, dx = (k.value**-0.5 if k.value > 0 else math.nan for k in square_means(spec, 1.0))
-        forward = dx if self.scale == "backward" else y
-        backward = y if self.scale == "forward" else dx
-        if not math.isfinite(forward + backward):
-            raise BnstatsError(f"{text} has no constant to divide by", hint="`scale='none'`")
-        return Elementwise(text, spec, forward, backward)
 
     def _dense(self, text: str) -> Dense:
         if unknown := re.search("(in|out)_features", text):

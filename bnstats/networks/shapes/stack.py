@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bnstats.custom import load_typed
@@ -12,17 +12,10 @@ from bnstats.errors import BnstatsError, printable
 from bnstats.layers import Law
 from bnstats.networks.inits import drawn_by
 from bnstats.networks.models.inputs import InputShape
+from bnstats.networks.predictions import isolated_squares
 from bnstats.networks.reduce import Label
-from bnstats.networks.shapes.events import Event, Shape, by_x, out_shape
-from bnstats.networks.shapes.steps import (
-    Flatten,
-    MisfitError,
-    Node,
-    Placed,
-    Step,
-    fitted,
-    isolated_squares,
-)
+from bnstats.networks.shapes.events import Shape, by_x, out_shape
+from bnstats.networks.shapes.steps import Flatten, MisfitError, Node, Placed, Step, fitted
 from bnstats.networks.stack import Choices, Scale, alpha_of
 from bnstats.networks.stages import Add, Skip
 from bnstats.specs.names import resolve
@@ -177,21 +170,12 @@ class ShapedStack(Choices):
                 "gated units, dropout, flatten, skip and add",
             )
         out = shape if event is None else out_shape(spec, event, shape)
+        spec = spec if event else spec.under(Law())
+        placed = Placed(text, spec, event, out, isolated_squares(spec))
         if drawn is not None:
-            biases = drawn.bias_std, drawn.bias_law
-            return Placed(text, spec, event, out, isolated_squares(spec), 1.0, 1.0, *biases)
-        return self._scaled(text, spec if event else spec.under(Law()), event, out)
-
-    def _scaled(self, text: str, spec: Spec, event: Event | None, out: Shape) -> Placed:
-        squares = isolated_squares(spec)
-        if self.scale == "none":
-            return Placed(text, spec, event, out, squares)
-        y, dx = (v**-0.5 if v > 0 else math.nan for v in squares)
-        forward = dx if self.scale == "backward" else y
-        backward = y if self.scale == "forward" else dx
-        if not math.isfinite(forward + backward):
-            raise BnstatsError(f"{text} has no constant to divide by", hint="`scale='none'`")
-        return Placed(text, spec, event, out, squares, forward, backward)
+            return replace(placed, bias_std=drawn.bias_std, bias_law=drawn.bias_law)
+        forward, backward = self.factors(text, spec)
+        return replace(placed, forward=forward, backward=backward)
 
     def _misfit(self, at: int, got: Shape, wanted: str) -> BnstatsError:
         text = printable(self.block[at % len(self.block)], 60)

@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeAlias
 
 from bnstats.errors import printable
 from bnstats.layers import Layer
-from bnstats.networks.predictions import square_means
 from bnstats.networks.shapes.events import Event, Shape, event_of
 from bnstats.networks.stages import Add, Skip
 from bnstats.specs.spec import Spec
@@ -104,12 +103,6 @@ def fitted(
         if key in given and not _alike(given[key], value):
             raise MisfitError(f"{key}={printable(given[key], 40)}")
     return event, values
-
-
-def isolated_squares(spec: Spec) -> tuple[float, float]:
-    """Return E[y²] and E[dx²] of a layer alone under standard normals; nan where not known."""
-    y, dx = square_means(spec, 1.0)
-    return y.value, dx.value
 
 
 def is_structured(layer: Layer) -> bool:
