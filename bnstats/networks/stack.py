@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Real
@@ -25,6 +25,7 @@ from bnstats.specs.spec import Spec, parse
 
 if TYPE_CHECKING:
     from bnstats.networks.shapes.stack import ShapedStack
+    from bnstats.networks.shapes.steps import Step
 
 AnyStack = TypeVar("AnyStack", "Stack", "ShapedStack")
 Scale = Literal["none", "forward", "backward", "separate"]
@@ -58,6 +59,17 @@ class Choices:
     def name(self) -> str:
         """The layers of a block."""
         return " ".join(self.block)
+
+    @property
+    def steps(self) -> Sequence[Stage | Step]:
+        """All layers of all blocks, in order."""
+        raise NotImplementedError
+
+    @property
+    def labels(self) -> list[Label]:
+        """What each row is of."""
+        numbered = [(at // len(self.block) + 1, step.name) for at, step in enumerate(self.steps)]
+        return [Label(n, f"{n}.{name.partition(':')[0]}", name) for n, name in numbered]
 
     @property
     def text(self) -> str:
@@ -150,14 +162,10 @@ class Stack(Choices):
             raise BnstatsError("skip without an add after it", hint="skip … linear add")
         return found
 
-    @property
-    def labels(self) -> list[Label]:
-        """What each row is of."""
-        return [
-            Label(block, f"{block}.{stage.name.partition(':')[0]}", stage.name)
-            for block in range(1, self.depth + 1)
-            for stage in self.stages
-        ]
+    @cached_property
+    def steps(self) -> tuple[Stage, ...]:
+        """All layers of all blocks, in order."""
+        return self.stages * self.depth
 
     @property
     def specs(self) -> Iterator[Spec]:

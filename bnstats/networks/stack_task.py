@@ -44,8 +44,8 @@ class StackTask(OfStack[Stack]):
         text = f"propagate {self.engine} {self.stack.text}"
         generator = stream(self.seed, text, chunk.unit)
         drawn = draw(self.stack, self.engine, generator, chunk.draws)
-        block = len(self.stack.stages)
-        return Tally.of(drawn, Ends.of_blocks(block * self.stack.depth, block), chunk.first)
+        ends = Ends.of_blocks(len(self.stack.steps), len(self.stack.block))
+        return Tally.of(drawn, ends, chunk.first)
 
     def processes(self, workers: int, networks: int) -> int:
         """Return how many processes are worth their start."""
@@ -58,7 +58,7 @@ class StackTask(OfStack[Stack]):
     def predicted(self, tally: Tally) -> Predictions:
         """Return what is expected of each row."""
         stack = self.stack
-        return predict(stack.stages * stack.depth, stack.width, correlated=stack.batch > 1)
+        return predict(stack.steps, stack.width, correlated=stack.batch > 1)
 
 
 def task_of(stack: Stack, *, matrices: bool, seed: int) -> StackTask:

@@ -13,7 +13,6 @@ from bnstats.layers import Law
 from bnstats.networks.inits import drawn_by
 from bnstats.networks.models.inputs import InputShape
 from bnstats.networks.predictions import isolated_squares
-from bnstats.networks.reduce import Label
 from bnstats.networks.shapes.events import Shape, by_x, out_shape
 from bnstats.networks.shapes.steps import Flatten, MisfitError, Node, Placed, Step, fitted
 from bnstats.networks.stack import Choices, Scale, alpha_of
@@ -54,16 +53,6 @@ class ShapedStack(Choices):
     bias_std: float = 0.0
     scale: Scale = "none"
 
-    @property
-    def labels(self) -> list[Label]:
-        """What each row is of."""
-        return [
-            Label(
-                at // len(self.block) + 1, _named(at // len(self.block) + 1, step.name), step.name
-            )
-            for at, step in enumerate(self.steps)
-        ]
-
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """All layers of all blocks, in order."""
@@ -85,11 +74,10 @@ class ShapedStack(Choices):
                 step = Add(text, alpha_of(given) if given else 1.0)
             elif text == "flatten":
                 step = Flatten((math.prod(shape),))
-                shape = step.shape
             else:
                 step = self._placed(at, text, shape)
-                shape = step.shape
             steps.append(step)
+            shape = getattr(step, "shape", shape)
         if trunks:
             raise BnstatsError("skip without an add after it", hint="skip … conv2d add")
         return tuple(steps)
@@ -194,7 +182,3 @@ def _fan_in(given: Mapping[str, str], values: Mapping[str, str], shape: Shape) -
         kernel = math.prod(map(int, sides)) if len(sides) > 1 else int(sides[0]) ** (len(shape) - 1)
     channels = int(values.get("in_channels", values.get("in_features", "1")))
     return channels * kernel // int(given.get("groups", "1"))
-
-
-def _named(block: int, text: str) -> str:
-    return f"{block}.{text.partition(':')[0]}"

@@ -47,8 +47,8 @@ class ShapedTask(OfStack[ShapedStack]):
         generator = stream(self.seed, f"propagate shapes {self.stack.text}", chunk.unit)
         with np.errstate(all="ignore"):  # what is not finite is counted
             drawn = _Pass(self.stack, generator).run()
-        block = len(self.stack.block)
-        return Tally.of(drawn, Ends.of_blocks(len(self.stack.steps), block), chunk.first)
+        ends = Ends.of_blocks(len(self.stack.steps), len(self.stack.block))
+        return Tally.of(drawn, ends, chunk.first)
 
     def predicted(self, tally: Tally) -> Predictions:
         """Return what is expected of each row."""
