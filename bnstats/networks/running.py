@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol
@@ -21,7 +21,6 @@ from bnstats.sampling.layout import Chunk, Layout, Merged, Span, Tree
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.sampling.workers import in_order
-from bnstats.specs.spec import Spec
 
 MOST_NETWORKS = 10**9
 _FIRST_CHECK = 100  # networks
@@ -33,13 +32,13 @@ class Task(Protocol):
     Attributes
     ----------
     subject
-        What they are networks of.
+        What they are networks of; its ``specs`` are the layers that may be the user's own.
     engine
         How they are drawn.
     seed
         Of all random streams.
-    specs, source
-        Layers that may be the user's own; a digest of the user's sources, None without any.
+    source
+        A digest of the user's sources; None without any.
     size
         Networks of a chunk; the streams depend on it.
     default
@@ -57,10 +56,6 @@ class Task(Protocol):
     @property
     def seed(self) -> int:
         """Of all random streams."""
-
-    @property
-    def specs(self) -> Iterable[Spec]:
-        """Layers that may be the user's own."""
 
     @property
     def source(self) -> str | None:

@@ -38,21 +38,19 @@ class ShapedTask(OfStack[ShapedStack]):
 
     def processes(self, workers: int, networks: int) -> int:
         """Return how many processes are worth their start."""
-        if not self.may_fork:
-            return 1
-        return min(workers, 1 + networks * self.stack.numbers // _SHARE_NUMBERS)
+        return self.within(workers, networks * self.subject.numbers // _SHARE_NUMBERS)
 
     def tally(self, chunk: Chunk) -> Tally:
         """Draw one network and send a batch through it, forward and backward."""
-        generator = stream(self.seed, f"propagate shapes {self.stack.text}", chunk.unit)
+        generator = stream(self.seed, f"propagate shapes {self.subject.text}", chunk.unit)
         with np.errstate(all="ignore"):  # what is not finite is counted
-            drawn = _Pass(self.stack, generator).run()
-        ends = Ends.of_blocks(len(self.stack.steps), len(self.stack.block))
+            drawn = _Pass(self.subject, generator).run()
+        ends = Ends.of_blocks(len(self.subject.steps), len(self.subject.block))
         return Tally.of(drawn, ends, chunk.first)
 
     def predicted(self, tally: Tally) -> Predictions:
         """Return what is expected of each row."""
-        return predictions(self.stack.nodes, correlated=self.stack.batch > 1)
+        return predictions(self.subject.nodes, correlated=self.subject.batch > 1)
 
 
 class _Pass:
