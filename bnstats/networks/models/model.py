@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from bnstats.custom.calls import mistake
+from bnstats.custom.calls import blamed, mistake
 from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.networks.models.factory import Factory
 from bnstats.networks.models.inputs import InputShape
@@ -162,7 +162,7 @@ def _pass(model: Model, made: Any, watcher: Watcher, generator: torch.Generator)
     try:
         with torch.enable_grad(), watcher.watching(x):
             y = made(x)
-    except KeyboardInterrupt:
+    except (BnstatsError, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit as well
         raise _failed(model, watcher.open, error) from error
@@ -181,18 +181,14 @@ def _pass(model: Model, made: Any, watcher: Watcher, generator: torch.Generator)
         )
     watcher.ends(found)
     dy = torch.randn(found.shape, generator=generator).to(found)
-    try:
+    with blamed(f"the backward of {_name(model)}"):
         torch.autograd.grad(found, sources, dy, allow_unused=True)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise mistake(f"the backward of {_name(model)}", error) from error
 
 
 def _failed(model: Model, calls: Sequence[Call], error: BaseException) -> BnstatsError:
     """Return the error for a forward that raised in a layer, the innermost that had begun."""
     told = mistake(f"the forward of {_name(model)}", error)
-    if isinstance(error, BnstatsError) or not calls:
+    if not calls:
         return told
     call = calls[-1]
     return BnstatsError(
