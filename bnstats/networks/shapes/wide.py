@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from bnstats.layers import Input
-from bnstats.networks.maps import Function, power_series
-from bnstats.networks.predictions import DEGREES, PANELS, TOLERANCE, square_means
+from bnstats.networks.maps import power_series
+from bnstats.networks.predictions import function_of, square_means
 from bnstats.networks.shapes.events import Shape, through
 from bnstats.networks.shapes.graph import Back, Gradients, roots, sent_back
 from bnstats.networks.shapes.steps import Flatten, Node, Placed
@@ -252,8 +252,8 @@ def _shared(step: Placed, signal: _Signal) -> Any:
     known, at = np.unique(pairs, axis=0, return_inverse=True)
     if len(known) > _MOST_PAIRS or not np.isfinite(known).all() or not (known[:, 0] > 0).all():
         return np.full(signal.q.shape, math.nan)
-    f = Function(step.spec, TOLERANCE)
-    values = [power_series(f, q, c, DEGREES, PANELS).value for q, c in known.tolist()]
+    f = function_of(step.spec)
+    values = [power_series(f, q, c).value for q, c in known.tolist()]
     return np.array(values)[at].reshape(signal.q.shape)
 
 
