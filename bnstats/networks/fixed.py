@@ -55,15 +55,11 @@ def correlation(
     if zero.value == 0:
         why |= dict.fromkeys(both, "at q = 0 no signal is left to correlate")
         return {}
-    here = along(zero.value)
-    excess = chi - ONE
-    if sign(excess) < 0:
-        return {"c": ONE, "c_slope": chi}
-    if sign(excess) == 0:
-        half = here.correlation(zero.value, 0.5) - Known(0.5)
-        if sign(half) == 0:
-            why["c"] = "every c is kept"
-            return {"c_slope": ONE}
+    excess = sign(chi - ONE)
+    if excess == 0 and sign(along(zero.value).correlation(zero.value, 0.5) - Known(0.5)) == 0:
+        why["c"] = "every c is kept"
+        return {"c_slope": ONE}
+    if excess <= 0:
         return {"c": ONE, "c_slope": chi}
     found = []
     at = tuple(dict.fromkeys((zero.value, zero.low, zero.high)))
