@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import methodcaller
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,7 +70,7 @@ class _Pass:
                 h, backward = self._placed(step, h)
                 tape.append(backward)
             elif isinstance(step, Flatten):
-                tape.append(_reshaped(h.shape))
+                tape.append(methodcaller("reshape", h.shape))
                 h = h.reshape(*step.shape, -1)
             elif isinstance(step, Skip):
                 trunks.append(h)
@@ -80,8 +81,7 @@ class _Pass:
             found.append(_numbers(h))
         ln_y, cosines = zip(*found, strict=True)
         ln_dx = self._backward(tape, h.shape)
-        rows = (np.array([values]) for values in (ln_y, ln_dx, cosines))
-        y, dx, c = rows
+        y, dx, c = (np.array([values]) for values in (ln_y, ln_dx, cosines))
         return Drawn(y, dx, c if self.stack.batch > 1 else None)
 
     def _backward(
@@ -113,10 +113,6 @@ class _Pass:
         if step.forward != 1:
             y = y * step.forward
         return y, pull if step.backward == 1 else lambda d: pull(d) * step.backward
-
-
-def _reshaped(shape: tuple[int, ...]) -> Backward:
-    return lambda d: d.reshape(shape)
 
 
 def _numbers(h: Any) -> tuple[float, float]:
