@@ -109,8 +109,7 @@ def _placed(call: Traced, weights: tuple[float, float], batch: int) -> Placed:
     event, values = fitted(layer, call.given, call.got, batch)
     drawn = event is not None and any(p.name == "init" for p in layer.parameters)
     law = {"init": "kaiming_normal", "gain": "1.0"} if drawn else {}
-    items = ",".join(f"{k}={v}" for k, v in (call.given | values | law).items())
-    spec = parse(f"{layer.name}:{items}" if items else layer.name)
+    spec = parse(layer.name, given=call.given | values | law)
     spec = spec if event else spec.under(Law())
     out = call.got if event is None else out_shape(spec, event, call.got)
     if out != call.made or (event is None and any(i.shape for i in spec.bound.inputs.values())):
