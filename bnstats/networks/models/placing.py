@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, Law
 from bnstats.networks.predictions import isolated_squares
-from bnstats.networks.shapes.events import Shape, out_shape
-from bnstats.networks.shapes.steps import Flatten, MisfitError, Node, Placed, Step, fitted
+from bnstats.networks.shapes.events import MisfitError, Shape, out_shape
+from bnstats.networks.shapes.steps import Flatten, Node, Placed, Step, fitted
 from bnstats.networks.stages import Add, Skip
 from bnstats.specs.spec import parse
 

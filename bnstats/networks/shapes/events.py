@@ -23,6 +23,10 @@ _JOINING = {"glu", "swiglu", "geglu", "reglu", "multiply", "maxout", "crelu"}
 _ROWS = {"softmax", "softmin", "log_softmax", "sparsemax", "standardize"}
 
 
+class MisfitError(Exception):
+    """What a layer wants instead of the input it gets."""
+
+
 @dataclass(frozen=True)
 class Event:
     """Which axes of (groups?, *shape, batch) a layer takes together, and what that sets.
@@ -55,13 +59,19 @@ class Event:
         return v.reshape(*v.shape[: self.split], -1, *v.shape[self.split + 2 :])
 
 
-def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Event | str:
-    """Return the event of a structured layer on inputs of a shape, or what it wants instead."""
+def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Event:
+    """Return the event of a structured layer on inputs of a shape.
+
+    Raises
+    ------
+    MisfitError
+        It takes none of this shape.
+    """
     sides = int(found[1]) if (found := re.search(r"(\d)d$", name)) else 0
     every = tuple(range(len(shape)))
     if sides:
         if len(shape) != sides + 1:
-            return "channels" + "".join(f" x {s}" for s in (["depth", "height", "width"][-sides:]))
+            raise MisfitError(" x ".join(("channels", *("depth", "height", "width")[-sides:])))
         known = {p.name for p in LAYERS[name].parameters}
         size = {"input_size": by_x(shape[1:])}
         if "conv" not in name:
@@ -72,7 +82,7 @@ def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> E
         return Event(every, size)
     if name == "linear":
         if len(shape) > 2:
-            return "features, as flatten gives them"
+            raise MisfitError("features, as flatten gives them")
         features = {"in_features": str(shape[-1])}
         return Event((every[-1],), features | _as_many("out_features", shape[-1], given))
     if name in _ROWS:
@@ -82,7 +92,7 @@ def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> E
         pieces = (1, 2) if name == "crelu" else (int(given.get("k", 2)), 1)
         axis = 0 if len(shape) > 2 else every[-1]
         if shape[axis] % pieces[0]:
-            return f"a multiple of {pieces[0]} channels or features"
+            raise MisfitError(f"a multiple of {pieces[0]} channels or features")
         return Event((axis,), {}, pieces, split=axis)
     if name in ("drop_path", "feature_alpha_dropout"):
         axes = every if name == "drop_path" else every[1:]
@@ -90,7 +100,7 @@ def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> E
     return _norm(name, shape, batch, given)
 
 
-def _norm(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Event | str:
+def _norm(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Event:
     every, spatial = tuple(range(len(shape))), math.prod(shape[1:])
     if name == "batch_norm":
         return Event((*every[1:], -1), {"batch_size": str(spatial * batch)})
@@ -103,7 +113,7 @@ def _norm(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Even
         groups = int(given.get("num_groups", 8))
         sizes = {"num_channels": str(shape[0]), "input_size": str(spatial)}
         return Event(tuple(range(1, len(shape) + 1)), sizes, (groups, groups))
-    return "no shape that a stack has"
+    raise MisfitError("no shape that a stack has")
 
 
 def _as_many(name: str, count: int, given: Mapping[str, str]) -> dict[str, str]:

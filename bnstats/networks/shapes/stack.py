@@ -13,8 +13,8 @@ from bnstats.layers import Law
 from bnstats.networks.inits import drawn_by
 from bnstats.networks.models.inputs import InputShape
 from bnstats.networks.predictions import isolated_squares
-from bnstats.networks.shapes.events import Shape, by_x, out_shape
-from bnstats.networks.shapes.steps import Flatten, MisfitError, Node, Placed, Step, fitted
+from bnstats.networks.shapes.events import MisfitError, Shape, by_x, out_shape
+from bnstats.networks.shapes.steps import Flatten, Node, Placed, Step, fitted
 from bnstats.networks.stack import Choices, Scale, alpha_of
 from bnstats.networks.stages import Add, Skip
 from bnstats.specs.names import resolve
