@@ -9,16 +9,16 @@ from functools import cached_property
 
 from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError, printable
-from bnstats.layers import Law
+from bnstats.layers import Law, Layer
 from bnstats.networks.inits import drawn_by
 from bnstats.networks.models.inputs import InputShape
 from bnstats.networks.predictions import isolated_squares
 from bnstats.networks.shapes.events import MisfitError, Shape, by_x, out_shape
-from bnstats.networks.shapes.steps import Flatten, Node, Placed, Step, fitted
+from bnstats.networks.shapes.steps import Flatten, Node, Placed, Step, fitted, is_structured
 from bnstats.networks.stack import Choices, Scale, alpha_of
 from bnstats.networks.stages import Add, Skip
 from bnstats.specs.names import resolve
-from bnstats.specs.spec import Spec, parse
+from bnstats.specs.spec import Spec, given_values, parse, value_text
 
 WORDS = ("skip", "add", "flatten")
 
@@ -121,17 +121,23 @@ class ShapedStack(Choices):
 
     def _placed(self, at: int, text: str, shape: Shape) -> Placed:
         name, _, items = text.partition(":")
-        found = resolve(name)
+        found, given = resolve(name), dict[str, str]()
         if found is None:
             layer = parse(text, load_typed).layer
         else:
             layer, carried = found
-            name, items = layer.name, f"{carried},{items}"
-        given = dict(i.split("=", 1) for i in items.split(",") if "=" in i)
+            name, whole = layer.name, f"{carried},{items}"
+            parts = (item.partition("=") for item in whole.split(",") if item)
+            given = {key: value for key, _, value in parts}
         try:
+            if is_structured(layer):  # an init may be one of the stack's
+                own = {key: value for key, value in given.items() if key != "init"}
+                given |= {k: value_text(v) for k, v in given_values(layer, own).items()}
             event, values = fitted(layer, given, shape, self.batch)
         except MisfitError as misfit:
             raise self._misfit(at, shape, str(misfit)) from None
+        except BnstatsError as error:
+            raise self._refused(at, shape, layer, error) from error
         law: dict[str, str] = {}
         drawn = None
         if "init" in {p.name for p in layer.parameters}:
@@ -146,11 +152,7 @@ class ShapedStack(Choices):
         except BnstatsError as error:
             if not values:
                 raise
-            raise BnstatsError(
-                f"layer {at + 1}, {printable(text, 60)}, gets {by_x(shape)}: "
-                f"{error.message.removeprefix(f'{layer.name}: ')}",
-                hint=error.hint,
-            ) from error
+            raise self._refused(at, shape, layer, error) from error
         if event is None and any(i.shape for i in spec.bound.inputs.values()):
             raise BnstatsError(
                 f"{printable(text, 60)} is no layer of a stack with shapes",
@@ -165,11 +167,18 @@ class ShapedStack(Choices):
         forward, backward = self.factors(text, spec)
         return replace(placed, forward=forward, backward=backward)
 
-    def _misfit(self, at: int, got: Shape, wanted: str) -> BnstatsError:
+    def _told(self, at: int, got: Shape) -> str:
         text = printable(self.block[at % len(self.block)], 60)
+        return f"layer {at + 1}, {text}, gets {by_x(got)}"
+
+    def _refused(self, at: int, got: Shape, layer: Layer, error: BnstatsError) -> BnstatsError:
+        said = error.message.removeprefix(f"{layer.name}: ")
+        return BnstatsError(f"{self._told(at, got)}: {said}", hint=error.hint)
+
+    def _misfit(self, at: int, got: Shape, wanted: str) -> BnstatsError:
         again = at >= len(self.block)
         return BnstatsError(
-            f"layer {at + 1}, {text}, gets {by_x(got)}; it wants {wanted}",
+            f"{self._told(at, got)}; it wants {wanted}",
             hint="the block is repeated and has changed the shape: `depth=1`" if again else None,
         )
 
