@@ -77,7 +77,7 @@ def task_for(task: Task) -> NetworkTask:
     BnstatsError
         A layer, or what makes the models, is something that no other process can import.
     """
-    found = (module_of(spec.layer) for spec in task.specs)
-    modules = tuple(dict.fromkeys(module for module in found if module))
+    found = (module_of(spec.layer) for spec in task.subject.specs)
+    modules = tuple(dict.fromkeys(filter(None, found)))
     here = tuple(versions().items())
     return NetworkTask(task.subject.name, task, modules, task.source, here)

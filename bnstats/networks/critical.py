@@ -222,14 +222,17 @@ class _Problem:
         scales = self.scales(zero.value)
         if scales is None:
             return
-        weight = over(zero, lambda q: self._scale(q, 0, scales))
-        bias = over(zero, lambda q: self._scale(q, 1, scales))
-        layer = WideLayer(self.f, weight.value, bias.value)
 
         # Where σ_w follows from q, the numbers below follow it along the bracket.
+        def scales_at(q: float) -> tuple[Known, Known]:
+            return self.scales(q) or scales
+
         def along(q: float) -> WideLayer:
-            w, b = (self._scale(q, i, scales).value for i in (0, 1))
-            return WideLayer(self.f, w, b)
+            w, b = scales_at(q)
+            return WideLayer(self.f, w.value, b.value)
+
+        weight = over(zero, lambda q: scales_at(q)[0])
+        bias = over(zero, lambda q: scales_at(q)[1])
 
         why: dict[str, str] = {}
         q = Known(zero.value, max(zero.high - zero.value, zero.value - zero.low), "quadrature")
@@ -248,11 +251,8 @@ class _Problem:
             for name, k in numbers.items()
             if math.isfinite(k.value + k.error)
         }
-        attracts = "marginal" if every else pull(layer, zero, numbers["stability"])
+        attracts = "marginal" if every else pull(along(zero.value), zero, numbers["stability"])
         yield Critical(self.f.spec, self.on_edge, **known, attracts=attracts, why=why)
-
-    def _scale(self, q: float, which: int, default: tuple[Known, Known]) -> Known:
-        return (self.scales(q) or default)[which]
 
     def why_none(self) -> str:
         """Say what the signs on the grid tell where there is no zero."""

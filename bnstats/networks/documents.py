@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnstats.documents.write import STATUSES, document
 from bnstats.networks.comparing import Comparison, Exponent, Ratio, Widths
-from bnstats.networks.propagation import (
-    WAYS,
-    Ensemble,
-    Factor,
-    Interval,
-    Propagation,
-    Row,
-    Side,
-    Typical,
-)
+from bnstats.networks.propagation import Ensemble, Factor, Interval, Propagation, Row, Side, Typical
 from bnstats.networks.shapes.stack import ShapedStack
 from bnstats.networks.stack import Stack
 from bnstats.statistics.estimate import Estimate
@@ -33,20 +24,20 @@ if TYPE_CHECKING:
 
 def critical_document(found: Sequence[Critical], *, argv: Sequence[str] = ()) -> dict[str, Any]:
     """Return one JSON-ready document of fixed points, an entry for each activation."""
-    return document((), argv=argv) | {"results": [_entry(c, others=True) for c in found]}
+    results = [_entry(c) | {"others": [_entry(o) for o in c.others]} for c in found]
+    return document((), argv=argv) | {"results": results}
 
 
-def _entry(point: Critical, *, others: bool = False) -> dict[str, Any]:
+def _entry(point: Critical) -> dict[str, Any]:
     from bnstats.networks.critical import NUMBERS  # brings scipy.optimize, which propagate lacks
 
-    entry = {
+    return {
         "layer": point.layer,
         "edge": point.edge,
         **{name: exact_entry(getattr(point, name)) for name in NUMBERS},
         "attracts": point.attracts,
         "why": dict(point.why),
     }
-    return entry | {"others": [_entry(o) for o in point.others]} if others else entry
 
 
 def propagation_document(*found: Propagation, argv: Sequence[str] = ()) -> dict[str, Any]:
@@ -74,14 +65,13 @@ def widths_document(found: Widths, *, argv: Sequence[str] = ()) -> dict[str, Any
 
 
 def _ratio(ratio: Ratio | None) -> dict[str, Any] | None:
-    return None if ratio is None else {**(_valued(ratio) or {}), "z": finite(ratio.z)}
+    return None if ratio is None else _valued(ratio) | {"z": finite(ratio.z)}
 
 
 def _exponent(found: Exponent | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    more = {"stderr": finite(found.stderr), "misfit": finite(found.misfit)}
-    return {**(_valued(found) or {}), **more}
+    return _valued(found) | {"stderr": finite(found.stderr), "misfit": finite(found.misfit)}
 
 
 def sweep_document(found: Sweep, *, argv: Sequence[str] = ()) -> dict[str, Any]:
@@ -95,7 +85,6 @@ def sweep_document(found: Sweep, *, argv: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _curve(curve: Curve, found: Sweep) -> dict[str, Any]:
-    mine = [warning for layer, warning in found.doubts if layer == curve.layer]
     return {
         "layer": curve.layer,
         "over": found.over.name,
@@ -108,7 +97,7 @@ def _curve(curve: Curve, found: Sweep) -> dict[str, Any]:
             for point in curve.points
         ],
         "found": [_solution(s) for s in curve.solutions],
-        "warnings": mine,
+        "warnings": [warning for layer, warning in found.doubts if layer == curve.layer],
     }
 
 
@@ -136,7 +125,7 @@ def _propagation(found: Propagation) -> dict[str, Any]:
         "networks": found.networks,
         "effective": finite(found.effective),
         "rows": [_row(row) for row in found.rows],
-        "factor": {way: _valued(found.factor[way]) for way in WAYS},
+        "factor": {way: factor and _valued(factor) for way, factor in found.factor.items()},
         "per": found.per,
         "verdict": found.verdict,
         "verdicts": dict(found.verdicts),
@@ -147,10 +136,10 @@ def _propagation(found: Propagation) -> dict[str, Any]:
 
 def _subject(subject: Stack | ShapedStack | Model) -> dict[str, Any]:
     """Return what was drawn; what only other kinds have is null."""
-    entry: dict[str, Any] = {"layer": "", "input": None, "batch": subject.batch, "mode": None}
+    entry: dict[str, Any] = {"layer": subject.name, "input": None}
+    entry |= {"batch": subject.batch, "mode": None}
     chosen = ("width", "depth", "init", "gain", "bias_std", "scale")
     entry |= {name: getattr(subject, name, None) for name in chosen}
-    entry["layer"] = subject.name
     if isinstance(subject, Stack):
         return entry
     entry["input"] = str(subject.input)
@@ -175,7 +164,7 @@ def _side(side: Side) -> dict[str, Any]:
     return {
         "typical": _valued(side.typical),
         "ensemble": {
-            **(_valued(side.ensemble) or {}),
+            **_valued(side.ensemble),
             "stderr": finite(side.ensemble.stderr),
             "reliable": side.ensemble.reliable,
         },
@@ -187,9 +176,7 @@ def _side(side: Side) -> dict[str, Any]:
     }
 
 
-def _valued(found: Typical | Ensemble | Factor | Ratio | Exponent | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
+def _valued(found: Typical | Ensemble | Factor | Ratio | Exponent) -> dict[str, Any]:
     return {"value": finite(found.value), "interval": _interval(found.interval)}
 
 

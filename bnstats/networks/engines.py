@@ -13,8 +13,10 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from bnstats.backends import numpy_backend
+from bnstats.layers import Input
 from bnstats.networks.stages import Dense
 from bnstats.sampling.iid import Normals
+from bnstats.specs.spec import Spec
 
 Engine = Literal["exact", "matrices"]
 Backward: TypeAlias = Callable[[Any, Any], Any]
@@ -85,10 +87,7 @@ def with_matrices(source: Source, stage: Dense, h: Any, inner: Any) -> tuple[Any
     if stage.gaussian:
         drawn = source.normals((networks, units, units)) * math.sqrt(law.ms)
     else:
-        shape = (*law.drawn.shape, networks)
-        normal = law.drawn.distribution == "normal"
-        numbers = generator.standard_normal(shape) if normal else generator.random(shape)
-        tensor = np.asarray(law.tensor(numpy_backend, numbers))
+        tensor = np.asarray(law.tensor(numpy_backend, drawn_of(generator, law.drawn, networks)))
         drawn = np.ascontiguousarray(np.moveaxis(tensor, -1, 0))
     z = _with_bias(generator, stage, np.matmul(drawn, h))
     return z, lambda d, inner_d: np.matmul(drawn.transpose(0, 2, 1), d)
@@ -97,15 +96,35 @@ def with_matrices(source: Source, stage: Dense, h: Any, inner: Any) -> tuple[Any
 ENGINES: dict[Engine, Layer] = {"exact": without_matrices, "matrices": with_matrices}
 
 
+def elementwise(
+    spec: Spec, generator: np.random.Generator, x: Any
+) -> tuple[Any, Callable[[Any], Any]]:
+    """Return y of an array of any shape, and the function from dy to dx."""
+    extra = {k: i for k, i in spec.bound.inputs.items() if k not in ("x", "dy")}
+    draws = {name: drawn_of(generator, given, x.size) for name, given in extra.items()}
+    y, pull = spec.bound.forward(numpy_backend, {"x": x.reshape(-1), **draws})
+    return y.reshape(x.shape), lambda d: pull(d.reshape(-1)).reshape(x.shape)
+
+
+def drawn_of(generator: np.random.Generator, given: Input, n: int) -> Any:
+    """Return n draws of an input, on the last axis."""
+    shape = (*given.shape, n)
+    if given.distribution == "normal":
+        return generator.standard_normal(shape)
+    return generator.random(shape)
+
+
+def unit_biases(generator: np.random.Generator, law: str, shape: tuple[int, ...]) -> Any:
+    """Return biases of mean 0 and variance 1."""
+    if law == "uniform":
+        return math.sqrt(12) * (generator.random(shape) - 0.5)
+    return generator.standard_normal(shape)
+
+
 def _with_bias(generator: np.random.Generator, stage: Dense, z: Any) -> Any:
     if not stage.bias_std:
         return z
-    shape = (*z.shape[:2], 1)
-    if stage.bias_law == "uniform":
-        unit = math.sqrt(12) * (generator.random(shape) - 0.5)
-    else:
-        unit = generator.standard_normal(shape)
-    return z + stage.bias_std * unit
+    return z + stage.bias_std * unit_biases(generator, stage.bias_law, (*z.shape[:2], 1))
 
 
 def _root(inner: Any) -> Any:

@@ -173,9 +173,7 @@ def _factor(way: Direction, confidence: float, sign: int) -> Factor | None:
 
 def _verdict(side: Side | None, networks: int) -> Verdict:
     """Judge the typical network, and where most have no finite ln M, what became of them."""
-    if side is None:
-        return "vanishing"  # no gradient arrives anywhere
-    if 2 * side.dead > networks:
+    if side is None or 2 * side.dead > networks:  # no gradient arrives anywhere
         return "vanishing"
     if 2 * side.nonfinite > networks:
         return "exploding"

@@ -32,15 +32,13 @@ def pull(layer: WideLayer, zero: Bracket, slope: Known) -> Attracts:
         return "stable"
     if abs(slope.value) - slope.error > 1:
         return "unstable"
-    sides = []
-    for toward, q in ((1, zero.low / _BESIDE), (-1, zero.high * _BESIDE if zero.high else 1e-6)):
-        if q > 0:
-            sides.append(toward * sign(layer.length(q) - Known(q)))
+    beside = ((1, zero.low / _BESIDE), (-1, zero.high * _BESIDE if zero.high else 1e-6))
+    sides = {toward * sign(layer.length(q) - Known(q)) for toward, q in beside if q > 0}
     if 0 in sides:
         return "marginal"
-    if len(set(sides)) == 2:
+    if len(sides) == 2:
         return "half-stable"
-    return "stable" if sides[0] > 0 else "unstable"
+    return "stable" if 1 in sides else "unstable"
 
 
 def correlation(
@@ -55,32 +53,23 @@ def correlation(
     if zero.value == 0:
         why |= dict.fromkeys(both, "at q = 0 no signal is left to correlate")
         return {}
-    here = along(zero.value)
-    excess = chi - ONE
-    if sign(excess) < 0:
+    excess = sign(chi - ONE)
+    if excess == 0 and sign(along(zero.value).correlation(zero.value, 0.5) - Known(0.5)) == 0:
+        why["c"] = "every c is kept"
+        return {"c_slope": ONE}
+    if excess <= 0:
         return {"c": ONE, "c_slope": chi}
-    if sign(excess) == 0:
-        half = here.correlation(zero.value, 0.5) - Known(0.5)
-        if sign(half) == 0:
-            why["c"] = "every c is kept"
-            return {"c_slope": ONE}
-        return {"c": ONE, "c_slope": chi}
-    found = []
-    at = tuple(dict.fromkeys((zero.value, zero.low, zero.high)))
-    for q in at:
+    found = dict[float, Bracket]()
+    for q in dict.fromkeys((zero.value, zero.low, zero.high)):
         one = _fixed_correlation(along(q), q)
         if one is None:
             why |= dict.fromkeys(both, "closer to 1 than can be told")
             return {}
-        found.append(one)
-    ends = [end for one in found for end in (one.low, one.high)]
-    c = found[0].value
-    error = max(abs(end - c) for end in ends)
-    slope, *moved = (
-        over(one, partial(along(q).correlation_slope, q)) for q, one in zip(at, found, strict=True)
-    )
-    spread = max([slope.error, *(abs(m.value - slope.value) + m.error for m in moved)])
-    return {"c": Known(c, error, "quadrature"), "c_slope": Known(slope.value, spread, "quadrature")}
+        found[q] = one
+    c = found[zero.value].value
+    error = max(abs(end - c) for one in found.values() for end in (one.low, one.high))
+    slope = over(zero, lambda q: over(found[q], partial(along(q).correlation_slope, q)))
+    return {"c": Known(c, error, "quadrature"), "c_slope": slope}
 
 
 def _fixed_correlation(layer: WideLayer, q: float) -> Bracket | None:

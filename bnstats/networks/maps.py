@@ -27,9 +27,8 @@ _EXAMPLE = "e.g. bnstats critical tanh"
 _AT_ZERO = 1e-100  # where a slope beside 0 is read
 _DIFFERENCED = 1e-8  # error allowed to the squares of a user's slopes, by finite differences
 _REACH = 20.0  # standard deviations of z; a Hermite polynomial times the density is 1e-44 there
-_NODES, _PANELS = 16, (256, 512)
+_NODES = 16  # of a panel
 _DISTANCES = tuple(4.0**k for k in range(-8, 9))  # from a breakpoint and from 0, in units of x
-_DEGREES = (64, 512, 4096)
 _NEGLIGIBLE = 1e-15
 _ROUNDING = 64 * 2.0**-53
 
@@ -57,10 +56,15 @@ class Function:
         The layer.
     tolerance
         Relative change at which a quadrature is not refined any further.
+    degrees, panels
+        Numbers of Hermite polynomials that are tried in turn, and how many panels have the two
+        rules that find their coefficients.
     """
 
     spec: Spec
     tolerance: float = 1e-14
+    degrees: tuple[int, ...] = (64, 512, 4096)
+    panels: tuple[int, int] = (256, 512)
 
     def __call__(self, x: Any) -> tuple[Any, Any]:
         """Return f(x) and f′(x) of an array."""
@@ -71,17 +75,15 @@ class Function:
 
     def examined(self, q: float) -> BoundLayer:
         """Return the layer with what shows of it under N(0, q), such as where it is not smooth."""
-        return (
-            self.spec.bound
-            if self.spec.bound.under is None
-            else _examined(self, round(math.log10(q)))
-        )
+        if self.spec.bound.under is None:
+            return self.spec.bound
+        return _examined(self, round(math.log10(q)))
 
     def square(self, q: float) -> Known:
         """Return E[f(x)²] for x ~ N(0, q), here and below at q = 0 the limit."""
         if q == 0:
             return Known(float(self(np.zeros(1))[0][0]) ** 2)
-        return _expected(self, q, _square, self.tolerance)
+        return _expected(self, q, _square)
 
     def slope_square(self, q: float) -> Known:
         """Return E[f′(x)²]."""
@@ -89,14 +91,14 @@ class Function:
             slopes = self(np.array([-_AT_ZERO, _AT_ZERO]))[1]
             slopes = np.where(np.abs(slopes) < math.sqrt(_AT_ZERO), 0.0, slopes)  # 2x at 1e-100
             return Known(float(np.mean(slopes**2)))
-        found = _expected(self, q, _slope_square, self.tolerance)
+        found = _expected(self, q, _slope_square)
         if self.spec.bound.under is None:
             return found
         return found.widened(_DIFFERENCED * found.value)
 
     def drift(self, q: float) -> Known:
         """Return E[x·f(x)·f′(x)], q·d E[f(x)²]/dq, by parts ½·E[(x²/q − 1)·f(x)²]."""
-        return Known(0.0) if q == 0 else _expected(self, q, _drift, self.tolerance)
+        return Known(0.0) if q == 0 else _expected(self, q, _drift)
 
 
 @dataclass(frozen=True)
@@ -161,13 +163,13 @@ def _examined(f: Function, decade: int) -> BoundLayer:
 
 
 @lru_cache(maxsize=4096)
-def _expected(f: Function, q: float, of: Callable[[Any, Any, Any], Any], tolerance: float) -> Known:
+def _expected(f: Function, q: float, of: Callable[[Any, Any, Any], Any]) -> Known:
     expect = Expectation(Law(0.0, math.sqrt(q)))
     with np.errstate(all="ignore"):
         return expect(
             lambda _, x: of(x / math.sqrt(q), *f(x)),
             breakpoints=f.examined(q).breakpoints,
-            tolerance=tolerance,
+            tolerance=f.tolerance,
         )
 
 
@@ -181,7 +183,7 @@ class WideLayer:
 
     def length(self, q: float) -> Known:
         """Return the next q, w²·E[f(x)²] + b²."""
-        return through(lambda v: self.weight_std**2 * v + self.bias_std**2, self.f.square(q))
+        return through(self._next, self.f.square(q))
 
     def length_slope(self, q: float) -> Known:
         """Return d(next q)/dq, w²·E[x·f·f′]/q; at q = 0 the limit, w²·E[f′²] where f(0) = 0."""
@@ -195,23 +197,17 @@ class WideLayer:
 
     def correlation(self, q: float, c: float) -> Known:
         """Return the next c of two inputs of one q and of this c."""
-        shared = power_series(self.f, q, c)
-        return through(
-            lambda s, v: (
-                (self.weight_std**2 * s + self.bias_std**2)
-                / (self.weight_std**2 * v + self.bias_std**2)
-            ),
-            shared,
-            self.f.square(q),
-        )
+        shared, square = power_series(self.f, q, c), self.f.square(q)
+        return through(lambda s, v: self._next(s) / self._next(v), shared, square)
 
     def correlation_slope(self, q: float, c: float) -> Known:
         """Return d(next c)/dc."""
-        return through(
-            lambda s, v: self.weight_std**2 * s / (self.weight_std**2 * v + self.bias_std**2),
-            power_series_slope(self.f, q, c),
-            self.f.square(q),
-        )
+        slope, square = power_series_slope(self.f, q, c), self.f.square(q)
+        return through(lambda s, v: self.weight_std**2 * s / self._next(v), slope, square)
+
+    def _next(self, mean: float) -> float:
+        """Return E[z·z′] of two inputs, or of one twice, from E[f·f′]."""
+        return self.weight_std**2 * mean + self.bias_std**2
 
 
 class _Series(NamedTuple):
@@ -222,23 +218,16 @@ class _Series(NamedTuple):
     rest: float
 
 
-def power_series(
-    f: Function,
-    q: float,
-    c: float,
-    degrees: tuple[int, ...] = _DEGREES,
-    panels: tuple[int, int] = _PANELS,
-) -> Known:
+def power_series(f: Function, q: float, c: float) -> Known:
     """Return E[f(u)·f(v)] for u, v ~ N(0, q) of correlation c.
 
     It is Σ a_k² c^k with the coefficients of f in Hermite polynomials (Mehler's formula), of which
-    Σ a_k² is E[f²]: what is left out is known in total, and at most |c|^K of that counts. Degrees
-    are tried in turn, and coefficients found by two rules of so many panels.
+    Σ a_k² is E[f²]: what is left out is known in total, and at most |c|^K of that counts.
     """
     if c == 1:
         return f.square(q)
-    for degree in degrees:
-        series = _series(f, q, degree, panels)
+    for degree in f.degrees:
+        series = _series(f, q, degree)
         tail = series.rest * abs(c) ** degree
         if tail <= _NEGLIGIBLE * f.square(q).value:
             break
@@ -253,8 +242,8 @@ def power_series_slope(f: Function, q: float, c: float) -> Known:
     """Return d/dc of E[f(u)·f(v)], q·E[f′(u)·f′(v)], for 0 ≤ c ≤ 1."""
     if c == 1:
         return through(lambda d: q * d, f.slope_square(q))
-    for degree in _DEGREES:
-        series = _series(f, q, degree, _PANELS)
+    for degree in f.degrees:
+        series = _series(f, q, degree)
         top = max(degree, -1 / math.log(c)) if c > 0 else degree  # where k·c^(k − 1) is largest
         tail = series.rest * top * c ** (top - 1)
         if tail <= _NEGLIGIBLE * f.square(q).value:
@@ -267,9 +256,9 @@ def power_series_slope(f: Function, q: float, c: float) -> Known:
 
 
 @lru_cache(maxsize=64)
-def _series(f: Function, q: float, degree: int, panels: tuple[int, int]) -> _Series:
+def _series(f: Function, q: float, degree: int) -> _Series:
     with np.errstate(all="ignore"):
-        coarse, fine = (_coefficients(f, q, degree, p) for p in panels)
+        coarse, fine = (_coefficients(f, q, degree, p) for p in f.panels)
     error = np.abs(fine[0] - coarse[0]) + _ROUNDING * fine[1]
     terms = fine[0] ** 2
     errors = error * (2 * np.abs(fine[0]) + error)

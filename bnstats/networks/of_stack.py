@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic
 
@@ -10,39 +10,31 @@ from bnstats.layers import LAYERS
 from bnstats.networks.reduce import Label, Tally
 from bnstats.networks.stack import AnyStack
 from bnstats.specs.sources import sources_digest
-from bnstats.specs.spec import Spec
 
 
 @dataclass(frozen=True)
 class OfStack(Generic[AnyStack]):
     """A task whose networks are those of a stack."""
 
-    stack: AnyStack
-
-    @property
-    def subject(self) -> AnyStack:
-        """The stack."""
-        return self.stack
-
-    @property
-    def specs(self) -> Iterator[Spec]:
-        """The layers that may be the user's own."""
-        return self.stack.specs
+    subject: AnyStack
 
     @property
     def source(self) -> str | None:
         """Digest of the sources of the user's layers."""
-        return sources_digest(spec.layer for spec in self.specs)
-
-    @property
-    def may_fork(self) -> bool:
-        """Whether no function of a user's may run threads, which no fork survives."""
-        return all(spec.layer.name in LAYERS for spec in self.specs)
+        return sources_digest(spec.layer for spec in self.subject.specs)
 
     def labels(self, tally: Tally) -> Sequence[Label]:
         """Return what each row is of."""
-        return self.stack.labels
+        return self.subject.labels
 
     def per(self, tally: Tally) -> str:
         """Return what a factor is of."""
         return "block"
+
+    def within(self, workers: int, shares: int) -> int:
+        """Return how many processes so many shares of work are worth.
+
+        It is one where a function of a user's may run threads, which no fork survives.
+        """
+        may_fork = all(spec.layer.name in LAYERS for spec in self.subject.specs)
+        return min(workers, 1 + shares) if may_fork else 1

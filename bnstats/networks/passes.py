@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bnstats.backends import numpy_backend
-from bnstats.networks.engines import ENGINES, Backward, Engine, Source, gram
+from bnstats.networks.engines import ENGINES, Backward, Engine, Source, elementwise, gram
 from bnstats.networks.reduce import Drawn
 from bnstats.networks.stack import Stack
 from bnstats.networks.stages import Add, Dense, Elementwise, Skip
@@ -88,21 +87,12 @@ class _Pass:
         return np.stack(inners, 1), np.stack(shifts, 1)
 
     def _elementwise(self, stage: Elementwise, x: Any) -> tuple[Any, Backward]:
-        bound = stage.spec.bound
-        numbers = {
-            name: self.generator.standard_normal(x.size)
-            if given.distribution == "normal"
-            else self.generator.random(x.size)
-            for name, given in bound.inputs.items()
-            if name not in ("x", "dy")
-        }
-        y, pull = bound.forward(numpy_backend, {"x": x.reshape(-1), **numbers})
+        y, pull = elementwise(stage.spec, self.generator, x)
 
         def backward(d: Any, inner_d: Any) -> Any:
-            dx = pull(d.reshape(-1)).reshape(x.shape)
+            dx = pull(d)
             return dx if stage.backward == 1 else dx * stage.backward
 
-        y = y.reshape(x.shape)
         return y if stage.forward == 1 else y * stage.forward, backward
 
     def _log_means(self, inners: Any, shifts: Any) -> Any:

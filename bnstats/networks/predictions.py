@@ -16,8 +16,6 @@ from bnstats.specs.spec import Spec
 from bnstats.statistics.exact import exact_values
 
 Kind = Literal["isolated", "wide"]
-TOLERANCE = 1e-8  # far below what can be seen beside a sample
-DEGREES, PANELS = (256,), (32, 64)
 
 
 class Predictions(NamedTuple):
@@ -36,11 +34,16 @@ class Predictions(NamedTuple):
     why: Mapping[Kind, tuple[int, str]] = {}
 
 
+def function_of(spec: Spec) -> Function:
+    """Return an elementwise layer with errors far below what can be seen beside a sample."""
+    return Function(spec, tolerance=1e-8, degrees=(256,), panels=(32, 64))
+
+
 @lru_cache(maxsize=4096)
 def square_means(spec: Spec, q: float) -> tuple[Known, Known]:
     """Return E[y²] and E[dx²]/E[dy²] of an elementwise layer for x ~ N(0, q)."""
     if spec.bound.inputs == {"x": Input(), "dy": Input()}:
-        f = Function(spec, TOLERANCE)
+        f = function_of(spec)
         return f.square(q), f.slope_square(q)
     law = Law(0.0, math.sqrt(q))
     found = exact_values(spec.under(law).bound, law)
@@ -51,6 +54,12 @@ def square_means(spec: Spec, q: float) -> tuple[Known, Known]:
         for n in ("rms_y", "rms_dx")
     )
     return y, dx
+
+
+def isolated_squares(spec: Spec) -> tuple[float, float]:
+    """Return E[y²] and E[dx²] of a layer alone under standard normals; nan where not known."""
+    y, dx = square_means(spec, 1.0)
+    return y.value, dx.value
 
 
 class _Signal(NamedTuple):
@@ -136,8 +145,8 @@ def _through(stage: Stage, signal: _Signal, width: int) -> _Signal:
     q = signal.q * _factors(stage, signal.q, width)[0]
     c = math.nan
     if stage.spec.bound.inputs == {"x": Input(), "dy": Input()} and math.isfinite(signal.c):
-        f, at = Function(stage.spec, TOLERANCE), float(f"{signal.q:.12g}")
-        shared = power_series(f, at, min(signal.c, 1.0), DEGREES, PANELS).value
+        f, at = function_of(stage.spec), float(f"{signal.q:.12g}")
+        shared = power_series(f, at, min(signal.c, 1.0)).value
         c = shared / f.square(at).value if f.square(at).value else math.nan
     return signal._replace(q=q, c=c, normal=False)
 

@@ -195,15 +195,13 @@ class Tally:
 
     def merged(self, other: Tally) -> Tally:
         """Pool two tallies, the first one's networks first."""
-        correlation = None
-        if self.correlation is not None and other.correlation is not None:
-            correlation = self.correlation.merged(other.correlation)
+        ours, theirs = self.correlation, other.correlation
         return replace(
             self,
             networks=self.networks + other.networks,
             y=self.y.merged(other.y),
             dx=self.dx.merged(other.dx),
-            correlation=correlation,
+            correlation=ours and theirs and ours.merged(theirs),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -21,7 +21,6 @@ from bnstats.sampling.run import Engine
 from bnstats.sampling.settings import Sampling
 from bnstats.sampling.watch import Watch
 from bnstats.sampling.workers import in_order
-from bnstats.specs.spec import Spec
 
 MOST_NETWORKS = 10**9
 _FIRST_CHECK = 100  # networks
@@ -33,13 +32,13 @@ class Task(Protocol):
     Attributes
     ----------
     subject
-        What they are networks of.
+        What they are networks of; its ``specs`` are the layers that may be the user's own.
     engine
         How they are drawn.
     seed
         Of all random streams.
-    specs, source
-        Layers that may be the user's own; a digest of the user's sources, None without any.
+    source
+        A digest of the user's sources; None without any.
     size
         Networks of a chunk; the streams depend on it.
     default
@@ -57,10 +56,6 @@ class Task(Protocol):
     @property
     def seed(self) -> int:
         """Of all random streams."""
-
-    @property
-    def specs(self) -> Iterable[Spec]:
-        """Layers that may be the user's own."""
 
     @property
     def source(self) -> str | None:
@@ -145,15 +140,15 @@ def _drawn(task: Task, bounds: Bounds) -> tuple[Tally, Status]:
     """Draw networks in the order of their streams, and tell how it ended."""
     sampling = bounds.sampling
     deadline = math.inf if sampling.max_time is None else time.monotonic() + sampling.max_time
-    met = failed = False
 
     def stop() -> bool:
         return bounds.should_stop() or (merged.draws > 0 and time.monotonic() > deadline)
 
     def precise() -> bool:
-        return half_widths(merged.total(), sampling.confidence) <= float(sampling.precision or 0)
+        share = sampling.precision
+        return share is not None and half_widths(merged.total(), sampling.confidence) <= share
 
-    watch = Watch(should_stop=stop, on_note=bounds.on_note)
+    watch = Watch(should_stop=stop, on_failure=bounds.on_failure, on_note=bounds.on_note)
     engine = _engine(task, sampling, bounds.limit(task.default), watch)
     layout = engine.layout
     merged, kept = Merged(layout), _kept(task, sampling, layout, watch)
@@ -165,23 +160,21 @@ def _drawn(task: Task, bounds: Bounds) -> tuple[Tally, Status]:
             if bounds.on_progress is not None:
                 bounds.on_progress(merged.draws)
             enough = merged.draws >= min(_FIRST_CHECK, task.default) and span.is_milestone
-            met = enough and sampling.precision is not None and precise()
-            if met:
+            if enough and precise():
                 break
     except BnstatsError as error:
-        if bounds.on_failure is None or not merged.draws:
+        if not merged.draws:
             raise
-        bounds.on_failure(error)
-        failed = True
+        watch.failed(error)
     finally:
         kept.close()
     if not merged.draws:
         raise KeyboardInterrupt
     status: Status = "complete"
-    if failed or bounds.should_stop():
+    if watch.has_failed or bounds.should_stop():
         status = "interrupted"
-    elif sampling.precision is not None and not met:
-        status = "complete" if precise() else "target_not_met"
+    elif sampling.precision is not None and not precise():
+        status = "target_not_met"
     return merged.total(), status
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Real
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import numpy as np
 
-from bnstats.backends import numpy_backend
 from bnstats.custom import load_typed
 from bnstats.errors import ArgumentError, BnstatsError, printable
 from bnstats.layers import Law, ParameterError, weights
 from bnstats.networks.inits import drawn_by
-from bnstats.networks.predictions import square_means
+from bnstats.networks.maps import Function
+from bnstats.networks.predictions import isolated_squares
 from bnstats.networks.reduce import Label
 from bnstats.networks.stages import Add, Dense, Elementwise, Skip, Stage
 from bnstats.specs.names import split
@@ -25,6 +25,7 @@ from bnstats.specs.spec import Spec, parse
 
 if TYPE_CHECKING:
     from bnstats.networks.shapes.stack import ShapedStack
+    from bnstats.networks.shapes.steps import Step
 
 AnyStack = TypeVar("AnyStack", "Stack", "ShapedStack")
 Scale = Literal["none", "forward", "backward", "separate"]
@@ -60,9 +61,37 @@ class Choices:
         return " ".join(self.block)
 
     @property
+    def steps(self) -> Sequence[Stage | Step]:
+        """All layers of all blocks, in order."""
+        raise NotImplementedError
+
+    @property
+    def labels(self) -> list[Label]:
+        """What each row is of."""
+        numbered = [(at // len(self.block) + 1, step.name) for at, step in enumerate(self.steps)]
+        return [Label(n, f"{n}.{name.partition(':')[0]}", name) for n, name in numbered]
+
+    @property
     def text(self) -> str:
         """All of it in a line, the identity of the random streams."""
         return " ".join(f"{name}={value}" for name, value in self._given.items())
+
+    def factors(self, text: str, spec: Spec) -> tuple[float, float]:
+        """Return the factors on y and on dx of a layer without weights.
+
+        Raises
+        ------
+        BnstatsError
+            What it does to standard normals is not known.
+        """
+        if self.scale == "none":
+            return 1.0, 1.0
+        y, dx = (v**-0.5 if v > 0 else math.nan for v in isolated_squares(spec))
+        forward = dx if self.scale == "backward" else y
+        backward = y if self.scale == "forward" else dx
+        if not math.isfinite(forward + backward):
+            raise BnstatsError(f"{text} has no constant to divide by", hint="`scale='none'`")
+        return forward, backward
 
     def check_numbers(self, weights: int, signals: int) -> None:
         """Raise BnstatsError where one network does not fit into memory."""
@@ -133,14 +162,10 @@ class Stack(Choices):
             raise BnstatsError("skip without an add after it", hint="skip … linear add")
         return found
 
-    @property
-    def labels(self) -> list[Label]:
-        """What each row is of."""
-        return [
-            Label(block, f"{block}.{stage.name.partition(':')[0]}", stage.name)
-            for block in range(1, self.depth + 1)
-            for stage in self.stages
-        ]
+    @cached_property
+    def steps(self) -> tuple[Stage, ...]:
+        """All layers of all blocks, in order."""
+        return self.stages * self.depth
 
     @property
     def specs(self) -> Iterator[Spec]:
@@ -160,13 +185,10 @@ class Stack(Choices):
             if isinstance(stage, Dense) and stage.bias_std:
                 return False
             if isinstance(stage, Elementwise):
-                bound = stage.spec.bound
-                if set(bound.inputs) != {"x", "dy"}:
+                if set(stage.spec.bound.inputs) != {"x", "dy"}:
                     return False
-                once, twice = (
-                    bound.forward(numpy_backend, {"x": v, "dy": v})[0] for v in (x, 2 * x)
-                )
-                if not np.array_equal(2 * once, twice):
+                f = Function(stage.spec)
+                if not np.array_equal(2 * f(x)[0], f(2 * x)[0]):
                     return False
         return True
 
@@ -174,7 +196,7 @@ class Stack(Choices):
     def kept(self) -> tuple[int, float]:
         """How many layers of a block have weights, and what the others make of E[x²]."""
         factors = (
-            square_means(s.spec, 1.0)[0].value * s.forward**2
+            isolated_squares(s.spec)[0] * s.forward**2
             for s in self.stages
             if isinstance(s, Elementwise)
         )
@@ -202,22 +224,12 @@ class Stack(Choices):
         spec = parse(text, load_typed)
         inputs = spec.bound.inputs
         if all(i.shape == () for i in inputs.values()):
-            return self._elementwise(text, spec)
+            spec = spec.under(Law())
+            return Elementwise(text, spec, *self.factors(text, spec))
         raise BnstatsError(
             f"{printable(text, 60)} is no layer of a dense stack",
             hint="linear, activations, dropout, skip and add",
         )
-
-    def _elementwise(self, text: str, spec: Spec) -> Elementwise:
-        spec = spec.under(Law())
-        if self.scale == "none":
-            return Elementwise(text, spec)
-        y, dx = (k.value**-0.5 if k.value > 0 else math.nan for k in square_means(spec, 1.0))
-        forward = dx if self.scale == "backward" else y
-        backward = y if self.scale == "forward" else dx
-        if not math.isfinite(forward + backward):
-            raise BnstatsError(f"{text} has no constant to divide by", hint="`scale='none'`")
-        return Elementwise(text, spec, forward, backward)
 
     def _dense(self, text: str) -> Dense:
         if unknown := re.search("(in|out)_features", text):

@@ -32,7 +32,7 @@ class StackTask(OfStack[Stack]):
     @property
     def size(self) -> int:
         """Networks that are drawn together: a function of the stack, as streams depend on it."""
-        stack = self.stack
+        stack = self.subject
         layer = stack.width * stack.batch
         size = min(_BLOCK_NUMBERS // layer, _TAPE_NUMBERS // stack.numbers)
         if self.engine == "matrices":
@@ -41,24 +41,22 @@ class StackTask(OfStack[Stack]):
 
     def tally(self, chunk: Chunk) -> Tally:
         """Draw a chunk's networks."""
-        text = f"propagate {self.engine} {self.stack.text}"
+        text = f"propagate {self.engine} {self.subject.text}"
         generator = stream(self.seed, text, chunk.unit)
-        drawn = draw(self.stack, self.engine, generator, chunk.draws)
-        block = len(self.stack.stages)
-        return Tally.of(drawn, Ends.of_blocks(block * self.stack.depth, block), chunk.first)
+        drawn = draw(self.subject, self.engine, generator, chunk.draws)
+        ends = Ends.of_blocks(len(self.subject.steps), len(self.subject.block))
+        return Tally.of(drawn, ends, chunk.first)
 
     def processes(self, workers: int, networks: int) -> int:
         """Return how many processes are worth their start."""
-        stack = self.stack
-        if not self.may_fork:
-            return 1
+        stack = self.subject
         numbers = stack.numbers if self.engine == "exact" else stack.matrix_numbers
-        return min(workers, 1 + networks * numbers // _SHARE_NUMBERS)
+        return self.within(workers, networks * numbers // _SHARE_NUMBERS)
 
     def predicted(self, tally: Tally) -> Predictions:
         """Return what is expected of each row."""
-        stack = self.stack
-        return predict(stack.stages * stack.depth, stack.width, correlated=stack.batch > 1)
+        stack = self.subject
+        return predict(stack.steps, stack.width, correlated=stack.batch > 1)
 
 
 def task_of(stack: Stack, *, matrices: bool, seed: int) -> StackTask:

@@ -276,14 +276,13 @@ def sweep(
         cluster=cluster,
         checkpoint=checkpoint,
     )
-    watch = Watch(should_stop=should_stop, on_failure=on_failure, on_note=on_note)
+    watch = Watch(on_progress, should_stop=should_stop, on_failure=on_failure, on_note=on_note)
     job = _Job(swept, names, tuple(wanted), how, load, watch)
     for layer in layers:  # a misspelt one must not cost what comes before it
         job.known(layer, swept.texts[0])
     curves: list[Curve] = []
     for done, layer in enumerate(layers):
-        if on_progress is not None:
-            on_progress(layer, done, len(layers))
+        watch.layer(layer, done, len(layers))
         curves.append(job.curve(layer))
     whole = all(len(curve.points) == len(swept.texts) for curve in curves)
     curves = [curve for curve in curves if curve.points]

@@ -59,7 +59,7 @@ def by_hand(
         task.tally(Chunk(chunk, chunk, 1))
     made, x, generator, state = kept
     generator.set_state(state)
-    x = task.model.input.draw(batch, generator)
+    x = task.subject.input.draw(batch, generator)
     return made, x, generator
 
 

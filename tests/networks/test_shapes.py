@@ -77,7 +77,6 @@ def test_layers_do_to_a_batch_what_torchs_do(
     name, _, items = text.partition(":")
     given = dict(i.split("=") for i in items.split(",") if i)
     event = event_of(name, shape, BATCH, given)
-    assert not isinstance(event, str), event
     known = {p.name for p in bnstats.layers.LAYERS[name].parameters}
     values = given | {k: v for k, v in event.values.items() if k in known}
     if "init" in known:
@@ -328,6 +327,17 @@ def test_padding_resizing_and_depthwise_convolutions_have_their_place() -> None:
             "layer 1, conv2d:kernel=3, gets 3x8x8: conv2d",
             None,
         ),
+        *(
+            ([text, "--input", "4x8x8"], f"layer 1, {text}, gets 4x8x8: {said}", None)
+            for text, said in (
+                ("conv2d:kernel_size=abc", "kernel_size=abc is not a size"),
+                ("conv2d:kernel_size", "kernel_size= is not a size"),
+                ("conv2d:groups=0", "groups=0 is outside"),
+                ("conv2d:gain=x", "gain=x is not a number"),
+                ("group_norm:num_groups=x", "num_groups=x is not a whole number"),
+                ("maxout:k=0", "k=0 is outside"),
+            )
+        ),
     ],
 )
 def test_what_does_not_fit_is_told_in_a_line(
@@ -338,6 +348,21 @@ def test_what_does_not_fit_is_told_in_a_line(
     lines = outcome.err.splitlines()
     assert lines[0].startswith(f"error: {message}"), lines
     assert hint is None or hint in lines[-1], lines
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("group_norm:num_groups=2.0", "group_norm:num_groups=2"),
+        ("conv2d:gain=4/2", "conv2d:gain=2"),
+    ],
+)
+def test_values_are_read_as_elsewhere(text: str, same: str) -> None:
+    found, expected = (
+        bnstats.propagate(block, input="4x8x8", networks=2).rows[0].y.isolated
+        for block in (text, same)
+    )
+    assert found == expected
 
 
 def test_a_document_of_shapes_is_complete(cli: Cli) -> None:

@@ -32,11 +32,6 @@ class InputShape:
         sides = "x".join(map(str, self.sides))
         return sides if self.tokens is None else f"tokens:{self.tokens}x{sides}"
 
-    @property
-    def law(self) -> str:
-        """The law of its elements, as a person reads it."""
-        return "x ~ N(0, 1)" if self.tokens is None else f"x uniform over {self.tokens} tokens"
-
     def draw(self, batch: int, generator: Any) -> Any:
         """Return a tensor (batch, *sides) from a torch.Generator."""
         import torch

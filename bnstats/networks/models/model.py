@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from bnstats.custom.calls import mistake
+from bnstats.custom.calls import blamed, mistake
 from bnstats.errors import BnstatsError, kind_of, printable
 from bnstats.networks.models.factory import Factory
 from bnstats.networks.models.inputs import InputShape
@@ -29,7 +29,6 @@ from bnstats.networks.shapes.predicted import predictions
 from bnstats.sampling.iid import stream
 from bnstats.sampling.layout import Chunk
 from bnstats.specs.sources import digest_of_source
-from bnstats.specs.spec import Spec
 
 Mode = Literal["train", "eval"]
 _LEAST_BLOCKS = 3  # for a line through them to say something
@@ -53,6 +52,8 @@ class Model:
         Whether it trains or is evaluated.
     rows
         A pattern of the names of layers that are watched, as in a shell: ``h.*``.
+    specs
+        Layers of bnstats: none.
     """
 
     factory: Factory
@@ -60,6 +61,7 @@ class Model:
     batch: int = 8
     mode: Mode = "train"
     rows: str = "*"
+    specs: ClassVar = ()
 
     @property
     def name(self) -> str:
@@ -77,7 +79,7 @@ class Model:
 class ModelTask:
     """Draws models, one at a time, each under a seed of its own."""
 
-    model: Model
+    subject: Model
     seed: int
 
     engine: ClassVar = "torch"
@@ -85,19 +87,9 @@ class ModelTask:
     default: ClassVar = 20
 
     @property
-    def subject(self) -> Model:
-        """The model."""
-        return self.model
-
-    @property
-    def specs(self) -> Sequence[Spec]:
-        """No layers of a stack."""
-        return ()
-
-    @property
     def source(self) -> str:
         """Digest of the module that makes the models; not of what it imports."""
-        return digest_of_source(self.model.factory.make, self.model.factory.name)
+        return digest_of_source(self.subject.factory.make, self.subject.factory.name)
 
     def processes(self, workers: int, networks: int) -> int:
         """Return how many processes are worth their start: a model takes longer than that."""
@@ -116,7 +108,7 @@ class ModelTask:
     def predicted(self, tally: Tally) -> Predictions:
         """Return what is expected of the rows, of weights as large as they were on average."""
         assert isinstance(tally, ModelTally)
-        model = self.model
+        model = self.subject
         if not tally.calls:
             none, why = [math.nan] * len(tally.labels), (0, "other draws call other layers")
             return Predictions(none, none, none, none, none, {"isolated": why, "wide": why})
@@ -126,9 +118,9 @@ class ModelTask:
 
     def tally(self, chunk: Chunk) -> ModelTally:
         """Draw one model and send a batch through it, forward and backward."""
-        seeds = stream(self.seed, f"propagate {self.model.text}", chunk.unit)
+        seeds = stream(self.seed, f"propagate {self.subject.text}", chunk.unit)
         with _one_at_a_time, _seeded(seeds), _one_thread():
-            return _drawn(self.model, seeds, chunk.unit)
+            return _drawn(self.subject, seeds, chunk.unit)
 
 
 def _drawn(model: Model, seeds: np.random.Generator, before: int) -> ModelTally:
@@ -170,7 +162,7 @@ def _pass(model: Model, made: Any, watcher: Watcher, generator: torch.Generator)
     try:
         with torch.enable_grad(), watcher.watching(x):
             y = made(x)
-    except KeyboardInterrupt:
+    except (BnstatsError, KeyboardInterrupt):
         raise
     except BaseException as error:  # SystemExit as well
         raise _failed(model, watcher.open, error) from error
@@ -189,18 +181,14 @@ def _pass(model: Model, made: Any, watcher: Watcher, generator: torch.Generator)
         )
     watcher.ends(found)
     dy = torch.randn(found.shape, generator=generator).to(found)
-    try:
+    with blamed(f"the backward of {_name(model)}"):
         torch.autograd.grad(found, sources, dy, allow_unused=True)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        raise mistake(f"the backward of {_name(model)}", error) from error
 
 
 def _failed(model: Model, calls: Sequence[Call], error: BaseException) -> BnstatsError:
     """Return the error for a forward that raised in a layer, the innermost that had begun."""
     told = mistake(f"the forward of {_name(model)}", error)
-    if isinstance(error, BnstatsError) or not calls:
+    if not calls:
         return told
     call = calls[-1]
     return BnstatsError(

@@ -8,16 +8,9 @@ from typing import Any, NamedTuple
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, Law
-from bnstats.networks.shapes.events import Shape, out_shape
-from bnstats.networks.shapes.steps import (
-    Flatten,
-    MisfitError,
-    Node,
-    Placed,
-    Step,
-    fitted,
-    isolated_squares,
-)
+from bnstats.networks.predictions import isolated_squares
+from bnstats.networks.shapes.events import MisfitError, Shape, out_shape
+from bnstats.networks.shapes.steps import Flatten, Node, Placed, Step, fitted
 from bnstats.networks.stages import Add, Skip
 from bnstats.specs.spec import parse
 
@@ -116,8 +109,7 @@ def _placed(call: Traced, weights: tuple[float, float], batch: int) -> Placed:
     event, values = fitted(layer, call.given, call.got, batch)
     drawn = event is not None and any(p.name == "init" for p in layer.parameters)
     law = {"init": "kaiming_normal", "gain": "1.0"} if drawn else {}
-    items = ",".join(f"{k}={v}" for k, v in (call.given | values | law).items())
-    spec = parse(f"{layer.name}:{items}" if items else layer.name)
+    spec = parse(layer.name, given=call.given | values | law)
     spec = spec if event else spec.under(Law())
     out = call.got if event is None else out_shape(spec, event, call.got)
     if out != call.made or (event is None and any(i.shape for i in spec.bound.inputs.values())):

@@ -86,9 +86,7 @@ class Watcher:
         of biases, for inputs of mean square 1.
     """
 
-    def __init__(
-        self, model: nn.Module, batch: int, wanted: str = "*", trace: Trace | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, batch: int, wanted: str, trace: Trace | None) -> None:
         self.rows: list[Call] = []
         self.open: list[Call] = []
         self.blocks: dict[str, list[tuple[int, int]]] = {}

@@ -23,6 +23,10 @@ _JOINING = {"glu", "swiglu", "geglu", "reglu", "multiply", "maxout", "crelu"}
 _ROWS = {"softmax", "softmin", "log_softmax", "sparsemax", "standardize"}
 
 
+class MisfitError(Exception):
+    """What a layer wants instead of the input it gets."""
+
+
 @dataclass(frozen=True)
 class Event:
     """Which axes of (groups?, *shape, batch) a layer takes together, and what that sets.
@@ -33,26 +37,41 @@ class Event:
         In order; the batch is the last axis, −1.
     values
         Parameters of the layer that the shape decides, as a spec has them.
-    groups
-        Into which the channels are split first; 0 for none.
     pieces
-        Of channels that a layer joins, and that it makes of them, as glu makes one of two; they
-        follow each other, as in torch. None of other layers.
+        Into how many the channels are split first, and how many of them y has: of groups as many,
+        of layers that join channels fewer or more, as glu makes one of two. They follow each other,
+        as in torch. None of other layers.
+    split
+        The axis of the channels that are split; the pieces come before it.
     """
 
     axes: tuple[int, ...]
     values: Mapping[str, str]
-    groups: int = 0
     pieces: tuple[int, int] | None = None
+    split: int = 0
+
+    def in_pieces(self, v: Any, pieces: int) -> Any:
+        """Return an array with an axis of the pieces of its channels."""
+        return v.reshape(*v.shape[: self.split], pieces, -1, *v.shape[self.split + 1 :])
+
+    def joined(self, v: Any) -> Any:
+        """Return an array without that axis."""
+        return v.reshape(*v.shape[: self.split], -1, *v.shape[self.split + 2 :])
 
 
-def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Event | str:
-    """Return the event of a structured layer on inputs of a shape, or what it wants instead."""
+def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Event:
+    """Return the event of a structured layer on inputs of a shape.
+
+    Raises
+    ------
+    MisfitError
+        It takes none of this shape.
+    """
     sides = int(found[1]) if (found := re.search(r"(\d)d$", name)) else 0
     every = tuple(range(len(shape)))
     if sides:
         if len(shape) != sides + 1:
-            return "channels" + "".join(f" x {s}" for s in (["depth", "height", "width"][-sides:]))
+            raise MisfitError(" x ".join(("channels", *("depth", "height", "width")[-sides:])))
         known = {p.name for p in LAYERS[name].parameters}
         size = {"input_size": by_x(shape[1:])}
         if "conv" not in name:
@@ -63,7 +82,7 @@ def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> E
         return Event(every, size)
     if name == "linear":
         if len(shape) > 2:
-            return "features, as flatten gives them"
+            raise MisfitError("features, as flatten gives them")
         features = {"in_features": str(shape[-1])}
         return Event((every[-1],), features | _as_many("out_features", shape[-1], given))
     if name in _ROWS:
@@ -73,15 +92,15 @@ def event_of(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> E
         pieces = (1, 2) if name == "crelu" else (int(given.get("k", 2)), 1)
         axis = 0 if len(shape) > 2 else every[-1]
         if shape[axis] % pieces[0]:
-            return f"a multiple of {pieces[0]} channels or features"
-        return Event((axis,), {}, pieces=pieces)
+            raise MisfitError(f"a multiple of {pieces[0]} channels or features")
+        return Event((axis,), {}, pieces, split=axis)
     if name in ("drop_path", "feature_alpha_dropout"):
         axes = every if name == "drop_path" else every[1:]
         return Event(axes, {"elements": str(math.prod(shape[a] for a in axes))})
     return _norm(name, shape, batch, given)
 
 
-def _norm(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Event | str:
+def _norm(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Event:
     every, spatial = tuple(range(len(shape))), math.prod(shape[1:])
     if name == "batch_norm":
         return Event((*every[1:], -1), {"batch_size": str(spatial * batch)})
@@ -93,8 +112,8 @@ def _norm(name: str, shape: Shape, batch: int, given: Mapping[str, str]) -> Even
     if name == "group_norm":
         groups = int(given.get("num_groups", 8))
         sizes = {"num_channels": str(shape[0]), "input_size": str(spatial)}
-        return Event(tuple(range(1, len(shape) + 1)), sizes, groups)
-    return "no shape that a stack has"
+        return Event(tuple(range(1, len(shape) + 1)), sizes, (groups, groups))
+    raise MisfitError("no shape that a stack has")
 
 
 def _as_many(name: str, count: int, given: Mapping[str, str]) -> dict[str, str]:
@@ -115,10 +134,10 @@ def out_shape(spec: Spec, event: Event, shape: Shape) -> Shape:
     x, y = (spec.bound.inputs[name].shape for name in ("x", "dy"))
     out = list(shape)
     if event.pieces:
-        (axis,), (joined, made) = event.axes, event.pieces
-        out[axis] = shape[axis] // joined * made
+        taken, made = event.pieces
+        out[event.split] = shape[event.split] // taken * made
         return tuple(out)
-    if x == y or event.groups:
+    if x == y:
         return shape
     for axis, size in zip(event.axes, y, strict=True):
         out[axis] = size
@@ -132,12 +151,9 @@ def through(
 
     ``numbers(given, n)`` draws n draws of an `Input`; the weights of a layer have one draw.
     """
-    if event.pieces:
-        return _joined(spec, event.axes[0], event.pieces, x)
-    inputs = spec.bound.inputs
-    whole = x.shape
-    if event.groups:
-        x = x.reshape(event.groups, -1, *whole[1:])
+    inputs, pieces, whole = spec.bound.inputs, event.pieces, x.shape
+    if pieces:
+        x = event.in_pieces(x, pieces[0])
     axes = tuple(a % x.ndim for a in event.axes)
     front = tuple(range(len(axes)))
     moved = np.moveaxis(x, axes, front)
@@ -150,7 +166,8 @@ def through(
     }
     flat = np.ascontiguousarray(moved).reshape(*inputs["x"].shape, n)
     y, pull = spec.bound.forward(numpy_backend, {"x": flat, **draws})
-    out = inputs["dy"].shape if len(inputs["dy"].shape) == len(axes) else sides
+    # A y of one number, as that of glu, is one piece: it has no side of its own.
+    out = sides if inputs["dy"].shape == inputs["x"].shape else inputs["dy"].shape or (1,)
 
     def apart(v: Any, sides: Shape) -> Any:
         return np.moveaxis(v.reshape(*sides, *rest), front, axes)
@@ -158,32 +175,9 @@ def through(
     y = apart(y, out)
 
     def backward(dy: Any) -> Any:
-        if event.groups:
-            dy = dy.reshape(event.groups, -1, *whole[1:])
+        if pieces:
+            dy = event.in_pieces(dy, pieces[1])
         dy = np.ascontiguousarray(np.moveaxis(dy, axes, front))
         return apart(pull(dy.reshape(*inputs["dy"].shape, n)), sides).reshape(whole)
 
-    return y.reshape(whole) if event.groups else y, backward
-
-
-def _joined(spec: Spec, axis: int, pieces: tuple[int, int], x: Any) -> tuple[Any, Backward]:
-    """Return y of pieces of the channels, which lie along an axis, and its backward."""
-
-    def apart(v: Any, count: int) -> Any:
-        sides = *v.shape[:axis], count, v.shape[axis] // count, *v.shape[axis + 1 :]
-        return np.ascontiguousarray(np.moveaxis(v.reshape(sides), axis, 0))
-
-    def together(v: Any) -> Any:
-        sides = *v.shape[1 : axis + 1], -1, *v.shape[axis + 2 :]
-        return np.moveaxis(v, 0, axis).reshape(sides)
-
-    (joined, made), inputs = pieces, spec.bound.inputs
-    parts = apart(x, joined)
-    draws = {"x": parts.reshape(*inputs["x"].shape, -1)}
-    y, pull = spec.bound.forward(numpy_backend, draws)
-
-    def backward(dy: Any) -> Any:
-        dx = pull(apart(dy, made).reshape(*inputs["dy"].shape, -1))
-        return together(dx.reshape(parts.shape))
-
-    return together(y.reshape(made, *parts.shape[1:])), backward
+    return event.joined(y) if pieces else y, backward

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bnstats.custom import load_typed
 from bnstats.errors import BnstatsError, printable
-from bnstats.layers import Law
+from bnstats.layers import Law, Layer
 from bnstats.networks.inits import drawn_by
 from bnstats.networks.models.inputs import InputShape
-from bnstats.networks.reduce import Label
-from bnstats.networks.shapes.events import Event, Shape, by_x, out_shape
-from bnstats.networks.shapes.steps import (
-    Flatten,
-    MisfitError,
-    Node,
-    Placed,
-    Step,
-    fitted,
-    isolated_squares,
-)
+from bnstats.networks.predictions import isolated_squares
+from bnstats.networks.shapes.events import MisfitError, Shape, by_x, out_shape
+from bnstats.networks.shapes.steps import Flatten, Node, Placed, Step, fitted, is_structured
 from bnstats.networks.stack import Choices, Scale, alpha_of
 from bnstats.networks.stages import Add, Skip
 from bnstats.specs.names import resolve
-from bnstats.specs.spec import Spec, parse
+from bnstats.specs.spec import Spec, given_values, parse, value_text
 
 WORDS = ("skip", "add", "flatten")
 
@@ -61,16 +53,6 @@ class ShapedStack(Choices):
     bias_std: float = 0.0
     scale: Scale = "none"
 
-    @property
-    def labels(self) -> list[Label]:
-        """What each row is of."""
-        return [
-            Label(
-                at // len(self.block) + 1, _named(at // len(self.block) + 1, step.name), step.name
-            )
-            for at, step in enumerate(self.steps)
-        ]
-
     @cached_property
     def steps(self) -> tuple[Step, ...]:
         """All layers of all blocks, in order."""
@@ -92,11 +74,10 @@ class ShapedStack(Choices):
                 step = Add(text, alpha_of(given) if given else 1.0)
             elif text == "flatten":
                 step = Flatten((math.prod(shape),))
-                shape = step.shape
             else:
                 step = self._placed(at, text, shape)
-                shape = step.shape
             steps.append(step)
+            shape = getattr(step, "shape", shape)
         if trunks:
             raise BnstatsError("skip without an add after it", hint="skip … conv2d add")
         return tuple(steps)
@@ -140,17 +121,23 @@ class ShapedStack(Choices):
 
     def _placed(self, at: int, text: str, shape: Shape) -> Placed:
         name, _, items = text.partition(":")
-        found = resolve(name)
+        found, given = resolve(name), dict[str, str]()
         if found is None:
             layer = parse(text, load_typed).layer
         else:
             layer, carried = found
-            name, items = layer.name, f"{carried},{items}"
-        given = dict(i.split("=", 1) for i in items.split(",") if "=" in i)
+            name, whole = layer.name, f"{carried},{items}"
+            parts = (item.partition("=") for item in whole.split(",") if item)
+            given = {key: value for key, _, value in parts}
         try:
+            if is_structured(layer):  # an init may be one of the stack's
+                own = {key: value for key, value in given.items() if key != "init"}
+                given |= {k: value_text(v) for k, v in given_values(layer, own).items()}
             event, values = fitted(layer, given, shape, self.batch)
         except MisfitError as misfit:
             raise self._misfit(at, shape, str(misfit)) from None
+        except BnstatsError as error:
+            raise self._refused(at, shape, layer, error) from error
         law: dict[str, str] = {}
         drawn = None
         if "init" in {p.name for p in layer.parameters}:
@@ -165,11 +152,7 @@ class ShapedStack(Choices):
         except BnstatsError as error:
             if not values:
                 raise
-            raise BnstatsError(
-                f"layer {at + 1}, {printable(text, 60)}, gets {by_x(shape)}: "
-                f"{error.message.removeprefix(f'{layer.name}: ')}",
-                hint=error.hint,
-            ) from error
+            raise self._refused(at, shape, layer, error) from error
         if event is None and any(i.shape for i in spec.bound.inputs.values()):
             raise BnstatsError(
                 f"{printable(text, 60)} is no layer of a stack with shapes",
@@ -177,27 +160,25 @@ class ShapedStack(Choices):
                 "gated units, dropout, flatten, skip and add",
             )
         out = shape if event is None else out_shape(spec, event, shape)
+        spec = spec if event else spec.under(Law())
+        placed = Placed(text, spec, event, out, isolated_squares(spec))
         if drawn is not None:
-            biases = drawn.bias_std, drawn.bias_law
-            return Placed(text, spec, event, out, isolated_squares(spec), 1.0, 1.0, *biases)
-        return self._scaled(text, spec if event else spec.under(Law()), event, out)
+            return replace(placed, bias_std=drawn.bias_std, bias_law=drawn.bias_law)
+        forward, backward = self.factors(text, spec)
+        return replace(placed, forward=forward, backward=backward)
 
-    def _scaled(self, text: str, spec: Spec, event: Event | None, out: Shape) -> Placed:
-        squares = isolated_squares(spec)
-        if self.scale == "none":
-            return Placed(text, spec, event, out, squares)
-        y, dx = (v**-0.5 if v > 0 else math.nan for v in squares)
-        forward = dx if self.scale == "backward" else y
-        backward = y if self.scale == "forward" else dx
-        if not math.isfinite(forward + backward):
-            raise BnstatsError(f"{text} has no constant to divide by", hint="`scale='none'`")
-        return Placed(text, spec, event, out, squares, forward, backward)
+    def _told(self, at: int, got: Shape) -> str:
+        text = printable(self.block[at % len(self.block)], 60)
+        return f"layer {at + 1}, {text}, gets {by_x(got)}"
+
+    def _refused(self, at: int, got: Shape, layer: Layer, error: BnstatsError) -> BnstatsError:
+        said = error.message.removeprefix(f"{layer.name}: ")
+        return BnstatsError(f"{self._told(at, got)}: {said}", hint=error.hint)
 
     def _misfit(self, at: int, got: Shape, wanted: str) -> BnstatsError:
-        text = printable(self.block[at % len(self.block)], 60)
         again = at >= len(self.block)
         return BnstatsError(
-            f"layer {at + 1}, {text}, gets {by_x(got)}; it wants {wanted}",
+            f"{self._told(at, got)}; it wants {wanted}",
             hint="the block is repeated and has changed the shape: `depth=1`" if again else None,
         )
 
@@ -210,7 +191,3 @@ def _fan_in(given: Mapping[str, str], values: Mapping[str, str], shape: Shape) -
         kernel = math.prod(map(int, sides)) if len(sides) > 1 else int(sides[0]) ** (len(shape) - 1)
     channels = int(values.get("in_channels", values.get("in_features", "1")))
     return channels * kernel // int(given.get("groups", "1"))
-
-
-def _named(block: int, text: str) -> str:
-    return f"{block}.{text.partition(':')[0]}"

@@ -8,8 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from bnstats.errors import printable
 from bnstats.layers import Layer
-from bnstats.networks.predictions import square_means
-from bnstats.networks.shapes.events import Event, Shape, event_of
+from bnstats.networks.shapes.events import Event, MisfitError, Shape, event_of
 from bnstats.networks.stages import Add, Skip
 from bnstats.specs.spec import Spec
 
@@ -79,10 +78,6 @@ class Node(NamedTuple):
     why: str = ""
 
 
-class MisfitError(Exception):
-    """What a layer wants instead of the input it gets."""
-
-
 def fitted(
     layer: Layer, given: Mapping[str, str], shape: Shape, batch: int
 ) -> tuple[Event | None, dict[str, str]]:
@@ -96,20 +91,12 @@ def fitted(
     if not is_structured(layer):
         return None, {}
     event = event_of(layer.name, shape, batch, given)
-    if isinstance(event, str):
-        raise MisfitError(event)
     known = {p.name for p in layer.parameters}
     values = {k: v for k, v in event.values.items() if k in known}
     for key, value in values.items():
         if key in given and not _alike(given[key], value):
             raise MisfitError(f"{key}={printable(given[key], 40)}")
     return event, values
-
-
-def isolated_squares(spec: Spec) -> tuple[float, float]:
-    """Return E[y²] and E[dx²] of a layer alone under standard normals; nan where not known."""
-    y, dx = square_means(spec, 1.0)
-    return y.value, dx.value
 
 
 def is_structured(layer: Layer) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from functools import partial
+from operator import methodcaller
+from typing import Any, ClassVar
 
 import numpy as np
 
-from bnstats.backends import numpy_backend
-from bnstats.layers import Input
+from bnstats.layers import Backward
+from bnstats.networks.engines import drawn_of, elementwise, unit_biases
 from bnstats.networks.of_stack import OfStack
 from bnstats.networks.predictions import Predictions
 from bnstats.networks.reduce import Drawn, Ends, Tally
@@ -22,7 +24,6 @@ from bnstats.networks.stages import Add, Skip
 from bnstats.sampling.iid import stream
 from bnstats.sampling.layout import Chunk
 
-Backward: TypeAlias = Callable[[Any], Any]
 _SHARE_NUMBERS = 2**24  # numbers that pass through layers, worth a process
 
 
@@ -38,21 +39,19 @@ class ShapedTask(OfStack[ShapedStack]):
 
     def processes(self, workers: int, networks: int) -> int:
         """Return how many processes are worth their start."""
-        if not self.may_fork:
-            return 1
-        return min(workers, 1 + networks * self.stack.numbers // _SHARE_NUMBERS)
+        return self.within(workers, networks * self.subject.numbers // _SHARE_NUMBERS)
 
     def tally(self, chunk: Chunk) -> Tally:
         """Draw one network and send a batch through it, forward and backward."""
-        generator = stream(self.seed, f"propagate shapes {self.stack.text}", chunk.unit)
+        generator = stream(self.seed, f"propagate shapes {self.subject.text}", chunk.unit)
         with np.errstate(all="ignore"):  # what is not finite is counted
-            drawn = _Pass(self.stack, generator).run()
-        block = len(self.stack.block)
-        return Tally.of(drawn, Ends.of_blocks(len(self.stack.steps), block), chunk.first)
+            drawn = _Pass(self.subject, generator).run()
+        ends = Ends.of_blocks(len(self.subject.steps), len(self.subject.block))
+        return Tally.of(drawn, ends, chunk.first)
 
     def predicted(self, tally: Tally) -> Predictions:
         """Return what is expected of each row."""
-        return predictions(self.stack.nodes, correlated=self.stack.batch > 1)
+        return predictions(self.subject.nodes, correlated=self.subject.batch > 1)
 
 
 class _Pass:
@@ -71,7 +70,7 @@ class _Pass:
                 h, backward = self._placed(step, h)
                 tape.append(backward)
             elif isinstance(step, Flatten):
-                tape.append(_reshaped(h.shape))
+                tape.append(methodcaller("reshape", h.shape))
                 h = h.reshape(*step.shape, -1)
             elif isinstance(step, Skip):
                 trunks.append(h)
@@ -82,8 +81,7 @@ class _Pass:
             found.append(_numbers(h))
         ln_y, cosines = zip(*found, strict=True)
         ln_dx = self._backward(tape, h.shape)
-        rows = (np.array([values]) for values in (ln_y, ln_dx, cosines))
-        y, dx, c = rows
+        y, dx, c = (np.array([values]) for values in (ln_y, ln_dx, cosines))
         return Drawn(y, dx, c if self.stack.batch > 1 else None)
 
     def _backward(
@@ -104,38 +102,17 @@ class _Pass:
 
     def _placed(self, step: Placed, x: Any) -> tuple[Any, Backward]:
         if step.event is None:
-            y, pull = self._elementwise(step, x)
+            y, pull = elementwise(step.spec, self.generator, x)
         else:
-            y, pull = through(step.spec, step.event, x, self._draw)
+            y, pull = through(step.spec, step.event, x, partial(drawn_of, self.generator))
         if step.bias_std:
             axis = 0 if len(step.shape) > 2 else len(step.shape) - 1
             sides = [1] * y.ndim
             sides[axis] = y.shape[axis]
-            y = y + step.bias_std * self._bias(step, y.shape[axis]).reshape(sides)
+            y = y + step.bias_std * unit_biases(self.generator, step.bias_law, tuple(sides))
         if step.forward != 1:
             y = y * step.forward
         return y, pull if step.backward == 1 else lambda d: pull(d) * step.backward
-
-    def _elementwise(self, step: Placed, x: Any) -> tuple[Any, Backward]:
-        extra = {k: i for k, i in step.spec.bound.inputs.items() if k not in ("x", "dy")}
-        draws = {name: self._draw(given, x.size) for name, given in extra.items()}
-        y, pull = step.spec.bound.forward(numpy_backend, {"x": x.reshape(-1), **draws})
-        return y.reshape(x.shape), lambda d: pull(d.reshape(-1)).reshape(x.shape)
-
-    def _draw(self, given: Input, n: int) -> Any:
-        shape = (*given.shape, n)
-        if given.distribution == "normal":
-            return self.generator.standard_normal(shape)
-        return self.generator.random(shape)
-
-    def _bias(self, step: Placed, count: int) -> Any:
-        if step.bias_law == "uniform":
-            return math.sqrt(12) * (self.generator.random(count) - 0.5)
-        return self.generator.standard_normal(count)
-
-
-def _reshaped(shape: tuple[int, ...]) -> Backward:
-    return lambda d: d.reshape(shape)
 
 
 def _numbers(h: Any) -> tuple[float, float]:

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from bnstats.layers import Input
-from bnstats.networks.maps import Function, power_series
-from bnstats.networks.predictions import DEGREES, PANELS, TOLERANCE, square_means
+from bnstats.networks.maps import power_series
+from bnstats.networks.predictions import function_of, square_means
 from bnstats.networks.shapes.events import Shape, through
 from bnstats.networks.shapes.graph import Back, Gradients, roots, sent_back
 from bnstats.networks.shapes.steps import Flatten, Node, Placed
@@ -252,8 +252,8 @@ def _shared(step: Placed, signal: _Signal) -> Any:
     known, at = np.unique(pairs, axis=0, return_inverse=True)
     if len(known) > _MOST_PAIRS or not np.isfinite(known).all() or not (known[:, 0] > 0).all():
         return np.full(signal.q.shape, math.nan)
-    f = Function(step.spec, TOLERANCE)
-    values = [power_series(f, q, c, DEGREES, PANELS).value for q, c in known.tolist()]
+    f = function_of(step.spec)
+    values = [power_series(f, q, c).value for q, c in known.tolist()]
     return np.array(values)[at].reshape(signal.q.shape)
 
 
@@ -272,7 +272,7 @@ def _normalised(step: Placed, signal: _Signal) -> _Found:
     assert step.event is not None
     q, k = signal.q, signal.k
     axes = tuple(a for a in step.event.axes if a >= 0)
-    if step.event.groups:
+    if step.event.pieces:
         axes = tuple(range(q.ndim))  # groups of infinitely many channels are alike
     if step.spec.layer.name == "batch_norm":
         alike = np.ptp(q) <= _ALIKE * q.mean() and np.ptp(k) <= _ALIKE * q.mean()
