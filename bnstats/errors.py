@@ -102,6 +102,15 @@ def listed(words: Sequence[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
+def not_installed(who_needs: str, *packages: str, extra: str) -> HostError:
+    """Return the error that says who needs packages that an extra of bnstats would install."""
+    verb = "is" if len(packages) == 1 else "are"
+    return HostError(
+        f"{who_needs} {listed(packages)}, which {verb} not installed",
+        hint=f"pip install 'bnstats[{extra}]'",
+    )
+
+
 def suggestion(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is nearest to a misspelt one, or None if none is near.
 

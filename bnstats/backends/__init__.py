@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from bnstats.errors import BnstatsError, HostError, described, hint_for, printable
+from bnstats.errors import BnstatsError, HostError, described, hint_for, not_installed, printable
 
 # By backend, which has the name of the package whose arrays it has: the packages that it needs.
 ACCELERATORS = {"torch": ("torch", "array-api-compat"), "jax": ("jax",)}
@@ -94,11 +94,7 @@ def load(name: str) -> Any:
     """
     check_name(name, tuple(ACCELERATORS))
     if lacking := missing(name):
-        verb = "is" if len(lacking) == 1 else "are"
-        raise HostError(
-            f"backend '{name}' needs {' and '.join(lacking)}, which {verb} not installed",
-            hint=f"pip install 'bnstats[{name}]'",
-        )
+        raise not_installed(f"backend '{name}' needs", *lacking, extra=name)
     try:
         return import_module(f"bnstats.backends.{name}_backend")
     except Exception as error:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from bnstats.backends import ACCELERATORS, missing
 from bnstats.custom.calls import mistake
 from bnstats.custom.registering import layer_of, takes_array
-from bnstats.errors import BnstatsError, HostError, hint_for, printable, suggestion
+from bnstats.errors import BnstatsError, hint_for, not_installed, printable, suggestion
 from bnstats.layers import ALIASES, LAYERS, USER_LAYERS, Layer
 from bnstats.specs.describe import typed
 from bnstats.specs.names import not_loaded, resolve, unknown_layer
@@ -209,10 +209,7 @@ def _module(module_name: str, path: str) -> ModuleType:
     except ModuleNotFoundError as error:
         library = str(error.name).partition(".")[0]
         if library in ACCELERATORS and library in missing(library):
-            raise HostError(
-                f"{printable(path)} needs {library}, which is not installed",
-                hint=f"pip install 'bnstats[{library}]'",
-            ) from error
+            raise not_installed(f"{printable(path)} needs", library, extra=library) from error
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise _failed(module_name, error) from error
         raise BnstatsError(

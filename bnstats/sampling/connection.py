@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bnstats.errors import BnstatsError, HostError, first_line, kind_of, printable
+from bnstats.errors import BnstatsError, HostError, first_line, kind_of, not_installed, printable
 
 _TIMEOUT = 10  # seconds that a scheduler has to answer
 
@@ -36,10 +36,7 @@ def connected(where: Any) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
-        raise HostError(
-            "a cluster needs dask's distributed, which is not installed",
-            hint="pip install 'bnstats[dask]'",
-        ) from error
+        raise not_installed("a cluster needs", "dask's distributed", extra="dask") from error
     if isinstance(where, Client):
         if where.asynchronous:
             raise BnstatsError("cluster is an asynchronous client", hint="distributed.Client(…)")

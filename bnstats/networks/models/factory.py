@@ -12,7 +12,7 @@ from typing import Any
 from bnstats.custom import attribute
 from bnstats.custom.arrays import is_module
 from bnstats.custom.calls import blamed
-from bnstats.errors import BnstatsError, HostError, kind_of, printable
+from bnstats.errors import BnstatsError, kind_of, not_installed, printable
 from bnstats.specs.names import resolve
 
 _OTHERS = ("flax", "keras", "equinox", "haiku")
@@ -97,9 +97,7 @@ def factory_of(given: str | Callable[..., Any]) -> Factory:
         torch is not installed.
     """
     if find_spec("torch") is None:
-        raise HostError(
-            "models need torch, which is not installed", hint="pip install 'bnstats[torch]'"
-        )
+        raise not_installed("models need", "torch", extra="torch")
     if isinstance(given, str):
         module, _, rest = given.partition(":")
         name, _, items = rest.partition(":")
