@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 from cli_support import Cli
 
+from bnstats.errors import BnstatsError
 from bnstats.sampling.watch import Watch
 from bnstats.tables.networks import build, check, page, plot
 from bnstats.tables.networks.build import DEPTHS, Setting
 
+RESULTS = Path(__file__).parents[2] / "results"
 Document = dict[str, Any]
 FEW = (
     Setting("dense", "relu", "forward"),
@@ -154,6 +156,17 @@ def test_a_missing_and_a_foreign_file_are_told(cli: Cli, tmp_path: Path) -> None
         code, out, err = cli("table", "networks", "--check", "--out", tmp_path)
         assert (code, out) == (2, "")
         assert "networks.json is not a table of networks\n" in err
+
+
+@pytest.mark.parametrize("name", ["seed", "networks", "relative"])
+def test_a_file_that_lacks_what_draws_are_compared_with_is_told(tmp_path: Path, name: str) -> None:
+    text = (RESULTS / page.DATA).read_text("utf-8")
+    path = tmp_path / page.DATA
+    path.write_text(text)
+    assert check.read(path) == json.loads(text)
+    path.write_text(text.replace(f'"{name}": ', f'"no {name}": '))
+    with pytest.raises(BnstatsError, match="is not a table of networks"):
+        check.read(path)
 
 
 @pytest.mark.slow
