@@ -97,6 +97,8 @@ def command(
 
     console.take_stdout()
     sampling = Sampling(law=Law(*map(options.pop, Law._fields)), **options)
+    if part is not None and plot is not None:
+        raise click.UsageError("--part does not go with --plot")
     check_plot(console, plot, output.format_)
     opt.import_named(imports)
     layers = list({spec.text: spec for spec in (parse(text, load_here) for text in specs)}.values())

@@ -125,6 +125,7 @@ def test_of_several_differences_every_process_tells_the_same() -> None:
         (("--part", "1/3", "--export", "a.csv"), "--export FILE.json"),
         (("--part", "1/3", "--export", "a.json", "--json"), "--part goes with"),
         (("--part", "1/3", "--export", "a.json", "--get", "std_y.value"), "--part goes with"),
+        (("--part", "1/3", "--export", "a.json", "--plot", "a.svg"), "--part does not go with"),
         (("--part", "1/3", "--export", "a.json", "--precision", "0.1"), "cannot judge"),
         (("--part", "1/3", "--export", "no/a.json"), "no such directory"),
     ],
