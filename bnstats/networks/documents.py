@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnstats.documents.write import STATUSES, document
 from bnstats.networks.comparing import Comparison, Exponent, Ratio, Widths
-from bnstats.networks.propagation import Ensemble, Factor, Interval, Propagation, Row, Side, Typical
+from bnstats.networks.propagation import Ensemble, Interval, Propagation, Row, Side, Typical
 from bnstats.networks.shapes.stack import ShapedStack
 from bnstats.networks.stack import Stack
 from bnstats.statistics.estimate import Estimate
@@ -176,7 +176,7 @@ def _side(side: Side) -> dict[str, Any]:
     }
 
 
-def _valued(found: Typical | Ensemble | Factor | Ratio | Exponent) -> dict[str, Any]:
+def _valued(found: Typical | Ensemble | Ratio | Exponent) -> dict[str, Any]:
     return {"value": finite(found.value), "interval": _interval(found.interval)}
 
 

@@ -76,12 +76,15 @@ def _direction(entry: Mapping[str, Any]) -> Direction:
 
 
 def _of_a_model(tally: Tally, entry: Mapping[str, Any]) -> ModelTally:
-    labels = tuple(Label(*label) for label in entry["labels"])
-    weights = tuple(Weight(name, tuple(sums), same) for name, sums, same in entry["weights"])
-    more = {"stuck": tuple(entry["stuck"]), "name": entry["name"], "per": entry["per"]}
-    more["squares"] = tuple(map(tuple, entry["squares"]))
-    more["calls"] = tuple(Traced.read(call) for call in entry["calls"])
-    return ModelTally(**vars(tally), labels=labels, weights=weights, **more)
+    more = {name: _tuples(entry[name]) for name in _OF_A_MODEL}
+    for name, kind in (("labels", Label), ("weights", Weight), ("calls", Traced)):
+        more[name] = tuple(kind(*values) for values in more[name])
+    return ModelTally(**vars(tally), **more)
+
+
+def _tuples(value: Any) -> Any:
+    """Return a value with the tuples that JSON made lists of."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 FORM = Form("bnstats-networks/1", _written, _read)

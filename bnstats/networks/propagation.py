@@ -128,18 +128,11 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Factor:
+class Factor(Typical):
     """By what a block multiplies a typical root mean square, forward or backward.
 
-    Attributes
-    ----------
-    value, interval, relative
-        As of `Typical`.
+    Its value, interval and relative error are as those of `Typical`.
     """
-
-    value: float
-    interval: Interval | None
-    relative: float | None = None
 
 
 @dataclass(frozen=True)

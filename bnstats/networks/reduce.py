@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -193,7 +193,7 @@ class Tally:
             None if drawn.correlation is None else Spread.of(drawn.correlation),
         )
 
-    def merged(self, other: Tally) -> Tally:
+    def merged(self, other: Tally) -> Self:
         """Pool two tallies, the first one's networks first."""
         ours, theirs = self.correlation, other.correlation
         return replace(

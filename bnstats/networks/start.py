@@ -15,7 +15,7 @@ from scipy import special
 
 from bnstats.errors import ArgumentError
 from bnstats.networks.propagate import propagate
-from bnstats.networks.propagation import STEADY, WAYS, Factor, Interval, Propagation, Typical, Way
+from bnstats.networks.propagation import STEADY, WAYS, Interval, Propagation, Typical, Way
 from bnstats.sampling.settings import check_number
 from bnstats.statistics import alarm
 
@@ -123,9 +123,7 @@ def _of_side(found: Propagation, way: Way, name: str, wanted: Interval) -> Itera
         yield from _beyond(name, side.typical, wanted, alive)
 
 
-def _beyond(
-    what: str, found: Typical | Factor, wanted: Interval, networks: int
-) -> Iterator[Outside]:
+def _beyond(what: str, found: Typical, wanted: Interval, networks: int) -> Iterator[Outside]:
     if not found.relative:
         return
     for bound, sign in zip(wanted, (-1, 1), strict=True):

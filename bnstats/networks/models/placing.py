@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from bnstats.errors import BnstatsError
 from bnstats.layers import LAYERS, Law
@@ -45,12 +45,6 @@ class Traced(NamedTuple):
     row: bool = False
     weights: int | None = None
     why: str = ""
-
-    @classmethod
-    def read(cls, fields: Sequence[Any]) -> Traced:
-        """Return a call from its fields as JSON has them."""
-        given: list[Any] = [tuple(f) if isinstance(f, list) else f for f in fields]
-        return cls(*given)
 
 
 def nodes_of(

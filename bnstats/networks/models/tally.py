@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from bnstats.errors import BnstatsError, printable
 from bnstats.networks.models.placing import Traced
@@ -60,7 +60,7 @@ class ModelTally(Tally):
         some = ", ".join(printable(name, 60) for name in self.stuck[:_SHOWN])
         return (f"{len(self.stuck)} parameters are the same in every draw: {some}{more}",)
 
-    def merged(self, other: Tally) -> ModelTally:
+    def merged(self, other: Tally) -> Self:
         """Pool two tallies.
 
         Raises
@@ -71,7 +71,6 @@ class ModelTally(Tally):
         assert isinstance(other, ModelTally)
         self._check_rows(other)
         merged = super().merged(other)
-        assert isinstance(merged, ModelTally)
         if len(self.squares) == len(other.squares):
             sums = zip(self.squares, other.squares, strict=True)
             merged = replace(merged, squares=tuple((a + c, b + d) for (a, b), (c, d) in sums))

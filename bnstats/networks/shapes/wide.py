@@ -51,11 +51,6 @@ class Wide(NamedTuple):
     gradients: Gradients
     why: tuple[int, str] | None
 
-    @property
-    def dx(self) -> list[float]:
-        """Root mean square of what each layer sends back."""
-        return roots(self.gradients.sent)
-
 
 class _Signal(NamedTuple):
     """E[x²] and E[x·x′] at every place of a channel, whether x is normal, and where it comes from.
