@@ -9,7 +9,7 @@ from typing import Any
 
 from bnstats.networks.reduce import Tally
 from bnstats.networks.running import Task, span_tally
-from bnstats.sampling.cluster_worker import module_of
+from bnstats.sampling.cluster_worker import modules_of
 from bnstats.sampling.layout import Layout, Span
 from bnstats.sampling.versions import versions
 
@@ -77,7 +77,6 @@ def task_for(task: Task) -> NetworkTask:
     BnstatsError
         A layer, or what makes the models, is something that no other process can import.
     """
-    found = (module_of(spec.layer) for spec in task.subject.specs)
-    modules = tuple(dict.fromkeys(filter(None, found)))
+    modules = modules_of(spec.layer for spec in task.subject.specs)
     here = tuple(versions().items())
     return NetworkTask(task.subject.name, task, modules, task.source, here)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from functools import lru_cache
 from importlib import import_module
@@ -71,8 +71,8 @@ class LayerTask:
 
     Attributes
     ----------
-    layer, module
-        Canonical spec; and of a layer of the user's the module that makes it known, or none.
+    layer, modules
+        Canonical spec; and the modules that make layers of the user's in it known.
     sampling, pivot, layout
         How it is drawn, and cut; the layout is None as long as workers are only asked.
     source
@@ -82,7 +82,7 @@ class LayerTask:
     """
 
     layer: str
-    module: str
+    modules: tuple[str, ...]
     sampling: Sampling
     pivot: float
     source: str | None
@@ -132,30 +132,30 @@ def task_for(spec: Spec, sampling: Sampling, pivot: float) -> LayerTask:
     own = replace(sampling, cluster=None, checkpoint=None, workers=1, samples=None, precision=None)
     own = replace(own, max_time=None)
     here = tuple(versions().items())
-    return LayerTask(spec.text, module_of(spec.layer), own, pivot, source_digest(spec.layer), here)
+    modules = modules_of([spec.layer])
+    return LayerTask(spec.text, modules, own, pivot, source_digest(spec.layer), here)
 
 
-def module_of(layer: Layer) -> str:
-    """Return the module that makes a layer of the user's known, or nothing for bnstats' own.
-
-    Of a composed layer it is that of the first layer of the user's within it.
+def modules_of(layers: Iterable[Layer]) -> tuple[str, ...]:
+    """Return the modules that make layers of the user's known, also those within composed ones.
 
     Raises
     ------
     BnstatsError
         The layer is a function that no other process can import.
     """
-    if layer.name in LAYERS:
-        return ""
-    if layer.made_of:
-        return next(filter(None, map(module_of, layer.made_of)), "")
-    module = getattr(inspect.unwrap(layer.bind), "__module__", "") or ""
-    if module == "__main__":
-        raise BnstatsError(
-            f"{layer.name} is defined in a script, which no worker can import",
-            hint="define it in a module of its own",
-        )
-    return module
+    found: list[str] = []
+    for layer in layers:
+        if layer.made_of:
+            found += modules_of(layer.made_of)
+        elif layer.name not in LAYERS:
+            found.append(getattr(inspect.unwrap(layer.bind), "__module__", "") or "")
+            if found[-1] == "__main__":
+                raise BnstatsError(
+                    f"{layer.name} is defined in a script, which no worker can import",
+                    hint="define it in a module of its own",
+                )
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def about(task: Task) -> dict[str, Any]:
@@ -208,12 +208,12 @@ def _array(value: Any) -> Any:
 
 
 def _spec(task: LayerTask) -> Spec:
-    return _parsed(task.layer, task.module, task.sampling)
+    return _parsed(task.layer, task.modules, task.sampling)
 
 
 @lru_cache(maxsize=8)
-def _parsed(layer: str, module: str, sampling: Sampling) -> Spec:
-    if module:
+def _parsed(layer: str, modules: tuple[str, ...], sampling: Sampling) -> Spec:
+    for module in modules:
         import_module(module)  # which may register the layer
     # By its name: what is custom stands beside what samples, and neither needs the other.
     load = import_module("bnstats.custom").load_typed

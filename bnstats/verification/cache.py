@@ -152,7 +152,7 @@ def _key(
     spec: Spec, sampling: Sampling, samples: int, devices: Sequence[Device]
 ) -> dict[str, Any] | None:
     """Return all that the digits of a run depend on, or None of a layer whose code has no file."""
-    code = "" if LAYERS.get(spec.layer.name) is spec.layer else _users_code(spec.layer)
+    code = _users_code(spec.layer)
     if code is None:
         return None
     return asked(spec, sampling) | {
@@ -182,8 +182,13 @@ def _users_code(layer: Layer) -> str | None:
     """Return a digest of the loaded files beside that of a user's layer, or None without one.
 
     The layer may call any of them. That what it calls elsewhere has changed shows in its first
-    draws.
+    draws. Of bnstats' own layer nothing is returned; of a composed one what it is made of counts.
     """
+    if layer.made_of:
+        found = [_users_code(part) for part in layer.made_of]
+        return None if None in found else "".join(map(str, found))
+    if LAYERS.get(layer.name) is layer:
+        return ""
     made_of: Any = unwrap(layer.bind)
     module = getattr(made_of, "__module__", None) or type(made_of).__module__
     root = getattr(sys.modules.get(module.partition(".")[0]), "__file__", None)

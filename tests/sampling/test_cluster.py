@@ -439,5 +439,18 @@ def test_workers_import_the_module_of_a_function_within_a_layer(text: str) -> No
     import bnstats
 
     bnstats.register(_identity, name="own")
-    assert task_for(parse(text), Sampling(), 0.0).module == __name__
-    assert task_for(parse(text.replace("own", "tanh")), Sampling(), 0.0).module == ""
+    assert task_for(parse(text), Sampling(), 0.0).modules == (__name__,)
+    assert task_for(parse(text.replace("own", "tanh")), Sampling(), 0.0).modules == ()
+
+
+def test_workers_import_the_modules_of_all_functions_within_a_layer() -> None:
+    import bnstats
+
+    def other(x: Any) -> Any:
+        return x
+
+    other.__module__ = "elsewhere"
+    bnstats.register(_identity, name="own")
+    bnstats.register(other, name="other")
+    task = task_for(parse("own..2*other"), Sampling(), 0.0)
+    assert task.modules == (__name__, "elsewhere")

@@ -138,11 +138,15 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return write
 
 
+@pytest.mark.parametrize(
+    ("layer", "gain"),
+    [("cacheacts:act", "0.333"), ("2*cacheacts:act", "0.167"), ("tanh..cacheacts:act", "0.531")],
+)
 def test_a_layer_of_ones_own_is_drawn_anew_when_its_code_or_a_helper_changes(
-    tmp_path: Path, draws: Draws, own: Callable[..., None]
+    layer: str, gain: str, tmp_path: Path, draws: Draws, own: Callable[..., None]
 ) -> None:
     def of_layer() -> int:
-        check(tmp_path, "cacheacts:act", "0.333")
+        check(tmp_path, layer, gain)
         return len(draws)
 
     own()

@@ -28,7 +28,6 @@ TALLY = Tally({"y": MOMENTS, "dx": replace(MOMENTS, mean_a=-0.5)})
 
 def test_the_key_names_versions_and_users_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "whole_code", lambda: "code")
-    monkeypatch.setattr(module, "_users_code", lambda layer: f"of {layer.name}")
 
     def key(spec: Spec) -> dict[str, Any]:
         found = module._key(spec, Sampling(SAMPLES), SAMPLES, ())
@@ -38,8 +37,9 @@ def test_the_key_names_versions_and_users_code(monkeypatch: pytest.MonkeyPatch) 
     assert key(GELU)["users_code"] == ""
     assert key(GELU)["versions"]["numpy"] == version("numpy")
     assert key(GELU)["versions"] is key(GELU)["versions"]
+    assert key(parse("2*gelu..abs"))["users_code"] == ""
     own = replace(GELU, layer=replace(GELU.layer))  # of the same name, and not the same
-    assert key(own)["users_code"] == "of gelu"
+    assert key(own)["users_code"] == _users_code(own.layer) != ""
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def code(of: str | None, of_type: str = "nowhere") -> str | None:
     kind = type("Bind", (), {"__module__": of_type, "__call__": lambda self: None})
     bind = kind()
     bind.__module__ = of
-    return _users_code(SimpleNamespace(bind=bind))  # type: ignore[arg-type]
+    return _users_code(replace(GELU.layer, bind=bind))
 
 
 def test_code_is_all_that_is_loaded_of_a_package(package: Path) -> None:
