@@ -14,6 +14,7 @@ from bnstats.layers._bound import Law as Law
 from bnstats.layers._bound import Namespace as Namespace
 from bnstats.layers._composition import chained as chained
 from bnstats.layers._composition import scaled as scaled
+from bnstats.layers._initialisation import INIT_SYNONYMS as INIT_SYNONYMS
 from bnstats.layers._initialisation import Init as Init
 from bnstats.layers._initialisation import Weights as Weights
 from bnstats.layers._initialisation import weights as weights

@@ -30,8 +30,8 @@ Init = Literal[
     "keras",
     "flax",
 ]
-_SYNONYMS = Synonyms((("glorot_uniform", "xavier_uniform"), ("he_uniform", "kaiming_uniform")))
-InitName = Annotated[Init, _SYNONYMS, Assumed()]
+INIT_SYNONYMS = Synonyms((("glorot_uniform", "xavier_uniform"), ("he_uniform", "kaiming_uniform")))
+InitName = Annotated[Init, INIT_SYNONYMS, Assumed()]
 Mode = Literal["fan_in", "fan_out"]
 Gain = Annotated[float | None, Range("(0, inf)")]
 Bias = Annotated[bool, Assumed()]

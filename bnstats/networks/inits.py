@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, cast, get_args
 
 from bnstats.errors import BnstatsError, hint_for, printable
-from bnstats.layers import Init
+from bnstats.layers import INIT_SYNONYMS, Init
 
 # What a short name stands for: an init of the catalogue and its gain (None: its own).
 _SHORT: Mapping[str, tuple[Init, float | None]] = {
@@ -15,6 +15,7 @@ _SHORT: Mapping[str, tuple[Init, float | None]] = {
     "lecun": ("kaiming_normal", 1.0),
     "xavier": ("xavier_normal", None),
     "torch": ("kaiming_uniform", 1 / math.sqrt(3)),
+    **{word: (cast(Init, meant), None) for word, meant in INIT_SYNONYMS.words},
 }
 INITS = tuple(dict.fromkeys((*_SHORT, *get_args(Init))))
 

@@ -140,6 +140,13 @@ def test_dense_stacks_are_those_of_the_other_engines() -> None:
         assert abs(apart) < FAR * math.hypot(a.correlation.stderr, b.correlation.stderr)
 
 
+def test_what_layers_do_alone_is_multiplied_whatever_the_shape_of_a_stack() -> None:
+    """A layer with σ_w = σ_b = 1 makes 2 of a mean square of 1, three of them 8."""
+    for size in ({"input": 16}, {"width": 16}):
+        found = bnstats.propagate("linear", depth=3, bias_std=1, init="lecun", networks=2, **size)  # type: ignore[arg-type]
+        assert [row.y.isolated for row in found.rows if row.y] == NEAR([2**0.5, 2, 8**0.5])
+
+
 @pytest.mark.slow
 def test_zero_padding_loses_what_the_transfer_matrix_says() -> None:
     """He-ReLU convolutions 3 × 3, padding 1, on 7 × 7: (19/21)², then towards .9011 a layer.
@@ -355,6 +362,8 @@ def test_what_does_not_fit_is_told_in_a_line(
     [
         ("group_norm:num_groups=2.0", "group_norm:num_groups=2"),
         ("conv2d:gain=4/2", "conv2d:gain=2"),
+        ("conv2d:init=glorot_uniform,out_channels=9", "conv2d:init=xavier_uniform,out_channels=9"),
+        ("conv2d:init=he_uniform", "conv2d:init=kaiming_uniform"),
     ],
 )
 def test_values_are_read_as_elsewhere(text: str, same: str) -> None:

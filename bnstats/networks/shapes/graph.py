@@ -37,7 +37,7 @@ def isolated(nodes: Sequence[Node]) -> tuple[list[float], Gradients]:
         if isinstance(step, Add):
             square = squares[sources[0]] + step.alpha**2 * square
         elif isinstance(step, Placed):
-            square = square * step.squares[0] * step.forward**2 + step.bias_std**2
+            square *= step.squares[0] * step.forward**2 + step.bias_std**2
             back = (step.squares[1] * step.backward**2).__mul__
         squares[at] = square
         backs.append(back)
