@@ -56,8 +56,8 @@ def runs(
     if compared:
         found = [_one_of(text, words, options) for text in compared]
     elif widths:
-        if len(widths) < 2:
-            raise BnstatsError("an exponent needs several widths", hint="--widths 64 128 256")
+        if len({*widths}) < 2:  # told before any network is drawn
+            raise BnstatsError("an exponent needs at least two widths", hint="--widths 64 128 256")
         found = [_of_width(width, words, options) for width in widths]
     else:
         found = [Run(tuple(words), options)]

@@ -195,7 +195,7 @@ def test_widths_are_given_as_a_list_on_the_command_line(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["linear", "--widths", "16"], "an exponent needs several widths"),
+        (["linear", "--widths", "16"], "an exponent needs at least two widths"),
         (["linear", "--widths", "16", "16"], "an exponent needs at least two widths"),
         (["linear", "--widths", "16", "32", "--compare", "he", "xavier"], "--compare does not go"),
         (["linear", "--compare", "he", "xaver"], "--compare: 'xaver' is no init, and layers"),
@@ -208,6 +208,17 @@ def test_what_does_not_go_together_is_told(cli: Cli, arguments: list[str], messa
     outcome = cli("propagate", *arguments)
     assert (outcome.code, outcome.out) == (2, "") or outcome.code == 4
     assert outcome.err.startswith(f"error: {message}"), outcome.err
+
+
+@pytest.mark.parametrize("widths", [["16"], ["16", "16"]])
+def test_one_width_is_told_before_a_network_is_drawn(
+    cli: Cli, widths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn(*block: str, **options: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("bnstats.networks.propagate.propagate", drawn)
+    assert cli("propagate", "linear", "--widths", *widths).code == 2
 
 
 # --- pictures -------------------------------------------------------------------------------------
