@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bnstats.claims.places import Place
 from bnstats.claims.values import Printed
-from bnstats.claims.wanted import Inverse
 from bnstats.layers import STANDARD, Law
 from bnstats.specs.spec import Spec
+
+if TYPE_CHECKING:  # few claims solve for something
+    from bnstats.claims.wanted import Inverse
 
 Kind = Literal["moment", "placeholder", "rule of thumb"]
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from bnstats.claims.claim import Claim, Kind
 from bnstats.claims.values import parse_value
-from bnstats.claims.wanted import Inverse, wanted_of
 from bnstats.errors import BnstatsError, hint_for, printable
 from bnstats.layers import Law
 from bnstats.sampling.settings import checked_law
 from bnstats.specs.names import Load
-from bnstats.specs.over import over_of
 from bnstats.specs.spec import Spec, parse
 from bnstats.statistics.quantities import checked_quantity
+
+if TYPE_CHECKING:
+    from bnstats.claims.wanted import Inverse
 
 FIELDS = (
     *("layer", "quantity", "value", "tolerance", "samples", "kind", "source", "copies", "remark"),
@@ -153,6 +154,9 @@ def _inverse(
     if over is None or find is None:
         given, missing = ("find", "over") if over is None else ("over", "find")
         raise _at(given, f"field '{missing}' is missing beside '{given}'{context}", hint=_INVERSE)
+    from bnstats.claims.wanted import Inverse, wanted_of  # few claims solve for something
+    from bnstats.specs.over import over_of
+
     key = "over"
     try:
         values = over_of(over, [spec.text], load)

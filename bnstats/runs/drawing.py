@@ -35,7 +35,6 @@ from bnstats.statistics.exact import (
     of_unknown_error,
 )
 from bnstats.statistics.moments import Tally
-from bnstats.statistics.stacks import check_applicable, stack_estimates
 
 MAX_SAMPLES: dict[Sampler, int] = {"iid": MAX_DRAWS, "sobol": MAX_POINTS}
 
@@ -133,6 +132,8 @@ class Run:
         stream = stream_name(self.spec, self.sampling)
         estimates = estimator.estimates(tally)
         if tally.joint is not None:
+            from bnstats.statistics.stacks import stack_estimates  # as rarely asked for as drawn
+
             law, asked = self.sampling.law, self.sampling.of_stack
             estimates |= stack_estimates(tally.joint, asked, estimator, law)
         found = {n: replace(e, stream=stream) for n, e in estimates.items()}
@@ -168,7 +169,10 @@ def prepared(spec: Spec, sampling: Sampling, *, drawn_before: bool = False) -> R
         devices = chosen(sampling.backend, load(sampling.backend), sampling.device)
     samples = _most_samples(spec.bound, sampling)
     moments = exact_moments(spec.bound, sampling.law)
-    check_applicable(spec.text, spec.bound, sampling.of_stack)
+    if sampling.of_stack:
+        from bnstats.statistics.stacks import check_applicable
+
+        check_applicable(spec.text, spec.bound, sampling.of_stack)
     exact = known_quantities(spec.bound, moments, sampling.law)
     heavy = heavy_tailed(spec.bound, moments)
     jumps = crossings(spec.bound, sampling.law) if sampling.sampler == "sobol" else {}
