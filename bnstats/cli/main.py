@@ -129,6 +129,13 @@ def _invoke(arguments: list[str]) -> object:
             return cli.invoke(context)
     except click.exceptions.Exit as leave:
         return leave.exit_code
+    except Exception as error:
+        cause = error.__cause__
+        while cause is not None:  # of Ctrl-C a compiled module makes that it cannot be imported
+            if isinstance(cause, KeyboardInterrupt):
+                raise cause from None
+            cause = cause.__cause__
+        raise
 
 
 def _mend_streams(*, as_json: bool, in_ascii: bool) -> None:

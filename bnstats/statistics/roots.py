@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from scipy import optimize
-
 from bnstats.layers import Known
 
 Function = Callable[[float], Known]
@@ -61,6 +59,8 @@ def scan(function: Function, points: Sequence[float]) -> Scan:
 
 def bracket(function: Function, low: float, high: float) -> Bracket:
     """Return the zero between two points at which the function surely has opposite signs."""
+    from scipy import optimize  # slow for the many that seek no zero
+
     found = optimize.brentq(
         lambda x: function(x).value, low, high, xtol=_LEAST_STEP * low or 1e-300, rtol=1e-15
     )
@@ -68,6 +68,8 @@ def bracket(function: Function, low: float, high: float) -> Bracket:
 
 
 def _touching(function: Function, low: float, high: float, side: int) -> list[Bracket]:
+    from scipy import optimize
+
     found = optimize.minimize_scalar(
         lambda t: side * function(math.exp(t)).value,
         bounds=(math.log(low), math.log(high)),

@@ -138,6 +138,25 @@ def test_the_program_runs_in_a_thread() -> None:
     assert codes == [0]
 
 
+@pytest.mark.parametrize("kind", [ImportError, HostError])
+def test_ctrl_c_while_a_compiled_module_starts_is_no_error_of_it(
+    kind: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """pybind11 raises an ImportError in its place, and a backend one of its own from that."""
+
+    def started(*arguments: object) -> None:
+        try:
+            raise ImportError("initialization failed") from KeyboardInterrupt()
+        except ImportError as error:
+            raise kind("torch cannot be imported") from error
+
+    monkeypatch.setattr("bnstats.runs.drawing.sample", started)
+    assert main(["compute", "relu"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_ctrl_c_is_heard_while_files_are_read(home: Path) -> None:
     claims = [
         {"layer": f"elu:alpha={1 + i / 1e5}", "quantity": "std_y", "value": "0.7"}
