@@ -59,8 +59,7 @@ class Layer:
     formula: str
     gradient: str
     declares: Callable[[], tuple[Parameter, ...]] = field(repr=False)
-    # Composed layers are equal whose parts are, though what binds them is made anew.
-    bind: Builder = field(repr=False, compare=False)
+    bind: Builder = field(repr=False)
     cite: str = ""
     aliases: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()

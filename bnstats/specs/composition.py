@@ -77,7 +77,7 @@ def chained_layer(name: str, first: Layer, second: Layer, bound: BoundLayer) -> 
         summary=f"{first.name}, then {second.name}.",
         formula=f"{second.formula};  x = {first.name}",
         gradient=f"{second.gradient};  through {first.name}",
-        declares=tuple,  # none
+        declares=lambda: (),
         bind=lambda: bound,
         aliases=(),
         examples=(),
