@@ -70,6 +70,11 @@ class Layer:
         """The parameters, in the order in which `show` prints them."""
         return self.declares()
 
+    @property
+    def parts(self) -> tuple[Layer, ...]:
+        """The layers that are not composed: those that it is made of in the end, or itself."""
+        return tuple(part for layer in self.made_of for part in layer.parts) or (self,)
+
 
 LAYERS: dict[str, Layer] = {}
 ALIASES: dict[str, tuple[str, str]] = {}  # to the canonical name and the parameters it carries

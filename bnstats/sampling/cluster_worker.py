@@ -145,16 +145,13 @@ def modules_of(layers: Iterable[Layer]) -> tuple[str, ...]:
         The layer is a function that no other process can import.
     """
     found: list[str] = []
-    for layer in layers:
-        if layer.made_of:
-            found += modules_of(layer.made_of)
-        elif layer.name not in LAYERS:
-            found.append(getattr(inspect.unwrap(layer.bind), "__module__", "") or "")
-            if found[-1] == "__main__":
-                raise BnstatsError(
-                    f"{layer.name} is defined in a script, which no worker can import",
-                    hint="define it in a module of its own",
-                )
+    for part in (part for layer in layers for part in layer.parts if part.name not in LAYERS):
+        found.append(getattr(inspect.unwrap(part.bind), "__module__", "") or "")
+        if found[-1] == "__main__":
+            raise BnstatsError(
+                f"{part.name} is defined in a script, which no worker can import",
+                hint="define it in a module of its own",
+            )
     return tuple(dict.fromkeys(filter(None, found)))
 
 

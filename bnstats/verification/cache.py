@@ -152,15 +152,16 @@ def _key(
     spec: Spec, sampling: Sampling, samples: int, devices: Sequence[Device]
 ) -> dict[str, Any] | None:
     """Return all that the digits of a run depend on, or None of a layer whose code has no file."""
-    code = _users_code(spec.layer)
-    if code is None:
+    users = [part for part in spec.layer.parts if LAYERS.get(part.name) is not part]
+    codes = [code for part in users if (code := _users_code(part)) is not None]
+    if len(codes) < len(users):
         return None
     return asked(spec, sampling) | {
         "leaf": samples,
         "devices": [device.name for device in devices],
         "versions": _versions(),
         "code": whole_code(),
-        "users_code": code,
+        "users_code": "".join(codes),
         "first_draws": _first_draws(spec, sampling, samples),
     }
 
@@ -182,13 +183,8 @@ def _users_code(layer: Layer) -> str | None:
     """Return a digest of the loaded files beside that of a user's layer, or None without one.
 
     The layer may call any of them. That what it calls elsewhere has changed shows in its first
-    draws. Of bnstats' own layer nothing is returned; of a composed one what it is made of counts.
+    draws.
     """
-    if layer.made_of:
-        found = [_users_code(part) for part in layer.made_of]
-        return None if None in found else "".join(map(str, found))
-    if LAYERS.get(layer.name) is layer:
-        return ""
     made_of: Any = unwrap(layer.bind)
     module = getattr(made_of, "__module__", None) or type(made_of).__module__
     root = getattr(sys.modules.get(module.partition(".")[0]), "__file__", None)
